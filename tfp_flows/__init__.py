@@ -1,0 +1,33 @@
+"""Normalizing flows for TensorFlow Probability, with networks in Keras 3."""
+
+import os as _os
+
+_REMEDY = (
+    "`tfp_flows` needs Keras on the TensorFlow backend. Set the environment variable "
+    'KERAS_BACKEND="tensorflow" before Keras is first imported, or "backend": "tensorflow" in '
+    "Keras's configuration file. Received: "
+)
+
+# Before Keras is imported: another backend may not even be installed.
+if _os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    raise ImportError(f"{_REMEDY}KERAS_BACKEND={_os.environ['KERAS_BACKEND']!r}")
+
+import keras as _keras  # noqa: E402
+
+if _keras.backend.backend() != "tensorflow":
+    raise ImportError(f"{_REMEDY}keras.backend.backend()={_keras.backend.backend()!r}")
+
+from tfp_flows import bijectors, distributions, flows, layers, math  # noqa: E402
+from tfp_flows.conditioning import condition  # noqa: E402
+from tfp_flows.models import FlowModel, VariationalModel  # noqa: E402
+
+__all__ = [
+    "FlowModel",
+    "VariationalModel",
+    "bijectors",
+    "condition",
+    "distributions",
+    "flows",
+    "layers",
+    "math",
+]

@@ -1,0 +1,80 @@
+"""Checks of arguments that every bijector makes in the same words."""
+
+import numbers
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import dtype_util, tensor_util
+
+
+def common_dtype(*values):
+    """The float dtype that the values share; float32 when none of them says."""
+    dtype = dtype_util.common_dtype(values, dtype_hint=tf.float32)
+    if not dtype.is_floating:
+        raise TypeError(f"Parameters must be floating point. Received: dtype={dtype.name}")
+    return dtype
+
+
+def as_tensor(value, dtype, name):
+    """Converts a parameter, keeping a `tf.Variable` alive so that its gradient is seen."""
+    return tensor_util.convert_nonref_to_tensor(value, dtype=dtype, name=name)
+
+
+def integer_at_least(value, minimum, name):
+    """Refuses what is not an integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Integral, np.integer)):
+        raise TypeError(
+            f"`{name}` must be an integer of at least {minimum}. Received: {name}={value!r}"
+        )
+    if value < minimum:
+        raise ValueError(
+            f"`{name}` must be an integer of at least {minimum}. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def positive_number(value, name):
+    """Refuses what is not a finite number above zero."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(f"`{name}` must be a positive number. Received: {name}={value!r}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
+    return float(value)
+
+
+def one_of(value, options, name):
+    """Refuses what is not among the options."""
+    if value not in options:
+        listed = ", ".join(repr(option) for option in options)
+        raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}")
+    return value
+
+
+def last_axis(tensor, size, name):
+    """Refuses a tensor whose last axis has another static size."""
+    if tensor.shape.rank == 0 or (
+        tensor.shape.rank is not None and tensor.shape[-1] not in (None, size)
+    ):
+        raise ValueError(
+            f"`{name}` must have {size} numbers on its last axis. "
+            f"Received: {name}.shape={tuple(tensor.shape)}"
+        )
+
+
+def permutation(value, size, name):
+    """Refuses what is not a permutation of `range(size)`; returns a tuple of ints."""
+    values = np.asarray(value)
+    if values.ndim != 1 or sorted(values.tolist()) != list(range(size)) or size == 0:
+        raise ValueError(
+            f"`{name}` must be a permutation of range({size or 'D'}). Received: {name}={value!r}"
+        )
+    return tuple(int(item) for item in values)
+
+
+def event_size(tensor, size, name):
+    """Refuses a tensor whose last axis is not the event of `size` that the part acts on."""
+    if tensor.shape.rank == 0 or tensor.shape[-1] not in (None, size):
+        raise ValueError(
+            f"`{name}` acts on events of {size} dimensions. "
+            f"Received: a tensor of shape {tuple(tensor.shape)}"
+        )

@@ -1,0 +1,86 @@
+"""Binding a context: from a conditional flow to a plain distribution."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.tree import is_node, rebuild, walk
+
+
+def context_size(flow):
+    """The size of the context that the parts of `flow` take; 0 if none takes any.
+
+    Raises:
+      ValueError: if two parts take contexts of different sizes.
+    """
+    parts = _context_aware(flow)
+    sizes = {part.context_size for part in parts}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{part.name}: {part.context_size}" for part in parts)
+        raise ValueError(
+            "`flow` must have one `context_size` in all of its context-aware parts. "
+            f"Received: {listed}"
+        )
+    return sizes.pop() if sizes else 0
+
+
+def waits_for_context(flow):
+    """Whether parts of `flow` take a context and none has been bound."""
+    # Networks have a `context_size` too, but never hold a context.
+    bound = [part for part in walk(flow) if getattr(part, "context", None) is not None]
+    return context_size(flow) > 0 and not bound
+
+
+def condition(flow, context):
+    """p(x | c) as a plain distribution: binds c in every part of the flow that takes a context.
+
+    The walk goes through `TransformedDistribution`, `Chain`, `Invert`, `Sample`, `Independent`
+    and any other TFP object that keeps what it was made of in `parameters`. Variables are
+    shared, gradients reach the context, and binding again replaces.
+
+    Args:
+      flow: a TFP distribution or bijector.
+      context: float `Tensor` (or what converts to one) `[..., C]`.
+
+    Returns:
+      The same kind of object, with batch shape `context.shape[:-1]`, broadcast with its own.
+
+    Raises:
+      ValueError: if no part takes a context, parts take contexts of different sizes, or the
+        last dimension of `context` is not that size.
+      TypeError: if `flow` is no TFP object, `context` no numbers, or a `Tensor` of another dtype
+        than the flow; arrays are cast.
+    """
+    if not is_node(flow):
+        raise TypeError(f"`flow` must be a TFP distribution or bijector. Received: flow={flow!r}")
+    size = context_size(flow)
+    parts = _context_aware(flow)
+    if size == 0:
+        raise ValueError(
+            "`flow` must have a part with `context_size` above 0 to take a `context`. "
+            f"Received: {type(flow).__name__} {flow.name!r}, and a context of shape "
+            f"{np.shape(context)}"
+        )
+    if not tf.is_tensor(context):
+        context = np.asarray(context)
+        if context.dtype.kind not in "fiub":
+            raise TypeError(f"`context` must be numbers. Received: context.dtype={context.dtype}")
+        context = tf.cast(tf.convert_to_tensor(context), parts[0].dtype or tf.float32)
+    if parts[0].dtype not in (None, context.dtype):
+        raise TypeError(
+            f"`context` must have the dtype {parts[0].dtype.name} of the flow. "
+            f"Received: context.dtype={context.dtype.name}"
+        )
+    if context.shape.rank == 0 or context.shape[-1] not in (None, size):
+        raise ValueError(
+            f"`context` must have shape [..., {size}] for the part {parts[0].name!r}. "
+            f"Received: context of shape {tuple(context.shape)}"
+        )
+
+    def changes(node):
+        return {"context": context} if getattr(node, "context_size", 0) else {}
+
+    return rebuild(flow, changes)
+
+
+def _context_aware(flow):
+    return [node for node in walk(flow) if getattr(node, "context_size", 0)]

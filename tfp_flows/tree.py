@@ -1,0 +1,79 @@
+"""TFP objects as trees: every distribution and bijector knows what it was made of.
+
+`parameters` of a TFP object holds the arguments of its constructor. One walk over them serves
+conditioning (bind a context everywhere), training (find the networks) and saving (write down
+what to make again).
+"""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+
+def is_node(value):
+    """Whether the value is a TFP object with parameters of its own."""
+    return isinstance(value, tfp.distributions.Distribution | tfp.bijectors.Bijector) or isinstance(
+        value, tf.linalg.LinearOperator
+    )
+
+
+def walk(root):
+    """Yields every TFP object and every Keras layer below `root`, each once, parents first."""
+    seen = set()
+
+    def visit(value):
+        if is_node(value) or isinstance(value, keras.Layer):
+            if id(value) in seen:
+                return
+            seen.add(id(value))
+            yield value
+        if is_node(value):
+            yield from visit(value.parameters or {})
+        elif isinstance(value, dict):
+            for item in value.values():
+                yield from visit(item)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                yield from visit(item)
+
+    return visit(root)
+
+
+def rebuild(root, changes):
+    """Returns `root` with parameters changed, sharing all that is not.
+
+    Args:
+      root: a TFP object.
+      changes: a callable that takes one of the TFP objects below (or at) `root` and returns a
+        `dict` of its own parameters to change, empty for none.
+
+    Returns:
+      The same object if nothing has changed in it, else a copy. What occurs twice in `root`
+      occurs twice in the result.
+    """
+    done = {}
+
+    def visit(value):
+        if is_node(value):
+            if id(value) not in done:
+                changed = {
+                    name: new
+                    for name, old in (value.parameters or {}).items()
+                    if (new := visit(old)) is not old
+                }
+                changed.update(changes(value))
+                done[id(value)] = value.copy(**changed) if changed else value
+            return done[id(value)]
+        if isinstance(value, dict):
+            items = {name: visit(item) for name, item in value.items()}
+            same = all(items[name] is value[name] for name in items)
+            return value if same else type(value)(items)
+        if isinstance(value, list | tuple):
+            items = [visit(item) for item in value]
+            if all(new is old for new, old in zip(items, value, strict=True)):
+                return value
+            is_namedtuple = hasattr(value, "_fields")
+            return type(value)(*items) if is_namedtuple else type(value)(items)
+        return value
+
+    return visit(root)
