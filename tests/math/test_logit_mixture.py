@@ -1,0 +1,111 @@
+"""The logit of a mixture of sigmoids, beside the plain formula and its limits."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import expit, logsumexp
+
+from tfp_flows.math.logit_mixture import distinct_offsets, logit_mixture
+
+
+def mixture(x, dtype="float64"):
+    """Three sigmoids of slopes 0.5, 1 and 3."""
+    log_slopes = tf.math.log(tf.constant([0.5, 1.0, 3.0], dtype))
+    log_weights = tf.math.log(tf.constant([0.2, 0.5, 0.3], dtype))
+    z = tf.exp(log_slopes) * x[..., tf.newaxis] + tf.constant([1.0, -2.0, 0.5], dtype)
+    return logit_mixture(log_weights, z, log_slopes)
+
+
+def test_agrees_with_the_formula():
+    x = np.linspace(-8.0, 8.0, 33)
+    y, log_slope = mixture(tf.constant(x))
+    z = np.array([0.5, 1.0, 3.0]) * x[:, None] + [1.0, -2.0, 0.5]
+    f = expit(z) @ [0.2, 0.5, 0.3]
+    s = expit(-z) @ [0.2, 0.5, 0.3]
+    slope = (expit(z) * expit(-z)) @ (np.array([0.5, 1.0, 3.0]) * [0.2, 0.5, 0.3]) / (f * s)
+    np.testing.assert_allclose(y, np.log(f / s), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(log_slope, np.log(slope), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("x", [1e3, 1e10, 1e30])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tails_follow_the_least_steep(x, dtype):
+    y, log_slope = mixture(tf.constant([-x, x], dtype), dtype)
+    ends = [-0.5 * x + 1.0 + np.log(0.2), 0.5 * x + 1.0 - np.log(0.2)]
+    np.testing.assert_allclose(y, ends, rtol=1e-6 if dtype == "float32" else 1e-14)
+    np.testing.assert_allclose(log_slope, np.log([0.5, 0.5]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_slope_is_exactly_constant_in_the_tails(jit):
+    """A rounding of it would be multiplied by x, on the way to the gradient of parameters."""
+
+    @tf.function(jit_compile=jit)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            _, log_slope = mixture(x, x.dtype)
+        return tape.gradient(log_slope, x)
+
+    # Eight and one, since vectorised and scalar kernels round differently.
+    for size in (1, 8):
+        x = tf.constant([1e15, -1e30, 1e30, -1e3, 1e5, -1e10, 1e3, -1e20][:size])
+        np.testing.assert_array_equal(gradient(x), np.zeros(size))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-20, 1e-3, 30.0, 700.0])
+def test_gradient_of_value_is_the_slope(shift):
+    """Also where terms are equal, or nearly so."""
+    x = tf.constant([0.0, 1e-20, -1e-20, 3.0, -500.0])
+    log_weights = tf.math.log(tf.constant([0.5, 0.5]))
+
+    def run(x):
+        z = tf.stack([x, x + shift], axis=-1)
+        return logit_mixture(log_weights, z, tf.zeros_like(z))
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y, log_slope = run(x)
+    np.testing.assert_allclose(tape.gradient(y, x), np.exp(log_slope), rtol=1e-6)
+
+
+def test_gradients_of_weights_and_slope_agree_with_finite_differences():
+    logits = np.array([0.1, -0.4, 0.7])
+    x = tf.constant([-9.0, -0.3, 1.1, 12.0], tf.float64)
+
+    def run(logits):
+        z = tf.constant([0.5, 1.0, 3.0], tf.float64) * x[:, tf.newaxis]
+        log_slopes = tf.math.log(tf.constant([0.5, 1.0, 3.0], tf.float64))
+        y, log_slope = logit_mixture(tf.nn.log_softmax(logits), z, log_slopes)
+        return tf.reduce_sum(tf.sin(y) + log_slope)
+
+    tensor = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        out = run(tensor)
+    gradient = tape.gradient(out, tensor).numpy()
+    for k, step in enumerate(1e-6 * np.eye(3)):
+        numeric = (run(tf.constant(logits + step)) - run(tf.constant(logits - step))) / 2e-6
+        np.testing.assert_allclose(gradient[k], numeric, rtol=1e-7, atol=1e-9)
+
+
+def test_beyond_the_range_of_the_dtype_nothing_is_nan():
+    z = tf.constant([[np.inf, 1e38, 3e38], [-np.inf, -1e38, -3e38]])
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        y, log_slope = logit_mixture(tf.zeros([3]), z, tf.zeros([2, 3]))
+        total = tf.reduce_sum(log_slope)
+    assert np.isfinite(y).all() and np.isfinite(log_slope).all()
+    assert np.isfinite(tape.gradient(total, z)).all()
+
+
+@pytest.mark.parametrize("num_units", [1, 2, 5, 16, 64])
+def test_distinct_offsets_are_near_the_identity(num_units):
+    b, log_a = distinct_offsets(num_units)
+    assert len(set(b)) == num_units
+    x = np.linspace(-3.0, 3.0, 601)
+    z = np.exp(log_a) * x[:, None] + b
+    f = logsumexp(-np.log1p(np.exp(-z)), axis=-1)
+    s = logsumexp(-np.log1p(np.exp(z)), axis=-1)
+    assert np.abs(f - s - x).max() <= 0.01
+    assert np.abs(np.gradient(f - s, x) - 1.0).max() <= 0.01

@@ -1,0 +1,207 @@
+"""The root of an increasing function, elementwise, with exact derivatives."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+
+class RootResult(NamedTuple):
+    """What `find_root` returns.
+
+    Attributes:
+      root: float `Tensor` of the shape of `target`; NaN where the search did not converge.
+      converged: boolean `Tensor` of the same shape.
+      num_iterations: integer scalar, evaluations of the function in the search.
+    """
+
+    root: tf.Tensor
+    converged: tf.Tensor
+    num_iterations: tf.Tensor
+
+
+def find_root(
+    value_and_slope,
+    target,
+    *,
+    lower=-1.0,
+    upper=1.0,
+    tolerance=None,
+    max_iterations=200,
+    name="find_root",
+):
+    """x with f(x) = y, for a strictly increasing f, elementwise.
+
+    Newton's iteration x <- x - (f(x) - y) / f'(x) from the middle of `[lower, upper]`, which is
+    a first guess: the bracket grows, faster than geometrically, until it holds the root. Inside
+    of the bracket a step that leaves it, or is more than half as long as the step before, is
+    replaced by a bisection (of log(1 + |x|) while the bracket spans more than its own distance
+    to zero, so that the exponent of a huge root costs ten steps). Smooth functions take 5 to 8
+    evaluations. An element is found when
+
+        |f(x) - y| <= tolerance max(|y|, f'(x) max(1, |x|)),
+
+    or when the bracket is no wider than `tolerance max(1, |x|)`.
+
+    Derivatives: the search sees no gradients. Two Newton steps from its result follow, and these
+    are differentiated as they stand, value and slope both. That makes the derivatives of the
+    root of first, second and third order exact, with respect to `target` and to everything that
+    `value_and_slope` captures, provided that it computes them exactly. Where f'(x) is zero the
+    gradient is zero. The two steps also double the number of exact digits, twice.
+
+    Compiles under XLA, also in a differentiated `tf.while_loop`.
+
+    Args:
+      value_and_slope: callable, `x -> (f(x), f'(x))`, all of the shape of `target`. Infinite
+        values are those of an overflow, and NaN away from the first guess is taken for one too.
+      target: float `Tensor`, y. An infinite one has the root of the same infinity.
+      lower: float, or `Tensor` that broadcasts to `target`.
+      upper: likewise, above `lower`.
+      tolerance: positive float; 32 machine epsilons of the dtype by default.
+      max_iterations: Python `int`, the most evaluations of the search. Bisection alone needs
+        about 60 in float64, 35 in float32.
+      name: Python `str`.
+
+    Returns:
+      A `RootResult`. An element without convergence, because no root exists, the evaluations ran
+      out or `target` is NaN, is NaN, with `converged` false.
+
+    Raises:
+      TypeError: if `target` is not floating point.
+      ValueError: if `tolerance` or `max_iterations` is not positive, or Python numbers `lower`
+        and `upper` are out of order.
+    """
+    with tf.name_scope(name):
+        target = tf.convert_to_tensor(target, name="target")
+        dtype = target.dtype
+        if not dtype.is_floating:
+            raise TypeError(f"`target` must be floating point. Received: dtype={dtype.name}")
+        if tolerance is None:
+            tolerance = 32.0 * float(np.finfo(dtype.as_numpy_dtype).eps)
+        if not tolerance > 0.0:
+            raise ValueError(f"`tolerance` must be positive. Received: tolerance={tolerance}")
+        if max_iterations < 1:
+            raise ValueError(
+                f"`max_iterations` must be at least 1. Received: max_iterations={max_iterations}"
+            )
+        if not (tf.is_tensor(lower) or tf.is_tensor(upper) or np.all(lower < upper)):
+            raise ValueError(
+                f"`lower` must be below `upper`. Received: lower={lower}, upper={upper}"
+            )
+        lower = tf.broadcast_to(tf.cast(lower, dtype), tf.shape(target))
+        upper = tf.broadcast_to(tf.cast(upper, dtype), tf.shape(target))
+        # `broadcast_to` forgets static sizes.
+        start = tf.stop_gradient(tf.ensure_shape(lower + 0.5 * (upper - lower), target.shape))
+        radius = tf.stop_gradient(tf.ensure_shape(0.5 * (upper - lower), target.shape))
+        search = _search(
+            value_and_slope, tf.stop_gradient(target), start, radius, tolerance, max_iterations
+        )
+        found, low, high = search.found, search.low, search.high
+        # Where nothing was found the function may overflow, and its NaN would reach the
+        # gradients of parameters that other elements share.
+        x = tf.stop_gradient(tf.where(found, search.x, start))
+        for _ in range(2):
+            value, slope = value_and_slope(x)
+            found &= tf.math.is_finite(value)
+            usable = found & (slope > 0.0) & tf.math.is_finite(slope)
+            step = (target - value) / tf.where(usable, slope, tf.ones_like(slope))
+            step = tf.where(usable, step, tf.zeros_like(step))
+            # Kept in the bracket, with the derivatives of the whole step.
+            moved = x + step
+            x = moved + tf.stop_gradient(tf.clip_by_value(moved, low, high) - moved)
+        infinite = tf.math.is_inf(target)
+        nan = tf.constant(np.nan, dtype)
+        root = tf.where(found, x, tf.where(infinite, target, nan))
+        return RootResult(root, found | infinite, search.num_iterations)
+
+
+class _Search(NamedTuple):
+    """The state of the loop; `low` and `high` are infinite while unknown."""
+
+    num_iterations: tf.Tensor
+    x: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
+    last_step: tf.Tensor
+    radius: tf.Tensor
+    found: tf.Tensor
+    done: tf.Tensor
+
+
+def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
+    dtype = target.dtype
+    largest = tf.constant(dtype.max, dtype)
+
+    def step(num_iterations, x, low, high, last_step, radius, found, done):
+        value, slope = (tf.ensure_shape(t, x.shape) for t in value_and_slope(x))
+        residual = value - target
+        invalid = tf.math.is_nan(residual)
+        above = (residual > 0.0) | (invalid & (x >= start))
+        below = (residual < 0.0) | (invalid & (x < start))
+        low = tf.where(below & ~done, x, low)
+        high = tf.where(above & ~done, x, high)
+        scale = tolerance * tf.maximum(tf.ones_like(x), tf.abs(x))
+        newton_step = -residual / slope
+        near = tf.abs(residual) <= tolerance * tf.abs(target)
+        near |= (tf.abs(newton_step) <= scale) & tf.math.is_finite(slope)
+        near &= tf.math.is_finite(value)
+        bracketed = tf.math.is_finite(low) & tf.math.is_finite(high)
+        near |= bracketed & (high - low <= scale)
+
+        newton = x + newton_step
+        converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)
+        inside = (newton > low) & (newton < high)
+        within = tf.where(inside & converging, newton, _middle(low, high))
+        outward = tf.math.is_finite(newton) & (converging | (tf.abs(newton_step) > radius))
+        beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
+        following = tf.where(bracketed, within, tf.clip_by_value(beyond, -largest, largest))
+
+        # At the largest number, or without a bracket that could shrink: there is no root.
+        done_now = done | near | tf.equal(following, x)
+        # At least twice the step: an exponential draws unit steps, for ever.
+        grown = tf.where(outward, 2.0 * tf.abs(newton_step), radius * (8.0 + radius))
+        grown = tf.clip_by_value(grown, radius, largest)
+        return _Search(
+            num_iterations + 1,
+            tf.where(done_now, x, following),
+            low,
+            high,
+            tf.where(done_now, last_step, following - x),
+            tf.where(bracketed, radius, grown),
+            found | (near & ~done),
+            done_now,
+        )
+
+    initial = _Search(
+        tf.constant(0),
+        start,
+        tf.fill(tf.shape(target), -tf.constant(np.inf, dtype)),
+        tf.fill(tf.shape(target), tf.constant(np.inf, dtype)),
+        2.0 * radius,
+        radius,
+        tf.zeros_like(target, tf.bool),
+        ~tf.math.is_finite(target),
+    )
+    initial = tf.nest.map_structure(
+        lambda t: t if t.dtype == tf.int32 else tf.ensure_shape(t, target.shape), initial
+    )
+    result = tf.while_loop(
+        lambda *state: ~tf.reduce_all(state[-1]),
+        step,
+        initial,
+        maximum_iterations=max_iterations,
+    )
+    return tf.nest.map_structure(tf.stop_gradient, result)
+
+
+def _middle(low, high):
+    """The middle of the bracket, on a logarithmic scale while the bracket is wide."""
+    smallest = tf.minimum(tf.abs(low), tf.abs(high))
+    wide = high - low > tf.maximum(tf.ones_like(low), smallest)
+    t = 0.5 * (_log_scale(low) + _log_scale(high))
+    logarithmic = tf.sign(t) * tf.math.expm1(tf.abs(t))
+    return tf.clip_by_value(tf.where(wide, logarithmic, 0.5 * low + 0.5 * high), low, high)
+
+
+def _log_scale(x):
+    return tf.sign(x) * tf.math.log1p(tf.abs(x))
