@@ -1,0 +1,144 @@
+"""Sums of squares: against numpy's polynomials, at overflow, and fitted."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows.bijectors import SumOfSquares
+
+Polynomial = np.polynomial.Polynomial
+
+
+@pytest.mark.parametrize("bound", [None, 3.0])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (3, 5), (2, 9)], ids=str)
+def test_agrees_with_the_exact_polynomial(shape, bound):
+    a = np.random.default_rng(0).normal(size=shape)
+    slope = sum(Polynomial(row) ** 2 for row in a) + 0.01
+    primitive = slope.integ() + 0.3
+    x = np.array([-2.0, -1.0, -1e-9, 0.0, 0.5, 1.0, 2.9])
+    bijector = SumOfSquares(tf.constant(a), 0.3, 0.01, bound)
+    np.testing.assert_allclose(bijector.forward(x), primitive(x), rtol=1e-11)
+    np.testing.assert_allclose(
+        bijector.forward_log_det_jacobian(x, 0), np.log(slope(x)), rtol=1e-12, atol=1e-12
+    )
+    if bound is not None:
+        tail = primitive(3.0) + slope(3.0) * 7.0
+        np.testing.assert_allclose(bijector.forward(np.array([10.0])), [tail], rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "num_polynomials, degree, error", [(1, 3, 1e-12), (2, 2, 0.002), (3, 4, 0.002)]
+)
+def test_zero_is_close_to_the_identity_and_ties_nothing(num_polynomials, degree, error):
+    size = SumOfSquares.params_size(num_polynomials, degree)
+    raw = tf.zeros([size], tf.float64)
+    x = tf.constant(np.linspace(-3.0, 3.0, 61))
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        bijector = SumOfSquares.new(raw, num_polynomials, degree)
+        y = bijector.forward(x)
+    assert np.abs(y - x).max() <= error
+    assert np.abs(bijector.forward_log_det_jacobian(x, 0)).max() <= 0.02
+    # Parallel rows of a would stay parallel: the derivatives must have full rank.
+    a = bijector.coefficients.numpy()
+    assert np.linalg.matrix_rank(a, tol=1e-4) == min(num_polynomials, degree + 1)
+    jacobian = tape.jacobian(y, raw)
+    assert np.all(np.abs(jacobian).max(0) > 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("raw", [0.0, 1.0, 50.0, -50.0])
+@pytest.mark.parametrize("bound", [None, 10.0])
+def test_extremes_are_infinite_at_worst(bound, raw, dtype):
+    params = tf.fill([SumOfSquares.params_size()], tf.constant(raw, dtype))
+    x = tf.constant([0.0, 1e-30, -3.0, 1e5, 1e30, -1e30], dtype)
+    for method in ("_forward_and_log_det", "_inverse_and_log_det"):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([x, params])
+            bijector = SumOfSquares.new(params, bound=bound)
+            y, log_det = getattr(bijector, method)(x)
+            total = tf.reduce_sum(log_det)
+        assert np.all(np.isfinite(log_det))
+        # In float32 y overflows without a bound, and where the tails have a slope of 1e10.
+        if method == "_inverse_and_log_det" or dtype == "float64" or (bound and abs(raw) < 2.0):
+            assert np.all(np.isfinite(y))
+        assert not np.any(np.isnan(y))
+        assert np.all(np.sign(y[-2:]) == [1.0, -1.0])
+        for gradient in (tape.gradient(y, x), tape.gradient(total, x)):
+            assert np.all(np.isfinite(gradient))
+        assert np.all(np.isfinite(tape.gradient(total, params)))
+
+
+def test_log_det_stays_exact_where_the_value_overflows():
+    bijector = SumOfSquares(tf.constant([[1.0, 2.0, 0.0, 3.0], [0.0, 1.0, 1.0, 1.0]]))
+    x = tf.constant([1e30, -1e20])
+    np.testing.assert_array_equal(bijector.forward(x), [np.inf, -np.inf])
+    expected = np.log(10.0) + 6.0 * np.log([1e30, 1e20])
+    np.testing.assert_allclose(bijector.forward_log_det_jacobian(x, 0), expected, rtol=1e-6)
+    flat = SumOfSquares(tf.constant([[0.0, 0.0]]), min_slope=0.5)
+    np.testing.assert_allclose(flat.forward(x), [0.5e30, -0.5e20], rtol=1e-6)
+    np.testing.assert_allclose(flat.forward_log_det_jacobian(x, 0), np.log([0.5, 0.5]), rtol=5e-6)
+
+
+def test_a_slope_that_vanishes_is_inverted_all_the_same():
+    """x^3 / 3, with the root of zero at zero."""
+    bijector = SumOfSquares(tf.constant([[0.0, 1.0]], tf.float64))
+    y = tf.constant([-9.0, 0.0, 1e-12, 1e30 / 3.0], tf.float64)
+    np.testing.assert_allclose(
+        bijector.inverse(y), [-3.0, 0.0, 3e-12 ** (1 / 3), 1e10], rtol=1e-12, atol=1e-14
+    )
+
+
+def test_fits_a_banana_through_its_inverse():
+    """Reverse KL: the samples come from the search, and the loss falls to zero, as the target is
+    within reach."""
+    base = tf.constant(np.random.default_rng(0).normal(size=[512]))
+    raw = tf.Variable(tf.zeros([SumOfSquares.params_size(2, 2)], tf.float64))
+    target = SumOfSquares(tf.constant([[1.0, 0.3, 0.2], [0.2, -0.3, 0.4]], tf.float64), 0.5)
+
+    def log_density(x):
+        """log p of x for which target(x) is standard normal, up to a constant."""
+        y, log_det = target._forward_and_log_det(x)
+        return -0.5 * y**2 + log_det
+
+    optimizer = tf.keras.optimizers.Adam(0.05)
+
+    @tf.function(jit_compile=True)
+    def loss_and_gradient():
+        with tf.GradientTape() as tape:
+            bijector = SumOfSquares.new(raw, 2, 2)
+            x, log_det = bijector._inverse_and_log_det(base)
+            loss = tf.reduce_mean(-0.5 * base**2 - log_det - log_density(x))
+        return loss, tape.gradient(loss, raw)
+
+    first = loss_and_gradient()[0]
+    for _ in range(500):
+        loss, gradient = loss_and_gradient()
+        optimizer.apply_gradients([(gradient, raw)])
+    assert first > 5.0
+    assert abs(loss) < 0.02
+
+
+def test_inverse_swaps_the_directions():
+    size = SumOfSquares.params_size(degree=2, inverse=True)
+    raw = tf.constant(np.random.default_rng(0).normal(size=[size]))
+    bijector = SumOfSquares.new(raw, degree=2)
+    swapped = SumOfSquares.new(raw, degree=2, inverse=True)
+    x = tf.constant([-1.5, 0.2, 2.0], tf.float64)
+    np.testing.assert_array_equal(swapped.inverse(x), bijector.forward(x))
+    np.testing.assert_allclose(swapped.forward(bijector.forward(x)), x, rtol=1e-12)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="`num_polynomials`"):
+        SumOfSquares.params_size(num_polynomials=0)
+    with pytest.raises(ValueError, match="`degree`"):
+        SumOfSquares.params_size(degree=-1)
+    with pytest.raises(ValueError, match="`params`"):
+        SumOfSquares.new(tf.zeros([5]))
+    with pytest.raises(ValueError, match="`min_slope`"):
+        SumOfSquares.new(tf.zeros([16]), min_slope=1.0)
+    with pytest.raises(ValueError, match="`bound`"):
+        SumOfSquares.new(tf.zeros([16]), bound=0.0)
+    with pytest.raises(ValueError, match="`coefficients`"):
+        SumOfSquares(tf.zeros([3]))

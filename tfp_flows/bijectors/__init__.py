@@ -1,0 +1,41 @@
+"""Bijectors of normalizing flows, each a `tfb.Bijector`."""
+
+from tfp_flows.bijectors.affine import Affine
+from tfp_flows.bijectors.autoregressive import Autoregressive
+from tfp_flows.bijectors.block_autoregressive import BlockAutoregressive
+from tfp_flows.bijectors.circular_spline import CircularSpline
+from tfp_flows.bijectors.coupling import Coupling
+from tfp_flows.bijectors.cubic_spline import CubicSpline
+from tfp_flows.bijectors.deep_sigmoid import DeepSigmoid
+from tfp_flows.bijectors.dense_deep_sigmoid import DenseDeepSigmoid
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.linear_spline import LinearSpline
+from tfp_flows.bijectors.logistic_mixture_cdf import LogisticMixtureCDF
+from tfp_flows.bijectors.lu_linear import LULinear
+from tfp_flows.bijectors.monotone_activations import MonotoneActivations
+from tfp_flows.bijectors.monotone_integral import MonotoneIntegral
+from tfp_flows.bijectors.quadratic_spline import QuadraticSpline
+from tfp_flows.bijectors.rational_quadratic_spline import RationalQuadraticSpline
+from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.bijectors.sum_of_squares import SumOfSquares
+
+__all__ = [
+    "Affine",
+    "Autoregressive",
+    "BlockAutoregressive",
+    "CircularSpline",
+    "Coupling",
+    "CubicSpline",
+    "DeepSigmoid",
+    "DenseDeepSigmoid",
+    "FlowBijector",
+    "LULinear",
+    "LinearSpline",
+    "LogisticMixtureCDF",
+    "MonotoneActivations",
+    "MonotoneIntegral",
+    "QuadraticSpline",
+    "RationalQuadraticSpline",
+    "Standardize",
+    "SumOfSquares",
+]

@@ -1,0 +1,131 @@
+"""The autoregressive bijector: each coordinate is transformed given those before it."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.bijectors.affine import Affine
+from tfp_flows.bijectors.conditioned import Conditioned
+from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
+
+
+class Autoregressive(Conditioned):
+    """y_i = tau(x_i; h_i(y_<i)), with any transformer tau.
+
+    `inverse` (data to base, the density) is parallel: one evaluation of the conditioner.
+    `forward` (sampling) is sequential: D evaluations for D dimensions. `tfb.Invert` swaps the
+    two and turns MAF into IAF. `log |det dy/dx|` is the sum of `log |d tau / dx_i|`, in nats.
+
+    Shapes: `x` is `[..., D]`. Domain: that of the transformer.
+
+    Source: Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057; Kingma et al.
+    (2016), IAF, arXiv:1606.04934.
+
+    Args:
+      conditioner: a built Keras layer, or any callable: `conditioner(y)`, or
+        `conditioner(y, context=c)`, over `[N, D]` gives `[N, D, P]` or `[N, D * P]`, where the
+        numbers for coordinate i depend only on those before it in `order`
+        (see `tfp_flows.layers.MADE`).
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      order: a permutation of `range(D)`: `order[k]` is the coordinate that comes k-th. By
+        default that of the conditioner if it has an attribute `order`, else the natural one.
+      context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
+      context_size: C, or 0 when no context is taken.
+      dtype: float dtype; that of the conditioner by default.
+      validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
+        conditioner keeps the order and computes each row on its own (D has to be known: by
+        `order` or by the conditioner's).
+      name: Python `str`.
+
+    Raises:
+      ValueError: if `order` is no permutation or not that of the conditioner, or the conditioner
+        is not built, does not fit, or (with `validate_args`) looks at what it must not.
+      TypeError: if the conditioner is not callable or the transformer lacks a method.
+    """
+
+    def __init__(
+        self,
+        conditioner,
+        transformer=Affine,
+        transformer_kwargs=None,
+        order=None,
+        context=None,
+        context_size=0,
+        dtype=None,
+        validate_args=False,
+        name="autoregressive",
+    ):
+        parameters = dict(locals())
+        own_order = getattr(conditioner, "order", None)
+        if order is None:
+            order = own_order
+        if order is not None:
+            order = checks.permutation(order, np.size(order), "order")
+            if own_order is not None and tuple(own_order) != order:
+                raise ValueError(
+                    f"`order` must be that of the conditioner, {tuple(own_order)}. "
+                    f"Received: order={order}"
+                )
+        parameters.update(order=order)
+        self._order = self._no_dependency(order)
+        with tf.name_scope(name):
+            super().__init__(
+                conditioner,
+                transformer,
+                transformer_kwargs,
+                context,
+                context_size,
+                dtype,
+                validate_args,
+                parameters,
+                name,
+            )
+            if order is not None:
+                position = np.argsort(order)
+                before = position[np.newaxis, :] < position[:, np.newaxis]
+                self._probe_conditioner(len(order), len(order), allowed=before)
+
+    @property
+    def order(self):
+        """A permutation of `range(D)`, or `None` for the natural order of any D."""
+        return self._order
+
+    def _order_of(self, x):
+        order = self._order or tuple(range(x.shape[-1]))
+        checks.event_size(x, len(order), self.name)
+        return order
+
+    def _inverse_and_log_det(self, y):
+        y = self._broadcast_with_context(y)
+        tau = self._transform(self._raw(y, len(self._order_of(y))))
+        x, log_det = inverse_and_log_det(tau, y)
+        return x, tf.reduce_sum(log_det, axis=-1)
+
+    def _forward_and_log_det(self, x):
+        x = self._broadcast_with_context(x)
+        order = self._order_of(x)
+        size = len(order)
+        # Dropout would draw another mask in each step, and no y would solve the equation.
+        kwargs = {"training": False} if isinstance(self._conditioner, keras.Layer) else {}
+        coordinates = tf.constant(order, tf.int32)
+
+        def step(k, y):
+            i = coordinates[k]
+            h_i = tf.gather(self._raw(y, size, **kwargs), i, axis=-2)[..., tf.newaxis, :]
+            x_i = tf.gather(x, i, axis=-1)[..., tf.newaxis]
+            y_i, _ = forward_and_log_det(self._transform(h_i), x_i)
+            # `where`, not a product: an infinite y_i must not make 0 * inf elsewhere.
+            return k + 1, tf.where(tf.range(size) == i, y_i, y)
+
+        # All but the last coordinate; the evaluation after the loop gives that and the log-det.
+        _, y = tf.while_loop(
+            lambda k, y: k < size - 1,
+            step,
+            (0, tf.zeros_like(x)),
+            maximum_iterations=size - 1,
+        )
+        tau = self._transform(self._raw(y, size, **kwargs))
+        y, log_det = forward_and_log_det(tau, x)
+        return y, tf.reduce_sum(log_det, axis=-1)

@@ -1,0 +1,292 @@
+"""The block neural autoregressive bijector (B-NAF), with an inverse."""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.math.block_matrix import block_matrix, log_matvec, log_tanh_slope
+from tfp_flows.math.find_root import find_root
+
+
+class BlockAutoregressive(FlowBijector):
+    """x_i = exp(c_i) y_i + f_i(y_<=i), where f is one network, increasing in y_i.
+
+    f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh. A hidden layer
+    has H_l units for each coordinate, and the matrices are made of blocks `[H_l, H_{l-1}]`, one
+    for each pair of coordinates: zero above the diagonal, any numbers below it, and positive
+    (exponentials) on it. Rows have the norm exp(g_l). So dx/dy is triangular, and its diagonal
+    is a product of the diagonal blocks, taken in the log domain.
+
+    `inverse` (data to base, the density) is parallel: one evaluation of f. `forward` (sampling)
+    is sequential: D root searches (`tfp_flows.math.find_root`), for any target, since f is
+    bounded. A search for y_i needs the diagonal blocks only, and all searches together
+    evaluate the rest of the network once. `tfb.Invert` swaps the two. `log |det dy/dx|` is in
+    nats.
+
+    The gate of the paper, a f(y) + (1 - a) y with a in (0, 1), is the case exp(c) = 1 - a. At
+    the start exp(c) is 0.995 and f is small, so that the whole is near the identity.
+
+    Shapes: `x` is `[..., D]`. Domain: all reals, onto all reals.
+
+    Source: De Cao, Titov and Aziz (2019), B-NAF, arXiv:1904.04676.
+
+    Args:
+      event_size: D, a Python `int` of at least one.
+      hidden_units: H_l of each hidden layer, units for each coordinate; at least one layer.
+      weights: raw W_l, `tf.Variable`s or `Tensor`s `[D H_l, D H_{l-1}]`, one for each layer with
+        the last (H = 1). Made at random when it is `None`, as are the next four.
+      biases: b_l, each `[D H_l]`.
+      log_gains: g_l, each `[D H_l]`.
+      log_linear: c, `[D]`.
+      context_weights: a pair `[C, D H_1]` and `[C, D]`: what the context adds to the first and
+        to the last layer. `None` without a context.
+      context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
+      context_size: C, or 0 when no context is taken.
+      seed: Python `int`, of the variables that are made.
+      dtype: float dtype of the variables that are made.
+      validate_args: Python `bool`. With it an x without a root is an error, else y is NaN there.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if a size is not an integer.
+      ValueError: if a size is below its minimum, or a shape does not fit.
+    """
+
+    def __init__(
+        self,
+        event_size,
+        hidden_units=(8, 8),
+        weights=None,
+        biases=None,
+        log_gains=None,
+        log_linear=None,
+        context_weights=None,
+        context=None,
+        context_size=0,
+        seed=None,
+        dtype="float32",
+        validate_args=False,
+        name="block_autoregressive",
+    ):
+        parameters = dict(locals())
+        event_size = checks.integer_at_least(event_size, 1, "event_size")
+        hidden_units = tuple(checks.integer_at_least(h, 1, "hidden_units") for h in hidden_units)
+        if not hidden_units:
+            raise ValueError("`hidden_units` must have at least one layer. Received: ()")
+        context_size = checks.integer_at_least(context_size, 0, "context_size")
+        sizes = (1, *hidden_units, 1)
+        pairs = list(itertools.pairwise(event_size * h for h in sizes))
+        shapes = {
+            "weights": [(num_out, num_in) for num_in, num_out in pairs],
+            "biases": [(num_out,) for _, num_out in pairs],
+            "log_gains": [(num_out,) for _, num_out in pairs],
+            "log_linear": [(event_size,)],
+            "context_weights": [(context_size, pairs[0][1]), (context_size, event_size)],
+        }
+        given = {
+            "weights": weights,
+            "biases": biases,
+            "log_gains": log_gains,
+            "log_linear": None if log_linear is None else [log_linear],
+            "context_weights": context_weights,
+        }
+        if context_size == 0:
+            del shapes["context_weights"], given["context_weights"]
+        rng = np.random.default_rng(seed)
+        with tf.name_scope(name), tf.init_scope():
+            for key, value in given.items():
+                if value is None:
+                    start = _START[key](rng, shapes[key])
+                    given[key] = [tf.Variable(v, dtype=dtype, name=key) for v in start]
+        dtype = checks.common_dtype(given["weights"][0])
+        for key, values in given.items():
+            given[key] = tuple(checks.as_tensor(value, dtype, key) for value in values)
+            found = [tuple(value.shape) for value in given[key]]
+            if found != shapes[key]:
+                raise ValueError(
+                    f"`{key}` must have shapes {shapes[key]}. Received: shapes {found}"
+                )
+        parameters.update(given, log_linear=given["log_linear"][0], hidden_units=hidden_units)
+        self._event_size = event_size
+        self._sizes = self._no_dependency(sizes)
+        self._weights, self._biases = given["weights"], given["biases"]
+        self._log_gains, self._log_linear = given["log_gains"], given["log_linear"][0]
+        self._context_weights = given.get("context_weights")
+        self._context_size = context_size
+        self._context = None if context is None else checks.as_tensor(context, dtype, "context")
+        if self._context is not None:
+            if context_size == 0:
+                raise ValueError(f"`{name}` takes no `context`. Received: context_size=0")
+            checks.last_axis(self._context, context_size, "context")
+        super().__init__(
+            forward_min_event_ndims=1,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def context_size(self):
+        """C, the size of the context that is taken; 0 for none."""
+        return self._context_size
+
+    @property
+    def context(self):
+        """c, the bound context `[..., C]`, or `None`."""
+        return self._context
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
+
+    def _layers(self):
+        """Returns `(W_l, logarithms of its diagonal blocks, b_l)` of each layer."""
+        return [
+            (*block_matrix(tf.convert_to_tensor(raw), gains, self._event_size), bias)
+            for raw, gains, bias in zip(self._weights, self._log_gains, self._biases, strict=True)
+        ]
+
+    def _rows(self, x):
+        """Returns `x` as rows `[N, D]`, what the context adds to either layer, and the shape."""
+        x = tf.convert_to_tensor(x, dtype=self.dtype)
+        checks.event_size(x, self._event_size, self.name)
+        if self._context_size == 0:
+            return tf.reshape(x, [-1, self._event_size]), (0.0, 0.0), ps.shape(x)
+        if self._context is None:
+            raise ValueError(
+                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
+                "by `tfp_flows.condition(flow, context)`. Received: context=None"
+            )
+        batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(self._context)[:-1])
+        x = tf.broadcast_to(x, ps.concat([batch_shape, [self._event_size]], axis=0))
+        context = tf.broadcast_to(
+            self._context, ps.concat([batch_shape, [self._context_size]], axis=0)
+        )
+        context = tf.reshape(context, [-1, self._context_size])
+        added = tuple(tf.matmul(context, weight) for weight in self._context_weights)
+        return tf.reshape(x, [-1, self._event_size]), added, ps.shape(x)
+
+    def _inverse_and_log_det(self, y):
+        y, (first, last), shape = self._rows(y)
+        size = self._event_size
+        layers = self._layers()
+        h, log_slope = y, tf.zeros_like(y)[..., tf.newaxis]
+        for layer, (matrix, log_block, bias) in enumerate(layers):
+            z = tf.matmul(h, matrix, transpose_b=True) + bias
+            log_slope = log_matvec(log_block, log_slope)
+            if layer == 0:
+                z += first
+            if layer < len(layers) - 1:
+                h = tf.tanh(z)
+                log_slope += log_tanh_slope(tf.reshape(z, [-1, size, self._sizes[layer + 1]]))
+        x = tf.exp(self._log_linear) * y + z + last
+        log_slope = _log_add(self._log_linear, log_slope[..., 0])
+        log_det = tf.reduce_sum(log_slope, axis=-1)
+        return tf.reshape(x, shape), tf.reshape(log_det, shape[:-1])
+
+    def _forward_and_log_det(self, x):
+        target, (first, last), shape = self._rows(x)
+        size = self._event_size
+        layers = self._layers()
+        c = tf.convert_to_tensor(self._log_linear)
+        last += tf.zeros_like(target)
+        first += tf.zeros([tf.shape(target)[0], layers[0][0].shape[0]], target.dtype)
+
+        def coordinate(i, layer):
+            """Rows of W and b, and the diagonal block, for the units of y_i."""
+            matrix, log_block, bias = layers[layer]
+            num_out = self._sizes[layer + 1]
+            rows = tf.gather(tf.reshape(matrix, [size, num_out, -1]), i)
+            return rows, tf.gather(log_block, i), tf.gather(tf.reshape(bias, [size, num_out]), i)
+
+        def step(i, *hidden):
+            # What the coordinates before y_i add to each layer: later ones are zero in `hidden`.
+            blocks, offsets = [], []
+            for layer, h in enumerate(hidden):
+                rows, log_block, bias = coordinate(i, layer)
+                flat = tf.reshape(h, [-1, size * self._sizes[layer]])
+                offset = tf.matmul(flat, rows, transpose_b=True) + bias
+                if layer == 0:
+                    offset += tf.gather(tf.reshape(first, [-1, size, self._sizes[1]]), i, axis=1)
+                blocks.append(log_block)
+                offsets.append(offset)
+            offsets[-1] += tf.gather(last, i, axis=1)[:, tf.newaxis]
+            c_i, x_i = tf.gather(c, i), tf.gather(target, i, axis=1)
+
+            def units(y_i):
+                """All of h_l for y_i, then x_i and log dx_i/dy_i."""
+                h, log_slope = y_i[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
+                found = []
+                for log_block, offset in zip(blocks, offsets, strict=True):
+                    found.append(h)
+                    z = tf.matmul(h, tf.exp(log_block), transpose_b=True) + offset
+                    log_slope = log_matvec(log_block[tf.newaxis], log_slope[:, tf.newaxis])[:, 0]
+                    if len(found) < len(blocks):
+                        h = tf.tanh(z)
+                        log_slope += log_tanh_slope(z)
+                return found, tf.exp(c_i) * y_i + z[:, 0], _log_add(c_i, log_slope[:, 0])
+
+            def value_and_slope(y_i):
+                _, value, log_slope = units(y_i)
+                return value, tf.exp(log_slope)
+
+            # f is bounded, so y_i is not far from x_i without it.
+            guess = x_i * tf.exp(-c_i)
+            radius = 1.0 + 0.5 * tf.abs(guess)
+            result = find_root(value_and_slope, x_i, lower=guess - radius, upper=guess + radius)
+            is_i = (tf.range(size) == i)[:, tf.newaxis]
+            found = units(result.root)[0]
+            return i + 1, *(
+                tf.where(is_i, new[:, tf.newaxis], old)
+                for new, old in zip(found, hidden, strict=True)
+            )
+
+        hidden = tuple(
+            tf.zeros([tf.shape(target)[0], size, h], target.dtype) for h in self._sizes[:-1]
+        )
+        hidden = tuple(tf.ensure_shape(h, [target.shape[0], *h.shape[1:]]) for h in hidden)
+        _, h, *_ = tf.while_loop(
+            lambda i, *_: i < size, step, (0, *hidden), maximum_iterations=size
+        )
+        y = tf.reshape(h, shape)
+        if self.validate_args:
+            message = f"`{self.name}` found no y for some x."
+            converged = tf.debugging.assert_all_finite(y, message)
+            y = tf.identity(converged)
+        return y, -self._inverse_and_log_det(y)[1]
+
+
+def _log_add(a, b):
+    """log(exp(a) + exp(b)), with a zero gradient where one term is nothing beside the other."""
+    return a + tf.math.softplus(b - a)
+
+
+def _glorot(rng, shapes):
+    limits = [np.sqrt(6.0 / sum(shape)) for shape in shapes]
+    return [rng.uniform(-a, a, shape) for a, shape in zip(limits, shapes, strict=True)]
+
+
+def _gains(rng, shapes):
+    """Rows of norm one, but for the last layer: a slope of f of about 0.005, for any widths."""
+    del rng
+    units = [shape[0] // shapes[-1][0] for shape in shapes]
+    last = np.log(0.015) - 0.5 * np.sum(np.log(units))
+    return [np.zeros(shape) for shape in shapes[:-1]] + [np.full(shapes[-1], last)]
+
+
+_START = {
+    "weights": _glorot,
+    # Spread, so that the units bend at different places.
+    "biases": lambda rng, shapes: [
+        rng.uniform(-1.0, 1.0, shape) * (i < len(shapes) - 1) for i, shape in enumerate(shapes)
+    ],
+    "log_gains": _gains,
+    "log_linear": lambda rng, shapes: [np.full(shapes[0], np.log(0.995))],
+    "context_weights": lambda rng, shapes: [_glorot(rng, shapes[:1])[0], np.zeros(shapes[1])],
+}

@@ -1,0 +1,241 @@
+"""What coupling and autoregressive bijectors share: a conditioner, a transformer, a context."""
+
+import contextlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+
+class Conditioned(FlowBijector):
+    """y_i = tau(x_i; h_i), with h = conditioner(..., context=c).
+
+    The conditioner is any callable, `conditioner(x)` or `conditioner(x, context=c)`, over
+    `[N, D]` (and `[N, C]`) that gives P raw numbers for each coordinate: `[N, D, P]`, or flat
+    `[N, D * P]` in that order. The transformer is a class with `params_size(**kwargs)`, which
+    says P, and `new(params, **kwargs)`, which makes a bijector that acts elementwise.
+    """
+
+    def __init__(
+        self,
+        conditioner,
+        transformer,
+        transformer_kwargs,
+        context,
+        context_size,
+        dtype,
+        validate_args,
+        parameters,
+        name,
+    ):
+        if not callable(conditioner):
+            raise TypeError(
+                "`conditioner` must be callable as conditioner(x) or conditioner(x, context=c). "
+                f"Received: conditioner={conditioner!r}"
+            )
+        if getattr(conditioner, "built", True) is False:
+            raise ValueError(
+                "`conditioner` must be built before it is given to a bijector: call it on a "
+                "batch of zeros, or its `build`. "
+                f"Received: conditioner={conditioner!r}, which has no variables yet"
+            )
+        methods = ("params_size", "new")
+        if not isinstance(transformer, type) or not all(hasattr(transformer, m) for m in methods):
+            raise TypeError(
+                "`transformer` must be a class with `params_size(**kwargs)` and "
+                f"`new(params, **kwargs)`. Received: transformer={transformer!r}"
+            )
+        self._conditioner = conditioner
+        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
+        self._conditioner_variables = (
+            [variable.value for variable in conditioner.variables]
+            if isinstance(conditioner, keras.Layer)
+            else []
+        )
+        self._transformer = transformer
+        self._transformer_kwargs = self._no_dependency(dict(transformer_kwargs or {}))
+        try:
+            self._params_size = transformer.params_size(**self._transformer_kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"`transformer_kwargs` must be keywords of `{transformer.__name__}`: {error}. "
+                f"Received: transformer_kwargs={transformer_kwargs!r}"
+            ) from error
+        if dtype is None and isinstance(conditioner, keras.Layer):
+            dtype = conditioner.variable_dtype
+        dtype = None if dtype is None else tf.as_dtype(dtype)
+        if context is None:
+            # Keywords are checked now; a copy with a bound context has had them checked.
+            with tf.init_scope():
+                self._transform(tf.zeros([1, self._params_size], dtype or tf.float32))
+        self._context_size = checks.integer_at_least(context_size, 0, "context_size")
+        self._context = self._checked_context(context, dtype, name)
+        super().__init__(
+            forward_min_event_ndims=1,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def conditioner(self):
+        """The callable that turns inputs (and context) into raw parameters."""
+        return self._conditioner
+
+    @property
+    def transformer(self):
+        """The class of the elementwise bijector."""
+        return self._transformer
+
+    @property
+    def transformer_kwargs(self):
+        """The keywords of the transformer's `params_size` and `new`."""
+        return dict(self._transformer_kwargs)
+
+    @property
+    def context_size(self):
+        """C, the size of the context that the conditioner takes; 0 for none."""
+        return self._context_size
+
+    @property
+    def context(self):
+        """c, the bound context `[..., C]`, or `None`."""
+        return self._context
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
+
+    def _checked_context(self, context, dtype, name):
+        if context is None:
+            return None
+        if self._context_size == 0:
+            raise ValueError(
+                f"`{name}` takes no `context` (its `context_size` is 0). "
+                f"Received: context of shape {np.shape(context)}"
+            )
+        context = checks.as_tensor(context, dtype or tf.float32, "context")
+        if context.shape.rank == 0 or context.shape[-1] not in (None, self._context_size):
+            raise ValueError(
+                f"`context` of `{name}` must have shape [..., {self._context_size}]. "
+                f"Received: context of shape {tuple(context.shape)}"
+            )
+        return context
+
+    def _probe_conditioner(self, num_inputs, num_outputs, allowed=None):
+        """Runs the conditioner once, so that a misfit is found when the bijector is made.
+
+        With `validate_args`, in eager mode, its Jacobian is looked at, too: each row must be
+        computed on its own, and h_i may depend on input j only where `allowed[i, j]`. A bijector
+        with a bound context is a copy of one that has been probed already.
+        """
+        if self._context is not None:
+            return
+        dtype = self.dtype or tf.float32
+        rows = np.random.default_rng(0).normal(size=[2, num_inputs])
+
+        def raw(inputs):
+            kwargs = {}
+            if self._context_size:
+                kwargs["context"] = tf.zeros([2, self._context_size], dtype)
+            h = self._conditioner(inputs, **kwargs)
+            self._check_raw_shape(h, num_outputs)
+            return tf.reshape(h, [2, num_outputs, self._params_size])
+
+        if not (self.validate_args and tf.executing_eagerly()):
+            with tf.init_scope():
+                raw(tf.constant(rows, dtype))
+            return
+        # Not in an init_scope, in which no tape records; and with weights moved, since a last
+        # layer of zeros would hide what its network sees.
+        inputs = tf.constant(rows, dtype)
+        with _moved(self._conditioner_variables), tf.GradientTape() as tape:
+            tape.watch(inputs)
+            h = raw(inputs)
+        jacobian = tape.jacobian(h, inputs, unconnected_gradients="zero")
+        depends = np.any(jacobian.numpy() != 0, axis=2)  # [row, i, row, j]
+        if depends[0, :, 1].any() or depends[1, :, 0].any():
+            raise ValueError(
+                "`conditioner` must compute each row on its own. Received: a conditioner of "
+                f"`{self.name}` whose numbers for one row depend on another"
+            )
+        forbidden = depends[0, :, 0] & ~(np.True_ if allowed is None else allowed)
+        if forbidden.any():
+            i, j = np.argwhere(forbidden)[0]
+            raise ValueError(
+                "`conditioner` must be autoregressive: the numbers for a coordinate may depend "
+                "only on those before it in `order`. Received: a conditioner of "
+                f"`{self.name}` whose numbers for coordinate {i} depend on coordinate {j}"
+            )
+
+    def _check_raw_shape(self, outputs, num_outputs):
+        shape = tf.TensorShape(getattr(outputs, "shape", None))
+        fits = (
+            shape.rank == 2
+            and shape[-1] in (None, num_outputs * self._params_size)
+            or shape.rank == 3
+            and shape[-2] in (None, num_outputs)
+            and shape[-1] in (None, self._params_size)
+            or shape.rank is None
+        )
+        if not fits:
+            raise ValueError(
+                f"`conditioner` of `{self.name}` must give {self._params_size} numbers "
+                f"(`{self._transformer.__name__}.params_size`) for each of {num_outputs} "
+                f"coordinates: [N, {num_outputs}, {self._params_size}] or "
+                f"[N, {num_outputs * self._params_size}]. Received: shape {shape}"
+            )
+
+    def _broadcast_with_context(self, x):
+        """Gives `x` the batch shape that the bound context adds."""
+        if self._context_size and self._context is None:
+            raise ValueError(
+                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
+                "by `tfp_flows.condition(flow, context)`. Received: context=None"
+            )
+        if self._context is None:
+            return x
+        batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(self._context)[:-1])
+        return tf.broadcast_to(x, ps.concat([batch_shape, ps.shape(x)[-1:]], axis=0))
+
+    def _raw(self, x, num_outputs, **kwargs):
+        """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
+
+        Networks see `[N, D]`, whatever the rank of `x`: Keras's `Dense` refuses vectors, and a
+        functional model any rank but its own.
+        """
+        batch_shape = ps.shape(x)[:-1]
+        inputs = tf.reshape(x, ps.concat([[-1], ps.shape(x)[-1:]], axis=0))
+        if self._context is not None:
+            shape = ps.concat([batch_shape, [self._context_size]], axis=0)
+            context = tf.broadcast_to(self._context, shape)
+            kwargs["context"] = tf.reshape(context, [-1, self._context_size])
+        h = self._conditioner(inputs, **kwargs)
+        self._check_raw_shape(h, num_outputs)
+        h = tf.cast(h, x.dtype)
+        return tf.reshape(h, ps.concat([batch_shape, [num_outputs, self._params_size]], axis=0))
+
+    def _transform(self, h):
+        """tau(.; h)."""
+        return self._transformer.new(h, **self._transformer_kwargs)
+
+
+@contextlib.contextmanager
+def _moved(variables):
+    """Weights with noise added, put back at the end."""
+    variables = [v for v in variables if v.trainable and v.dtype.is_floating]
+    kept = [tf.identity(variable) for variable in variables]
+    rng = np.random.default_rng(0)
+    try:
+        for variable in variables:
+            variable.assign_add(tf.constant(0.1 * rng.normal(size=variable.shape), variable.dtype))
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)

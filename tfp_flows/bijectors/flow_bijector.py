@@ -1,0 +1,90 @@
+"""The base class of every bijector here: value and log-det in one evaluation."""
+
+import abc
+
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.pass_cache import PassCache
+
+tfb = tfp.bijectors
+
+
+class FlowBijector(tfb.Bijector):
+    """y = f(x), with log |det df/dx| from the same evaluation.
+
+    A subclass implements `_forward_and_log_det(x)`, which returns `(y, log |det df/dx|)`, and
+    `_inverse_and_log_det(y)`, which returns `(x, log |det dx/dy|)`. The log-dets are those of one
+    event of `forward_min_event_ndims` dimensions: elementwise for 0, summed over the last axis
+    for 1. TFP's four hooks are derived from the two here, once.
+
+    `log_prob` and `experimental_sample_and_log_prob` of a distribution that holds the bijector
+    evaluate each of the two methods at most once (see `PassCache`).
+
+    As in TFP, two equal bijectors share what is remembered, and `forward(x)` on one and the same
+    `x` returns the remembered `y` as long as that `y` is alive, even if variables have changed in
+    between; `tf.identity(x)` asks anew. A flow's `log_prob` always asks anew.
+    """
+
+    _cache = PassCache()
+
+    @abc.abstractmethod
+    def _forward_and_log_det(self, x):
+        """Returns `(y, log |det dy/dx|)`."""
+
+    @abc.abstractmethod
+    def _inverse_and_log_det(self, y):
+        """Returns `(x, log |det dx/dy|)`."""
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+    def _forward(self, x):
+        return self._forward_and_log_det(x)[0]
+
+    def _forward_log_det_jacobian(self, x):
+        return self._forward_and_log_det(x)[1]
+
+    def _inverse(self, y):
+        return self._inverse_and_log_det(y)[0]
+
+    def _inverse_log_det_jacobian(self, y):
+        return self._inverse_and_log_det(y)[1]
+
+    def _remembered_forward(self, x):
+        y, log_det = self._forward_and_log_det(x)
+        return y, {"ildj": -log_det}
+
+    def _remembered_inverse(self, y):
+        x, log_det = self._inverse_and_log_det(y)
+        return x, {"ildj": log_det}
+
+
+def forward_and_log_det(bijector, x, event_ndims=0):
+    """Returns `(y, log |det dy/dx|)` of any `tfb.Bijector`, in one evaluation if it is ours.
+
+    Args:
+      bijector: a `tfb.Bijector`.
+      x: a `Tensor`.
+      event_ndims: the number of trailing dimensions of `x` that make one event. The log-det of
+        an elementwise bijector (`forward_min_event_ndims == 0`) is elementwise for 0.
+    """
+    if _is_direct(bijector, bijector.forward_min_event_ndims, event_ndims):
+        return bijector._forward_and_log_det(x)
+    return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims)
+
+
+def inverse_and_log_det(bijector, y, event_ndims=0):
+    """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation if it is ours."""
+    if _is_direct(bijector, bijector.inverse_min_event_ndims, event_ndims):
+        return bijector._inverse_and_log_det(y)
+    return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims)
+
+
+def _is_direct(bijector, min_event_ndims, event_ndims):
+    # TFP runs the assertions of `validate_args` in its public methods only.
+    return (
+        isinstance(bijector, FlowBijector)
+        and min_event_ndims == event_ndims
+        and not bijector.validate_args
+    )

@@ -1,0 +1,54 @@
+"""The memory of one pass: a point, its image and the log-det that came with it."""
+
+import tensorflow as tf
+from tensorflow_probability.python.internal import cache_util
+
+
+class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
+    """Remembers `(x, y, log-det)` of one evaluation while both ends live.
+
+    TFP scores a point by `x = inverse(y)` followed by `forward_log_det_jacobian(x)`. With this
+    memory the second call finds what the first has computed, so that each conditioner runs once.
+    Two things differ from TFP's own cache, which returns stale log-densities in eager training
+    and hands tensors of one graph to another (TFP issue 840):
+
+    - the log-det is dropped as soon as either end of the pair is gone, since the next evaluation
+      may see other variables or another dropout mask;
+    - entries are keyed by graph, so that nothing leaks from one `tf.function` trace to the next.
+
+    It stands on a private class of TFP 0.25; `tests/bijectors/test_pass_cache.py` pins what is
+    used of it.
+    """
+
+    def __init__(
+        self,
+        forward_name="_remembered_forward",
+        inverse_name="_remembered_inverse",
+        bijector=None,
+        bijector_class=None,
+        storage=None,
+    ):
+        super().__init__(forward_name, inverse_name, bijector, bijector_class, storage)
+
+    def _lookup(self, input, forward_name, inverse_name, **kwargs):
+        return super()._lookup(
+            input, forward_name, inverse_name, graph_id=_current_graph_id(), **kwargs
+        )
+
+    def _attributes(self, input, fn_name, **kwargs):
+        kwargs["graph_id"] = _current_graph_id()
+        entry = self._get_or_create_edge(input, fn_name, kwargs)
+        if not entry.output_ref:
+            entry.attributes.clear()
+        return entry.attributes
+
+    def _invoke(self, input, fn_name, kwargs, attributes):
+        attributes.clear()
+        kwargs = {name: value for name, value in kwargs.items() if name != "graph_id"}
+        return super()._invoke(input, fn_name, kwargs, attributes)
+
+
+def _current_graph_id():
+    # An id may be reused after its graph has died, but then every symbolic tensor of the old
+    # graph is dead too, and with it the entry.
+    return None if tf.executing_eagerly() else id(tf.compat.v1.get_default_graph())

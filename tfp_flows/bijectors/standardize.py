@@ -1,0 +1,118 @@
+"""The bijector that learns location and scale from the data, before training."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+
+class Standardize(FlowBijector):
+    """y = m + s x, where m and s are the mean and the standard deviation of the data.
+
+    Its `inverse` standardises the data, so that the rest of the flow sees zero mean and unit
+    variance, while densities stay in data units: `log |dy/dx| = log s`, in nats. `m` and `s` are
+    variables that training leaves alone; `adapt` (or `FlowModel.adapt`) sets them.
+
+    Shapes: `x` is `[..., *event_shape]`. Domain: all reals. Both directions cost the same.
+
+    Args:
+      event_shape: a Python `int` D or a sequence of them.
+      mean: `tf.Variable` of shape `event_shape`; zeros are made when it is `None`.
+      scale: `tf.Variable` of shape `event_shape`; ones are made when it is `None`.
+      dtype: float dtype of the variables that are made.
+      validate_args: Python `bool`. With it a scale that is not positive is refused.
+      name: Python `str`.
+
+    Raises:
+      ValueError: if a size in `event_shape` is below one, or a shape does not fit.
+    """
+
+    def __init__(
+        self,
+        event_shape,
+        mean=None,
+        scale=None,
+        dtype="float32",
+        validate_args=False,
+        name="standardize",
+    ):
+        parameters = dict(locals())
+        sizes = [event_shape] if np.ndim(event_shape) == 0 else list(event_shape)
+        event_shape = tuple(checks.integer_at_least(size, 1, "event_shape") for size in sizes)
+        with tf.name_scope(name), tf.init_scope():
+            if mean is None:
+                mean = tf.Variable(tf.zeros(event_shape, dtype), trainable=False, name="mean")
+            if scale is None:
+                scale = tf.Variable(tf.ones(event_shape, dtype), trainable=False, name="scale")
+        parameters.update(mean=mean, scale=scale)
+        dtype = checks.common_dtype(mean, scale)
+        self._mean = checks.as_tensor(mean, dtype, "mean")
+        self._scale = checks.as_tensor(scale, dtype, "scale")
+        for parameter, value in (("mean", self._mean), ("scale", self._scale)):
+            if not value.shape.is_compatible_with(event_shape):
+                raise ValueError(
+                    f"`{parameter}` must have shape {event_shape}. "
+                    f"Received: {parameter}.shape={tuple(value.shape)}"
+                )
+        self._event_shape = self._no_dependency(event_shape)
+        super().__init__(
+            forward_min_event_ndims=0,
+            is_constant_jacobian=True,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def mean(self):
+        """m."""
+        return self._mean
+
+    @property
+    def scale(self):
+        """s."""
+        return self._scale
+
+    def adapt(self, data):
+        """Sets m and s to the mean and the (population) standard deviation over the rows.
+
+        Args:
+          data: an array `[N, *event_shape]`.
+
+        Raises:
+          ValueError: if the shape does not fit, a value is not finite, or a coordinate is
+            constant (it has no density).
+        """
+        data = np.asarray(data)
+        if data.ndim != 1 + len(self._event_shape) or data.shape[1:] != self._event_shape:
+            raise ValueError(
+                f"`data` must have shape [N, {', '.join(map(str, self._event_shape))}]. "
+                f"Received: data.shape={data.shape}"
+            )
+        if not np.isfinite(data).all():
+            raise ValueError("`data` must be finite. Received: data with NaN or infinity")
+        # float64: a float32 sum over a million rows loses the digits that matter here.
+        mean = data.mean(axis=0, dtype=np.float64)
+        scale = data.std(axis=0, dtype=np.float64)
+        if not (scale > 0).all():
+            raise ValueError(
+                "`data` must vary in every coordinate; a constant one has no density. "
+                f"Received: constant coordinates {np.argwhere(scale == 0).tolist()}"
+            )
+        self._mean.assign(mean.astype(self.dtype.as_numpy_dtype))
+        self._scale.assign(scale.astype(self.dtype.as_numpy_dtype))
+
+    def _parameter_control_dependencies(self, is_init):
+        if not self.validate_args or is_init:
+            return []
+        return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
+
+    def _forward_and_log_det(self, x):
+        scale = tf.convert_to_tensor(self._scale)
+        return self._mean + scale * x, tf.broadcast_to(tf.math.log(scale), tf.shape(x))
+
+    def _inverse_and_log_det(self, y):
+        scale = tf.convert_to_tensor(self._scale)
+        return (y - self._mean) / scale, tf.broadcast_to(-tf.math.log(scale), tf.shape(y))
