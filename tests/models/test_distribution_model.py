@@ -1,0 +1,254 @@
+"""What a Keras model of a distribution owns, and what it refuses to be made of."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from cases import RECIPES, mlp, perturb
+
+import tfp_flows as tfpf
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=[12, 2]).astype("float32")
+BASE = tfd.Sample(tfd.Normal(0.0, 1.0), [2])
+
+
+def value_of(weight):
+    """The `tf.Variable` of a Keras weight; `tf_keras` and TFP have the variable itself."""
+    return weight.value if isinstance(weight, keras.Variable) else weight
+
+
+def assert_owns(model, expected):
+    """The weights are the expected variables themselves, each of them once."""
+    owned = [id(value_of(weight)) for weight in model.weights]
+    assert len(owned) == len(set(owned))
+    assert set(owned) == {id(variable) for variable in expected}
+    trainable = {id(value_of(weight)) for weight in model.trainable_weights}
+    assert trainable == {id(variable) for variable in expected if variable.trainable}
+
+
+def fitted(model, x=X, epochs=2, jit_compile=False, learning_rate=0.01, **options):
+    model.compile(keras.optimizers.Adam(learning_rate), jit_compile=jit_compile)
+    before = [np.array(weight) for weight in model.trainable_weights]
+    model.fit(x, epochs=epochs, verbose=0, **options)
+    for weight, value in zip(model.trainable_weights, before, strict=True):
+        assert np.all(np.isfinite(np.array(weight, "float32")))
+        assert np.any(np.array(weight) != value), weight.name
+
+
+# --- Weights ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", RECIPES, ids=str)
+def test_weights_of_recipes_are_complete(case):
+    flow = case.make.flow("float32")
+    model = tfpf.FlowModel(flow)
+    assert flow.trainable_variables
+    assert_owns(model, flow.variables)
+
+
+def test_weights_of_networks_and_loose_variables():
+    network = mlp(1, 2, "float32")
+    loc, frozen = tf.Variable([0.5, 0.0]), tf.Variable([1.0, 1.0], trainable=False)
+    linear = tfpf.bijectors.LULinear(2)
+    chain = tfb.Chain([tfpf.bijectors.Coupling(network, mask=(True, False)), linear])
+    flow = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(loc, frozen), tfb.Invert(chain))
+    model = tfpf.FlowModel(flow)
+    expected = [v.value for v in network.variables] + [loc, frozen, *linear.variables]
+    assert len(expected) == 6 + 2 + 2
+    assert_owns(model, expected)
+    assert model.count_params() == sum(int(tf.size(v)) for v in expected)
+    fitted(model)
+    np.testing.assert_array_equal(frozen, [1.0, 1.0])
+
+
+def test_what_occurs_twice_is_owned_once():
+    network = mlp(1, 2, "float32")
+    shared = tf.Variable([0.1, 0.2])
+    layers = [tfpf.bijectors.Coupling(network, mask=mask) for mask in ((1, 0), (0, 1))]
+    chain = tfb.Chain([*layers, tfb.Shift(shared), layers[0], tfb.Scale(2.0)])
+    model = tfpf.FlowModel(tfd.TransformedDistribution(tfd.MultivariateNormalDiag(shared), chain))
+    assert_owns(model, [v.value for v in network.variables] + [shared])
+
+
+def test_weights_of_a_part_that_is_frozen_stay():
+    network = mlp(1, 2, "float32")
+    network.trainable = False
+    loc = tf.Variable([0.5, 0.0])
+    bijector = tfpf.bijectors.Coupling(network, mask=(True, False))
+    model = tfpf.FlowModel(tfd.TransformedDistribution(tfd.MultivariateNormalDiag(loc), bijector))
+    before = [weight.numpy() for weight in network.weights]
+    assert [value_of(weight) is loc for weight in model.trainable_weights] == [True]
+    fitted(model)
+    for weight, value in zip(network.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_weights_of_both_models_are_the_variables_of_the_flow():
+    """One flow, two models: what one trains the other sees."""
+    flow = tfpf.flows.real_nvp(2, hidden_units=(4,), num_layers=2, seed=0)
+    likelihood = tfpf.FlowModel(flow)
+    variational = tfpf.VariationalModel(flow, lambda x: -tf.reduce_sum(x**2, axis=-1))
+    assert_owns(variational, flow.variables)
+    before = variational(X).numpy()
+    fitted(likelihood, epochs=5, learning_rate=0.1)
+    assert np.abs(variational(X) - before).max() > 1e-3
+
+
+# --- Mixed precision -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_networks_of_mixed_precision_train_under_jit(policy):
+    """Networks compute in half precision; weights, densities and the loss stay in single."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = tfpf.layers.MLP(2, (8,), seed=0)
+        network.build((None, 1))
+        assert network.compute_dtype == policy.removeprefix("mixed_")
+        bijector = tfpf.bijectors.Coupling(network, mask=(True, False))
+        assert bijector.dtype == tf.float32
+        flow = tfd.TransformedDistribution(BASE, bijector)
+        perturb(flow.variables)
+        model = tfpf.FlowModel(flow)
+        precise = X + 1e-4  # what rounds to X in half precision
+        assert np.all(model(precise).numpy() != model(X).numpy())
+        before = -np.mean(model(X))
+        fitted(model, epochs=20, jit_compile=True)
+        assert {weight.dtype for weight in model.weights} == {"float32"}
+        assert model.predict(X, verbose=0).dtype == np.float32
+        assert model.evaluate(X, verbose=0) < before
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+def test_layer_of_its_own_mixed_policy_gives_densities_close_to_single():
+    values = []
+    for policy in ("float32", "mixed_bfloat16"):
+        network = mlp(1, 2, policy)
+        perturb(v.value for v in network.variables)
+        bijector = tfpf.bijectors.Coupling(network, mask=(True, False))
+        values.append(tfpf.FlowModel(tfd.TransformedDistribution(BASE, bijector))(X).numpy())
+    np.testing.assert_allclose(*values, rtol=0.1, atol=0.1)
+    assert np.any(values[0] != values[1])
+
+
+# --- Distributions that have no part of ours -------------------------------------------------
+
+
+def tfp_maf(build=True):
+    network = tfb.AutoregressiveNetwork(
+        params=2, event_shape=[2], hidden_units=[8], activation="tanh"
+    )
+    if build:
+        network(X)
+    return tfd.TransformedDistribution(BASE, tfb.MaskedAutoregressiveFlow(network)), network
+
+
+def test_maf_of_tfp_with_a_network_of_tf_keras():
+    flow, network = tfp_maf()
+    model = tfpf.FlowModel(flow)
+    assert_owns(model, network.variables)
+    x = X @ np.array([[1.0, 1.5], [0.0, 0.5]], "float32")
+    model.compile(keras.optimizers.Adam(0.05), jit_compile=False)
+    before = model.evaluate(x, verbose=0)
+    np.testing.assert_allclose(before, -np.mean(flow.log_prob(x)), rtol=1e-5)
+    model.fit(x, epochs=20, verbose=0)
+    assert model.evaluate(x, verbose=0) < before - 0.1
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_plain_distribution_with_variables(jit_compile):
+    """The maximum of the likelihood is the mean and the standard deviation of the data."""
+    loc = tf.Variable([5.0, -5.0])
+    scale = tfp.util.TransformedVariable([3.0, 3.0], tfb.Softplus())
+    model = tfpf.FlowModel(tfd.MultivariateNormalDiag(loc, scale))
+    assert_owns(model, [loc, *scale.trainable_variables])
+    many = np.tile(X, [60, 1])  # not shuffled, so that every batch is all of X
+    options = {"epochs": 5, "batch_size": 12, "shuffle": False}
+    fitted(model, many, learning_rate=0.1, jit_compile=jit_compile, **options)
+    np.testing.assert_allclose(loc, X.mean(0), atol=0.02)
+    np.testing.assert_allclose(tf.convert_to_tensor(scale), X.std(0), atol=0.02)
+
+
+def test_mixture_with_variables():
+    x = np.concatenate([RNG.normal(-3.0, 0.5, 150), RNG.normal(3.0, 0.5, 50)]).astype("float32")
+    logits, loc = tf.Variable([0.0, 0.0]), tf.Variable([-1.0, 1.0])
+    model = tfpf.FlowModel(
+        tfd.MixtureSameFamily(tfd.Categorical(logits=logits), tfd.Normal(loc, 0.5))
+    )
+    assert_owns(model, [logits, loc])
+    fitted(model, np.tile(x, 30), epochs=5, batch_size=200, learning_rate=0.1)
+    np.testing.assert_allclose(loc, [-3.0, 3.0], atol=0.2)
+    np.testing.assert_allclose(tf.nn.softmax(logits), [0.75, 0.25], atol=0.05)
+
+
+# --- Refused ---------------------------------------------------------------------------------
+
+
+def mlp_in_a_closure():
+    network = mlp(2, 4, "float32")
+    return lambda x: tf.unstack(tf.reshape(network(x), [-1, 2, 2]), axis=-1)
+
+
+@pytest.mark.parametrize("cls", [tfpf.FlowModel, tfpf.VariationalModel])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tfd.Normal(0.0, 1.0),
+        lambda: tfd.TransformedDistribution(BASE, tfb.Tanh()),
+        lambda: tfp_maf(build=False)[0],
+        lambda: tfd.TransformedDistribution(BASE, tfb.MaskedAutoregressiveFlow(mlp_in_a_closure())),
+    ],
+    ids=["constants", "no_parameters", "unbuilt_tf_keras", "network_in_a_closure"],
+)
+def test_distribution_without_variables(cls, make):
+    with pytest.raises(ValueError, match="must have variables to train.*Received: .*without"):
+        cls(make())
+
+
+@pytest.mark.parametrize("cls", [tfpf.FlowModel, tfpf.VariationalModel])
+def test_something_else_than_a_distribution(cls):
+    for value in (None, mlp(1, 2, "float32"), tfpf.bijectors.LULinear(2)):
+        with pytest.raises(TypeError, match="must be a TFP distribution. Received: "):
+            cls(value)
+
+
+def test_joint_distribution_is_refused():
+    joint = tfd.JointDistributionSequential([tfd.Normal(tf.Variable(0.0), 1.0), BASE])
+    with pytest.raises(TypeError, match="over one tensor.*Received: "):
+        tfpf.FlowModel(joint)
+
+
+def test_nothing_to_train():
+    model = tfpf.FlowModel(tfd.Normal(tf.Variable(0.0, trainable=False), 1.0))
+    model.compile(jit_compile=False)
+    with pytest.raises(ValueError, match="trainable variables.*1 variables, none of them"):
+        model.fit(X[:, 0], verbose=0)
+    expected = -np.mean(tfd.Normal(0.0, 1.0).log_prob(X[:, 0]))
+    np.testing.assert_allclose(model.evaluate(X[:, 0], verbose=0), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cls", [tfpf.FlowModel, tfpf.VariationalModel])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"loss": "mse"},
+        {"loss_weights": [1.0]},
+        {"metrics": ["mae"]},
+        {"weighted_metrics": ["mae"]},
+    ],
+    ids=lambda argument: next(iter(argument)),
+)
+def test_loss_and_metrics_are_not_chosen(cls, argument):
+    name = next(iter(argument))
+    model = cls(tfd.Normal(tf.Variable(0.0), 1.0))
+    with pytest.raises(ValueError, match=f"`{name}` must not be given.*Received: {name}="):
+        model.compile(**argument)
+    model.compile(**{name: None})
+    assert model.jit_compile is True

@@ -1,0 +1,367 @@
+"""The data that `fit`, `evaluate` and `predict` take, and what they refuse."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from cases import perturb
+
+import tfp_flows as tfpf
+from tfp_flows.models.batches import batches
+
+tfd = tfp.distributions
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=[10, 2]).astype("float32")
+CONTEXT = RNG.normal(size=[10, 3]).astype("float32")
+WEIGHT = RNG.uniform(size=10).astype("float32")
+
+
+def made_model(context_size=0):
+    flow = tfpf.flows.real_nvp(
+        2, hidden_units=(8,), num_layers=2, seed=0, context_size=context_size
+    )
+    perturb(flow.variables)
+    model = tfpf.FlowModel(flow)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A model that learning rate zero leaves as it is."""
+    return made_model()
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    return made_model(context_size=3)
+
+
+def log_prob(model, context=None):
+    flow = model.distribution if context is None else tfpf.condition(model.distribution, context)
+    return flow.log_prob(X).numpy()
+
+
+class Batches(keras.utils.PyDataset):
+    """Two batches, of seven and three rows."""
+
+    def __init__(self, *arrays, wrap=tuple):
+        super().__init__()
+        self.arrays, self.wrap = arrays, wrap
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        rows = slice(0, 7) if index == 0 else slice(7, 10)
+        return self.wrap([array[rows] for array in self.arrays])
+
+
+def dataset(*arrays, wrap=lambda *tensors: tensors):
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(4).map(wrap)
+
+
+def generator(*arrays):
+    for rows in (slice(0, 5), slice(5, 10)):
+        yield tuple(None if array is None else array[rows] for array in arrays)
+
+
+UNWEIGHTED = {
+    "array": lambda: X,
+    "list": lambda: X.tolist(),
+    "tensor": lambda: tf.constant(X),
+    "float64": lambda: X.astype("float64"),
+    "dataset": lambda: dataset(X, wrap=lambda x: x),
+    "dataset_of_tuples": lambda: dataset(X),
+    "dataset_float64": lambda: dataset(X.astype("float64")),
+    "dataset_without_weights": lambda: dataset(X, wrap=lambda x: (x, None)),
+    "py_dataset": lambda: Batches(X, wrap=lambda arrays: arrays[0]),
+    "py_dataset_of_tuples": lambda: Batches(X),
+    "generator": lambda: generator(X),
+}
+WEIGHTED = {
+    "dataset": lambda: dataset(X, WEIGHT, wrap=lambda x, w: (x, None, w)),
+    "dataset_float64": lambda: dataset(X, WEIGHT.astype("float64"), wrap=lambda x, w: (x, None, w)),
+    "dataset_of_pairs": lambda: dataset(X, WEIGHT, wrap=lambda x, w: ((x,), w)),
+    "py_dataset": lambda: Batches(X, WEIGHT, wrap=lambda arrays: ((arrays[0],), arrays[1])),
+    "generator": lambda: generator(X, None, WEIGHT),
+}
+CONDITIONAL = {
+    "dataset": lambda: dataset(CONTEXT, X),
+    "dataset_float64": lambda: dataset(CONTEXT.astype("float64"), X.astype("float64")),
+    "py_dataset": lambda: Batches(CONTEXT, X),
+    "generator": lambda: generator(CONTEXT, X),
+}
+CONDITIONAL_WEIGHTED = {
+    "dataset": lambda: dataset(CONTEXT, X, WEIGHT),
+    "py_dataset": lambda: Batches(CONTEXT, X, WEIGHT),
+    "generator": lambda: generator(CONTEXT, X, WEIGHT),
+}
+
+
+def by_name(forms):
+    return pytest.mark.parametrize("data", forms.values(), ids=forms.keys())
+
+
+def fitted_loss(model, *data, **kwargs):
+    return model.fit(*data, verbose=0, **kwargs).history["loss"][0]
+
+
+@by_name(UNWEIGHTED)
+def test_unweighted_forms(model, data):
+    expected = -log_prob(model).mean()
+    np.testing.assert_allclose(fitted_loss(model, data()), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.evaluate(data(), verbose=0), expected, rtol=1e-5)
+
+
+@by_name(WEIGHTED)
+def test_weighted_forms(model, data):
+    expected = np.average(-log_prob(model), weights=WEIGHT)
+    assert abs(expected + log_prob(model).mean()) > 0.01
+    np.testing.assert_allclose(fitted_loss(model, data()), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.evaluate(data(), verbose=0), expected, rtol=1e-5)
+
+
+@by_name(CONDITIONAL)
+def test_conditional_forms(conditional, data):
+    expected = -log_prob(conditional, CONTEXT).mean()
+    np.testing.assert_allclose(fitted_loss(conditional, data()), expected, rtol=1e-5)
+    np.testing.assert_allclose(conditional.evaluate(data(), verbose=0), expected, rtol=1e-5)
+
+
+@by_name(CONDITIONAL_WEIGHTED)
+def test_conditional_weighted_forms(conditional, data):
+    expected = np.average(-log_prob(conditional, CONTEXT), weights=WEIGHT)
+    np.testing.assert_allclose(fitted_loss(conditional, data()), expected, rtol=1e-5)
+    np.testing.assert_allclose(conditional.evaluate(data(), verbose=0), expected, rtol=1e-5)
+
+
+def test_predict_takes_datasets(model, conditional):
+    for data in (dataset(X), Batches(X), generator(X)):
+        np.testing.assert_allclose(model.predict(data, verbose=0), log_prob(model), rtol=1e-5)
+    for data in (dataset(CONTEXT, X), Batches(CONTEXT, X)):
+        np.testing.assert_allclose(
+            conditional.predict(data, verbose=0), log_prob(conditional, CONTEXT), rtol=1e-5
+        )
+
+
+VALIDATION = {
+    "x": lambda: X[:7],
+    "list": lambda: (X[:7].tolist(),),
+    "(x,)": lambda: (X[:7],),
+    "(x, None)": lambda: (X[:7], None),
+    "(x, None, None)": lambda: (X[:7], None, None),
+    "dataset": lambda: dataset(X[:7]),
+    "generator": lambda: (batch for batch in [(X[:7],)]),
+}
+
+
+@by_name(VALIDATION)
+def test_validation_forms(model, data):
+    history = model.fit(X, validation_data=data(), verbose=0).history
+    np.testing.assert_allclose(history["val_loss"][0], -log_prob(model)[:7].mean(), rtol=1e-5)
+    np.testing.assert_allclose(history["loss"][0], -log_prob(model).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [3, None])
+def test_weighted_validation(model, batch_size):
+    expected = np.average(-log_prob(model), weights=WEIGHT)
+    data = (X, None, WEIGHT)
+    history = model.fit(X, validation_data=data, validation_batch_size=batch_size, verbose=0)
+    np.testing.assert_allclose(history.history["val_loss"][0], expected, rtol=1e-5)
+
+
+def test_conditional_validation(conditional):
+    values = -log_prob(conditional, CONTEXT)
+    for data, expected in (
+        ((CONTEXT, X), values.mean()),
+        ((CONTEXT, X, WEIGHT), np.average(values, weights=WEIGHT)),
+        (dataset(CONTEXT, X), values.mean()),
+    ):
+        history = conditional.fit(CONTEXT, X, validation_data=data, verbose=0).history
+        np.testing.assert_allclose(history["val_loss"][0], expected, rtol=1e-5)
+
+
+def test_validation_split_takes_the_last_rows_with_their_weights(model, conditional):
+    values = -log_prob(model)
+    history = model.fit(X, sample_weight=WEIGHT, validation_split=0.3, verbose=0).history
+    expected = np.average(values[7:], weights=WEIGHT[7:])
+    np.testing.assert_allclose(history["val_loss"][0], expected, rtol=1e-5)
+    expected = np.average(values[:7], weights=WEIGHT[:7])
+    np.testing.assert_allclose(history["loss"][0], expected, rtol=1e-5)
+    values = -log_prob(conditional, CONTEXT)
+    history = conditional.fit(CONTEXT, X, validation_split=0.3, verbose=0).history
+    np.testing.assert_allclose(history["val_loss"][0], values[7:].mean(), rtol=1e-5)
+
+
+def test_batches_of_arrays_have_one_shape_and_hold_every_row_once():
+    rows = np.arange(10.0, dtype="float32")
+    for shuffle in (False, True):
+        data = batches((rows[:, np.newaxis], rows), None, 4, shuffle)
+        assert data.cardinality() == 3
+        parts = list(data)
+        assert {x.shape.as_list()[0] for (x, _), _ in parts} == {4}
+        kept = [y.numpy()[w.numpy() > 0] for (_, y), w in parts]
+        np.testing.assert_array_equal(np.sort(np.concatenate(kept)), rows)
+        assert sum(float(tf.reduce_sum(w)) for _, w in parts) == 10.0
+
+
+def test_batch_is_no_larger_than_the_data():
+    ((x,), weight), *others = batches((X,), None, 256, False)
+    assert not others and x.shape == [10, 2] and weight.shape == [10]
+
+
+def test_ragged_last_batch_compiles_only_once():
+    model = made_model()
+    model.compile(jit_compile=True)
+    model.fit(X, batch_size=4, epochs=2, verbose=0)
+    assert model.train_function is not None
+    traces = []
+    original = model.call
+    model.call = lambda inputs: traces.append(inputs) or original(inputs)
+    model.fit(X, batch_size=4, epochs=2, verbose=0)
+    assert not traces
+
+
+# --- Refused -------------------------------------------------------------------------------
+
+
+def refused(error, call, *words):
+    with pytest.raises(error) as info:
+        call()
+    message = str(info.value)
+    assert "Received: " in message
+    for word in words:
+        assert word in message
+
+
+NAN = X.copy()
+NAN[[3, 5], 1] = [np.nan, np.inf]
+
+BAD_X = {
+    "nan": (lambda: NAN, ValueError, ("`x` must be finite", "2 rows", "row 3")),
+    "integer": (lambda: X.astype(int), TypeError, ("`x` must be floating", "int64")),
+    "boolean": (lambda: X > 0, TypeError, ("`x` must be floating", "bool")),
+    "string": (lambda: X.astype(str), TypeError, ("`x` must be floating",)),
+    "wrong_event": (lambda: CONTEXT, ValueError, ("`x` must have shape [N, 2]", "(10, 3)")),
+    "one_row": (lambda: X[0], ValueError, ("`x` must have shape [N, 2]", "(2,)")),
+    "extra_axis": (lambda: X[:, None], ValueError, ("`x` must have shape [N, 2]", "(10, 1, 2)")),
+    "empty": (lambda: X[:0], ValueError, ("`x` must have rows", "(0, 2)")),
+    "none": (lambda: None, ValueError, ("`x` must be an array",)),
+    "mapping": (lambda: {"x": X}, ValueError, ("`x` must be an array", "dict")),
+    "number": (lambda: 3.0, ValueError, ("`x` must be an array", "float")),
+}
+
+
+@by_name(BAD_X)
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_bad_x(model, method, data):
+    make, error, words = data
+    refused(error, lambda: getattr(model, method)(make(), verbose=0), *words)
+
+
+@by_name({key: value for key, value in BAD_X.items() if key not in ("none", "mapping", "number")})
+def test_bad_validation_data(model, data):
+    make, error, words = data
+    refused(error, lambda: model.fit(X, validation_data=(make(),), verbose=0), *words)
+
+
+def test_context_where_none_is_taken(model):
+    words = ("takes no context", "(10, 3)", "(10, 2)")
+    refused(ValueError, lambda: model.fit(CONTEXT, X), *words)
+    refused(ValueError, lambda: model.evaluate(CONTEXT, X), *words)
+    refused(ValueError, lambda: model.predict((CONTEXT, X)), *words)
+    refused(ValueError, lambda: model.fit(X, validation_data=(CONTEXT, X)), *words)
+    refused(ValueError, lambda: model.fit(dataset(CONTEXT, X)), "takes no context", "(None, 3)")
+
+
+def test_missing_context(conditional):
+    words = ("`(context, x)`", "(10, 2)")
+    refused(ValueError, lambda: conditional.fit(X), *words)
+    refused(ValueError, lambda: conditional.evaluate(X), *words)
+    refused(ValueError, lambda: conditional.predict(X), *words)
+    refused(ValueError, lambda: conditional.fit(CONTEXT, X, validation_data=X), *words)
+    refused(ValueError, lambda: conditional.fit(dataset(X)), "`(context, x)`", "(None, 2)")
+    with pytest.raises(ValueError, match=r"`\(context, x\)`"):
+        conditional(X)
+
+
+def test_bad_context(conditional):
+    def fit(context):
+        return lambda: conditional.fit(context, X, verbose=0)
+
+    refused(ValueError, fit(CONTEXT[:, :2]), "`context` must have shape [N, 3]", "(10, 2)")
+    refused(ValueError, fit(CONTEXT[0]), "`context` must have shape [N, 3]", "(3,)")
+    refused(ValueError, fit(CONTEXT * np.nan), "`context` must be finite")
+    refused(ValueError, fit(CONTEXT[:5]), "same number of rows", "5 and 10")
+    refused(TypeError, fit(CONTEXT.astype(str)), "`context` must be numbers")
+    conditional.fit((CONTEXT > 0).astype(int), X, verbose=0)  # a label is a fine context
+
+
+def test_bad_sample_weight(model):
+    def fit(weight):
+        return lambda: model.fit(X, sample_weight=weight, verbose=0)
+
+    refused(ValueError, fit(WEIGHT[:9]), "`sample_weight` must have shape [10]", "(9,)")
+    refused(ValueError, fit(WEIGHT[:, None]), "`sample_weight` must have shape [10]", "(10, 1)")
+    refused(ValueError, fit(-WEIGHT), "no negative number")
+    refused(ValueError, fit(WEIGHT * np.nan), "`sample_weight` must be finite")
+    refused(ValueError, fit(0 * WEIGHT), "`sample_weight` must have a positive number")
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "error"), [(0, ValueError), (-1, ValueError), (2.5, TypeError), ("8", TypeError)]
+)
+def test_bad_batch_size(model, batch_size, error):
+    words = ("`batch_size` must be an integer of at least 1", repr(batch_size))
+    for method in ("fit", "evaluate", "predict"):
+        refused(error, lambda: getattr(model, method)(X, batch_size=batch_size), *words)  # noqa: B023
+    refused(
+        error,
+        lambda: model.fit(X, validation_data=X, validation_batch_size=batch_size, verbose=0),
+        *words,
+    )
+
+
+@pytest.mark.parametrize("share", [1.0, -0.1, 1.5, 0.95])
+def test_bad_validation_split(model, share):
+    refused(ValueError, lambda: model.fit(X, validation_split=share), f"validation_split={share}")
+
+
+def test_validation_data_of_too_many_parts(model):
+    refused(
+        ValueError, lambda: model.fit(X, validation_data=(X, None, WEIGHT, 3)), "`validation_data`"
+    )
+
+
+def test_what_a_dataset_has_itself_is_not_taken_beside_it(model):
+    """Keras's own `fit` would say so, too; silence would lose the weights."""
+    for name, value in (("sample_weight", WEIGHT), ("y", X), ("validation_split", 0.3)):
+        refused(ValueError, lambda: model.fit(dataset(X), **{name: value}), f"`{name}`")  # noqa: B023
+    refused(ValueError, lambda: model.evaluate(dataset(X), sample_weight=WEIGHT), "sample_weight")
+
+
+def test_bad_batches_of_a_dataset():
+    model = made_model()
+    with pytest.raises(TypeError, match="floating point"):
+        model.fit(dataset(X.astype(int)), verbose=0)
+    with pytest.raises(ValueError, match="events of 2 dimensions"):
+        made_model().fit(dataset(CONTEXT), verbose=0)
+
+
+def test_nan_in_a_dataset_stops_training_at_its_step():
+    model = made_model()
+    with pytest.raises(FloatingPointError, match="step 2 of epoch 1.*Received: loss=nan"):
+        model.fit(dataset(np.concatenate([X[:4], NAN[:4]])), verbose=0)
+
+
+def test_adapt_checks_its_data(model):
+    flow = tfpf.bijectors.Standardize(2)(tfd.Sample(tfd.Normal(0.0, 1.0), [2]))
+    adapted = tfpf.FlowModel(flow)
+    refused(ValueError, lambda: adapted.adapt(NAN), "`data` must be finite", "row 3")
+    refused(ValueError, lambda: adapted.adapt(CONTEXT), "`data` must have shape [N, 2]")
+    refused(TypeError, lambda: adapted.adapt(X.astype(int)), "`data` must be floating")
+    refused(ValueError, lambda: adapted.adapt(np.ones([4, 2])), "constant")
+    refused(ValueError, lambda: model.adapt(X), "a part that adapts")

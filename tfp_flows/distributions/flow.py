@@ -1,0 +1,38 @@
+"""The distribution that every recipe returns."""
+
+import tensorflow as tf
+from tensorflow_probability.python.distributions import transformed_distribution
+
+
+class Flow(transformed_distribution._TransformedDistribution):
+    """log p(x) = log p_u(f^-1(x)) + log |det df^-1/dx|, evaluated anew for every `log_prob`.
+
+    A `tfd.TransformedDistribution` in every respect but one. TFP's bijectors remember the points
+    that they have mapped, so that in eager mode a sample keeps the density that it had when it
+    was drawn, whatever training does to the variables meanwhile, and a tensor of one
+    `tf.function` can reappear in another (TFP issue 840). Here `log_prob` takes a copy of `x`
+    first, so that what is remembered serves one pass only.
+    `experimental_sample_and_log_prob` gives samples and densities in one pass.
+
+    Args:
+      distribution: the base, any TFP distribution.
+      bijector: f, any `tfb.Bijector`; `forward` maps base to data.
+      validate_args: Python `bool`.
+      name: Python `str`.
+    """
+
+    def __init__(self, distribution, bijector, validate_args=False, name=None):
+        parameters = dict(locals())
+        super().__init__(
+            distribution, bijector, validate_args=validate_args, parameters=parameters, name=name
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        # TFP warns when annotations are inherited past a new `__init__`.
+        return super()._parameter_properties(dtype, num_classes)
+
+    def experimental_local_measure(self, y, backward_compat=False, **kwargs):
+        """As in TFP, on a copy of `y`; `log_prob` calls it."""
+        y = tf.nest.map_structure(tf.identity, y)
+        return super().experimental_local_measure(y, backward_compat=backward_compat, **kwargs)

@@ -1,0 +1,6 @@
+"""Keras models that train any TFP distribution."""
+
+from tfp_flows.models.flow_model import FlowModel
+from tfp_flows.models.variational_model import VariationalModel
+
+__all__ = ["FlowModel", "VariationalModel"]

@@ -1,0 +1,51 @@
+"""Arrays as a `tf.data.Dataset` of batches of one shape."""
+
+import math
+
+import tensorflow as tf
+
+
+def batches(arrays, sample_weight, batch_size, shuffle):
+    """Yields `(arrays, sample_weight)` in batches that all have the same number of rows.
+
+    The last batch is filled up with rows of weight zero: XLA compiles anew for every shape, and
+    no row is dropped.
+
+    Args:
+      arrays: a tuple of arrays with N rows each.
+      sample_weight: an array `[N]`, or `None` for ones.
+      batch_size: Python `int`.
+      shuffle: Python `bool`: rows come in another order every time the data are gone through.
+
+    Returns:
+      A `tf.data.Dataset` of known cardinality.
+    """
+    num_rows = len(arrays[0])
+    batch_size = min(batch_size, num_rows)
+    steps = math.ceil(num_rows / batch_size)
+    tensors = tuple(tf.constant(array) for array in arrays)
+    # Integer data must not make integers of their weights.
+    dtype = tensors[0].dtype if tensors[0].dtype.is_floating else tf.float32
+    if sample_weight is None:
+        sample_weight = tf.ones([num_rows], dtype)
+    weight = tf.constant(sample_weight, dtype)
+
+    def rows(seed):
+        # int64 has no GPU kernel for shuffle's gather; int32 counts 2e9 rows.
+        index = tf.range(num_rows)
+        if shuffle:
+            # Not `tf.random.shuffle`: with a global seed it gives every epoch the same order.
+            index = tf.random.experimental.stateless_shuffle(index, tf.stack([seed, seed]))
+        filling = tf.fill([steps * batch_size - num_rows], -1)
+        index = tf.reshape(tf.concat([index, filling], axis=0), [steps, batch_size])
+        return tf.data.Dataset.from_tensor_slices(index)
+
+    def batch(index):
+        row = tf.maximum(index, 0)
+        kept = tf.where(index >= 0, tf.gather(weight, row), tf.zeros([], weight.dtype))
+        return tuple(tf.gather(tensor, row) for tensor in tensors), kept
+
+    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)
+    dataset = seeds.flat_map(rows).map(batch, tf.data.AUTOTUNE)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+    return dataset.prefetch(tf.data.AUTOTUNE)

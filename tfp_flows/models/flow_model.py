@@ -1,0 +1,209 @@
+"""Maximum likelihood, Keras's way."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.conditioning import condition, context_size, waits_for_context
+from tfp_flows.models.adapting import adapt
+from tfp_flows.models.batches import batches
+from tfp_flows.models.distribution_model import DistributionModel
+from tfp_flows.models.rows import Rows, checked_batch_size, checked_dataset, is_array, split
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class FlowModel(DistributionModel):
+    """loss = -sum_n w_n log p(x_n) / sum_n w_n, in nats, for any TFP distribution p.
+
+    A `keras.Model` whose weights are all the variables of the distribution, its networks'
+    included. `compile`, `fit`, `evaluate`, callbacks, the progress bar and `.keras` files are
+    Keras's. A flow with a context (`context_size > 0`) is fitted by `fit(context, x)`.
+
+    ```python
+    model = tfp_flows.FlowModel(tfp_flows.flows.maf(2))
+    model.compile(optimizer="adam", jit_compile=True)
+    model.fit(x, epochs=10, validation_data=x_validation)
+    model.distribution.sample(100)
+    ```
+
+    `model(x)` and `model.predict(x)` are the log-density of each row; `model((context, x))` for
+    a conditional flow. Densities are those of the data as given, also when the flow holds a
+    `Standardize`. `fit` runs networks in training mode (dropout), all else in inference.
+
+    Data are arrays, or a `tf.data.Dataset` (or `keras.utils.PyDataset`, or generator) of batches
+    `x`, `(x,)`, `(x, None, sample_weight)`, or `(context, x[, sample_weight])`; a generator gives
+    tuples, and a `PyDataset`, which cannot hold `None`, `((x,), sample_weight)`. Batches of arrays
+    all have the same shape, so that XLA compiles once; rows that fill up the last one weigh zero.
+
+    Args:
+      distribution: any TFP distribution with variables, such as the flow that a recipe returns,
+        or TFP's own with a `tf_keras` network.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `distribution` is not a TFP distribution.
+      ValueError: if it has no variables, or parts with contexts of different sizes.
+    """
+
+    def __init__(self, distribution, name=None, **kwargs):
+        super().__init__(distribution, name=name, **kwargs)
+        self._is_conditional = waits_for_context(distribution)
+        size = context_size(distribution) if self._is_conditional else 0
+        self._rows = Rows(distribution, size, self.compute_dtype)
+        self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
+
+    @property
+    def metrics(self):
+        """The running mean of the negative log-likelihood."""
+        return [self._loss_mean]
+
+    def call(self, inputs):
+        """Returns `log p(x)`, or `log p(x | c)` for inputs `(c, x)`: `[N]`, in nats."""
+        if not self._is_conditional:
+            return self.distribution.log_prob(inputs)
+        if not isinstance(inputs, tuple | list) or len(inputs) != 2:
+            raise ValueError(
+                "The inputs of a conditional flow must be `(context, x)`. "
+                f"Received: {type(inputs).__name__}"
+            )
+        context, x = inputs
+        return condition(self.distribution, context).log_prob(x)
+
+    def adapt(self, data):
+        """Lets the parts that learn from data before training do so, from the data inwards.
+
+        Args:
+          data: an array `[N, ...]` of `x`.
+
+        Raises:
+          ValueError: if no part adapts.
+        """
+        adapt(self.distribution, self._rows.checked_x(data, "data"))
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        sample_weight=None,
+        validation_batch_size=None,
+        **kwargs,
+    ):
+        """Trains by maximum likelihood: `fit(x)`, or `fit(context, x)` for a conditional flow.
+
+        Args:
+          x: an array `[N, ...]`, or a dataset of batches; the context if `y` is given.
+          y: the array `[N, ...]` of data of a conditional flow.
+          batch_size: rows in a step; 256 by default.
+          epochs: Python `int`.
+          verbose: as in Keras.
+          callbacks: as in Keras; `keras.callbacks.BackupAndRestore` resumes a killed training.
+          validation_split: the share of rows, taken from the end, that is held out.
+          validation_data: `x`, `(x,)` or `(x, None, sample_weight)`; with a context `(context, x)`
+            or `(context, x, sample_weight)`; or a dataset.
+          shuffle: whether rows come in a new order in every epoch.
+          sample_weight: an array `[N]` of weights of rows.
+          validation_batch_size: rows in a validation step; `batch_size` by default.
+          **kwargs: further arguments of `keras.Model.fit`.
+
+        Returns:
+          A `keras.callbacks.History` of `loss` and `val_loss`, in nats.
+
+        Raises:
+          ValueError: for data that are not finite, or of the wrong shape.
+          TypeError: for integer data of a continuous flow.
+          FloatingPointError: when the loss turns non-finite; names the step.
+        """
+        self._check_trainable()
+        if not is_array(x):
+            dataset = checked_dataset(
+                x, y=y, sample_weight=sample_weight, validation_split=validation_split or None
+            )
+        else:
+            arrays, sample_weight = self._rows.checked(x, y, sample_weight)
+            if validation_split and validation_data is None:
+                arrays, sample_weight, validation_data = split(
+                    arrays, sample_weight, validation_split
+                )
+            dataset = batches(arrays, sample_weight, checked_batch_size(batch_size), shuffle)
+        if is_array(validation_data) or isinstance(validation_data, tuple):
+            size = batch_size if validation_batch_size is None else validation_batch_size
+            validation_data = self._rows.validation_batches(validation_data, size)
+        return super().fit(
+            dataset,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=self._watched(callbacks),
+            validation_data=validation_data,
+            # `batches` shuffles; Keras would only warn that it does not.
+            shuffle=False,
+            **kwargs,
+        )
+
+    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
+        """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats."""
+        if is_array(x):
+            x = self._rows.batches(x, y, sample_weight, batch_size)
+        else:
+            x = checked_dataset(x, y=y, sample_weight=sample_weight)
+        result = super().evaluate(x, **kwargs)
+        return result if isinstance(result, dict) else float(result)
+
+    def predict(self, x, batch_size=None, **kwargs):
+        """Returns the log-density of each row of `x`, or of `(context, x)`: `[N]`, in nats."""
+        batch_size = checked_batch_size(batch_size)
+        is_pair = self._is_conditional and isinstance(x, tuple | list)
+        if not (is_pair or is_array(x) or isinstance(x, tuple)):
+            return super().predict(checked_dataset(x), **kwargs)
+        arrays, _ = self._rows.checked(*(x if is_pair or isinstance(x, tuple) else (x,)))
+        dataset = batches(arrays, None, batch_size, shuffle=False)
+        return super().predict(dataset, **kwargs)[: len(arrays[0])]
+
+    def train_step(self, data):
+        """One step of the optimizer."""
+        inputs, weight = self._rows.unpacked(data)
+        with tf.GradientTape() as tape:
+            log_prob = self._run(self, inputs, training=True)
+            loss = self.compute_loss(y_pred=log_prob, sample_weight=weight)
+            scaled = self.optimizer.scale_loss(loss / self._num_replicas())
+        self._apply_gradients(tape, scaled)
+        self._loss_mean.update_state(loss, sample_weight=_total(log_prob, weight))
+        return {"loss": self._loss_mean.result()}
+
+    def test_step(self, data):
+        """One step of `evaluate`; regularisers do not count."""
+        inputs, weight = self._rows.unpacked(data)
+        log_prob = self._run(self, inputs, training=False)
+        self._loss_mean.update_state(
+            _weighted_mean(-log_prob, weight), sample_weight=_total(log_prob, weight)
+        )
+        return {"loss": self._loss_mean.result()}
+
+    def predict_step(self, data):
+        """The log-densities of one batch."""
+        return self._run(self, self._rows.unpacked(data)[0], training=False)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The weighted mean of -`y_pred`, the log-densities, plus the networks' regularisers."""
+        del x, y, training
+        loss = _weighted_mean(-y_pred, sample_weight)
+        for penalty in self.losses:
+            loss += tf.cast(penalty, loss.dtype)
+        return loss
+
+
+def _weighted_mean(values, weight):
+    if weight is None:
+        return tf.reduce_mean(values)
+    # A row of weight zero fills up a batch; what it gives must not matter, even if infinite.
+    total = tf.reduce_sum(tf.math.multiply_no_nan(values, weight))
+    return tf.math.divide_no_nan(total, tf.reduce_sum(weight))
+
+
+def _total(log_prob, weight):
+    return tf.cast(tf.size(log_prob), log_prob.dtype) if weight is None else tf.reduce_sum(weight)

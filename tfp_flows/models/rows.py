@@ -1,0 +1,213 @@
+"""What a flow takes for data: arrays and batches, checked and in the right dtype."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.models.batches import batches
+
+_BATCH_SIZE = 256
+
+
+class Rows:
+    """Rows x of a distribution, or pairs (c, x) of a conditional one.
+
+    Args:
+      distribution: a TFP distribution.
+      context_size: C, or 0 if no context is expected with the data.
+      compute_dtype: the dtype of contexts and weights.
+    """
+
+    def __init__(self, distribution, context_size, compute_dtype):
+        self._distribution = distribution
+        self._context_size = context_size
+        self._compute_dtype = compute_dtype
+
+    def batches(self, x, y, sample_weight, batch_size, shuffle=False):
+        """Checked arrays as a `tf.data.Dataset` (see `batches`)."""
+        arrays, sample_weight = self.checked(x, y, sample_weight)
+        return batches(arrays, sample_weight, checked_batch_size(batch_size), shuffle)
+
+    def unpacked(self, data):
+        """Returns `(inputs of call, weights or None)` of a batch as Keras or `batches` give it."""
+        if isinstance(data, tuple | list) and len(data) == 2 and isinstance(data[0], tuple):
+            parts, weight = (*data[0], None)[:2], data[1]
+        else:
+            *parts, weight = keras.utils.unpack_x_y_sample_weight(data)
+        first, second = parts
+        if any(part is not None and not tf.is_tensor(part) for part in (first, second, weight)):
+            raise TypeError(
+                "A batch must be `x`, `(x,)`, `(x, None, sample_weight)` or "
+                f"`(context, x[, sample_weight])`, of tensors. Received: {data!r}"
+            )
+        if weight is not None:
+            weight = tf.cast(weight, self._compute_dtype)
+        if not self._context_size:
+            if second is not None:
+                raise ValueError(
+                    "A batch must be `x` or `(x, None, sample_weight)`: the flow takes no "
+                    f"context. Received: two tensors of shapes {first.shape} and {second.shape}"
+                )
+            return self._checked_batch(first), weight
+        if second is None:
+            raise ValueError(
+                "A batch must be `(context, x)` or `(context, x, sample_weight)`: the flow takes "
+                f"a context. Received: one tensor of shape {first.shape}"
+            )
+        return (tf.cast(first, self._compute_dtype), self._checked_batch(second)), weight
+
+    def _checked_batch(self, x):
+        event_ndims = self._distribution.event_shape.rank
+        if x.shape.rank is not None and x.shape.rank == event_ndims:
+            raise ValueError(
+                "A dataset must give batches: call its method `batch`. "
+                f"Received: an element of shape {x.shape}, which is one event"
+            )
+        dtype = self._distribution.dtype
+        if not dtype.is_floating:
+            return x
+        if not x.dtype.is_floating:
+            raise TypeError(
+                "A batch must be floating point, since the flow is a density and has no "
+                f"dequantisation. Received: dtype={x.dtype.name}"
+            )
+        return tf.cast(x, dtype)
+
+    def checked(self, x, y=None, sample_weight=None):
+        """Returns `((x,) or (context, x), sample_weight)` as checked arrays."""
+        if self._context_size:
+            if y is None:
+                raise ValueError(
+                    "Data of a conditional flow must be given as `(context, x)`. "
+                    f"Received: one array of shape {np.shape(x)}"
+                )
+            context = np.asarray(x)
+            if context.dtype.kind not in "fiub":
+                raise TypeError(
+                    f"`context` must be numbers. Received: context.dtype={context.dtype}"
+                )
+            context = _finite(context, "context").astype(self._compute_dtype)
+            size = self._context_size
+            if context.ndim < 2 or context.shape[-1] != size:
+                raise ValueError(
+                    f"`context` must have shape [N, {size}]. "
+                    f"Received: context.shape={context.shape}"
+                )
+            arrays = (context, self.checked_x(y, "x"))
+        elif y is not None:
+            raise ValueError(
+                "The flow takes no context, so data must be one array `x`. "
+                f"Received: two, of shapes {np.shape(x)} and {np.shape(y)}"
+            )
+        else:
+            arrays = (self.checked_x(x, "x"),)
+        num_rows = len(arrays[-1])
+        if any(len(array) != num_rows for array in arrays):
+            raise ValueError(
+                "`context` and `x` must have the same number of rows. "
+                f"Received: {len(arrays[0])} and {num_rows}"
+            )
+        if sample_weight is not None:
+            sample_weight = _finite(np.asarray(sample_weight, np.float64), "sample_weight")
+            if sample_weight.shape != (num_rows,) or (sample_weight < 0).any():
+                raise ValueError(
+                    f"`sample_weight` must have shape [{num_rows}] and no negative number. "
+                    f"Received: sample_weight.shape={sample_weight.shape}"
+                )
+            if not sample_weight.any():
+                raise ValueError(
+                    "`sample_weight` must have a positive number. Received: only zeros"
+                )
+        return arrays, sample_weight
+
+    def checked_x(self, x, name):
+        """Returns x as an array `[N, *event_shape]` of the distribution's dtype."""
+        x = np.asarray(x)
+        dtype = self._distribution.dtype
+        if dtype.is_floating and x.dtype.kind != "f":
+            raise TypeError(
+                f"`{name}` must be floating point, since the flow is a density and has no "
+                f"dequantisation. Received: {name}.dtype={x.dtype}"
+            )
+        event_shape = self._distribution.event_shape
+        if x.ndim != 1 + event_shape.rank or not event_shape.is_compatible_with(x.shape[1:]):
+            raise ValueError(
+                f"`{name}` must have shape [N, {', '.join(map(str, event_shape))}]. "
+                f"Received: {name}.shape={x.shape}"
+            )
+        if len(x) == 0:
+            raise ValueError(f"`{name}` must have rows. Received: {name}.shape={x.shape}")
+        return _finite(x, name).astype(dtype.as_numpy_dtype)
+
+    def validation_batches(self, data, batch_size):
+        """The same of `validation_data` as `FlowModel.fit` takes it."""
+        if not isinstance(data, tuple | list):
+            data = (data,)
+        if len(data) > 3:
+            raise ValueError(
+                "`validation_data` must be `x`, `(x,)`, `(x, None, sample_weight)`, `(context, x)` "
+                f"or `(context, x, sample_weight)`. Received: {len(data)} parts"
+            )
+        first, second, weight = (*data, None, None)[:3]
+        return self.batches(first, second, weight, batch_size)
+
+
+def is_array(x):
+    """Whether x is data itself, not a source of batches."""
+    return tf.is_tensor(x) or isinstance(x, np.ndarray | list) or hasattr(x, "__array__")
+
+
+def checked_dataset(x, **not_taken):
+    """Refuses what is no source of batches, and what each batch of a source has itself."""
+    if x is None or isinstance(x, tuple | dict | str) or not hasattr(x, "__iter__"):
+        if not isinstance(x, keras.utils.PyDataset):
+            raise ValueError(
+                "`x` must be an array, or a dataset of batches; a context goes before it, as "
+                f"`(context, x)` does. Received: x of type {type(x).__name__}"
+            )
+    for name, value in not_taken.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must not be given with a dataset, which has it in its batches. "
+                f"Received: {name} of type {type(value).__name__}"
+            )
+    return x
+
+
+def checked_batch_size(batch_size):
+    """The rows of a step, 256 by default."""
+    if batch_size is None:
+        return _BATCH_SIZE
+    return checks.integer_at_least(batch_size, 1, "batch_size")
+
+
+def _finite(array, name):
+    if not np.isfinite(array).all():
+        rows = np.unique(np.argwhere(~np.isfinite(array))[:, 0])
+        raise ValueError(
+            f"`{name}` must be finite. Received: NaN or infinity in {len(rows)} rows, "
+            f"the first is row {rows[0]}"
+        )
+    return array
+
+
+def split(arrays, sample_weight, validation_split):
+    """Returns what is kept, its weights, and what is held out as `validation_data`."""
+    if not 0 < validation_split < 1:
+        raise ValueError(
+            "`validation_split` must lie between 0 and 1. "
+            f"Received: validation_split={validation_split!r}"
+        )
+    at = int(len(arrays[0]) * (1 - validation_split))
+    held_out = tuple(array[at:] for array in arrays)
+    if at == 0 or len(held_out[0]) == 0:
+        raise ValueError(
+            "`validation_split` must leave rows on either side. "
+            f"Received: validation_split={validation_split!r} of {len(arrays[0])} rows"
+        )
+    first, second = held_out if len(held_out) == 2 else (held_out[0], None)
+    if sample_weight is None:
+        return tuple(array[:at] for array in arrays), None, (first, second)
+    kept = tuple(array[:at] for array in arrays)
+    return kept, sample_weight[:at], (first, second, sample_weight[at:])

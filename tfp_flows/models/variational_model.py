@@ -1,0 +1,199 @@
+"""Reverse KL, Keras's way."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import checks, saving
+from tfp_flows.conditioning import context_size, waits_for_context
+from tfp_flows.models.distribution_model import DistributionModel
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class VariationalModel(DistributionModel):
+    """ELBO = E_q[log p~(x) - log q(x)], maximised over the flow q by reparameterised samples.
+
+    `p~` need not be normalised; the ELBO, in nats, is at most the logarithm of its normaliser.
+    Each step draws `num_samples` points and their densities in one pass of the flow.
+
+    ```python
+    model = tfp_flows.VariationalModel(tfp_flows.flows.iaf(2), target_log_prob_fn)
+    model.compile(optimizer="adam", jit_compile=True)
+    model.fit(steps_per_epoch=200, epochs=10)
+    ```
+
+    Args:
+      flow: a TFP distribution with reparameterised samples; choose one whose `forward` is fast.
+      target_log_prob_fn: `log p~`, from `[num_samples, ...]` to `[num_samples]`. In a saved file
+        it is kept by name if it is registered with Keras, else left out.
+      num_samples: samples in a step.
+      seed: Python `int`; the samples of every step follow from it (TFP's samplers draw other
+        numbers under XLA than without). Drawn when it is `None`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `flow` is not a distribution or `target_log_prob_fn` not callable.
+      ValueError: if the flow has no variables, no reparameterised samples, or an unbound context.
+    """
+
+    def __init__(
+        self, flow, target_log_prob_fn=None, num_samples=256, seed=None, name=None, **kwargs
+    ):
+        super().__init__(flow, name=name, **kwargs)
+        if target_log_prob_fn is not None and not callable(target_log_prob_fn):
+            raise TypeError(
+                "`target_log_prob_fn` must be callable. "
+                f"Received: target_log_prob_fn={target_log_prob_fn!r}"
+            )
+        if tf.nest.flatten(flow.reparameterization_type) != [
+            tfp.distributions.FULLY_REPARAMETERIZED
+        ] * len(tf.nest.flatten(flow.reparameterization_type)):
+            raise ValueError(
+                "`flow` must have reparameterised samples. "
+                f"Received: reparameterization_type={flow.reparameterization_type}"
+            )
+        if waits_for_context(flow):
+            raise ValueError(
+                "`flow` must be bound to a context first: `tfp_flows.condition(flow, context)`. "
+                f"Received: a flow with context_size={context_size(flow)} and no context"
+            )
+        self.target_log_prob_fn = target_log_prob_fn
+        self.num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31 - 1))
+        self.seed = checks.integer_at_least(seed, 0, "seed")
+        self.samples = _Samples(flow, self.num_samples)
+        self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
+        self._elbo_mean = keras.metrics.Mean(name="elbo", dtype=self.compute_dtype)
+
+    @property
+    def metrics(self):
+        """The running means of the loss and of the ELBO."""
+        return [self._loss_mean, self._elbo_mean]
+
+    def call(self, inputs):
+        """Returns `log q(x)`, in nats."""
+        return self.distribution.log_prob(inputs)
+
+    def fit(self, *, steps_per_epoch=100, epochs=1, verbose="auto", callbacks=None, **kwargs):
+        """Trains; the samples are its data.
+
+        Args:
+          steps_per_epoch: Python `int`.
+          epochs: Python `int`.
+          verbose: as in Keras.
+          callbacks: as in Keras.
+          **kwargs: further arguments of `keras.Model.fit`.
+
+        Returns:
+          A `keras.callbacks.History` of `loss` and `elbo`, in nats.
+
+        Raises:
+          ValueError: if there is no target.
+          FloatingPointError: when the loss turns non-finite; names the step.
+        """
+        self._check_trainable()
+        self._check_target()
+        return super().fit(
+            _steps(
+                checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
+                self._num_replicas(),
+            ),
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=self._watched(callbacks),
+            shuffle=False,
+            **kwargs,
+        )
+
+    def evaluate(self, steps=10, **kwargs):
+        """Returns the ELBO over `steps * num_samples` new samples, a `float`, in nats."""
+        self._check_target()
+        steps = checks.integer_at_least(steps, 1, "steps")
+        kwargs["return_dict"] = True
+        return float(super().evaluate(_steps(steps, self._num_replicas()), **kwargs)["elbo"])
+
+    def train_step(self, data):
+        """One step of the optimizer."""
+        del data
+        # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
+        step = tf.cast(self.optimizer.iterations.value, tf.int32)
+        seed = tf.stack([self.seed, step * self._num_replicas() + _replica()])
+        with tf.GradientTape() as tape:
+            elbo = self._elbo(seed, training=True)
+            loss = -elbo
+            for penalty in self.losses:
+                loss += tf.cast(penalty, loss.dtype)
+            scaled = self.optimizer.scale_loss(loss / self._num_replicas())
+        self._apply_gradients(tape, scaled)
+        self._loss_mean.update_state(loss)
+        self._elbo_mean.update_state(elbo)
+        return {"loss": self._loss_mean.result(), "elbo": self._elbo_mean.result()}
+
+    def test_step(self, data):
+        """One step of `evaluate`."""
+        # Apart from the seeds of training, which count up from the same number.
+        elbo = self._elbo(tf.stack([-1 - self.seed, tf.cast(data[0], tf.int32)]), training=False)
+        self._loss_mean.update_state(-elbo)
+        self._elbo_mean.update_state(elbo)
+        return {"loss": self._loss_mean.result(), "elbo": self._elbo_mean.result()}
+
+    def _elbo(self, seed, training):
+        x, log_q = self._run(self.samples, seed, training)
+        log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))
+        if not log_p.shape.is_compatible_with(log_q.shape):
+            raise ValueError(
+                "`target_log_prob_fn` must give one number for each sample: "
+                f"{tuple(log_q.shape)}. Received: shape {tuple(log_p.shape)}"
+            )
+        return tf.reduce_mean(tf.cast(log_p, log_q.dtype) - log_q)
+
+    def _check_target(self):
+        if self.target_log_prob_fn is None:
+            raise ValueError(
+                "`target_log_prob_fn` must be set: it is left out of a saved file unless it is "
+                "registered with Keras. Received: target_log_prob_fn=None"
+            )
+
+    def get_config(self):
+        """The model as plain data; the target only if it is registered with Keras."""
+        config = super().get_config()
+        config.update(num_samples=self.num_samples, seed=self.seed)
+        if saving.is_registered(self.target_log_prob_fn):
+            config["target"] = keras.saving.get_registered_name(self.target_log_prob_fn)
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes the model again; see `tfp_flows.saving`."""
+        config = dict(config)
+        target = config.pop("target", None)
+        with saving.custom_object_scope(custom_objects):
+            function = None if target is None else saving.find_registered(target)
+        model = super().from_config(config, custom_objects)
+        model.target_log_prob_fn = function
+        return model
+
+
+class _Samples(keras.Layer):
+    """Samples and their densities in one pass, as a layer, so that networks know the mode."""
+
+    def __init__(self, flow, num_samples):
+        super().__init__(name="samples", dtype="float32", autocast=False)
+        self._flow = flow
+        self._num_samples = num_samples
+        self.built = True
+
+    def call(self, seed):
+        return self._flow.experimental_sample_and_log_prob(self._num_samples, seed=seed)
+
+
+def _replica():
+    return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+
+
+def _steps(count, num_replicas):
+    """The numbers of the draws, one for each replica in each step: Keras wants some data."""
+    dataset = tf.data.Dataset.range(count * num_replicas).batch(num_replicas, drop_remainder=True)
+    return dataset.apply(tf.data.experimental.assert_cardinality(count))
