@@ -1,0 +1,387 @@
+"""The registry: one case for every bijector and every recipe, over which the contract runs.
+
+A new part is tested the moment that its case stands here; `test_completeness.py` fails for a
+`FlowBijector` or a recipe file without one.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows as tfpf
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+D = 3  # dimensions of an event
+C = 2  # size of a context
+HIDDEN = (16, 16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One bijector under contract.
+
+    Attributes:
+      name: the id of its tests.
+      make: `make(dtype)` returns the bijector; conditional ones unbound.
+      covers: names of what it covers: a class of `tfp_flows.bijectors`, or a recipe.
+      domain: `domain(rng, shape)` draws points for `forward` in float64.
+      context_size: C, or 0.
+      float64: tolerance of a round trip in float64, absolute plus relative.
+      float32: the same in float32.
+      stochastic: whether the log-det is an unbiased estimate.
+    """
+
+    name: str
+    make: Callable
+    covers: tuple
+    domain: Callable = lambda rng, shape: rng.normal(size=shape)
+    context_size: int = 0
+    float64: float = 1e-10
+    float32: float = 1e-5
+    stochastic: bool = False
+
+    def __str__(self):
+        return self.name
+
+
+def made(transformer, kwargs, dtype, order=None, context_size=0, residual=False):
+    """A built `MADE` for the transformer."""
+    network = tfpf.layers.MADE(
+        D,
+        transformer.params_size(**kwargs),
+        HIDDEN,
+        activation="tanh",
+        order=order,
+        context_size=context_size,
+        residual=residual,
+        seed=1,
+        dtype=dtype,
+    )
+    network.build((None, D), (None, context_size) if context_size else None)
+    return network
+
+
+def mlp(num_inputs, num_outputs, dtype, context_size=0, cls=tfpf.layers.MLP):
+    """A built network with smooth activations, since finite differences see every kink."""
+    network = cls(
+        num_outputs, HIDDEN, activation="tanh", context_size=context_size, seed=1, dtype=dtype
+    )
+    network.build((None, num_inputs), (None, context_size) if context_size else None)
+    return network
+
+
+def coupling(transformer, kwargs=None, mask=(True, False, True), context_size=0, **options):
+    """A maker of couplings."""
+    kwargs = kwargs or {}
+
+    def make(dtype):
+        num_inputs = sum(mask)
+        num_outputs = (len(mask) - num_inputs) * transformer.params_size(**kwargs)
+        return tfpf.bijectors.Coupling(
+            mlp(num_inputs, num_outputs, dtype, context_size),
+            transformer,
+            kwargs,
+            mask=mask,
+            context_size=context_size,
+            **options,
+        )
+
+    return make
+
+
+def autoregressive(transformer, kwargs=None, order=None, context_size=0, residual=False):
+    """A maker of autoregressive bijectors."""
+    kwargs = kwargs or {}
+
+    def make(dtype):
+        return tfpf.bijectors.Autoregressive(
+            made(transformer, kwargs, dtype, order, context_size, residual),
+            transformer,
+            kwargs,
+            context_size=context_size,
+        )
+
+    return make
+
+
+def transformer(cls, **kwargs):
+    """A maker of a transformer from raw parameters for each of D coordinates."""
+
+    def make(dtype):
+        return make.new(tf.constant(make.raw, dtype))
+
+    make.raw = np.random.default_rng(3).normal(size=[D, cls.params_size(**kwargs)])
+    make.new = lambda raw: cls.new(raw, **kwargs)
+    return make
+
+
+def recipe(make_flow, **options):
+    """A maker of the bijector of a recipe; `make.flow(dtype)` makes the distribution.
+
+    An option of `None` is not passed on: not every recipe has an `activation`.
+    """
+    settings = {"hidden_units": HIDDEN, "activation": "tanh", **options}
+    settings = {name: value for name, value in settings.items() if value is not None}
+
+    def flow(dtype):
+        return make_flow(D, seed=1, dtype=dtype, **settings)
+
+    def make(dtype):
+        return flow(dtype).bijector
+
+    make.flow = flow
+    return make
+
+
+def standardize(dtype):
+    """Location and scale away from zero and one."""
+    bijector = tfpf.bijectors.Standardize(D, dtype=dtype)
+    bijector.adapt(np.random.default_rng(0).normal([1.0, -2.0, 3.0], [0.5, 2.0, 1.0], [50, D]))
+    return bijector
+
+
+B = tfpf.bijectors
+F = tfpf.flows
+SPLINE = {"num_bins": 5, "bound": 3.0}
+INTEGRAL = {"hidden_units": (6,), "num_nodes": 24}
+
+CASES = [
+    Case("affine", transformer(B.Affine), ("Affine",)),
+    Case("affine_shift", transformer(B.Affine, log_scale=False), ("Affine",)),
+    Case("affine_bounded", transformer(B.Affine, max_log_scale=2.0), ("Affine",)),
+    Case(
+        "rational_quadratic_spline",
+        transformer(B.RationalQuadraticSpline, **SPLINE),
+        ("RationalQuadraticSpline",),
+    ),
+    Case(
+        "rational_quadratic_spline_linear_tails",
+        transformer(B.RationalQuadraticSpline, tails="linear", **SPLINE),
+        ("RationalQuadraticSpline",),
+    ),
+    Case(
+        "logistic_mixture_cdf",
+        transformer(B.LogisticMixtureCDF, num_components=4),
+        ("LogisticMixtureCDF",),
+    ),
+    Case("deep_sigmoid", transformer(B.DeepSigmoid, num_layers=2, num_units=4), ("DeepSigmoid",)),
+    *(
+        Case(
+            f"{name}_unit_interval",
+            transformer(cls, num_bins=5, unit_interval=True),
+            (cls.__name__,),
+            domain=lambda rng, shape: rng.uniform(0.02, 0.98, size=shape),
+        )
+        for name, cls in (
+            ("linear_spline", B.LinearSpline),
+            ("quadratic_spline", B.QuadraticSpline),
+            ("cubic_spline", B.CubicSpline),
+            ("rational_quadratic_spline", B.RationalQuadraticSpline),
+        )
+    ),
+    Case("linear_spline", transformer(B.LinearSpline, **SPLINE), ("LinearSpline",)),
+    Case(
+        "linear_spline_learn_widths",
+        transformer(B.LinearSpline, learn_widths=True, **SPLINE),
+        ("LinearSpline",),
+    ),
+    Case("quadratic_spline", transformer(B.QuadraticSpline, **SPLINE), ("QuadraticSpline",)),
+    Case(
+        "quadratic_spline_linear_tails",
+        transformer(B.QuadraticSpline, tails="linear", **SPLINE),
+        ("QuadraticSpline",),
+    ),
+    Case("cubic_spline", transformer(B.CubicSpline, **SPLINE), ("CubicSpline",)),
+    Case(
+        "cubic_spline_linear_tails",
+        transformer(B.CubicSpline, tails="linear", **SPLINE),
+        ("CubicSpline",),
+    ),
+    Case(
+        "circular_spline",
+        transformer(B.CircularSpline, num_bins=5),
+        ("CircularSpline",),
+        # Twice an angle must still be in [-pi, pi).
+        domain=lambda rng, shape: rng.uniform(-1.5, 1.5, size=shape),
+    ),
+    Case("coupling_cubic_spline", coupling(B.CubicSpline, SPLINE), ("Coupling",)),
+    Case(
+        "dense_deep_sigmoid",
+        transformer(B.DenseDeepSigmoid, num_layers=3, num_units=3),
+        ("DenseDeepSigmoid",),
+    ),
+    Case("monotone_integral", transformer(B.MonotoneIntegral, **INTEGRAL), ("MonotoneIntegral",)),
+    Case(
+        "monotone_integral_deep",
+        transformer(B.MonotoneIntegral, hidden_units=(4, 3), bound=3.0),
+        ("MonotoneIntegral",),
+    ),
+    Case("sum_of_squares", transformer(B.SumOfSquares, degree=3), ("SumOfSquares",)),
+    Case(
+        "sum_of_squares_bound",
+        transformer(B.SumOfSquares, num_polynomials=2, degree=2, bound=2.0),
+        ("SumOfSquares",),
+    ),
+    Case(
+        "monotone_activations",
+        transformer(B.MonotoneActivations, num_units=4),
+        ("MonotoneActivations",),
+    ),
+    Case(
+        "monotone_activations_leaky_relu",
+        transformer(B.MonotoneActivations, num_units=4, activation="leaky_relu"),
+        ("MonotoneActivations",),
+    ),
+    Case("coupling_affine", coupling(B.Affine), ("Coupling",)),
+    Case("coupling_spline", coupling(B.RationalQuadraticSpline, SPLINE), ("Coupling",)),
+    Case(
+        "coupling_logistic_mixture_cdf",
+        coupling(B.LogisticMixtureCDF, {"num_components": 4}),
+        ("Coupling",),
+    ),
+    Case("coupling_monotone_integral", coupling(B.MonotoneIntegral, INTEGRAL), ("Coupling",)),
+    Case(
+        "coupling_sum_of_squares",
+        coupling(B.SumOfSquares, {"num_polynomials": 2, "degree": 2}),
+        ("Coupling",),
+    ),
+    Case(
+        "coupling_identity_transformer",
+        coupling(
+            B.Affine,
+            identity_transformer=B.RationalQuadraticSpline,
+            identity_transformer_kwargs=SPLINE,
+        ),
+        ("Coupling",),
+    ),
+    Case(
+        "coupling_context",
+        coupling(B.RationalQuadraticSpline, SPLINE, (True, False, False), C),
+        ("Coupling",),
+        context_size=C,
+    ),
+    Case("autoregressive_affine", autoregressive(B.Affine), ("Autoregressive",)),
+    Case(
+        "autoregressive_spline",
+        autoregressive(B.RationalQuadraticSpline, SPLINE, order=(2, 0, 1), residual=True),
+        ("Autoregressive",),
+    ),
+    Case(
+        "autoregressive_deep_sigmoid",
+        autoregressive(B.DeepSigmoid, {"num_layers": 2, "num_units": 4}),
+        ("Autoregressive",),
+    ),
+    Case(
+        "autoregressive_monotone_integral",
+        autoregressive(B.MonotoneIntegral, INTEGRAL),
+        ("Autoregressive",),
+    ),
+    Case(
+        "autoregressive_context",
+        autoregressive(B.Affine, order="reverse", context_size=C),
+        ("Autoregressive",),
+        context_size=C,
+    ),
+    Case(
+        "block_autoregressive",
+        lambda dtype: B.BlockAutoregressive(D, (4, 3), seed=1, dtype=dtype),
+        ("BlockAutoregressive",),
+    ),
+    Case(
+        "block_autoregressive_context",
+        lambda dtype: B.BlockAutoregressive(D, (4,), context_size=C, seed=1, dtype=dtype),
+        ("BlockAutoregressive",),
+        context_size=C,
+    ),
+    Case("lu_linear", lambda dtype: B.LULinear(D, dtype=dtype), ("LULinear",)),
+    Case(
+        "lu_linear_permutation",
+        lambda dtype: B.LULinear(D, (2, 0, 1), dtype=dtype),
+        ("LULinear",),
+    ),
+    Case("standardize", standardize, ("Standardize",)),
+    Case("nice", recipe(F.nice), ("nice",)),
+    Case("real_nvp", recipe(F.real_nvp, num_layers=4), ("real_nvp",)),
+    Case("maf", recipe(F.maf, num_layers=3), ("maf",)),
+    Case("iaf", recipe(F.iaf, num_layers=3), ("iaf",)),
+    Case(
+        "bnaf",
+        recipe(F.bnaf, num_layers=2, hidden_units=(4,), activation=None),
+        ("bnaf",),
+    ),
+    Case(
+        "flow_plus_plus",
+        recipe(F.flow_plus_plus, num_layers=2, num_components=4),
+        ("flow_plus_plus",),
+    ),
+    Case(
+        "umnn",
+        recipe(F.umnn, num_layers=2, integrand_units=(6,), num_nodes=24),
+        ("umnn",),
+    ),
+    Case(
+        "umnn_context",
+        recipe(F.umnn, num_layers=1, integrand_units=(4,), num_nodes=24, context_size=C),
+        ("umnn",),
+        context_size=C,
+    ),
+    Case("sos", recipe(F.sos, num_layers=2, num_polynomials=2, degree=2), ("sos",)),
+    Case(
+        "sos_context",
+        recipe(F.sos, num_layers=1, num_polynomials=2, degree=2, context_size=C),
+        ("sos",),
+        context_size=C,
+    ),
+    Case("neural_spline", recipe(F.neural_spline, num_layers=3), ("neural_spline",)),
+    *(
+        Case(
+            f"neural_spline_{spline}",
+            recipe(F.neural_spline, num_layers=2, spline=spline),
+            ("neural_spline",),
+        )
+        for spline in ("linear", "quadratic", "cubic")
+    ),
+    Case(
+        "neural_spline_autoregressive",
+        recipe(F.neural_spline, num_layers=2, autoregressive=True),
+        ("neural_spline",),
+    ),
+    *(
+        Case(
+            f"{make_flow.__name__}_context",
+            recipe(make_flow, num_layers=2, context_size=C),
+            (make_flow.__name__,),
+            context_size=C,
+        )
+        for make_flow in (F.nice, F.real_nvp, F.maf, F.iaf, F.neural_spline)
+    ),
+]
+
+RECIPES = [case for case in CASES if hasattr(case.make, "flow")]
+
+
+def perturb(variables, seed=0, scale=0.5):
+    """Moves every trainable variable away from its start, so that nothing is the identity."""
+    rng = np.random.default_rng(seed)
+    for variable in variables:
+        if variable.trainable and variable.dtype.is_floating:
+            fan_in = variable.shape[0] if variable.shape.rank == 2 else 1
+            noise = rng.normal(size=variable.shape) * scale / np.sqrt(fan_in)
+            variable.assign_add(tf.constant(noise, variable.dtype))
+
+
+def made_case(case, dtype="float64", scale=0.5):
+    """The bijector of a case away from the identity, bound to a context `[C]` if it takes one."""
+    if hasattr(case.make, "raw"):
+        return case.make.new(tf.constant(2 * scale * case.make.raw, dtype))
+    bijector = case.make(dtype)
+    perturb(bijector.variables, scale=scale)
+    if case.context_size:
+        context = np.random.default_rng(7).normal(size=[case.context_size])
+        bijector = tfpf.condition(bijector, context)
+    return bijector

@@ -1,0 +1,115 @@
+"""What every recipe promises at its start, and what it refuses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from cases import RECIPES, D, perturb
+
+import tfp_flows as tfpf
+
+tfd = tfp.distributions
+
+each_recipe = pytest.mark.parametrize("case", RECIPES, ids=str)
+FUNCTIONS = sorted({name for case in RECIPES for name in case.covers})
+each_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+def bound(case, flow):
+    if not case.context_size:
+        return flow
+    return tfpf.condition(flow, np.full([case.context_size], 0.3))
+
+
+@each_recipe
+def test_starts_close_to_its_base(case):
+    flow = bound(case, case.make.flow("float64"))
+    x = np.random.default_rng(0).normal(size=[50, D])
+    assert np.abs(flow.log_prob(x) - flow.distribution.log_prob(x)).max() <= 0.1 * D
+    assert flow.sample(5, seed=1).shape == [5, D]
+
+
+@each_recipe
+def test_sample_and_log_prob_agrees_with_log_prob(case):
+    flow = case.make.flow("float64")
+    perturb(flow.variables)
+    flow = bound(case, flow)
+    x, log_prob = flow.experimental_sample_and_log_prob(20, seed=3)
+    np.testing.assert_allclose(flow.log_prob(x), log_prob, rtol=1e-8, atol=1e-8)
+
+
+@each_recipe
+def test_density_integrates_to_one(case):
+    """By importance sampling from a wider normal."""
+    flow = case.make.flow("float64")
+    perturb(flow.variables, scale=0.1)
+    flow = bound(case, flow)
+    proposal = tfd.Sample(tfd.Normal(tf.zeros([], tf.float64), 3.0), [D])
+    x = proposal.sample(20_000, seed=5)
+    weights = np.exp(flow.log_prob(x) - proposal.log_prob(x))
+    error = weights.std() / np.sqrt(len(weights))
+    assert error < 0.05
+    assert abs(weights.mean() - 1.0) < 5 * error
+
+
+@each_function
+def test_event_shape_is_a_size_or_a_sequence(name):
+    make = getattr(tfpf.flows, name)
+    for event_shape in (2, (2,), [2], tf.TensorShape([2])):
+        flow = make(event_shape, num_layers=1, hidden_units=(4,), seed=0)
+        assert flow.event_shape == [2] and flow.batch_shape == []
+        assert flow.dtype == tf.float32 and flow.trainable_variables
+
+
+@each_function
+def test_seed_decides_the_start(name):
+    def weights(seed):
+        flow = getattr(tfpf.flows, name)(3, num_layers=2, hidden_units=(4,), seed=seed)
+        return np.concatenate([np.ravel(v) for v in flow.variables])
+
+    np.testing.assert_array_equal(weights(1), weights(1))
+    assert (weights(1) != weights(2)).any()
+
+
+@each_function
+def test_any_base(name):
+    make = getattr(tfpf.flows, name)
+    base = tfd.MultivariateNormalTriL(tf.Variable([1.0, -1.0]), scale_tril=[[1.0, 0.0], [0.5, 2.0]])
+    flow = make(2, num_layers=2, hidden_units=(4,), base=base, seed=2)
+    assert any(v is base.loc for v in flow.trainable_variables)
+    # Where the recipes that are not exactly the identity at the start are close to it.
+    x = base.loc + 0.5 * np.random.default_rng(1).normal(size=[7, 2]).astype("float32")
+    np.testing.assert_allclose(flow.log_prob(x), base.log_prob(x), atol=0.2)
+
+
+@each_function
+@pytest.mark.parametrize(
+    ("change", "error", "named"),
+    [
+        ({"event_shape": 0}, ValueError, "event_shape"),
+        ({"event_shape": (2, 2)}, ValueError, "event_shape"),
+        ({"event_shape": 2.5}, TypeError, "event_shape"),
+        ({"num_layers": 0}, ValueError, "num_layers"),
+        ({"hidden_units": (4, 0)}, ValueError, "hidden_units"),
+        ({"context_size": -1}, ValueError, "context_size"),
+        ({"base": "normal"}, TypeError, "base"),
+        ({"base": tfd.Normal(0.0, 1.0)}, ValueError, "base"),
+        ({"seed": -1}, ValueError, "seed"),
+    ],
+    ids=lambda value: str(value)[:30] if isinstance(value, dict) else None,
+)
+def test_bad_input_is_named(name, change, error, named):
+    arguments = {"event_shape": 2, "hidden_units": (4,), **change}
+    with pytest.raises(error, match=f"`{named}`.*Received: "):
+        getattr(tfpf.flows, name)(**arguments)
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="`spline`.*Received: spline='wavy'"):
+        tfpf.flows.neural_spline(2, spline="wavy")
+    with pytest.raises(ValueError, match="`bound`"):
+        tfpf.flows.neural_spline(2, bound=0.0)
+    with pytest.raises(ValueError, match="`max_log_scale`"):
+        tfpf.flows.maf(2, max_log_scale=-1.0)
+    with pytest.raises(ValueError, match="`event_shape`"):
+        tfpf.flows.real_nvp(1)

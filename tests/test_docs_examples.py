@@ -1,0 +1,46 @@
+"""The Python of the guide and of the page on extending runs as printed, block after block."""
+
+import pathlib
+import re
+
+import keras
+import numpy as np
+import pytest
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture
+def run_page(tmp_path, monkeypatch):
+    def run(page):
+        monkeypatch.chdir(tmp_path)
+        text = (DOCS / page).read_text()
+        names = {"__name__": "docs"}
+        for match in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            # Blank lines before it: an error names the line of the page.
+            line = text.count("\n", 0, match.start(1))
+            exec(compile("\n" * line + match[1], str(DOCS / page), "exec"), names)
+        return names
+
+    yield run
+    registered = keras.saving.get_custom_objects()
+    for name in [name for name in registered if name.startswith("mine>")]:
+        del registered[name]
+
+
+def test_guide(run_page, tmp_path):
+    names = run_page("guide.md")
+    for name in ("flow", "squash", "squeeze", "torus"):
+        assert (tmp_path / f"{name}.keras").exists()
+    assert (0 < names["samples"].numpy()).all() and (names["samples"].numpy() < 1).all()
+    assert names["given"].batch_shape == [5]
+    assert names["chain"].shape == [50, 4, 2] and np.isfinite(names["chain"]).all()
+    assert names["history"][-1] > names["history"][0]
+
+
+def test_extending(run_page):
+    names = run_page("extending.md")
+    flow = names["model"].distribution
+    given = names["tfpf"].condition(flow, names["context"])
+    before = names["tfpf"].condition(names["flow"], names["context"])
+    np.testing.assert_array_equal(given.log_prob(names["x"]), before.log_prob(names["x"]))

@@ -1,0 +1,51 @@
+"""IAF: the inverse of MAF's layers."""
+
+import tensorflow_probability as tfp
+
+from tfp_flows.flows import recipe
+from tfp_flows.flows.maf import affine_autoregressive_layers
+
+
+def iaf(
+    event_shape,
+    *,
+    context_size=0,
+    num_layers=5,
+    hidden_units=(128, 128),
+    activation="relu",
+    max_log_scale=5.0,
+    base=None,
+    seed=None,
+    dtype="float32",
+):
+    """y_i = (x_i - t_i(x_<i)) exp(-s_i(x_<i)), layer upon layer, in alternating order: IAF.
+
+    Choose it as a variational posterior: samples and *their* densities, in one pass by
+    `experimental_sample_and_log_prob`, cost one network evaluation a layer. The density of a
+    point from elsewhere costs D; all are exact. Support: all of R^D.
+
+    Source: Kingma et al. (2016), arXiv:1606.04934.
+
+    Args:
+      event_shape: D or `(D,)`.
+      context_size: C, or 0 for an unconditional flow.
+      num_layers: autoregressive layers.
+      hidden_units: widths of the hidden layers of each `MADE`.
+      activation: of the networks.
+      max_log_scale: bound on |s|, or `None` (see `Affine.new`).
+      base: any TFP distribution over vectors of D; a standard normal by default.
+      seed: Python `int`, of the networks' weights.
+      dtype: float dtype.
+
+    Returns:
+      A distribution, the identity of its base at the start.
+
+    Raises:
+      ValueError: for a size below its minimum.
+    """
+    size = recipe.vector_size(event_shape)
+    layers = affine_autoregressive_layers(
+        size, context_size, num_layers, hidden_units, activation, max_log_scale, seed, dtype
+    )
+    bijectors = [tfp.bijectors.Invert(layer) for layer in layers]
+    return recipe.flow(bijectors, size, base, dtype, "iaf")

@@ -1,0 +1,64 @@
+"""NICE: additive couplings and one diagonal scaling."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import checks
+from tfp_flows.bijectors import Affine, Coupling
+from tfp_flows.flows import recipe
+from tfp_flows.layers import MLP
+
+
+def nice(
+    event_shape,
+    *,
+    context_size=0,
+    num_layers=4,
+    hidden_units=(128, 128),
+    activation="relu",
+    base=None,
+    seed=None,
+    dtype="float32",
+):
+    """y_B = x_B + t(y_A), layer upon layer, then exp(s) y: NICE.
+
+    Choose it to read the history, or where volume must be kept: between the two ends of the
+    flow only the diagonal s changes it. Density and samples cost one network evaluation a layer
+    each; both are exact. Support: all of R^D, D of at least two.
+
+    Source: Dinh, Krueger and Bengio (2015), arXiv:1410.8516.
+
+    Args:
+      event_shape: D or `(D,)`.
+      context_size: C, or 0 for an unconditional flow.
+      num_layers: couplings; the halves take turns.
+      hidden_units: widths of the hidden layers of each network.
+      activation: of the networks.
+      base: any TFP distribution over vectors of D; a standard normal by default.
+      seed: Python `int`, of the networks' weights.
+      dtype: float dtype.
+
+    Returns:
+      A distribution, the identity of its base at the start.
+
+    Raises:
+      ValueError: for D below two, or another size below its minimum.
+    """
+    size = recipe.vector_size(event_shape, minimum=2)
+    first = [True] * (size - size // 2) + [False] * (size // 2)
+    log_scale = tf.Variable(tf.zeros([size], dtype), name="log_scale")
+    bijectors = [tfp.bijectors.Scale(log_scale=log_scale)]
+    for i, layer_seed in enumerate(recipe.seeds(seed, _layers(num_layers))):
+        mask = first if i % 2 == 0 else [not value for value in first]
+        network = MLP(
+            size - sum(mask), hidden_units, activation, context_size, seed=layer_seed, dtype=dtype
+        )
+        recipe.build(network, sum(mask), context_size)
+        bijectors.append(
+            Coupling(network, Affine, {"log_scale": False}, mask, context_size=context_size)
+        )
+    return recipe.flow(bijectors, size, base, dtype, "nice")
+
+
+def _layers(num_layers):
+    return checks.integer_at_least(num_layers, 1, "num_layers")
