@@ -1,0 +1,74 @@
+"""Settings of Sphinx."""
+
+import importlib.metadata
+import inspect
+import os
+import pathlib
+import re
+import shutil
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+project = "tfp_flows"
+author = copyright = "The tfp_flows authors"
+release = version = importlib.metadata.version(project)
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = project
+templates_path = ["_templates"]
+myst_heading_anchors = 3
+
+# The pages in api/ are made anew, so that none stays of a name that is gone.
+shutil.rmtree(pathlib.Path(__file__).with_name("api"), ignore_errors=True)
+
+# A module's page lists what its `__all__` exports, whatever file that lies in.
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+# The fields of a named tuple are attributes already; a second entry would be a warning.
+napoleon_use_ivar = True
+# Docstrings are plain text with the little Markdown of TFP's: `code`, also over the end of a
+# line, and fenced blocks.
+default_role = "code"
+
+_FENCE = re.compile(r"^( *)```(\w*)$")
+
+
+def _as_rst(app, what, name, obj, options, lines):
+    """Fenced blocks and `code` as RST has them, a bare `|` without its meaning there."""
+    out, indent = [], None
+    for line in lines:
+        fence = _FENCE.match(line)
+        if fence and indent is None:
+            indent = fence[1]
+            out += [f"{indent}.. code-block:: {fence[2] or 'text'}", ""]
+        elif fence:
+            indent = None
+            out.append("")
+        elif indent is not None:
+            out.append(f"    {line}")
+        else:
+            texts_and_codes = re.split(r"`([^`]+)`", line)
+            texts_and_codes[::2] = [text.replace("|", r"\|") for text in texts_and_codes[::2]]
+            texts_and_codes[1::2] = [f"``{code}``" for code in texts_and_codes[1::2]]
+            out.append("".join(texts_and_codes))
+    lines[:] = out
+
+
+def _of_init(app, what, name, obj, options, signature, return_annotation):
+    """The signature of `__init__` where a class, as Keras's do, hides it behind `__new__`."""
+    if what == "class" and signature == "(*args, **kwargs)":
+        parameters = list(inspect.signature(obj.__init__).parameters.values())[1:]
+        return str(inspect.Signature(parameters)), return_annotation
+    return None
+
+
+def setup(app):
+    """Sphinx calls this; priority 400 comes before napoleon's 500."""
+    app.connect("autodoc-process-docstring", _as_rst, priority=400)
+    app.connect("autodoc-process-signature", _of_init)
