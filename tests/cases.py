@@ -145,6 +145,16 @@ def standardize(dtype):
     return bijector
 
 
+def as_vector(make_image_bijector, image_shape):
+    """A maker of a bijector of images, given and taken as vectors."""
+
+    def make(dtype):
+        to_image = tfb.Reshape(event_shape_out=image_shape, event_shape_in=[D])
+        return tfb.Chain([tfb.Invert(to_image), make_image_bijector(dtype), to_image])
+
+    return make
+
+
 B = tfpf.bijectors
 F = tfpf.flows
 SPLINE = {"num_bins": 5, "bound": 3.0}
@@ -303,6 +313,17 @@ CASES = [
         "lu_linear_permutation",
         lambda dtype: B.LULinear(D, (2, 0, 1), dtype=dtype),
         ("LULinear",),
+    ),
+    Case("qr_linear", lambda dtype: B.QRLinear(D, 3, seed=1, dtype=dtype), ("QRLinear",)),
+    Case(
+        "householder_linear",
+        lambda dtype: B.HouseholderLinear(D, seed=1, dtype=dtype),
+        ("HouseholderLinear",),
+    ),
+    Case(
+        "invertible_conv1x1",
+        as_vector(lambda dtype: B.InvertibleConv1x1(D, seed=1, dtype=dtype), [1, 1, D]),
+        ("InvertibleConv1x1",),
     ),
     Case("standardize", standardize, ("Standardize",)),
     Case("nice", recipe(F.nice), ("nice",)),

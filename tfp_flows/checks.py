@@ -78,3 +78,11 @@ def event_size(tensor, size, name):
             f"`{name}` acts on events of {size} dimensions. "
             f"Received: a tensor of shape {tuple(tensor.shape)}"
         )
+
+
+def static_shape(tensor, shape, name):
+    """Refuses a parameter whose static shape is another."""
+    if not tensor.shape.is_compatible_with(shape):
+        raise ValueError(
+            f"`{name}` must have shape {tuple(shape)}. Received: {name}.shape={tuple(tensor.shape)}"
+        )

@@ -9,11 +9,14 @@ from tfp_flows.bijectors.cubic_spline import CubicSpline
 from tfp_flows.bijectors.deep_sigmoid import DeepSigmoid
 from tfp_flows.bijectors.dense_deep_sigmoid import DenseDeepSigmoid
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.householder_linear import HouseholderLinear
+from tfp_flows.bijectors.invertible_conv1x1 import InvertibleConv1x1
 from tfp_flows.bijectors.linear_spline import LinearSpline
 from tfp_flows.bijectors.logistic_mixture_cdf import LogisticMixtureCDF
 from tfp_flows.bijectors.lu_linear import LULinear
 from tfp_flows.bijectors.monotone_activations import MonotoneActivations
 from tfp_flows.bijectors.monotone_integral import MonotoneIntegral
+from tfp_flows.bijectors.qr_linear import QRLinear
 from tfp_flows.bijectors.quadratic_spline import QuadraticSpline
 from tfp_flows.bijectors.rational_quadratic_spline import RationalQuadraticSpline
 from tfp_flows.bijectors.standardize import Standardize
@@ -29,11 +32,14 @@ __all__ = [
     "DeepSigmoid",
     "DenseDeepSigmoid",
     "FlowBijector",
+    "HouseholderLinear",
+    "InvertibleConv1x1",
     "LULinear",
     "LinearSpline",
     "LogisticMixtureCDF",
     "MonotoneActivations",
     "MonotoneIntegral",
+    "QRLinear",
     "QuadraticSpline",
     "RationalQuadraticSpline",
     "Standardize",
