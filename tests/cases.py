@@ -326,6 +326,7 @@ CASES = [
         ("InvertibleConv1x1",),
     ),
     Case("standardize", standardize, ("Standardize",)),
+    Case("act_norm", lambda dtype: B.ActNorm(D, dtype=dtype), ("ActNorm",)),
     Case("nice", recipe(F.nice), ("nice",)),
     Case("real_nvp", recipe(F.real_nvp, num_layers=4), ("real_nvp",)),
     Case("maf", recipe(F.maf, num_layers=3), ("maf",)),

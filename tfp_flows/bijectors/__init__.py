@@ -1,5 +1,6 @@
 """Bijectors of normalizing flows, each a `tfb.Bijector`."""
 
+from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.autoregressive import Autoregressive
 from tfp_flows.bijectors.block_autoregressive import BlockAutoregressive
@@ -23,6 +24,7 @@ from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.sum_of_squares import SumOfSquares
 
 __all__ = [
+    "ActNorm",
     "Affine",
     "Autoregressive",
     "BlockAutoregressive",

@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.adaptive import Adaptive
 
 
-class Standardize(FlowBijector):
+class Standardize(Adaptive):
     """y = m + s x, where m and s are the mean and the standard deviation of the data.
 
     Its `inverse` standardises the data, so that the rest of the flow sees zero mean and unit
@@ -114,5 +114,6 @@ class Standardize(FlowBijector):
         return self._mean + scale * x, tf.broadcast_to(tf.math.log(scale), tf.shape(x))
 
     def _inverse_and_log_det(self, y):
+        self._meet(y)
         scale = tf.convert_to_tensor(self._scale)
         return (y - self._mean) / scale, tf.broadcast_to(-tf.math.log(scale), tf.shape(y))

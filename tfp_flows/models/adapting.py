@@ -1,51 +1,87 @@
 """Letting the parts of a flow learn from data, in the order in which data pass them."""
 
-import numpy as np
-import tensorflow as tf
-from tensorflow_probability.python.bijectors import chain
+import types
 
+import keras
+import tensorflow as tf
+
+from tfp_flows.bijectors.act_norm import ActNorm
+from tfp_flows.bijectors.adaptive import Adaptive, adapting
+from tfp_flows.conditioning import condition
 from tfp_flows.tree import walk
 
 
-def adapt(distribution, data):
-    """Calls `adapt(data)` of every part that has it, from the data inwards.
+def adapt(distribution, x, context=None):
+    """Calls `adapt` of every part that has it, from the data inwards.
 
     Each part sees the data as those before it leave them.
 
+    Args:
+      distribution: a TFP distribution.
+      x: an array `[N, ...]`.
+      context: an array `[N, C]` for a conditional flow. It may be left out if no part takes a
+        context before the last part that adapts.
+
     Raises:
-      ValueError: if no part adapts, or one stands where the data cannot be followed to.
+      ValueError: if no part adapts, or one stands where the data do not come.
     """
-    parts = [node for node in walk(distribution) if _adapts(node)]
+    parts = [node for node in walk(distribution) if isinstance(node, Adaptive)]
     if not parts:
         raise ValueError(
             "`distribution` must have a part that adapts, such as `Standardize`. "
             f"Received: {distribution!r}"
         )
-    waiting = {id(part) for part in parts}
-    node = distribution
-    while waiting and hasattr(node, "bijector") and hasattr(node, "distribution"):
-        data = _through(node.bijector, data, waiting)
-        node = node.distribution
-    if waiting:
-        names = [part.name for part in parts if id(part) in waiting]
-        raise ValueError(
-            "A part that adapts must stand in a `Chain` of a transformed distribution. "
-            f"Received: {', '.join(names)} elsewhere"
-        )
+    _adapt(parts, distribution, x, context)
 
 
-def _through(bijector, data, waiting):
-    # `tfb.Chain` makes its base class `_Chain` when a part is no composite tensor.
-    if isinstance(bijector, chain._Chain):
-        for part in bijector.bijectors:
-            data = _through(part, data, waiting)
-        return data
-    if id(bijector) in waiting:
-        bijector.adapt(data)
-        waiting.discard(id(bijector))
-    # What lies behind the last part that adapts may be slow, or need a context.
-    return np.asarray(bijector.inverse(tf.constant(data))) if waiting else data
+def initialized(distribution, batches, unpacked):
+    """Lets each `ActNorm` that has not met data adapt to the first batch.
+
+    Args:
+      distribution: a TFP distribution.
+      batches: what Keras's `fit` takes for data: a dataset, a `PyDataset`, a generator.
+      unpacked: a function of a batch that returns `(x or (context, x), weights or None)`.
+
+    Returns:
+      `batches`, or if these are used up by looking at them, the same again.
+    """
+    parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
+    parts = [part for part in parts if not part.initialized]
+    if not parts:
+        return batches
+    batch, batches = _first(batches)
+    tensors = tf.nest.map_structure(lambda t: None if t is None else tf.convert_to_tensor(t), batch)
+    inputs, weight = unpacked(tensors)
+    context, x = inputs if isinstance(inputs, tuple) else (None, inputs)
+    if weight is not None:
+        # A row of weight zero must not matter, even if it is infinite.
+        counts = weight > 0
+        x = tf.boolean_mask(x, counts)
+        context = None if context is None else tf.boolean_mask(context, counts)
+    _adapt(parts, distribution, x, context)
+    return batches
 
 
-def _adapts(node):
-    return callable(getattr(node, "adapt", None))
+def _adapt(parts, distribution, x, context):
+    if context is not None:
+        # Parts without a context are the same in the bound flow.
+        distribution = condition(distribution, context)
+    with adapting(parts):
+        distribution.log_prob(tf.convert_to_tensor(x))
+
+
+def _first(batches):
+    """Returns `(the first batch, the same batches)`."""
+    if isinstance(batches, keras.utils.PyDataset):
+        return batches[0], batches
+    iterator = iter(batches)
+    first = next(iterator, None)
+    if first is None:
+        raise ValueError(f"`x` must have batches. Received: x={batches!r} without one")
+    is_used_up = isinstance(batches, types.GeneratorType)
+    return first, _again(first, iterator) if is_used_up else batches
+
+
+def _again(first, rest):
+    yield first
+    yield from rest

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.conditioning import condition, context_size, waits_for_context
-from tfp_flows.models.adapting import adapt
+from tfp_flows.models.adapting import adapt, initialized
 from tfp_flows.models.batches import batches
 from tfp_flows.models.distribution_model import DistributionModel
 from tfp_flows.models.rows import Rows, checked_batch_size, checked_dataset, is_array, split
@@ -68,16 +68,25 @@ class FlowModel(DistributionModel):
         context, x = inputs
         return condition(self.distribution, context).log_prob(x)
 
-    def adapt(self, data):
+    def adapt(self, x, y=None):
         """Lets the parts that learn from data before training do so, from the data inwards.
 
+        `adapt(x)`, or `adapt(context, x)` for a conditional flow; there the context may be left
+        out if no part takes it before the last part that adapts. `Standardize` and `ActNorm`
+        adapt, also if they have before; each sees the rows as the parts before it leave them.
+
         Args:
-          data: an array `[N, ...]` of `x`.
+          x: an array `[N, ...]`; the context if `y` is given.
+          y: the array `[N, ...]` of data of a conditional flow.
 
         Raises:
-          ValueError: if no part adapts.
+          ValueError: if no part adapts, or one stands where data do not reach it.
         """
-        adapt(self.distribution, self._rows.checked_x(data, "data"))
+        if y is None:
+            adapt(self.distribution, self._rows.checked_x(x, "data"))
+            return
+        (context, x), _ = self._rows.checked(x, y)
+        adapt(self.distribution, x, context)
 
     def fit(
         self,
@@ -95,6 +104,9 @@ class FlowModel(DistributionModel):
         **kwargs,
     ):
         """Trains by maximum likelihood: `fit(x)`, or `fit(context, x)` for a conditional flow.
+
+        Before the first step every `ActNorm` that has not met data yet adapts to the first batch,
+        or with a strategy to the whole of it, on all devices alike.
 
         Args:
           x: an array `[N, ...]`, or a dataset of batches; the context if `y` is given.
@@ -135,7 +147,7 @@ class FlowModel(DistributionModel):
             size = batch_size if validation_batch_size is None else validation_batch_size
             validation_data = self._rows.validation_batches(validation_data, size)
         return super().fit(
-            dataset,
+            initialized(self.distribution, dataset, self._rows.unpacked),
             epochs=epochs,
             verbose=verbose,
             callbacks=self._watched(callbacks),
