@@ -155,6 +155,32 @@ def as_vector(make_image_bijector, image_shape):
     return make
 
 
+def vector(cls, **kwargs):
+    """A maker of a bijector of vectors from a variable of raw parameters."""
+    kwargs = {"event_size": D, **kwargs}
+
+    def make(dtype):
+        raw = np.random.default_rng(3).normal(size=[cls.params_size(**kwargs)])
+        return cls.new(tf.Variable(0.5 * raw, dtype=dtype), **kwargs)
+
+    return make
+
+
+def residual(dtype):
+    """With exact log-dets."""
+    network = tfpf.layers.LipschitzMLP(D, HIDDEN, seed=1, dtype=dtype)
+    network.build((None, D))
+    return tfpf.bijectors.Residual(network)
+
+
+def batch_norm(dtype):
+    """Running moments away from zero and one."""
+    bijector = tfpf.bijectors.BatchNorm(D, dtype=dtype)
+    bijector.moments.mean.assign([0.5, -1.0, 2.0])
+    bijector.moments.variance.assign([0.3, 2.0, 1.5])
+    return bijector
+
+
 B = tfpf.bijectors
 F = tfpf.flows
 SPLINE = {"num_bins": 5, "bound": 3.0}
@@ -325,7 +351,16 @@ CASES = [
         as_vector(lambda dtype: B.InvertibleConv1x1(D, seed=1, dtype=dtype), [1, 1, D]),
         ("InvertibleConv1x1",),
     ),
+    Case("planar_leaky_relu", vector(B.Planar, nonlinearity="leaky_relu"), ("Planar",)),
+    Case(
+        "sylvester_triangular",
+        vector(B.Sylvester, num_units=3, form="triangular", permutation=(2, 0, 1)),
+        ("Sylvester",),
+        float64=1e-8,
+    ),
+    Case("residual", residual, ("Residual",), float64=1e-8),
     Case("standardize", standardize, ("Standardize",)),
+    Case("batch_norm", batch_norm, ("BatchNorm",)),
     Case("act_norm", lambda dtype: B.ActNorm(D, dtype=dtype), ("ActNorm",)),
     Case("nice", recipe(F.nice), ("nice",)),
     Case("real_nvp", recipe(F.real_nvp, num_layers=4), ("real_nvp",)),
@@ -351,6 +386,64 @@ CASES = [
         recipe(F.umnn, num_layers=1, integrand_units=(4,), num_nodes=24, context_size=C),
         ("umnn",),
         context_size=C,
+    ),
+    Case("naf", recipe(F.naf, num_layers=2, num_units=4), ("naf",)),
+    Case(
+        "naf_dense_context",
+        recipe(F.naf, num_layers=1, dense=True, num_units=3, context_size=C),
+        ("naf",),
+        context_size=C,
+    ),
+    Case(
+        "recurrent",
+        recipe(F.recurrent, num_layers=2, hidden_units=(5,), activation=None),
+        ("recurrent",),
+    ),
+    Case(
+        "recurrent_context",
+        recipe(
+            F.recurrent,
+            transformer=B.RationalQuadraticSpline,
+            transformer_kwargs=SPLINE,
+            cell="lstm",
+            num_layers=1,
+            hidden_units=(5, 4),
+            activation=None,
+            context_size=C,
+        ),
+        ("recurrent",),
+        context_size=C,
+    ),
+    Case("planar", recipe(F.planar, num_layers=2), ("planar", "Planar"), float64=1e-8),
+    Case("radial", recipe(F.radial, num_layers=2), ("radial", "Radial")),
+    Case("sylvester", recipe(F.sylvester, num_layers=1, num_units=2), ("sylvester",), float64=1e-8),
+    Case(
+        "sylvester_context",
+        recipe(F.sylvester, num_layers=1, num_units=2, form="householder", context_size=C),
+        ("sylvester", "Sylvester", "Amortized"),
+        context_size=C,
+        float64=1e-8,
+    ),
+    Case(
+        "ffjord",
+        recipe(F.ffjord, rtol=1e-12, atol=1e-12),
+        ("ffjord", "Continuous"),
+        float64=1e-8,
+    ),
+    Case(
+        "ffjord_context",
+        recipe(F.ffjord, rtol=1e-12, atol=1e-12, context_size=C),
+        ("ffjord", "Continuous"),
+        context_size=C,
+        float64=1e-8,
+    ),
+    Case("iresnet", recipe(F.iresnet, num_layers=2), ("iresnet",), float64=1e-8),
+    Case(
+        "residual_flow_context",
+        recipe(F.residual, num_layers=1, context_size=C),
+        ("residual",),
+        context_size=C,
+        float64=1e-8,
     ),
     Case("sos", recipe(F.sos, num_layers=2, num_polynomials=2, degree=2), ("sos",)),
     Case(

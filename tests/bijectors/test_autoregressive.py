@@ -119,6 +119,20 @@ def test_events_of_another_size(method):
         getattr(bijector, method)(tf.zeros([5, 4]))
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_inverted_transformer(order):
+    """x_i = tau(y_i; h_i(y_<i))."""
+    conditioner = to_order(order)
+    bijector = Autoregressive(conditioner, order=order, invert_transformer=True, dtype="float64")
+    y = 0.5 * RNG.normal(size=[5, 3])
+    shift, log_scale = np.moveaxis(conditioner(tf.constant(y)), -1, 0)
+    x = np.exp(log_scale) * y + shift
+    np.testing.assert_allclose(bijector.inverse(y), x, rtol=1e-12)
+    np.testing.assert_allclose(bijector.inverse_log_det_jacobian(y), log_scale.sum(-1), rtol=1e-12)
+    np.testing.assert_allclose(bijector.forward(x), y, rtol=1e-10)
+    assert bijector.copy().invert_transformer
+
+
 # --- Number of calls -------------------------------------------------------------------------
 
 

@@ -127,6 +127,21 @@ def test_an_infinite_target_and_an_overflowing_function():
     np.testing.assert_allclose(function(root)[0], [1e30, -1e30, 2.0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_a_root_beyond_the_dtype_is_infinite(dtype):
+    """But not that of a function which has stopped to increase: it may be bounded."""
+    largest = tf.constant(dtype.max, dtype)
+    target = tf.stack([0.5 * largest, -0.5 * largest, 1e-3 * largest])
+    with tf.GradientTape() as tape:
+        tape.watch(target)
+        result = find_root(lambda x: (0.1 * x, 0.1 * tf.ones_like(x)), target)
+    np.testing.assert_allclose(result.root, [np.inf, -np.inf, 1e-2 * largest], rtol=1e-6)
+    assert result.converged.numpy().all()
+    np.testing.assert_allclose(tape.gradient(result.root, target), [0.0, 0.0, 10.0], rtol=1e-6)
+    bounded = find_root(lambda x: (tf.tanh(x), 1.0 - tf.tanh(x) ** 2), tf.constant(2.0, dtype))
+    assert np.isnan(bounded.root) and not bounded.converged
+
+
 def test_nan_far_out_is_taken_for_an_overflow():
     def function(x):
         y = tf.where(tf.abs(x) > 100.0, x * np.nan, x / 100.0)

@@ -14,8 +14,9 @@ class Autoregressive(Conditioned):
     """y_i = tau(x_i; h_i(y_<i)), with any transformer tau.
 
     `inverse` (data to base, the density) is parallel: one evaluation of the conditioner.
-    `forward` (sampling) is sequential: D evaluations for D dimensions. `tfb.Invert` swaps the
-    two and turns MAF into IAF. `log |det dy/dx|` is the sum of `log |d tau / dx_i|`, in nats.
+    `forward` (sampling) is sequential: D evaluations for D dimensions, unless the conditioner has
+    a method `generate` that does it faster (see `tfp_flows.layers.Recurrent`). `tfb.Invert` swaps
+    the two and turns MAF into IAF. `log |det dy/dx|` is the sum of `log |d tau / dx_i|`, in nats.
 
     Shapes: `x` is `[..., D]`. Domain: that of the transformer.
 
@@ -31,6 +32,8 @@ class Autoregressive(Conditioned):
       transformer_kwargs: `dict` of its keywords.
       order: a permutation of `range(D)`: `order[k]` is the coordinate that comes k-th. By
         default that of the conditioner if it has an attribute `order`, else the natural one.
+      invert_transformer: Python `bool`. With it `x_i = tau(y_i; h_i(y_<i))`: a transformer whose
+        inverse is a search then gives densities in closed form, and samples by the search.
       context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
       context_size: C, or 0 when no context is taken.
       dtype: float dtype; that of the conditioner by default.
@@ -51,6 +54,7 @@ class Autoregressive(Conditioned):
         transformer=Affine,
         transformer_kwargs=None,
         order=None,
+        invert_transformer=False,
         context=None,
         context_size=0,
         dtype=None,
@@ -75,6 +79,7 @@ class Autoregressive(Conditioned):
                 conditioner,
                 transformer,
                 transformer_kwargs,
+                invert_transformer,
                 context,
                 context_size,
                 dtype,
@@ -103,10 +108,20 @@ class Autoregressive(Conditioned):
         x, log_det = inverse_and_log_det(tau, y)
         return x, tf.reduce_sum(log_det, axis=-1)
 
+    def _generate(self, x, **kwargs):
+        def transform(h_i, x_i):
+            return forward_and_log_det(self._transform(h_i), x_i)[0]
+
+        return self._conditioner.generate(transform, x, **kwargs)
+
     def _forward_and_log_det(self, x):
         x = self._broadcast_with_context(x)
         order = self._order_of(x)
         size = len(order)
+        if hasattr(self._conditioner, "generate"):
+            h = self._raw(x, size, self._generate)
+            y, log_det = forward_and_log_det(self._transform(h), x)
+            return y, tf.reduce_sum(log_det, axis=-1)
         # Dropout would draw another mask in each step, and no y would solve the equation.
         kwargs = {"training": False} if isinstance(self._conditioner, keras.Layer) else {}
         coordinates = tf.constant(order, tf.int32)

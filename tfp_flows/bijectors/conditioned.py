@@ -5,11 +5,14 @@ import contextlib
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+tfb = tfp.bijectors
 
 
 class Conditioned(FlowBijector):
@@ -26,6 +29,7 @@ class Conditioned(FlowBijector):
         conditioner,
         transformer,
         transformer_kwargs,
+        invert_transformer,
         context,
         context_size,
         dtype,
@@ -59,6 +63,7 @@ class Conditioned(FlowBijector):
         )
         self._transformer = transformer
         self._transformer_kwargs = self._no_dependency(dict(transformer_kwargs or {}))
+        self._invert_transformer = invert_transformer
         try:
             self._params_size = transformer.params_size(**self._transformer_kwargs)
         except TypeError as error:
@@ -97,6 +102,11 @@ class Conditioned(FlowBijector):
     def transformer_kwargs(self):
         """The keywords of the transformer's `params_size` and `new`."""
         return dict(self._transformer_kwargs)
+
+    @property
+    def invert_transformer(self):
+        """Whether tau is the inverse of what the transformer calls `forward`."""
+        return self._invert_transformer
 
     @property
     def context_size(self):
@@ -204,8 +214,10 @@ class Conditioned(FlowBijector):
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(self._context)[:-1])
         return tf.broadcast_to(x, ps.concat([batch_shape, ps.shape(x)[-1:]], axis=0))
 
-    def _raw(self, x, num_outputs, **kwargs):
+    def _raw(self, x, num_outputs, evaluate=None, **kwargs):
         """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
+
+        `evaluate` takes the place of the conditioner's call.
 
         Networks see `[N, D]`, whatever the rank of `x`: Keras's `Dense` refuses vectors, and a
         functional model any rank but its own.
@@ -216,14 +228,15 @@ class Conditioned(FlowBijector):
             shape = ps.concat([batch_shape, [self._context_size]], axis=0)
             context = tf.broadcast_to(self._context, shape)
             kwargs["context"] = tf.reshape(context, [-1, self._context_size])
-        h = self._conditioner(inputs, **kwargs)
+        h = (evaluate or self._conditioner)(inputs, **kwargs)
         self._check_raw_shape(h, num_outputs)
         h = tf.cast(h, x.dtype)
         return tf.reshape(h, ps.concat([batch_shape, [num_outputs, self._params_size]], axis=0))
 
     def _transform(self, h):
         """tau(.; h)."""
-        return self._transformer.new(h, **self._transformer_kwargs)
+        tau = self._transformer.new(h, **self._transformer_kwargs)
+        return tfb.Invert(tau) if self._invert_transformer else tau
 
 
 @contextlib.contextmanager

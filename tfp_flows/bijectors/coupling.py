@@ -29,6 +29,8 @@ class Coupling(Conditioned):
       mask: which coordinates form A: a sequence of D booleans, `True` for A; or `"halves"`
         (the first half, rounded up; also `None`), `"alternate"` (even ones), `"random"` (a
         half drawn by `seed`). The words wait for the first input to learn D.
+      invert_transformer: Python `bool`. With it `x_B = tau(y_B; h(y_A))`: a transformer whose
+        inverse is a search then gives densities in closed form, and samples by the search.
       identity_transformer: a class as `transformer`, or `None`. Needs a `mask` of booleans.
       identity_transformer_kwargs: `dict` of its keywords.
       identity_params: `tf.Variable` `[|A|, P_A]`; made, with zeros, when it is `None`.
@@ -51,6 +53,7 @@ class Coupling(Conditioned):
         transformer=Affine,
         transformer_kwargs=None,
         mask=None,
+        invert_transformer=False,
         identity_transformer=None,
         identity_transformer_kwargs=None,
         identity_params=None,
@@ -95,6 +98,7 @@ class Coupling(Conditioned):
                 conditioner,
                 transformer,
                 transformer_kwargs,
+                invert_transformer,
                 context,
                 context_size,
                 dtype,

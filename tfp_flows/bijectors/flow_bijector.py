@@ -69,6 +69,8 @@ def forward_and_log_det(bijector, x, event_ndims=0):
       event_ndims: the number of trailing dimensions of `x` that make one event. The log-det of
         an elementwise bijector (`forward_min_event_ndims == 0`) is elementwise for 0.
     """
+    if isinstance(bijector, tfb.Invert):
+        return inverse_and_log_det(bijector.bijector, x, event_ndims)
     if _is_direct(bijector, bijector.forward_min_event_ndims, event_ndims):
         return bijector._forward_and_log_det(x)
     return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims)
@@ -76,6 +78,8 @@ def forward_and_log_det(bijector, x, event_ndims=0):
 
 def inverse_and_log_det(bijector, y, event_ndims=0):
     """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation if it is ours."""
+    if isinstance(bijector, tfb.Invert):
+        return forward_and_log_det(bijector.bijector, y, event_ndims)
     if _is_direct(bijector, bijector.inverse_min_event_ndims, event_ndims):
         return bijector._inverse_and_log_det(y)
     return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims)

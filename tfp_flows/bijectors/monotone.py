@@ -46,4 +46,7 @@ class Monotone(FlowBijector):
             )
             with tf.control_dependencies([converged]):
                 x = tf.identity(x)
-        return x, -self._value_and_log_slope(x)[1]
+        # Of an x beyond the dtype: the slope at its end.
+        largest = tf.constant(self.dtype.max, self.dtype)
+        near = tf.clip_by_value(x, -largest, largest)
+        return x, -self._value_and_log_slope(near)[1]

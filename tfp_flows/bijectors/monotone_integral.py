@@ -4,14 +4,11 @@ import math
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
 from tfp_flows.math.clenshaw_curtis import clenshaw_curtis
-
-tfb = tfp.bijectors
 
 
 class MonotoneIntegral(Monotone):
@@ -132,7 +129,6 @@ class MonotoneIntegral(Monotone):
         num_nodes=32,
         bound=5.0,
         max_log_slope=4.0,
-        inverse=False,
         validate_args=False,
         name=None,
     ):
@@ -140,7 +136,7 @@ class MonotoneIntegral(Monotone):
 
         Takes the keywords of `new`; only `hidden_units` matters.
         """
-        del num_nodes, bound, max_log_slope, inverse, validate_args, name
+        del num_nodes, bound, max_log_slope, validate_args, name
         if np.ndim(hidden_units) != 1 or len(hidden_units) == 0:
             raise ValueError(
                 "`hidden_units` must be a tuple of at least one integer. "
@@ -158,7 +154,6 @@ class MonotoneIntegral(Monotone):
         num_nodes=32,
         bound=5.0,
         max_log_slope=4.0,
-        inverse=False,
         validate_args=False,
         name="monotone_integral",
     ):
@@ -170,9 +165,6 @@ class MonotoneIntegral(Monotone):
           num_nodes: Python `int` N, at least 2.
           bound: positive `float` B.
           max_log_slope: positive `float` m.
-          inverse: Python `bool`. With it `forward` and `inverse` change places: an
-            `Autoregressive` then has densities without a search, as in the paper, and samples by
-            the search.
           validate_args: Python `bool`.
           name: Python `str`.
 
@@ -181,7 +173,7 @@ class MonotoneIntegral(Monotone):
         """
         params = tf.convert_to_tensor(params, name="params")
         checks.last_axis(params, cls.params_size(hidden_units), "params")
-        bijector = cls(
+        return cls(
             params[..., 0],
             params[..., 1:],
             hidden_units=hidden_units,
@@ -191,7 +183,6 @@ class MonotoneIntegral(Monotone):
             validate_args=validate_args,
             name=name,
         )
-        return tfb.Invert(bijector) if inverse else bijector
 
     def _value_and_log_slope(self, x):
         beta, raw = tf.convert_to_tensor(self._shift), tf.convert_to_tensor(self._network)

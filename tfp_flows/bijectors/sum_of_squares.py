@@ -4,13 +4,10 @@ import math
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
-
-tfb = tfp.bijectors
 
 
 class SumOfSquares(Monotone):
@@ -118,12 +115,11 @@ class SumOfSquares(Monotone):
         degree=4,
         min_slope=1e-3,
         bound=None,
-        inverse=False,
         validate_args=False,
         name=None,
     ):
         """Number of raw parameters per coordinate: 1 + K (L + 1). Takes the keywords of `new`."""
-        del min_slope, bound, inverse, validate_args, name
+        del min_slope, bound, validate_args, name
         num_polynomials = checks.integer_at_least(num_polynomials, 1, "num_polynomials")
         return 1 + num_polynomials * (checks.integer_at_least(degree, 0, "degree") + 1)
 
@@ -135,7 +131,6 @@ class SumOfSquares(Monotone):
         degree=4,
         min_slope=1e-3,
         bound=None,
-        inverse=False,
         validate_args=False,
         name="sum_of_squares",
     ):
@@ -147,9 +142,6 @@ class SumOfSquares(Monotone):
           degree: Python `int` L, at least 0, of the polynomials that are squared.
           min_slope: positive `float` below 1, m.
           bound: positive `float` B, or `None`.
-          inverse: Python `bool`. With it `forward` and `inverse` change places: an
-            `Autoregressive` then has densities without a search, as in the paper, and samples by
-            the search.
           validate_args: Python `bool`.
           name: Python `str`.
 
@@ -164,7 +156,7 @@ class SumOfSquares(Monotone):
         shape = tf.concat([tf.shape(params)[:-1], [num_polynomials, degree + 1]], axis=0)
         offsets, scales = _start(num_polynomials, degree, min_slope)
         coefficients = tf.reshape(params[..., 1:], shape) / tf.constant(scales, params.dtype)
-        bijector = cls(
+        return cls(
             coefficients + tf.constant(offsets, params.dtype),
             shift=params[..., 0],
             min_slope=min_slope,
@@ -172,7 +164,6 @@ class SumOfSquares(Monotone):
             validate_args=validate_args,
             name=name,
         )
-        return tfb.Invert(bijector) if inverse else bijector
 
     def _value_and_log_slope(self, x):
         a = tf.convert_to_tensor(self._coefficients)

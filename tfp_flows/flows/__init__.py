@@ -1,23 +1,39 @@
 """One recipe for each published system; each returns a distribution."""
 
 from tfp_flows.flows.bnaf import bnaf
+from tfp_flows.flows.ffjord import ffjord
 from tfp_flows.flows.flow_plus_plus import flow_plus_plus
 from tfp_flows.flows.iaf import iaf
+from tfp_flows.flows.iresnet import iresnet
 from tfp_flows.flows.maf import maf
+from tfp_flows.flows.naf import naf
 from tfp_flows.flows.neural_spline import neural_spline
 from tfp_flows.flows.nice import nice
+from tfp_flows.flows.planar import planar
+from tfp_flows.flows.radial import radial
 from tfp_flows.flows.real_nvp import real_nvp
+from tfp_flows.flows.recurrent import recurrent
+from tfp_flows.flows.residual import residual
 from tfp_flows.flows.sos import sos
+from tfp_flows.flows.sylvester import sylvester
 from tfp_flows.flows.umnn import umnn
 
 __all__ = [
     "bnaf",
+    "ffjord",
     "flow_plus_plus",
     "iaf",
+    "iresnet",
     "maf",
+    "naf",
     "neural_spline",
     "nice",
+    "planar",
+    "radial",
     "real_nvp",
+    "recurrent",
+    "residual",
     "sos",
+    "sylvester",
     "umnn",
 ]

@@ -1,13 +1,9 @@
 """Flow++ for vectors: couplings by the CDF of a mixture of logistics."""
 
-import tensorflow_probability as tfp
-
 from tfp_flows import checks
 from tfp_flows.bijectors import Coupling, LogisticMixtureCDF, LULinear
 from tfp_flows.flows import recipe
 from tfp_flows.layers import ResidualMLP
-
-tfb = tfp.bijectors
 
 
 def flow_plus_plus(
@@ -71,7 +67,13 @@ def flow_plus_plus(
             dtype=dtype,
         )
         recipe.build(network, sum(mask), context_size)
-        layer = Coupling(network, LogisticMixtureCDF, kwargs, mask, context_size=context_size)
-        # Inverted: the closed form of the transformer runs from data to base.
-        bijectors += [tfb.Invert(layer), LULinear(size, permutations[i], dtype=dtype)]
+        layer = Coupling(
+            network,
+            LogisticMixtureCDF,
+            kwargs,
+            mask,
+            invert_transformer=True,
+            context_size=context_size,
+        )
+        bijectors += [layer, LULinear(size, permutations[i], dtype=dtype)]
     return recipe.flow(bijectors, size, base, dtype, "flow_plus_plus")

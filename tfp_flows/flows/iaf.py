@@ -2,8 +2,10 @@
 
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import Affine
 from tfp_flows.flows import recipe
-from tfp_flows.flows.maf import affine_autoregressive_layers
+
+tfb = tfp.bijectors
 
 
 def iaf(
@@ -44,8 +46,16 @@ def iaf(
       ValueError: for a size below its minimum.
     """
     size = recipe.vector_size(event_shape)
-    layers = affine_autoregressive_layers(
-        size, context_size, num_layers, hidden_units, activation, max_log_scale, seed, dtype
+    layers = recipe.autoregressive_layers(
+        size,
+        Affine,
+        {"max_log_scale": max_log_scale},
+        num_layers=num_layers,
+        hidden_units=hidden_units,
+        activation=activation,
+        context_size=context_size,
+        seed=seed,
+        dtype=dtype,
     )
-    bijectors = [tfp.bijectors.Invert(layer) for layer in layers]
+    bijectors = [tfb.Invert(layer) for layer in layers]
     return recipe.flow(bijectors, size, base, dtype, "iaf")

@@ -1,9 +1,7 @@
-"""MAF and IAF: affine autoregressive flows, one the inverse of the other."""
+"""MAF: affine autoregressive layers whose densities are parallel."""
 
-from tfp_flows import checks
-from tfp_flows.bijectors import Affine, Autoregressive
+from tfp_flows.bijectors import Affine
 from tfp_flows.flows import recipe
-from tfp_flows.layers import MADE
 
 
 def maf(
@@ -43,30 +41,15 @@ def maf(
       ValueError: for a size below its minimum.
     """
     size = recipe.vector_size(event_shape)
-    bijectors = affine_autoregressive_layers(
-        size, context_size, num_layers, hidden_units, activation, max_log_scale, seed, dtype
+    layers = recipe.autoregressive_layers(
+        size,
+        Affine,
+        {"max_log_scale": max_log_scale},
+        num_layers=num_layers,
+        hidden_units=hidden_units,
+        activation=activation,
+        context_size=context_size,
+        seed=seed,
+        dtype=dtype,
     )
-    return recipe.flow(bijectors, size, base, dtype, "maf")
-
-
-def affine_autoregressive_layers(
-    size, context_size, num_layers, hidden_units, activation, max_log_scale, seed, dtype
-):
-    """The layers that MAF uses as they are and IAF inverted."""
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
-    kwargs = {"max_log_scale": max_log_scale}
-    layers = []
-    for i, layer_seed in enumerate(recipe.seeds(seed, num_layers)):
-        network = MADE(
-            size,
-            Affine.params_size(**kwargs),
-            hidden_units,
-            activation,
-            order="reverse" if i % 2 else None,
-            context_size=context_size,
-            seed=layer_seed,
-            dtype=dtype,
-        )
-        recipe.build(network, size, context_size)
-        layers.append(Autoregressive(network, Affine, kwargs, context_size=context_size))
-    return layers
+    return recipe.flow(layers, size, base, dtype, "maf")

@@ -5,7 +5,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import checks
+from tfp_flows.bijectors import Amortized, Autoregressive
 from tfp_flows.distributions import Flow
+from tfp_flows.layers import MADE, MLP
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
@@ -53,14 +55,99 @@ def build(network, input_size, context_size):
     Raises:
       ValueError: while a graph is traced, since its variables would belong to that graph.
     """
+    _check_eager()
+    checks.integer_at_least(context_size, 0, "context_size")
+    network.build((None, input_size), (None, context_size) if context_size else None)
+    return network
+
+
+def autoregressive_layers(
+    size,
+    transformer,
+    transformer_kwargs,
+    *,
+    num_layers,
+    context_size,
+    seed,
+    network=MADE,
+    invert_transformer=False,
+    **network_kwargs,
+):
+    """A list of `Autoregressive` layers in alternating order, each with a network of its own.
+
+    Args:
+      size: D.
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      num_layers: how many.
+      context_size: C, or 0.
+      seed: Python `int` or `None`, from which the networks' seeds follow.
+      network: a class of conditioners, `MADE` or one with its first two arguments.
+      invert_transformer: see `Autoregressive`.
+      **network_kwargs: further keywords of `network`.
+
+    Raises:
+      ValueError: for a size below its minimum.
+    """
+    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    layers = []
+    for i, layer_seed in enumerate(seeds(seed, num_layers)):
+        conditioner = network(
+            size,
+            transformer.params_size(**transformer_kwargs),
+            order="reverse" if i % 2 else None,
+            context_size=context_size,
+            seed=layer_seed,
+            **network_kwargs,
+        )
+        build(conditioner, size, context_size)
+        layers.append(
+            Autoregressive(
+                conditioner,
+                transformer,
+                transformer_kwargs,
+                invert_transformer=invert_transformer,
+                context_size=context_size,
+            )
+        )
+    return layers
+
+
+def vector_layer(
+    transformer, transformer_kwargs, start, *, context_size, hidden_units, activation, seed, dtype
+):
+    """A bijector of whole vectors, f(x; h), with h a variable; given a context, f(x; h + g(c)).
+
+    Args:
+      transformer: a class such as `Planar`, with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      start: array `[P]`, h at the start.
+      context_size: C, or 0.
+      hidden_units: widths of the network g, an `MLP` that starts with zeros.
+      activation: of the network.
+      seed: Python `int` or `None`, of the network.
+      dtype: float dtype.
+
+    Raises:
+      ValueError: for a size below its minimum, or while a graph is traced.
+    """
+    _check_eager()
+    size = transformer.params_size(**transformer_kwargs)
+    # Made without a context, too: a width that is wrong is refused in any case.
+    network = MLP(size, hidden_units, activation, seed=seed, dtype=dtype)
+    params = tf.Variable(start, dtype=dtype, name="params")
+    if checks.integer_at_least(context_size, 0, "context_size") == 0:
+        return transformer.new(params, **transformer_kwargs)
+    build(network, context_size, 0)
+    return Amortized(network, transformer, transformer_kwargs, params, context_size=context_size)
+
+
+def _check_eager():
     if not tf.executing_eagerly():
         raise ValueError(
             "A recipe makes variables: call it outside of `tf.function` and of the functions of a "
             "joint distribution, and use its flow there. Received: a call while a graph is traced"
         )
-    checks.integer_at_least(context_size, 0, "context_size")
-    network.build((None, input_size), (None, context_size) if context_size else None)
-    return network
 
 
 def flow(bijectors, event_size, base, dtype, name):

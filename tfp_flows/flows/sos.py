@@ -1,9 +1,7 @@
 """SOS: an autoregressive flow of polynomials whose slopes are sums of squares."""
 
-from tfp_flows import checks
-from tfp_flows.bijectors import Autoregressive, SumOfSquares
+from tfp_flows.bijectors import SumOfSquares
 from tfp_flows.flows import recipe
-from tfp_flows.layers import MADE
 
 
 def sos(
@@ -49,25 +47,21 @@ def sos(
       ValueError: for a size below its minimum.
     """
     size = recipe.vector_size(event_shape)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {
         "num_polynomials": num_polynomials,
         "degree": degree,
         "bound": bound,
-        "inverse": True,
     }
-    bijectors = []
-    for i, layer_seed in enumerate(recipe.seeds(seed, num_layers)):
-        network = MADE(
-            size,
-            SumOfSquares.params_size(**kwargs),
-            hidden_units,
-            activation,
-            order="reverse" if i % 2 else None,
-            context_size=context_size,
-            seed=layer_seed,
-            dtype=dtype,
-        )
-        recipe.build(network, size, context_size)
-        bijectors.append(Autoregressive(network, SumOfSquares, kwargs, context_size=context_size))
-    return recipe.flow(bijectors, size, base, dtype, "sos")
+    layers = recipe.autoregressive_layers(
+        size,
+        SumOfSquares,
+        kwargs,
+        invert_transformer=True,
+        num_layers=num_layers,
+        hidden_units=hidden_units,
+        activation=activation,
+        context_size=context_size,
+        seed=seed,
+        dtype=dtype,
+    )
+    return recipe.flow(layers, size, base, dtype, "sos")

@@ -1,9 +1,7 @@
 """UMNN-MAF: an autoregressive flow of integrals of positive networks."""
 
-from tfp_flows import checks
-from tfp_flows.bijectors import Autoregressive, MonotoneIntegral
+from tfp_flows.bijectors import MonotoneIntegral
 from tfp_flows.flows import recipe
-from tfp_flows.layers import MADE
 
 
 def umnn(
@@ -50,27 +48,21 @@ def umnn(
       ValueError: for a size below its minimum.
     """
     size = recipe.vector_size(event_shape)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {
         "hidden_units": tuple(integrand_units),
         "num_nodes": num_nodes,
         "bound": bound,
-        "inverse": True,
     }
-    bijectors = []
-    for i, layer_seed in enumerate(recipe.seeds(seed, num_layers)):
-        network = MADE(
-            size,
-            MonotoneIntegral.params_size(**kwargs),
-            hidden_units,
-            activation,
-            order="reverse" if i % 2 else None,
-            context_size=context_size,
-            seed=layer_seed,
-            dtype=dtype,
-        )
-        recipe.build(network, size, context_size)
-        bijectors.append(
-            Autoregressive(network, MonotoneIntegral, kwargs, context_size=context_size)
-        )
-    return recipe.flow(bijectors, size, base, dtype, "umnn")
+    layers = recipe.autoregressive_layers(
+        size,
+        MonotoneIntegral,
+        kwargs,
+        invert_transformer=True,
+        num_layers=num_layers,
+        hidden_units=hidden_units,
+        activation=activation,
+        context_size=context_size,
+        seed=seed,
+        dtype=dtype,
+    )
+    return recipe.flow(layers, size, base, dtype, "umnn")

@@ -1,7 +1,21 @@
 """Keras 3 layers that turn inputs, and a context, into the raw parameters of a transformer."""
 
+from tfp_flows.layers.lipschitz_conv_net import LipschitzConvNet
+from tfp_flows.layers.lipschitz_mlp import LipschitzMLP
 from tfp_flows.layers.made import MADE
 from tfp_flows.layers.mlp import MLP
+from tfp_flows.layers.recurrent import Recurrent
 from tfp_flows.layers.residual_mlp import ResidualMLP
+from tfp_flows.layers.transport_regularizer import TransportRegularizer
+from tfp_flows.layers.vector_field import VectorField
 
-__all__ = ["MADE", "MLP", "ResidualMLP"]
+__all__ = [
+    "LipschitzConvNet",
+    "LipschitzMLP",
+    "MADE",
+    "MLP",
+    "Recurrent",
+    "ResidualMLP",
+    "TransportRegularizer",
+    "VectorField",
+]

@@ -106,7 +106,7 @@ class MADE(MLP):
         self.residual = residual
         # Without a seed, Python's generator, which `keras.utils.set_random_seed` sets.
         root = random.randrange(2**31) if self.seed is None else self.seed
-        self.order = _resolved_order(order, event_size, derived_seed(root, "order"))
+        self.order = resolved_order(order, event_size, derived_seed(root, "order"))
         self.degrees = self._resolved_degrees(hidden_degrees, derived_seed(root, "degrees"))
         # What is random is saved as it came out.
         self.hidden_degrees = "equal" if _is(hidden_degrees, "equal") else self.degrees
@@ -231,7 +231,8 @@ def _equal_degrees(num_units, lowest, highest):
     return np.concatenate([np.array(first, dtype=int), cuts])
 
 
-def _resolved_order(order, event_size, seed):
+def resolved_order(order, event_size, seed):
+    """A permutation of range(event_size), as a tuple, of whatever `order` says."""
     received = f"Received: order={order!r}"
     if order is None:
         order = range(event_size)

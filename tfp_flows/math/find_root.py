@@ -63,8 +63,10 @@ def find_root(
       name: Python `str`.
 
     Returns:
-      A `RootResult`. An element without convergence, because no root exists, the evaluations ran
-      out or `target` is NaN, is NaN, with `converged` false.
+      A `RootResult`. A root beyond the largest number of the dtype, where f still increases, is
+      an infinity, and so is that of an infinite target; both with zero gradients. An element
+      without convergence, because no root exists, the evaluations ran out or `target` is NaN, is
+      NaN, with `converged` false.
 
     Raises:
       TypeError: if `target` is not floating point.
@@ -109,9 +111,9 @@ def find_root(
             # Kept in the bracket, with the derivatives of the whole step.
             moved = x + step
             x = moved + tf.stop_gradient(tf.clip_by_value(moved, low, high) - moved)
-        infinite = tf.math.is_inf(target)
-        nan = tf.constant(np.nan, dtype)
-        root = tf.where(found, x, tf.where(infinite, target, nan))
+        end = tf.where(tf.math.is_inf(target), target, search.x)
+        infinite = tf.math.is_inf(end)
+        root = tf.where(found, x, tf.where(infinite, end, tf.constant(np.nan, dtype)))
         return RootResult(root, found | infinite, search.num_iterations)
 
 
@@ -156,14 +158,18 @@ def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
         beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
         following = tf.where(bracketed, within, tf.clip_by_value(beyond, -largest, largest))
 
-        # At the largest number, or without a bracket that could shrink: there is no root.
-        done_now = done | near | tf.equal(following, x)
+        # At the largest number, or without a bracket that could shrink: there is no root, unless
+        # the function is still increasing there.
+        stuck = tf.equal(following, x) & ~near & ~done
+        beyond_dtype = stuck & (tf.abs(x) >= largest) & (slope > 0.0) & tf.math.is_finite(value)
+        done_now = done | near | stuck
+        following = tf.where(beyond_dtype, tf.sign(x) * np.inf, following)
         # At least twice the step: an exponential draws unit steps, for ever.
         grown = tf.where(outward, 2.0 * tf.abs(newton_step), radius * (8.0 + radius))
         grown = tf.clip_by_value(grown, radius, largest)
         return _Search(
             num_iterations + 1,
-            tf.where(done_now, x, following),
+            tf.where(done_now & ~beyond_dtype, x, following),
             low,
             high,
             tf.where(done_now, last_step, following - x),

@@ -1,0 +1,64 @@
+"""NAF: an autoregressive flow of deep sigmoidal transformers."""
+
+from tfp_flows.bijectors import DeepSigmoid, DenseDeepSigmoid
+from tfp_flows.flows import recipe
+
+
+def naf(
+    event_shape,
+    *,
+    dense=False,
+    num_sigmoid_layers=None,
+    num_units=None,
+    context_size=0,
+    num_layers=3,
+    hidden_units=(128, 128),
+    activation="relu",
+    base=None,
+    seed=None,
+    dtype="float32",
+):
+    """u_i = tau(x_i; h_i(x_<i)), tau a network of sigmoids, base from data, layer upon layer: NAF.
+
+    Choose it to estimate densities of many modes with few layers. The density costs one network
+    evaluation a layer; a sample D of them, and D searches of about 7 evaluations of the
+    transformer. Both are exact. Support: all of R^D.
+
+    Source: Huang, Krueger, Lacoste and Courville (2018), Neural autoregressive flows,
+    arXiv:1804.00779.
+
+    Args:
+      event_shape: D or `(D,)`.
+      dense: whether tau is a `DenseDeepSigmoid` (DDSF in the paper) and not a `DeepSigmoid`
+        (DSF).
+      num_sigmoid_layers: layers of tau; 2 if dense, else 1, by default.
+      num_units: units of each; 8 if dense, else 16, by default.
+      context_size: C, or 0 for an unconditional flow.
+      num_layers: autoregressive layers, in alternating order.
+      hidden_units: widths of the hidden layers of each `MADE`.
+      activation: of the networks.
+      base: any TFP distribution over vectors of D; a standard normal by default.
+      seed: Python `int`, of the networks' weights.
+      dtype: float dtype.
+
+    Returns:
+      A distribution, close to its base at the start.
+
+    Raises:
+      ValueError: for a size below its minimum.
+    """
+    size = recipe.vector_size(event_shape)
+    given = {"num_layers": num_sigmoid_layers, "num_units": num_units}
+    layers = recipe.autoregressive_layers(
+        size,
+        DenseDeepSigmoid if dense else DeepSigmoid,
+        {name: value for name, value in given.items() if value is not None},
+        invert_transformer=True,
+        num_layers=num_layers,
+        hidden_units=hidden_units,
+        activation=activation,
+        context_size=context_size,
+        seed=seed,
+        dtype=dtype,
+    )
+    return recipe.flow(layers, size, base, dtype, "naf")

@@ -1,0 +1,65 @@
+"""An autoregressive flow whose conditioners are recurrent networks."""
+
+from tfp_flows.bijectors import Affine
+from tfp_flows.flows import recipe
+from tfp_flows.layers import Recurrent
+
+
+def recurrent(
+    event_shape,
+    *,
+    transformer=Affine,
+    transformer_kwargs=None,
+    cell="gru",
+    context_size=0,
+    num_layers=2,
+    hidden_units=(64,),
+    base=None,
+    seed=None,
+    dtype="float32",
+):
+    """y_i = tau(x_i; h_i), h_i of a recurrent network that has read y_<i, layer upon layer.
+
+    Choose it for sequences, and for large D where the weights of `maf` would be too many: those
+    of the cells do not grow with D, and a sample needs the last state only. The price is that the
+    density is sequential as well: it and a sample both take D steps of the cell a layer. Both are
+    exact. Support: that of the transformer, by default all of R^D.
+
+    Source: Papamakarios et al. (2021), arXiv:1912.02762, sec. 3.1.2; Oliva et al. (2018),
+    arXiv:1801.09819.
+
+    Args:
+      event_shape: D or `(D,)`.
+      transformer: a class with `params_size` and `new`, of `tfp_flows.bijectors` or your own.
+      transformer_kwargs: `dict` of its keywords; for `Affine`, `max_log_scale=5` by default.
+      cell: `"gru"` or `"lstm"`.
+      context_size: C, or 0 for an unconditional flow.
+      num_layers: autoregressive layers, in alternating order.
+      hidden_units: sizes of the states of the cells, one upon the other.
+      base: any TFP distribution over vectors of D; a standard normal by default.
+      seed: Python `int`, of the networks' weights.
+      dtype: float dtype.
+
+    Returns:
+      A distribution, as close to its base at the start as the transformer at zero is to the
+      identity.
+
+    Raises:
+      ValueError: for a size below its minimum, or an unknown cell.
+    """
+    size = recipe.vector_size(event_shape)
+    if transformer_kwargs is None:
+        transformer_kwargs = {"max_log_scale": 5.0} if transformer is Affine else {}
+    layers = recipe.autoregressive_layers(
+        size,
+        transformer,
+        transformer_kwargs,
+        network=Recurrent,
+        cell=cell,
+        num_layers=num_layers,
+        hidden_units=hidden_units,
+        context_size=context_size,
+        seed=seed,
+        dtype=dtype,
+    )
+    return recipe.flow(layers, size, base, dtype, "recurrent")

@@ -1,0 +1,187 @@
+"""A recurrent autoregressive network."""
+
+import random
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers.made import resolved_order
+from tfp_flows.layers.mlp import MLP, derived_seed
+
+_CELLS = {"gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class Recurrent(MLP):
+    """s_k = cell([y_(k-1), c], s_(k-1)),  h_k = V_k s_k + b_k, k = 1 .. D in the order.
+
+    A conditioner of `Autoregressive`, as `MADE` is: called as `recurrent(y)` or
+    `recurrent(y, context=c)` with `y` of shape `[..., D]` and `c` of shape `[..., C]`, it returns
+    `[..., D * P]`, where number j belongs to coordinate j // P, and those of a coordinate depend
+    on the coordinates before it in the order and on the context. The state s begins at zero, as
+    y_0 does. V and b start at zero.
+
+    The cell's weights serve all coordinates, so their number does not grow with D (V's does),
+    and a step of a sample needs the last state only. Both a density and a sample are sequential:
+    D steps of the cell, where `MADE` takes one pass for a density.
+
+    Source: recurrent conditioners of Papamakarios et al. (2021), arXiv:1912.02762, sec. 3.1.2;
+    Oliva et al. (2018), Transformation autoregressive networks, arXiv:1801.09819.
+
+    Args:
+        event_size: D.
+        params_size: P, the number of raw parameters of each coordinate.
+        hidden_units: the sizes of the states of the cells, one upon the other.
+        cell: `"gru"` or `"lstm"`.
+        order: as of `MADE`: `None`, `"reverse"`, `"random"`, or a permutation of range(D).
+        context_size: C, or 0 if no context is taken.
+        kernel_initializer: of the cells' kernels.
+        output_initializer: of V.
+        kernel_regularizer: a penalty on the cells' kernels and V.
+        seed: a non-negative integer that makes the initial weights and a random order
+            reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Attributes:
+        event_size: D.
+        params_size: P.
+        order: the order, as a tuple of integers.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range or `order` is not a permutation; when built or
+            called, as `MLP`.
+    """
+
+    def __init__(
+        self,
+        event_size,
+        params_size,
+        hidden_units=(64,),
+        cell="gru",
+        order=None,
+        context_size=0,
+        kernel_initializer="glorot_uniform",
+        output_initializer="zeros",
+        kernel_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        event_size = checks.integer_at_least(event_size, 1, "event_size")
+        params_size = checks.integer_at_least(params_size, 1, "params_size")
+        super().__init__(
+            event_size * params_size,
+            hidden_units=hidden_units,
+            context_size=context_size,
+            kernel_initializer=kernel_initializer,
+            output_initializer=output_initializer,
+            kernel_regularizer=kernel_regularizer,
+            seed=seed,
+            **kwargs,
+        )
+        if not self.hidden_units:
+            raise ValueError(
+                "`hidden_units` must name at least one cell. "
+                f"Received: hidden_units={hidden_units!r}"
+            )
+        self.event_size = self._x_size = event_size
+        self.params_size = params_size
+        self.cell = checks.one_of(cell, tuple(_CELLS), "cell")
+        # Without a seed, Python's generator, which `keras.utils.set_random_seed` sets.
+        root = random.randrange(2**31) if self.seed is None else self.seed
+        self.order = resolved_order(order, event_size, derived_seed(root, "order"))
+
+    def _build_layers(self):
+        orthogonal = keras.initializers.Orthogonal()
+        cells = [
+            _CELLS[self.cell](
+                units,
+                kernel_initializer=self._reseeded(self.kernel_initializer, f"kernel_{i}"),
+                recurrent_initializer=self._reseeded(orthogonal, f"recurrent_kernel_{i}"),
+                kernel_regularizer=self.kernel_regularizer,
+                dtype=self.dtype_policy,
+                name=f"{self.cell}_{i}",
+            )
+            for i, units in enumerate(self.hidden_units)
+        ]
+        self._cell = keras.layers.StackedRNNCells(cells, dtype=self.dtype_policy, name="cells")
+        self._cell.build((None, 1 + self.context_size))
+        self._kernel = self.add_weight(
+            shape=(self.event_size, self.hidden_units[-1], self.params_size),
+            initializer=self._reseeded(self.output_initializer, "output"),
+            regularizer=self.kernel_regularizer,
+            name="output_kernel",
+        )
+        self._bias = self.add_weight(
+            shape=(self.event_size, self.params_size), initializer="zeros", name="output_bias"
+        )
+
+    def _raw_parameters(self, x, context, training):
+        del training
+        y = tf.gather(x, self.order, axis=-1)
+        return self._run(lambda k, h_k: y[:, k], x, context)
+
+    def generate(self, transform, x, context=None):
+        """h(y) of the y that solves y_i = transform(h_i(y_<i), x_i): D steps of the cell.
+
+        `Autoregressive` samples by it. A call of the layer needs the whole y beforehand, and so
+        D calls, of D steps each, for one sample.
+
+        Args:
+            transform: a callable; it maps `[N, 1, P]` and `[N, 1]` to `[N, 1]`.
+            x: a float `Tensor` `[N, D]`.
+            context: a float `Tensor` `[N, C]`, or `None`.
+
+        Returns:
+            The raw parameters, `[N, D * P]`.
+        """
+        x_in_order = tf.gather(x, self.order, axis=-1)
+
+        def next_y(k, h_k):
+            h_k, x_k = tf.cast(h_k, x.dtype)[:, tf.newaxis], x_in_order[:, k, tf.newaxis]
+            return transform(h_k, x_k)[:, 0]
+
+        return self._run(next_y, x, context)
+
+    def _run(self, next_y, x, context):
+        """h, where y_k is `next_y(k, h_k)`."""
+        kernel, bias = (
+            tf.cast(weight, self.compute_dtype) for weight in (self._kernel, self._bias)
+        )
+        coordinates = tf.constant(self.order)
+        context = [] if context is None else [tf.cast(context, self.compute_dtype)]
+
+        def step(k, y_k, state, outputs):
+            y_k = tf.cast(y_k, self.compute_dtype)[:, tf.newaxis]
+            state = tf.nest.pack_sequence_as(start, state)
+            s_k, state = self._cell(tf.concat([y_k, *context], axis=-1), state)
+            h_k = tf.matmul(s_k, kernel[coordinates[k]]) + bias[coordinates[k]]
+            y_k = tf.cast(next_y(k, h_k), x.dtype)
+            return k + 1, y_k, tf.nest.flatten(state), outputs.write(k, h_k)
+
+        rows = tf.shape(x)[0]
+        start = self._cell.get_initial_state(batch_size=rows)
+        outputs = tf.TensorArray(self.compute_dtype, size=self.event_size)
+        *_, outputs = tf.while_loop(
+            lambda k, *_: k < self.event_size,
+            step,
+            (0, tf.zeros_like(x[:, 0]), tf.nest.flatten(start), outputs),
+            maximum_iterations=self.event_size,
+        )
+        h = tf.gather(outputs.stack(), np.argsort(self.order))
+        return tf.reshape(tf.transpose(h, [1, 0, 2]), [rows, self.output_size])
+
+    def get_config(self):
+        """Returns the constructor's arguments, with the order resolved."""
+        config = super().get_config()
+        for name in ("output_size", "activation", "dropout", "layer_norm"):
+            del config[name]
+        return {
+            **config,
+            "event_size": self.event_size,
+            "params_size": self.params_size,
+            "cell": self.cell,
+            "order": self.order,
+        }
