@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_flows.math.householder import householder_product, paired_vectors
+from tfp_flows.math.householder import householder_columns, householder_product, paired_vectors
 
 RNG = np.random.default_rng(0)
 
@@ -81,3 +81,12 @@ def test_pairs_undo_each_other(num_vectors):
     sign = np.diag([-1.0 if num_vectors % 2 else 1.0, 1.0, 1.0, 1.0])
     np.testing.assert_allclose(householder_product(vectors, np.eye(4)), sign, atol=1e-12)
     np.testing.assert_array_equal(vectors, paired_vectors(num_vectors, 4, seed=3))
+
+
+def test_columns_are_those_of_the_product():
+    vectors = np.random.default_rng(0).normal(size=[2, 3, 4])
+    columns = householder_columns(tf.constant(vectors), 2)
+    assert columns.shape == [2, 4, 2]
+    for found, of_one in zip(columns, vectors, strict=True):
+        rows = householder_product(tf.constant(of_one), tf.eye(4, dtype=tf.float64))
+        np.testing.assert_allclose(found, tf.transpose(rows)[:, :2], atol=1e-14)

@@ -2,6 +2,7 @@
 
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.affine import Affine
+from tfp_flows.bijectors.amortized import Amortized
 from tfp_flows.bijectors.autoregressive import Autoregressive
 from tfp_flows.bijectors.block_autoregressive import BlockAutoregressive
 from tfp_flows.bijectors.circular_spline import CircularSpline
@@ -17,15 +18,19 @@ from tfp_flows.bijectors.logistic_mixture_cdf import LogisticMixtureCDF
 from tfp_flows.bijectors.lu_linear import LULinear
 from tfp_flows.bijectors.monotone_activations import MonotoneActivations
 from tfp_flows.bijectors.monotone_integral import MonotoneIntegral
+from tfp_flows.bijectors.planar import Planar
 from tfp_flows.bijectors.qr_linear import QRLinear
 from tfp_flows.bijectors.quadratic_spline import QuadraticSpline
+from tfp_flows.bijectors.radial import Radial
 from tfp_flows.bijectors.rational_quadratic_spline import RationalQuadraticSpline
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.sum_of_squares import SumOfSquares
+from tfp_flows.bijectors.sylvester import Sylvester
 
 __all__ = [
     "ActNorm",
     "Affine",
+    "Amortized",
     "Autoregressive",
     "BlockAutoregressive",
     "CircularSpline",
@@ -41,9 +46,12 @@ __all__ = [
     "LogisticMixtureCDF",
     "MonotoneActivations",
     "MonotoneIntegral",
+    "Planar",
     "QRLinear",
     "QuadraticSpline",
+    "Radial",
     "RationalQuadraticSpline",
     "Standardize",
     "SumOfSquares",
+    "Sylvester",
 ]

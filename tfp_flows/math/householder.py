@@ -37,6 +37,25 @@ def householder_product(vectors, x, transpose=False):
     return tf.reshape(rows, tf.shape(x))
 
 
+def householder_columns(vectors, num_columns):
+    """The first M columns of the Q of `householder_product`, orthonormal, also in batches.
+
+    Args:
+      vectors: float `Tensor` `[..., K, D]`, any numbers.
+      num_columns: Python `int` M, at most D.
+
+    Returns:
+      A `Tensor` `[..., D, M]`.
+    """
+    unit = _unit_rows(vectors)
+    num_vectors, size = unit.shape[-2:]
+    above = np.triu(np.ones([num_vectors] * 2), 1)
+    gram = tf.matmul(unit, unit, transpose_b=True) * tf.constant(above, unit.dtype)
+    system = gram + 0.5 * tf.eye(num_vectors, dtype=unit.dtype)
+    solved = tf.linalg.triangular_solve(system, unit[..., :num_columns], lower=False)
+    return tf.eye(size, num_columns, dtype=unit.dtype) - tf.matmul(unit, solved, transpose_a=True)
+
+
 def paired_vectors(num_vectors, size, seed=None):
     """Random vectors in equal pairs, whose reflections undo each other: Q = I to start from.
 
