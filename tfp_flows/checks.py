@@ -42,6 +42,15 @@ def positive_number(value, name):
     return float(value)
 
 
+def fraction(value, name):
+    """Refuses what is not a number strictly between zero and one."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(f"`{name}` must be a number in (0, 1). Received: {name}={value!r}")
+    if not 0 < value < 1:
+        raise ValueError(f"`{name}` must be a number in (0, 1). Received: {name}={value!r}")
+    return float(value)
+
+
 def one_of(value, options, name):
     """Refuses what is not among the options."""
     if value not in options:

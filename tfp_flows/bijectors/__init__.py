@@ -23,6 +23,7 @@ from tfp_flows.bijectors.qr_linear import QRLinear
 from tfp_flows.bijectors.quadratic_spline import QuadraticSpline
 from tfp_flows.bijectors.radial import Radial
 from tfp_flows.bijectors.rational_quadratic_spline import RationalQuadraticSpline
+from tfp_flows.bijectors.residual import Residual
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.sum_of_squares import SumOfSquares
 from tfp_flows.bijectors.sylvester import Sylvester
@@ -51,6 +52,7 @@ __all__ = [
     "QuadraticSpline",
     "Radial",
     "RationalQuadraticSpline",
+    "Residual",
     "Standardize",
     "SumOfSquares",
     "Sylvester",

@@ -1,0 +1,79 @@
+"""i-ResNet: invertible residual networks, trained with a truncated log-determinant."""
+
+import tensorflow_probability as tfp
+
+from tfp_flows import checks
+from tfp_flows.bijectors import Residual
+from tfp_flows.flows import recipe
+from tfp_flows.layers import LipschitzMLP
+
+tfb = tfp.bijectors
+
+
+def iresnet(
+    event_shape,
+    *,
+    context_size=0,
+    num_layers=10,
+    hidden_units=(128, 128),
+    activation="lip_swish",
+    coefficient=0.9,
+    num_terms=8,
+    base=None,
+    seed=None,
+    dtype="float32",
+):
+    """u = x + g(x), Lip(g) <= k, layer upon layer, trained by the power series: i-ResNet.
+
+    Every coordinate is transformed given all others. `residual` trains without the bias of the cut
+    series, up to D k^9 / (9 (1 - k)) nats a layer for 8 terms, at about the same cost: prefer it.
+    Densities cost D gradients of a network a layer up to D = 64 and are exact; above, a series to a
+    tolerance (see `Residual`). Samples cost a fixed point a layer, about 15 / log(1 / k) networks.
+    Support: all of R^D. A layer stretches by 1 + k at most, and shrinks to 1 - k.
+
+    Source: Behrmann et al. (2019), Invertible residual networks, arXiv:1811.00995.
+
+    Args:
+      event_shape: D or `(D,)`.
+      context_size: C, or 0 for an unconditional flow.
+      num_layers: residual blocks.
+      hidden_units: widths of the hidden layers of each `LipschitzMLP`.
+      activation: one that `LipschitzMLP` takes.
+      coefficient: k, the bound of the Lipschitz constant of each block, in (0, 1).
+      num_terms: of the power series in training.
+      base: any TFP distribution over vectors of D; a standard normal by default.
+      seed: Python `int`, of the networks' weights and of the draws in training.
+      dtype: float dtype.
+
+    Returns:
+      A distribution, the identity of its base at the start.
+
+    Raises:
+      ValueError: for a size below its minimum, a coefficient outside of (0, 1), or an activation
+        that is not known to be 1-Lipschitz.
+    """
+    size = recipe.vector_size(event_shape)
+    bijectors = residual_blocks(
+        size,
+        context_size,
+        num_layers,
+        {"hidden_units": hidden_units, "activation": activation, "coefficient": coefficient},
+        {"log_det": "power_series", "num_terms": num_terms},
+        seed,
+        dtype,
+    )
+    return recipe.flow(bijectors, size, base, dtype, "iresnet")
+
+
+def residual_blocks(size, context_size, num_layers, network_kwargs, kwargs, seed, dtype):
+    """Residual bijectors from data to base, so that densities are their fast direction."""
+    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    blocks = []
+    for layer_seed in recipe.seeds(seed, num_layers):
+        network = LipschitzMLP(
+            size, context_size=context_size, seed=layer_seed, dtype=dtype, **network_kwargs
+        )
+        recipe.build(network, size, context_size)
+        block = Residual(network, context_size=context_size, seed=layer_seed, **kwargs)
+        blocks.append(tfb.Invert(block))
+    return blocks

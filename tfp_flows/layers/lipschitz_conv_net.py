@@ -1,0 +1,169 @@
+"""A convolutional network with a bound on its Lipschitz constant."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers.lipschitz_activations import lipschitz_activation
+from tfp_flows.layers.lipschitz_kernel import NORMS, lipschitz_kernel
+from tfp_flows.layers.mlp import derived_seed
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class LipschitzConvNet(keras.layers.Layer):
+    """g(x) = U_L * a(... a(U_1 * x + V c + b_1) ...) + b_L, U = W min(1, k^(1/L) / |W|).
+
+    So Lip(g) <= k. For `tfp_flows.bijectors.Residual` of images: `x` is `[N, H, W, channels]`, and
+    so is g. |W| is bounded as the norm of the convolution, which keeps the size of images by zeros
+    around them, and not as that of a reshaped kernel (`tfp_flows.math.convolution_norm_bound`: no
+    state, and the same in training and inference). Its cost grows with H W and the cube of the
+    smaller number of channels of a kernel, but not with N: keep kernels between two wide layers
+    at 1 x 1, as in the papers. The last kernel and bias start at zero, so that g = 0.
+
+    Source: Behrmann et al. (2019), arXiv:1811.00995; Chen et al. (2019), arXiv:1906.02735.
+
+    Args:
+        hidden_channels: of the hidden layers.
+        kernel_sizes: width and height of each kernel: one number more than hidden layers.
+        activation: as that of `LipschitzMLP`, but for "full_sort", which sorts channels.
+        coefficient: k, in (0, 1).
+        norm: 2, 1 or "inf": the norm of x and g in which k bounds. The last two are cheap.
+        context_size: C, or 0 if no context is taken. A context `[N, C]` shifts whole channels.
+        seed: a non-negative integer that makes initial weights reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range; when built, if `x` is not `[N, H, W, channels]`
+            of known size; when called, if a context is missing or not taken.
+    """
+
+    def __init__(
+        self,
+        hidden_channels=(64, 64),
+        kernel_sizes=(3, 1, 3),
+        activation="lip_swish",
+        coefficient=0.9,
+        norm=2,
+        context_size=0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        lipschitz_activation(activation)  # refuses an unknown one now
+        self.hidden_channels = tuple(
+            checks.integer_at_least(n, 1, "hidden_channels") for n in hidden_channels
+        )
+        self.kernel_sizes = tuple(
+            checks.integer_at_least(n, 1, "kernel_sizes") for n in kernel_sizes
+        )
+        if len(self.kernel_sizes) != len(self.hidden_channels) + 1:
+            raise ValueError(
+                "`kernel_sizes` must have one number more than `hidden_channels`. "
+                f"Received: kernel_sizes={kernel_sizes!r}, hidden_channels={hidden_channels!r}"
+            )
+        self.activation = activation
+        self.coefficient = checks.fraction(coefficient, "coefficient")
+        self.norm = checks.one_of(norm, NORMS, "norm")
+        self.context_size = checks.integer_at_least(context_size, 0, "context_size")
+        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self._image_shape = None  # H, W and channels, known once built
+
+    def __call__(self, x, context=None, **kwargs):
+        """Returns g, `[N, H, W, channels]`."""
+        # Not within `call`, to whose errors Keras appends every argument.
+        self._check_context(None if context is None else np.shape(context))
+        return super().__call__(x, context=context, **kwargs)
+
+    def build(self, x_shape, context_shape=None):
+        """Creates the weights for images of the shape."""
+        shape = tuple(x_shape)[1:]
+        if len(shape) != 3 or None in shape:
+            raise ValueError(
+                f"LipschitzConvNet {self.name!r} takes `x` of shape [N, H, W, channels]. "
+                f"Received: x.shape={tuple(x_shape)}"
+            )
+        self._check_context(context_shape)
+        self._image_shape = shape
+        channels = (shape[-1], *self.hidden_channels, shape[-1])
+        self._kernels, self._biases, self._activations = [], [], []
+        for i, size in enumerate(self.kernel_sizes):
+            is_last = i == len(self.kernel_sizes) - 1
+            seed = derived_seed(self.seed, f"kernel_{i}")
+            self._kernels.append(
+                self.add_weight(
+                    shape=(size, size, *channels[i : i + 2]),
+                    initializer="zeros" if is_last else keras.initializers.HeNormal(seed),
+                    name=f"kernel_{i}",
+                )
+            )
+            self._biases.append(
+                self.add_weight(
+                    shape=channels[i + 1 : i + 2], initializer="zeros", name=f"bias_{i}"
+                )
+            )
+            if not is_last:
+                name, dtype = f"activation_{i}", self.dtype_policy
+                self._activations.append(lipschitz_activation(self.activation, name, dtype))
+        if self.context_size:
+            seed = derived_seed(self.seed, "context_kernel")
+            self._context_kernel = self.add_weight(
+                shape=(self.context_size, channels[1]),
+                initializer=keras.initializers.HeNormal(seed),
+                name="context_kernel",
+            )
+        self.built = True
+
+    def call(self, x, context=None):
+        """Returns what `__call__` documents, for tensors of checked shapes."""
+        return self.prepared()(x, context)
+
+    def prepared(self):
+        """g as a function of x and c, its kernels normalised once for any number of calls."""
+        each = self.coefficient ** (1.0 / len(self._kernels))
+        image = self._image_shape[:2]
+        kernels = [
+            lipschitz_kernel(tf.convert_to_tensor(kernel), each, self.norm, image)
+            for kernel in self._kernels
+        ]
+
+        def g(x, context=None):
+            dtype = self.compute_dtype
+            h = tf.cast(x, dtype)
+            for i, (kernel, bias) in enumerate(zip(kernels, self._biases, strict=True)):
+                h = tf.nn.conv2d(h, tf.cast(kernel, dtype), 1, "SAME") + tf.cast(bias, dtype)
+                if i == 0 and context is not None:
+                    weight = tf.cast(self._context_kernel, dtype)
+                    h += tf.matmul(tf.cast(context, dtype), weight)[:, tf.newaxis, tf.newaxis]
+                if i < len(self._activations):
+                    h = self._activations[i](h)
+            return h
+
+        return g
+
+    def _check_context(self, shape):
+        size = shape[-1] if shape else 0
+        if size != self.context_size:
+            raise ValueError(
+                f"LipschitzConvNet {self.name!r} takes a `context` of size {self.context_size}, "
+                f"not {size} (0: none). Received: context.shape={shape}"
+            )
+
+    def compute_output_shape(self, x_shape, context_shape=None):
+        """Returns the shape of `x`."""
+        return x_shape
+
+    def get_build_config(self):
+        """Returns the shape that the weights depend on."""
+        return {"image_shape": self._image_shape} if self.built else None
+
+    def build_from_config(self, config):
+        """Builds the layer from `get_build_config()`."""
+        context_shape = (None, self.context_size) if self.context_size else None
+        self.build((None, *config["image_shape"]), context_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        names = "hidden_channels kernel_sizes activation coefficient norm context_size seed"
+        return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}

@@ -1,0 +1,131 @@
+"""A multilayer perceptron with a bound on its Lipschitz constant."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers.lipschitz_activations import lipschitz_activation
+from tfp_flows.layers.lipschitz_kernel import NORMS, lipschitz_kernel
+from tfp_flows.layers.mlp import MLP
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class LipschitzMLP(MLP):
+    """g(x) = U_L a(... a(U_1 x + V c + b_1) ...) + b_L, U = W min(1, k^(1/L) / |W|): Lip(g) <= k.
+
+    For `tfp_flows.bijectors.Residual`. The bound on Lip(g), with respect to x, holds in every call,
+    whatever the weights are: the norm |W| of each kernel is bounded from above (see
+    `tfp_flows.math.spectral_norm_bound`), and slopes of the activations are at most one. Nothing
+    is iterated from call to call, so there is no state, and training and inference are the same
+    function. The last kernel and bias start at zero, so that g = 0.
+
+    Called as `mlp(x)` or `mlp(x, context=c)`, for `x` of shape `[..., D]` and `c` of shape
+    `[..., C]`. How g depends on c is not bounded.
+
+    Source: Behrmann et al. (2019), arXiv:1811.00995; Chen et al. (2019), arXiv:1906.02735.
+
+    Args:
+        output_size: the size of g; D for a residual bijector.
+        hidden_units: the widths of the hidden layers.
+        activation: "lip_swish", "tanh", "elu", "sin", "softplus", "sigmoid", "softsign",
+            "full_sort", "relu" or "leaky_relu". Of the last three log-determinants have poor
+            gradients, since their slopes are piecewise constant.
+        coefficient: k, in (0, 1).
+        norm: 2, 1 or "inf": the norm of x and g in which k bounds.
+        context_size: C, or 0 if no context is taken.
+        kernel_initializer: of the hidden kernels.
+        output_initializer: of the last kernel.
+        kernel_regularizer: a penalty on every kernel W.
+        seed: a non-negative integer that makes initial weights reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range; when built or called, as `MLP`.
+    """
+
+    def __init__(
+        self,
+        output_size,
+        hidden_units=(128, 128),
+        activation="lip_swish",
+        coefficient=0.9,
+        norm=2,
+        context_size=0,
+        kernel_initializer="he_normal",
+        output_initializer="zeros",
+        kernel_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        lipschitz_activation(activation)  # refuses an unknown one now
+        super().__init__(
+            output_size,
+            hidden_units=hidden_units,
+            activation="linear",
+            context_size=context_size,
+            kernel_initializer=kernel_initializer,
+            output_initializer=output_initializer,
+            kernel_regularizer=kernel_regularizer,
+            seed=seed,
+            **kwargs,
+        )
+        self._activation_name = activation
+        self.coefficient = checks.fraction(coefficient, "coefficient")
+        self.norm = checks.one_of(norm, NORMS, "norm")
+
+    def _build_layers(self):
+        sizes = (*self.hidden_units, self.output_size)
+        self._dense, self._activations = [], []
+        size = self._x_size
+        for i, units in enumerate(sizes):
+            is_last = i == len(sizes) - 1
+            initializer = self.output_initializer if is_last else None
+            self._dense.append(self._new_dense(f"dense_{i}", size, units, initializer))
+            size = units
+            if not is_last:
+                self._activations.append(
+                    lipschitz_activation(
+                        self._activation_name, f"activation_{i}", self.dtype_policy
+                    )
+                )
+        if self.context_size:
+            self._context_dense = self._new_dense(
+                "context", self.context_size, sizes[0], use_bias=False
+            )
+
+    def prepared(self):
+        """g as a function of x and c over `[N, D]`, its kernels normalised once for all calls."""
+        each = self.coefficient ** (1.0 / len(self._dense))
+        kernels = [
+            lipschitz_kernel(tf.convert_to_tensor(dense.kernel), each, self.norm)
+            for dense in self._dense
+        ]
+
+        def g(x, context=None):
+            # By hand: outside of a call of the layer Keras casts nothing.
+            dtype = self.compute_dtype
+            h = tf.cast(x, dtype)
+            for i, (dense, kernel) in enumerate(zip(self._dense, kernels, strict=True)):
+                h = tf.matmul(h, tf.cast(kernel, dtype)) + tf.cast(dense.bias, dtype)
+                if i == 0 and context is not None:
+                    weight = tf.cast(self._context_dense.kernel, dtype)
+                    h += tf.matmul(tf.cast(context, dtype), weight)
+                if i < len(self._activations):
+                    h = self._activations[i](h)
+            return h
+
+        return g
+
+    def _raw_parameters(self, x, context, training):
+        return self.prepared()(x, context)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        for name in ("dropout", "layer_norm"):
+            del config[name]
+        config.update(
+            activation=self._activation_name, coefficient=self.coefficient, norm=self.norm
+        )
+        return config
