@@ -1,4 +1,4 @@
-"""Two devices train as one does, compiled by XLA on each."""
+"""Two devices train as one does, compiled by XLA on each, and agree on what they count."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 # Logical devices have to be made before TensorFlow starts.
 SCRIPT = """
 import contextlib
-import keras, numpy as np, tensorflow as tf
+import keras, numpy as np, tensorflow as tf, tensorflow_probability as tfp
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import tfp_flows as tfpf
@@ -28,6 +28,22 @@ for scope in (contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "
         )
         variational.compile(keras.optimizers.Adam(1e-2))
         elbo = variational.fit(steps_per_epoch=20, epochs=2, verbose=0).history["elbo"]
+        parts = [tfpf.bijectors.ActNorm(2), tfpf.bijectors.BatchNorm(2, momentum=0.5)]
+        normed = tfpf.FlowModel(tfpf.distributions.Flow(flow, tfp.bijectors.Chain(parts)))
+        normed.compile(keras.optimizers.SGD(0.0), jit_compile=True)
+        y = 3.0 + 2.0 * x
+        normed.fit(y, epochs=8, batch_size=128, shuffle=False, verbose=0)
+    # The start from data is the same on every device, and so are running statistics at the end,
+    # which each has kept for its own rows.
+    first, moments = y[:128], parts[1].moments
+    np.testing.assert_allclose(parts[0].shift, first.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(parts[0].log_scale, np.log(first.std(0)), rtol=1e-4)
+    reached = (y - first.mean(0)) / first.std(0)
+    np.testing.assert_allclose(moments.mean, reached.mean(0), atol=0.2)
+    np.testing.assert_allclose(moments.variance, reached.var(0), atol=0.2)
+    score = normed.evaluate(y, batch_size=128, verbose=0)
+    np.testing.assert_allclose(-normed.predict(y, verbose=0).mean(), score, rtol=1e-5)
+    np.testing.assert_allclose(-np.mean(normed.distribution.log_prob(y)), score, rtol=1e-5)
     print(*history["loss"], evaluated, *predicted[:3], elbo[0] < elbo[1])
 """
 

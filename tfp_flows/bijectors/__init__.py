@@ -4,6 +4,7 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.amortized import Amortized
 from tfp_flows.bijectors.autoregressive import Autoregressive
+from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.block_autoregressive import BlockAutoregressive
 from tfp_flows.bijectors.circular_spline import CircularSpline
 from tfp_flows.bijectors.coupling import Coupling
@@ -33,6 +34,7 @@ __all__ = [
     "Affine",
     "Amortized",
     "Autoregressive",
+    "BatchNorm",
     "BlockAutoregressive",
     "CircularSpline",
     "Coupling",

@@ -46,7 +46,8 @@ def initialized(distribution, batches, unpacked):
       `batches`, or if these are used up by looking at them, the same again.
     """
     parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
-    parts = [part for part in parts if not part.initialized]
+    # The truth of a variable of several devices is not that of its value.
+    parts = [part for part in parts if not tf.identity(part.initialized)]
     if not parts:
         return batches
     batch, batches = _first(batches)

@@ -36,12 +36,14 @@ def batches(arrays, sample_weight, batch_size, shuffle):
         if shuffle:
             # Not `tf.random.shuffle`: with a global seed it gives every epoch the same order.
             index = tf.random.experimental.stateless_shuffle(index, tf.stack([seed, seed]))
-        filling = tf.fill([steps * batch_size - num_rows], -1)
+        # Rows of the data again, marked by negative numbers: others than one row many times, so
+        # that the statistics of a batch norm are those of a batch like the rest.
+        filling = -1 - index[: steps * batch_size - num_rows]
         index = tf.reshape(tf.concat([index, filling], axis=0), [steps, batch_size])
         return tf.data.Dataset.from_tensor_slices(index)
 
     def batch(index):
-        row = tf.maximum(index, 0)
+        row = tf.maximum(index, -1 - index)
         kept = tf.where(index >= 0, tf.gather(weight, row), tf.zeros([], weight.dtype))
         return tuple(tf.gather(tensor, row) for tensor in tensors), kept
 

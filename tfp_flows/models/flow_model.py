@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfp_flows.conditioning import condition, context_size, waits_for_context
 from tfp_flows.models.adapting import adapt, initialized
 from tfp_flows.models.batches import batches
+from tfp_flows.models.devices import average_devices
 from tfp_flows.models.distribution_model import DistributionModel
 from tfp_flows.models.rows import Rows, checked_batch_size, checked_dataset, is_array, split
 
@@ -146,7 +147,7 @@ class FlowModel(DistributionModel):
         if is_array(validation_data) or isinstance(validation_data, tuple):
             size = batch_size if validation_batch_size is None else validation_batch_size
             validation_data = self._rows.validation_batches(validation_data, size)
-        return super().fit(
+        history = super().fit(
             initialized(self.distribution, dataset, self._rows.unpacked),
             epochs=epochs,
             verbose=verbose,
@@ -156,6 +157,8 @@ class FlowModel(DistributionModel):
             shuffle=False,
             **kwargs,
         )
+        average_devices(self)
+        return history
 
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
         """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats."""
@@ -163,6 +166,7 @@ class FlowModel(DistributionModel):
             x = self._rows.batches(x, y, sample_weight, batch_size)
         else:
             x = checked_dataset(x, y=y, sample_weight=sample_weight)
+        average_devices(self)
         result = super().evaluate(x, **kwargs)
         return result if isinstance(result, dict) else float(result)
 
