@@ -1,0 +1,166 @@
+"""A normal distribution whose parameters a network gives from a context."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import parameter_properties
+
+from tfp_flows import checks
+from tfp_flows.bijectors.affine import Affine
+
+tfd = tfp.distributions
+
+
+class ConditionalNormal(tfd.Distribution):
+    """p(u | c) = prod_i N(u_i; t_i, exp(2 s_i)), with (t, s) = conditioner(c).
+
+    A base that moves with the context: a recipe with the same `context_size` takes it as `base=`,
+    and `tfp_flows.condition` binds c in both. Samples and densities evaluate the network once, in
+    one pass for both of `experimental_sample_and_log_prob`.
+
+    The conditioner takes contexts `[N, C]` and gives the two numbers of each coordinate,
+    `[N, D, 2]`, or flat `[N, 2 D]` in that order. t is the first, s = a / (1 + |a| / m) of the
+    second, a, so that |s| < m. For zeros, with which the networks of this package start, it is
+    the standard normal.
+
+    ```python
+    network = tfpf.layers.MLP(2 * 5)
+    network.build((None, 3))
+    base = tfpf.distributions.ConditionalNormal(network, event_size=5, context_size=3)
+    flow = tfpf.flows.maf(5, context_size=3, base=base)
+    ```
+
+    Args:
+      conditioner: a callable, best a Keras layer that is built.
+      event_size: D, a Python `int` of at least one.
+      context_size: C, a Python `int` of at least one.
+      max_log_scale: m, a positive number.
+      context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
+      dtype: float dtype; that of a Keras layer, or float32, when it is `None`.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `conditioner` is not callable, or a size not an integer.
+      ValueError: if it is not built or gives another number of parameters, a size is below one,
+        or `max_log_scale` not positive.
+    """
+
+    def __init__(
+        self,
+        conditioner,
+        event_size,
+        context_size,
+        max_log_scale=5.0,
+        context=None,
+        dtype=None,
+        validate_args=False,
+        allow_nan_stats=True,
+        name="conditional_normal",
+    ):
+        parameters = dict(locals())
+        if not callable(conditioner):
+            raise TypeError(
+                "`conditioner` must be callable as conditioner(context). "
+                f"Received: conditioner={conditioner!r}"
+            )
+        is_layer = isinstance(conditioner, keras.Layer)
+        if is_layer and not conditioner.built:
+            raise ValueError(
+                "`conditioner` must be built: call its `build`, or the layer on a batch of zeros. "
+                f"Received: conditioner={conditioner!r}, which has no variables yet"
+            )
+        self._conditioner = conditioner
+        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
+        self._conditioner_variables = [v.value for v in conditioner.variables] if is_layer else []
+        self._event_size = checks.integer_at_least(event_size, 1, "event_size")
+        self._context_size = checks.integer_at_least(context_size, 1, "context_size")
+        self._max_log_scale = checks.positive_number(max_log_scale, "max_log_scale")
+        if dtype is None:
+            dtype = conditioner.variable_dtype if is_layer else "float32"
+        dtype = tf.as_dtype(dtype)
+        if context is None:
+            # A misfit is found when the distribution is made; a bound copy has had its look.
+            with tf.init_scope():
+                self._raw(tf.zeros([2, self._context_size], dtype))
+        else:
+            context = checks.as_tensor(context, dtype, "context")
+            checks.last_axis(context, self._context_size, "context")
+        self._context = context
+        super().__init__(
+            dtype=dtype,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def context_size(self):
+        """C."""
+        return self._context_size
+
+    @property
+    def context(self):
+        """c, the bound context `[..., C]`, or `None`."""
+        return self._context
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
+
+    def _event_shape(self):
+        return tf.TensorShape([self._event_size])
+
+    def _event_shape_tensor(self):
+        return tf.constant([self._event_size], tf.int32)
+
+    def _raw(self, rows):
+        """What the conditioner gives for contexts `[N, C]`, as `[N, D, 2]`."""
+        h = self._conditioner(rows)
+        shape = tf.TensorShape(getattr(h, "shape", None))
+        flat, pairs = (2 * self._event_size,), (self._event_size, 2)
+        if not any(shape.is_compatible_with([rows.shape[0], *last]) for last in (flat, pairs)):
+            raise ValueError(
+                f"`conditioner` must give 2 numbers for each of {self._event_size} coordinates: "
+                f"[N, {self._event_size}, 2] or [N, {2 * self._event_size}]. "
+                f"Received: shape {shape}"
+            )
+        return tf.reshape(h, [-1, self._event_size, 2])
+
+    def _normal(self):
+        """The distribution for the bound context."""
+        if self._context is None:
+            raise ValueError(
+                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
+                "by `tfp_flows.condition(flow, context)`. Received: context=None"
+            )
+        h = tf.cast(self._raw(tf.reshape(self._context, [-1, self._context_size])), self.dtype)
+        shape = tf.concat([tf.shape(self._context)[:-1], [self._event_size, 2]], axis=0)
+        affine = Affine.new(tf.reshape(h, shape), max_log_scale=self._max_log_scale)
+        return tfd.MultivariateNormalDiag(affine.shift, tf.exp(affine.log_scale))
+
+    def _log_prob(self, u):
+        return self._normal().log_prob(u)
+
+    def _sample_n(self, n, seed=None):
+        return self._normal().sample(n, seed=seed)
+
+    def _sample_and_log_prob(self, sample_shape, seed, **kwargs):
+        return self._normal().experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
+
+    def _mean(self):
+        return self._normal().mean()
+
+    def _mode(self):
+        return self._normal().mode()
+
+    def _variance(self):
+        return self._normal().variance()
+
+    def _stddev(self):
+        return self._normal().stddev()
+
+    def _entropy(self):
+        return self._normal().entropy()
