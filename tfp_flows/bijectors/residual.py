@@ -53,7 +53,7 @@ class Residual(FlowBijector):
       num_terms: n of the power series, 8 by default; or terms for sure of the roulette, by
         default 2.
       survival: the chance that the roulette goes on to each further term; by default the larger
-        of k and 0.5, with which the variance is finite for every g. Chen et al. take 0.5.
+        of k^1.5 and 0.5, with which the variance is finite for every g. Chen et al. take 0.5.
       num_samples: draws of signs that are averaged; each costs as much as a row.
       tolerance: of the bias in inference, in nats for each dimension.
       max_exact_size: the largest D with exact log-dets in inference.

@@ -44,7 +44,7 @@ class ResidualLogDet(keras.layers.Layer):
         if num_terms is None:
             num_terms = 8 if log_det == "power_series" else 2
         if survival is None:
-            survival = max(0.5, coefficient or 0.5)
+            survival = max(0.5, (coefficient or 0.0) ** 1.5)
         self.coefficient = coefficient
         self.num_terms = checks.integer_at_least(num_terms, 1, "num_terms")
         self.survival = checks.fraction(survival, "survival")

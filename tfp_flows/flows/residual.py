@@ -39,7 +39,7 @@ def residual(
       activation: one that `LipschitzMLP` takes.
       coefficient: k, the bound of the Lipschitz constant of each block, in (0, 1).
       num_terms: of the series in training, that are always computed.
-      survival: the chance that each further one is; the larger of k and 0.5 by default.
+      survival: the chance that each further one is; the larger of k^1.5 and 0.5 by default.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights and of the draws in training.
       dtype: float dtype.

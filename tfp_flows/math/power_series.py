@@ -4,6 +4,8 @@ import math
 
 import tensorflow as tf
 
+from tfp_flows.math.with_gradient import with_gradient
+
 
 def power_series_log_det(function, x, noise, num_terms, num_sure=None, survival=1.0):
     """log det(I + J) ~ sum_k (-1)^(k+1) w_k / k  v^T J^k v, k = 1, ..., n; J = dg/dx.
@@ -57,9 +59,7 @@ def power_series_log_det(function, x, noise, num_terms, num_sure=None, survival=
         step,
         (tf.constant(1), one, noise, tf.zeros_like(x), tf.zeros_like(x[:, 0])),
     )
-    surrogate = _first_derivatives_only(transposed(tf.stop_gradient(u)), noise)
-    # The value of the sum, the gradient of the surrogate.
-    return g, tf.stop_gradient(log_det - surrogate) + surrogate
+    return g, with_gradient(log_det, transposed(tf.stop_gradient(u)), noise)
 
 
 def num_terms_for(coefficient, tolerance):
@@ -70,18 +70,3 @@ def num_terms_for(coefficient, tolerance):
     while (n + 1) * log_c - math.log(n + 1) > bound:
         n += 1
     return n
-
-
-@tf.custom_gradient
-def _first_derivatives_only(q, v):
-    """<q, v>, where v and what q is made of beside g stand still."""
-
-    def gradient(upstream):
-        # Connected to q in name only, so that whoever differentiates again is told.
-        guarded = tf.raw_ops.PreventGradient(
-            input=tf.where(tf.ones([], tf.bool), v, q),
-            message="`power_series_log_det` has first derivatives only.",
-        )
-        return upstream[:, tf.newaxis] * guarded, None
-
-    return tf.reduce_sum(q * v, axis=-1), gradient

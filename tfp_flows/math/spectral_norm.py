@@ -3,14 +3,16 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.math.with_gradient import with_gradient
+
 
 def spectral_norm_bound(matrix, num_squarings=5):
     """sigma(W) <= |(W^T W)^q|_F^(1 / (2 q)), with q = 2^num_squarings.
 
     The right side is the norm of all singular values to the power 4 q, so that the bound is at most
     r^(1 / (4 q)) times too large for rank r: 3.9 % for r = 128 where all of them are equal, next
-    to nothing where one stands out. It needs no state, holds in every call up to rounding, and is
-    differentiable, also at W = 0.
+    to nothing where one stands out. It needs no state and holds in every call, up to rounding. It
+    has first derivatives, also at W = 0; a second one raises `LookupError`.
 
     Source: Delattre et al. (2023), arXiv:2305.16173, algorithm 1.
 
@@ -81,17 +83,25 @@ def _to_unit_size(tensor, axes):
 
 
 def _log_radius_bound(gram, num_squarings):
-    """log |G^q|_F / q, with q = 2^num_squarings, for symmetric matrices G."""
-    total = tf.zeros(gram.shape[:-2], gram.dtype)
+    """log |G^q|_F / q, with q = 2^num_squarings, for symmetric matrices G.
+
+    Its gradient is G^(2q-1) / tr(G^(2q)), the product of all the powers on the way: one product of
+    matrices for each, where automatic differentiation would take two and as many normalisations.
+    """
+    tiny = gram.dtype.as_numpy_dtype(1e-30)
+    power = tf.stop_gradient(gram)
+    total, product = tf.zeros(gram.shape[:-2], gram.dtype), None
     for i in range(num_squarings + 1):
         if i > 0:
-            gram = tf.matmul(gram, gram)
-        square = tf.reduce_sum(gram**2, axis=(-2, -1))
+            power = tf.matmul(power, power)
+        square = tf.reduce_sum(power**2, axis=(-2, -1))
         # The bound of a matrix of zeros is next to zero, and its gradient finite.
-        norm = tf.sqrt(tf.maximum(square, gram.dtype.as_numpy_dtype(1e-30)))
-        gram /= norm[..., tf.newaxis, tf.newaxis]
+        norm = tf.sqrt(tf.maximum(square, tiny))
+        power /= norm[..., tf.newaxis, tf.newaxis]
         total += tf.math.log(norm) / 2**i
-    return total
+        product = power if product is None else tf.matmul(product, power)
+    trace = tf.reduce_sum(product * tf.stop_gradient(gram), axis=(-2, -1), keepdims=True)
+    return with_gradient(total, gram, product / tf.maximum(trace, tiny))
 
 
 def _waves(kernel_shape, image_shape):
