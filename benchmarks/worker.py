@@ -1,0 +1,81 @@
+"""The process of one framework: it times one task for each line that it reads.
+
+    python benchmarks/worker.py FRAMEWORK WORKLOAD CORE
+
+Each line of standard input is JSON, `{"task": "train", "calls": 3}`; the answer is a line of JSON
+on standard output. The first line that it writes says what it has built.
+"""
+
+import importlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import resource
+import sys
+import time
+
+
+def main(framework, workload, core):
+    # Before a framework is imported: some count the cores then, to start as many threads.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core)})
+    # What a framework prints must not get between the answers.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def answer(**values):
+        answers.write(json.dumps(values) + "\n")
+
+    from workloads import WORKLOADS
+
+    module = importlib.import_module(f"workers.{framework}")
+    versions = {name: importlib.metadata.version(name) for name in module.VERSIONS}
+    if workload not in module.WORKLOADS:
+        answer(error="not offered", versions=versions)
+        return
+    baseline = _memory("VmRSS")
+    try:
+        num_weights, tasks = module.WORKLOADS[workload](WORKLOADS[workload])
+    except Exception as error:
+        answer(error=_short(error), versions=versions)
+        return
+    answer(num_weights=int(num_weights), tasks=list(tasks), versions=versions)
+    for line in sys.stdin:
+        request = json.loads(line)
+        run, calls = tasks[request["task"]], request["calls"]
+        _forget_peak()
+        start = time.process_time()
+        try:
+            for _ in range(calls):
+                run()
+        except Exception as error:
+            answer(error=_short(error))
+            continue
+        cpu_ms = 1e3 * (time.process_time() - start) / calls
+        answer(cpu_ms=cpu_ms, peak_mb=_memory("VmHWM") - baseline)
+
+
+def _short(error):
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def _memory(field):
+    """Resident memory now (`VmRSS`) or at its peak (`VmHWM`), in MB."""
+    status = pathlib.Path("/proc/self/status")
+    if not status.exists():  # Not Linux: the peak in either case, in bytes on macOS.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+    return float(line.split()[1]) * 1024 / 1e6
+
+
+def _forget_peak():
+    """Starts the peak anew, where the system lets a process do so."""
+    try:
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

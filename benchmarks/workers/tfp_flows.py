@@ -1,0 +1,150 @@
+"""The workloads in this package, on TensorFlow's CPU backend, under XLA."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from workloads import BOUND, DEGREE, NUM_BINS, NUM_POLYNOMIALS
+
+import tfp_flows as tfpf
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+B = tfpf.bijectors
+VERSIONS = ("tfp_flows", "tensorflow", "tensorflow-probability", "keras")
+
+
+def tasks(flow, sizes):
+    """The number of weights, and a function for each task."""
+    model = tfpf.FlowModel(flow)
+    _draw_zero_kernels(model)
+    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer.build(model.trainable_variables)
+    batch, points = tf.constant(sizes.batch()), tf.constant(sizes.points())
+    state = {"seed": 0}
+
+    @tf.function(jit_compile=True, autograph=False)
+    def train_step(x):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(flow.log_prob(x))
+        weights = [variable.value for variable in model.trainable_variables]
+        optimizer.apply(tape.gradient(loss, weights), model.trainable_variables)
+        return loss
+
+    @tf.function(jit_compile=True, autograph=False)
+    def log_prob(x):
+        return flow.log_prob(x)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def sample(seed):
+        return flow.sample(sizes.num_samples, seed=seed)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def transform_draws(seed):
+        shape = [sizes.num_samples, sizes.event_size]
+        u = tf.random.stateless_normal(shape, seed, alg="philox")
+        return flow.bijector.forward(u)
+
+    def next_seed():
+        state["seed"] += 1
+        return tf.constant([state["seed"], 0])
+
+    return model.count_params(), {
+        "train": lambda: train_step(batch).numpy(),
+        "log_prob": lambda: log_prob(points).numpy(),
+        "sample": lambda: sample(next_seed()).numpy(),
+        # What samples would cost if TFP drew the base by the generator that XLA is fast at.
+        "sample, philox": lambda: transform_draws(next_seed()).numpy(),
+    }
+
+
+def _draw_zero_kernels(model):
+    """Draws the kernels that start at zero as torch draws its own, else searches are too easy."""
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        if len(variable.shape) == 2 and not np.any(variable.numpy()):
+            limit = 1.0 / np.sqrt(variable.shape[0])
+            variable.assign(rng.uniform(-limit, limit, variable.shape))
+
+
+def affine_coupling(sizes):
+    return tasks(tfpf.flows.real_nvp(sizes.event_size, **_networks(sizes)), sizes)
+
+
+def maf(sizes):
+    return tasks(tfpf.flows.maf(sizes.event_size, **_networks(sizes)), sizes)
+
+
+def spline_coupling(sizes):
+    """From parts: the recipe has residual networks and linear layers, which peers have not."""
+    size, kwargs = sizes.event_size, {"num_bins": NUM_BINS, "bound": BOUND}
+    layers = []
+    for i in range(sizes.num_layers):
+        params_size = B.RationalQuadraticSpline.params_size(**kwargs)
+        network = tfpf.layers.MLP(size // 2 * params_size, sizes.hidden_units, seed=i)
+        network.build((None, size // 2))
+        mask = [(j < size // 2) == (i % 2 == 0) for j in range(size)]
+        layers.append(B.Coupling(network, B.RationalQuadraticSpline, kwargs, mask))
+    return tasks(_flow(layers, size), sizes)
+
+
+def spline_autoregressive(sizes):
+    size, kwargs = sizes.event_size, {"num_bins": NUM_BINS, "bound": BOUND}
+    layers = []
+    for i in range(sizes.num_layers):
+        params_size = B.RationalQuadraticSpline.params_size(**kwargs)
+        order = "reverse" if i % 2 else None
+        network = tfpf.layers.MADE(size, params_size, sizes.hidden_units, order=order, seed=i)
+        network.build((None, size))
+        layers.append(B.Autoregressive(network, B.RationalQuadraticSpline, kwargs))
+    return tasks(_flow(layers, size), sizes)
+
+
+def umnn(sizes):
+    """The integrand's width makes the number of weights equal to Zuko's."""
+    flow = tfpf.flows.umnn(sizes.event_size, integrand_units=(32,), **_networks(sizes))
+    return tasks(flow, sizes)
+
+
+def sos(sizes):
+    flow = tfpf.flows.sos(
+        sizes.event_size, num_polynomials=NUM_POLYNOMIALS, degree=DEGREE, **_networks(sizes)
+    )
+    return tasks(flow, sizes)
+
+
+def naf(sizes):
+    """Two layers of 16 sigmoids make the number of weights equal to Zuko's."""
+    flow = tfpf.flows.naf(sizes.event_size, num_sigmoid_layers=2, num_units=16, **_networks(sizes))
+    return tasks(flow, sizes)
+
+
+def bnaf(sizes):
+    flow = tfpf.flows.bnaf(
+        sizes.event_size, num_layers=sizes.num_layers, hidden_units=sizes.hidden_units, seed=0
+    )
+    return tasks(flow, sizes)
+
+
+def _networks(sizes):
+    return {"num_layers": sizes.num_layers, "hidden_units": sizes.hidden_units, "seed": 0}
+
+
+def _flow(layers, size):
+    return tfpf.distributions.Flow(tfd.Sample(tfd.Normal(0.0, 1.0), size), tfb.Chain(layers))
+
+
+WORKLOADS = {
+    "affine_coupling": affine_coupling,
+    "spline_coupling": spline_coupling,
+    "spline_autoregressive": spline_autoregressive,
+    "maf": maf,
+    "umnn": umnn,
+    "sos": sos,
+    "naf": naf,
+    "bnaf": bnaf,
+}
