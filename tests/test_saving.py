@@ -108,6 +108,10 @@ FLOWS = {
     "float64": functools.partial(tfpf.flows.real_nvp, 3, dtype="float64", **SMALL),
     "conditional": functools.partial(tfpf.flows.maf, 3, context_size=2, **SMALL),
     "bound": lambda: tfpf.condition(tfpf.flows.maf(3, context_size=2, **SMALL), CONTEXT[0]),
+    "planar": functools.partial(tfpf.flows.planar, 3, **SMALL),
+    "amortized": lambda: tfpf.condition(
+        tfpf.flows.sylvester(3, num_units=2, context_size=2, **SMALL), CONTEXT[0]
+    ),
     "standardized": standardized,
     "made_with_random_order": made_with_random_order,
     "identity_half": identity_half,
