@@ -22,7 +22,8 @@ def sos(
 
     Choose it where few parameters have to do, or where the moments of the data matter. The
     density costs one network evaluation a layer and polynomials in closed form; a sample costs D
-    of them, and D searches of about 10 polynomials. Both are exact. Support: all of R^D.
+    of them, and D searches of about 10 polynomials. Both are exact. Support: all of R^D. Gradients
+    have the tails of polynomials: clip them (`keras.optimizers.Adam(..., global_clipnorm=5.0)`).
 
     Source: Jaini, Selby and Yu (2019), Sum-of-squares polynomial flow, arXiv:1905.02325.
 
