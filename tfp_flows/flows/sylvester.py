@@ -23,10 +23,10 @@ def sylvester(
 ):
     """y = x + Q R tanh(T Q^T x + b), layer upon layer.
 
-    Choose it where `planar` would be chosen, in more dimensions: a layer of M units is worth
-    more than M planar ones. Samples and *their* densities are closed forms, O(D M) a layer; with
-    a context, the network of each layer gives D M + M (M + 2) numbers (fewer in the other two
-    forms). The density of a point from elsewhere costs M root searches a layer. Both are exact.
+    Choose it where `planar` would be chosen, in more dimensions: a layer bends along M directions
+    at once. Samples and *their* densities are closed forms, O(D M) a layer; with a context, the
+    network of each layer gives D M + M (M + 2) numbers (fewer in the other two forms). The
+    density of a point from elsewhere costs M root searches a layer. Both are exact.
     Support: all of R^D.
 
     Source: van den Berg et al. (2018), arXiv:1803.05649.
