@@ -38,6 +38,8 @@ class BlockAutoregressive(FlowBijector):
     Args:
       event_size: D, a Python `int` of at least one.
       hidden_units: H_l of each hidden layer, units for each coordinate; at least one layer.
+      reverse: Python `bool`. With it the last coordinate comes first: all of the above holds for
+        x and y read backwards.
       weights: raw W_l, `tf.Variable`s or `Tensor`s `[D H_l, D H_{l-1}]`, one for each layer with
         the last (H = 1). Made at random when it is `None`, as are the next four.
       biases: b_l, each `[D H_l]`.
@@ -61,6 +63,7 @@ class BlockAutoregressive(FlowBijector):
         self,
         event_size,
         hidden_units=(8, 8),
+        reverse=False,
         weights=None,
         biases=None,
         log_gains=None,
@@ -113,6 +116,7 @@ class BlockAutoregressive(FlowBijector):
                 )
         parameters.update(given, log_linear=given["log_linear"][0], hidden_units=hidden_units)
         self._event_size = event_size
+        self._reverse = bool(reverse)
         self._sizes = self._no_dependency(sizes)
         self._weights, self._biases = given["weights"], given["biases"]
         self._log_gains, self._log_linear = given["log_gains"], given["log_linear"][0]
@@ -153,9 +157,10 @@ class BlockAutoregressive(FlowBijector):
         ]
 
     def _rows(self, x):
-        """Returns `x` as rows `[N, D]`, what the context adds to either layer, and the shape."""
+        """`x` in order as rows `[N, D]`, what the context adds to either layer, and the shape."""
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         checks.event_size(x, self._event_size, self.name)
+        x = self._in_order(x)
         if self._context_size == 0:
             return tf.reshape(x, [-1, self._event_size]), (0.0, 0.0), ps.shape(x)
         if self._context is None:
@@ -171,6 +176,10 @@ class BlockAutoregressive(FlowBijector):
         context = tf.reshape(context, [-1, self._context_size])
         added = tuple(tf.matmul(context, weight) for weight in self._context_weights)
         return tf.reshape(x, [-1, self._event_size]), added, ps.shape(x)
+
+    def _in_order(self, x):
+        """From the order of the event to that of the network, or back."""
+        return tf.reverse(x, axis=[-1]) if self._reverse else x
 
     def _inverse_and_log_det(self, y):
         y, (first, last), shape = self._rows(y)
@@ -188,7 +197,7 @@ class BlockAutoregressive(FlowBijector):
         x = tf.exp(self._log_linear) * y + z + last
         log_slope = _log_add(self._log_linear, log_slope[..., 0])
         log_det = tf.reduce_sum(log_slope, axis=-1)
-        return tf.reshape(x, shape), tf.reshape(log_det, shape[:-1])
+        return self._in_order(tf.reshape(x, shape)), tf.reshape(log_det, shape[:-1])
 
     def _forward_and_log_det(self, x):
         target, (first, last), shape = self._rows(x)
@@ -254,7 +263,7 @@ class BlockAutoregressive(FlowBijector):
         _, h, *_ = tf.while_loop(
             lambda i, *_: i < size, step, (0, *hidden), maximum_iterations=size
         )
-        y = tf.reshape(h, shape)
+        y = self._in_order(tf.reshape(h, shape))
         if self.validate_args:
             message = f"`{self.name}` found no y for some x."
             converged = tf.debugging.assert_all_finite(y, message)

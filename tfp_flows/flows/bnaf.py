@@ -1,12 +1,8 @@
 """B-NAF: one block-masked network a layer."""
 
-import tensorflow_probability as tfp
-
 from tfp_flows import checks
 from tfp_flows.bijectors import BlockAutoregressive
 from tfp_flows.flows import recipe
-
-tfb = tfp.bijectors
 
 
 def bnaf(
@@ -45,11 +41,14 @@ def bnaf(
     size = recipe.vector_size(event_shape)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     bijectors = []
-    for layer_seed in recipe.seeds(seed, num_layers):
+    for i, layer_seed in enumerate(recipe.seeds(seed, num_layers)):
         layer = BlockAutoregressive(
-            size, hidden_units, context_size=context_size, seed=layer_seed, dtype=dtype
+            size,
+            hidden_units,
+            reverse=i % 2 == 1,
+            context_size=context_size,
+            seed=layer_seed,
+            dtype=dtype,
         )
-        bijectors += [layer, tfb.Permute(list(range(size))[::-1])]
-    # An even number of reversals: the flow starts close to its base, whatever that is.
-    bijectors = bijectors if num_layers % 2 == 0 else bijectors[:-1]
+        bijectors.append(layer)
     return recipe.flow(bijectors, size, base, dtype, "bnaf")
