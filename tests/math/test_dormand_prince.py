@@ -52,9 +52,7 @@ def test_tolerance_below_the_dtype_is_raised_to_it(dtype):
     @tf.function
     def solve(z):
         quadrature = (tf.zeros([2], dtype),)
-        return dormand_prince(
-            rotation, (z,), 0.0, 1.0, rtol=0.0, atol=1e-30, quadrature=quadrature
-        )
+        return dormand_prince(rotation, (z,), 0.0, 1.0, rtol=0.0, atol=1e-30, quadrature=quadrature)
 
     result = solve(tf.constant(START, dtype))
     assert np.all(result.succeeded)

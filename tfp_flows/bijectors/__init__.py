@@ -7,12 +7,14 @@ from tfp_flows.bijectors.autoregressive import Autoregressive
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.block_autoregressive import BlockAutoregressive
 from tfp_flows.bijectors.circular_spline import CircularSpline
+from tfp_flows.bijectors.continuous import Continuous
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.cubic_spline import CubicSpline
 from tfp_flows.bijectors.deep_sigmoid import DeepSigmoid
 from tfp_flows.bijectors.dense_deep_sigmoid import DenseDeepSigmoid
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.householder_linear import HouseholderLinear
+from tfp_flows.bijectors.hutchinson_noise import HutchinsonNoise
 from tfp_flows.bijectors.invertible_conv1x1 import InvertibleConv1x1
 from tfp_flows.bijectors.linear_spline import LinearSpline
 from tfp_flows.bijectors.logistic_mixture_cdf import LogisticMixtureCDF
@@ -37,12 +39,14 @@ __all__ = [
     "BatchNorm",
     "BlockAutoregressive",
     "CircularSpline",
+    "Continuous",
     "Coupling",
     "CubicSpline",
     "DeepSigmoid",
     "DenseDeepSigmoid",
     "FlowBijector",
     "HouseholderLinear",
+    "HutchinsonNoise",
     "InvertibleConv1x1",
     "LULinear",
     "LinearSpline",

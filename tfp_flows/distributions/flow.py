@@ -3,6 +3,8 @@
 import tensorflow as tf
 from tensorflow_probability.python.distributions import transformed_distribution
 
+from tfp_flows.bijectors.values_only import values_only
+
 
 class Flow(transformed_distribution._TransformedDistribution):
     """log p(x) = log p_u(f^-1(x)) + log |det df^-1/dx|, evaluated anew for every `log_prob`.
@@ -12,7 +14,8 @@ class Flow(transformed_distribution._TransformedDistribution):
     was drawn, whatever training does to the variables meanwhile, and a tensor of one
     `tf.function` can reappear in another (TFP issue 840). Here `log_prob` takes a copy of `x`
     first, so that what is remembered serves one pass only.
-    `experimental_sample_and_log_prob` gives samples and densities in one pass.
+    `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
+    log-dets where they cost more than the samples.
 
     Args:
       distribution: the base, any TFP distribution.
@@ -31,6 +34,10 @@ class Flow(transformed_distribution._TransformedDistribution):
     def _parameter_properties(cls, dtype, num_classes=None):
         # TFP warns when annotations are inherited past a new `__init__`.
         return super()._parameter_properties(dtype, num_classes)
+
+    def _call_sample_n(self, sample_shape, seed, **kwargs):
+        with values_only():
+            return super()._call_sample_n(sample_shape, seed, **kwargs)
 
     def experimental_local_measure(self, y, backward_compat=False, **kwargs):
         """As in TFP, on a copy of `y`; `log_prob` calls it."""

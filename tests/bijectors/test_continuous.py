@@ -1,0 +1,299 @@
+"""The continuous bijector: solvers, times, traces, gradients, reports."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from cases import perturb
+
+import tfp_flows as tfpf
+
+tfd = tfp.distributions
+B = tfpf.bijectors
+
+RNG = np.random.default_rng(0)
+X = tf.constant(RNG.normal(size=[4, 2]))
+TIGHT = {"rtol": 1e-11, "atol": 1e-11}
+
+
+def vector_field(context_size=0, seed=1, dtype="float64"):
+    field = tfpf.layers.VectorField(2, (8,), context_size=context_size, seed=seed, dtype=dtype)
+    field.build()
+    perturb([v.value for v in field.variables], scale=1.0)
+    return field
+
+
+def growth(t, z):
+    """z' = 2 t z, so that z(t_1) = z(t_0) exp(t_1^2 - t_0^2)."""
+    return 2.0 * t * z
+
+
+@pytest.mark.parametrize("times", [(0.0, 1.0), (1.0, 0.0), (-2.0, -0.5), (0.5, -1.0)], ids=str)
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [
+        (TIGHT, 1e-9),
+        ({"solver": "rk4", "num_steps": 60}, 1e-4),
+        ({"solver": "euler", "num_steps": 600, "gradient": "direct"}, 0.05),
+    ],
+    ids=["dormand_prince", "rk4", "euler"],
+)
+def test_closed_form(times, options, tolerance):
+    bijector = B.Continuous(growth, event_size=2, t0=times[0], t1=times[1], **options)
+    rate = times[1] ** 2 - times[0] ** 2
+    y = bijector.forward(X)
+    np.testing.assert_allclose(y, X * np.exp(rate), rtol=tolerance)
+    log_det = bijector.forward_log_det_jacobian(tf.identity(X), 1)
+    np.testing.assert_allclose(log_det, [2 * rate] * 4, rtol=tolerance, atol=tolerance)
+    back = bijector.inverse(tf.identity(y))
+    np.testing.assert_allclose(back, X, rtol=2 * tolerance)
+
+
+def test_one_solution_for_each_log_prob_and_sample(monkeypatch):
+    """And `sample` without densities takes no derivatives."""
+    continuous = B.Continuous(growth, event_size=2)
+    flow = tfpf.distributions.Flow(
+        tfd.Sample(tfd.Normal(tf.zeros([], tf.float64), 1.0), 2), tfp.bijectors.Chain([continuous])
+    )
+    calls = []
+    integrate = B.Continuous._integrate
+
+    def counted(self, rows, context, noise, start, stop, with_log_det):
+        calls.append(with_log_det)
+        return integrate(self, rows, context, noise, start, stop, with_log_det)
+
+    monkeypatch.setattr(B.Continuous, "_integrate", counted)
+    flow.log_prob(X)
+    assert calls == [True]
+    samples, log_prob = flow.experimental_sample_and_log_prob(3, seed=[1, 2])
+    assert calls == [True, True]
+    plain = flow.sample(3, seed=[1, 2])
+    assert calls == [True, True, False]
+    np.testing.assert_allclose(plain, samples, rtol=1e-3)
+    np.testing.assert_allclose(flow.log_prob(samples), log_prob, rtol=1e-3)
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "direct"])
+def test_gradients_reach_all_that_the_field_is_made_of(gradient):
+    """`contract` has the finite differences; here variables, captured tensors and the context."""
+    w, v = tf.constant(RNG.normal(size=[2, 2])), tf.Variable(RNG.normal(size=[2, 2]))
+    context = tf.constant(RNG.normal(size=[4, 2]))
+
+    def field(t, z, context):
+        return tf.tanh(z @ w + t) @ v + 0.3 * tf.sin(context * z)
+
+    options = TIGHT if gradient == "adjoint" else {"solver": "rk4", "num_steps": 60}
+    unbound = B.Continuous(field, event_size=2, context_size=2, gradient=gradient, **options)
+
+    def loss(x, w_, context_):
+        nonlocal w
+        w = w_
+        bijector = tfpf.condition(unbound, context_)
+        y = bijector.forward(x)
+        return tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(bijector.forward_log_det_jacobian(x, 1))
+
+    inputs = [X, w, context]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        value = loss(*inputs)
+    gradients = tape.gradient(value, [*inputs, v])
+    h, start = 1e-5, tf.identity(v)
+    for i, found in enumerate(gradients):
+        direction = tf.constant(RNG.normal(size=found.shape))
+        ends = []
+        for step in (h, -h):
+            moved = list(inputs)
+            if i < 3:
+                moved[i] = moved[i] + step * direction
+            else:
+                v.assign(start + step * direction)
+            ends.append(loss(*moved))
+        v.assign(start)
+        numeric = (ends[0] - ends[1]) / (2 * h)
+        np.testing.assert_allclose(tf.reduce_sum(found * direction), numeric, rtol=1e-5)
+
+
+def test_direct_gradients_have_second_derivatives():
+    field = vector_field()
+    bijector = B.Continuous(field, solver="rk4", num_steps=4, gradient="direct")
+
+    @tf.function
+    def first(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = tf.reduce_sum(bijector.forward(x) ** 2)
+        return tape.gradient(value, x)
+
+    with tf.GradientTape() as tape:
+        tape.watch(X)
+        g = first(X)
+    direction = tf.constant(RNG.normal(size=[4, 2]))
+    found = tape.gradient(g, X, output_gradients=direction)
+    numeric = (first(X + 1e-6 * direction) - first(X - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(found, numeric, rtol=1e-6, atol=1e-8)
+
+
+def test_what_a_bare_function_closes_over_is_seen_anew():
+    rate = 1.0
+    bijector = B.Continuous(lambda t, z: rate * z, event_size=2, **TIGHT)
+    np.testing.assert_allclose(bijector.forward(X), X * np.e, rtol=1e-9)
+    rate = 2.0
+    np.testing.assert_allclose(bijector.forward(tf.identity(X)), X * np.e**2, rtol=1e-9)
+
+
+def test_noise_is_unbiased_in_training_new_in_each_step_and_absent_elsewhere():
+    field = vector_field(dtype="float32")
+    noise = B.HutchinsonNoise(seed=3)
+    options = {"solver": "rk4", "num_steps": 4}
+    estimated = B.Continuous(field, trace="hutchinson", noise=noise, **options)
+    exact = B.Continuous(field, **options)
+    base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+    flow = tfpf.distributions.Flow(base, estimated)
+    model = tfpf.FlowModel(flow)
+    # Equal rows, each with its own noise.
+    x = tf.tile(tf.cast(X[:1], tf.float32), [4000, 1])
+    expected = tfpf.distributions.Flow(base, exact).log_prob(x[:1])
+    np.testing.assert_allclose(flow.log_prob(x[:2]), [expected[0]] * 2, rtol=1e-6)
+    np.testing.assert_array_equal(model(x[:2]), flow.log_prob(x[:2]))
+    first, second = (model(x, training=True).numpy() for _ in range(2))
+    error = first.std() / np.sqrt(first.size)
+    assert 0 < error < 0.02 and np.all(np.abs(first - second).max() > 10 * error)
+    for estimate in (first, second):
+        assert abs(estimate.mean() - expected) < 4 * error
+
+
+def test_training_mode_reaches_the_parts_behind():
+    """Fields run in inference mode; a dropout in a coupling behind one does not."""
+    network = tfpf.layers.MLP(2, (16,), dropout=0.5, output_initializer="normal", seed=1)
+    network.build((None, 1))
+    coupling = B.Coupling(network, mask=[True, False])
+    options = {"solver": "rk4", "num_steps": 2}
+    chain = tfp.bijectors.Chain([B.Continuous(vector_field(dtype="float32"), **options), coupling])
+    base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+    model = tfpf.FlowModel(tfpf.distributions.Flow(base, chain))
+    x = tf.cast(X, tf.float32)
+    first, second = (model(x, training=True).numpy() for _ in range(2))
+    assert np.abs(first - second).max() > 1e-6
+    np.testing.assert_array_equal(model(x), model.distribution.log_prob(x))
+
+
+@pytest.mark.parametrize("distribution", ["rademacher", "gaussian"])
+def test_noise_in_inference_is_always_the_same(distribution):
+    noise = B.HutchinsonNoise(distribution, in_inference=True, seed=3)
+    e = noise(X)
+    assert e.dtype == X.dtype and e.shape == X.shape
+    np.testing.assert_array_equal(noise(X), e)
+    other = B.HutchinsonNoise(distribution, in_inference=True, seed=4)(tf.zeros([50, 2]))
+    assert np.any(other[:4] != tf.cast(e, tf.float32))
+    many = B.HutchinsonNoise(distribution, seed=1)(tf.zeros([20_000, 2]), training=True)
+    np.testing.assert_allclose(np.cov(np.transpose(many)), np.eye(2), atol=0.04)
+    assert B.HutchinsonNoise(distribution)(X) is None
+
+
+def test_regularizer_adds_to_the_loss_of_training_alone():
+    """For z' = f constant, the integral of |f|^2 over [0, 2] is 2 |f|^2, whichever way."""
+    field = tfpf.layers.VectorField(2, (4,), seed=0)
+    field.build()
+    field.network._output.bias.assign([1.0, -2.0])
+    regularizer = tfpf.layers.TransportRegularizer(kinetic=0.1, jacobian=5.0)
+    bijector = B.Continuous(field, t1=2.0, regularizer=regularizer)
+    flow = tfpf.distributions.Flow(tfd.Sample(tfd.Normal(0.0, 1.0), 2), bijector)
+    model = tfpf.FlowModel(flow)
+    model.compile("sgd", jit_compile=False)
+    x = tf.cast(X, tf.float32)
+    likelihood = -np.mean(flow.log_prob(x))
+    np.testing.assert_allclose(model.evaluate(x, verbose=0), likelihood, rtol=1e-6)
+    history = model.fit(x, verbose=0).history
+    np.testing.assert_allclose(history["loss"], [likelihood + 0.1 * 2 * 5], rtol=1e-5)
+    bijector.forward(x)
+    assert regularizer.losses == []
+
+
+def test_regularizer_of_the_jacobian():
+    field = tfpf.layers.VectorField(2, (), seed=0)
+    field.build()
+    matrix = np.array([[0.1, -0.2], [0.3, 0.0], [0.0, 0.0]], "float32")
+    field.network._output.kernel.assign(matrix)
+    regularizer = tfpf.layers.TransportRegularizer(jacobian=2.0)
+    flow = tfpf.distributions.Flow(
+        tfd.Sample(tfd.Normal(0.0, 1.0), 2), B.Continuous(field, regularizer=regularizer)
+    )
+    model = tfpf.FlowModel(flow)
+    model(tf.cast(X, tf.float32), training=True)
+    np.testing.assert_allclose(model.losses, [2.0 * np.sum(matrix**2)], rtol=1e-5)
+
+
+def test_what_is_not_solved_is_nan_or_an_error():
+    options = {"event_size": 2, "max_num_steps": 2}
+    fast = B.Continuous(lambda t, z: 50.0 * tf.sin(50.0 * t) * z, **options)
+    assert np.all(np.isnan(fast.forward(X)))
+    assert np.all(np.isnan(fast.inverse_log_det_jacobian(X, 1)))
+    checked = B.Continuous(fast.field, validate_args=True, **options)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not solved"):
+        checked.forward(X)
+    # One row that blows up leaves the other alone.
+    blow_up = B.Continuous(lambda t, z: z**2, event_size=1)
+    y = tf.function(blow_up.forward)(tf.constant([[0.5], [3.0]], tf.float64))
+    np.testing.assert_allclose(y, [[1.0], [np.nan]], rtol=1e-4)
+
+
+def test_context_broadcasts():
+    unbound = B.Continuous(vector_field(context_size=3), **TIGHT)
+    contexts = RNG.normal(size=[5, 1, 3])
+    y = tfpf.condition(unbound, contexts).forward(X)
+    assert y.shape == [5, 4, 2]
+    one = tfpf.condition(unbound, contexts[2, 0]).forward(X)
+    np.testing.assert_allclose(y[2], one, rtol=1e-8, atol=1e-9)
+    with pytest.raises(ValueError, match="needs a context.*Received"):
+        unbound.forward(X)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        ({"t0": 1.0, "t1": 1.0}, ValueError, "t0"),
+        ({"t1": np.inf}, ValueError, "t1"),
+        ({"t0": "0"}, TypeError, "t0"),
+        ({"solver": "dopri"}, ValueError, "solver"),
+        ({"trace": "approximate"}, ValueError, "trace"),
+        ({"noise": "uniform"}, ValueError, "noise"),
+        ({"gradient": "none"}, ValueError, "gradient"),
+        ({"rtol": -1e-3}, ValueError, "rtol"),
+        ({"atol": 0.0}, ValueError, "atol"),
+        ({"num_steps": 0}, ValueError, "num_steps"),
+        ({"max_num_steps": 0}, ValueError, "max_num_steps"),
+        ({"event_size": 0}, ValueError, "event_size"),
+        ({"context_size": -1}, ValueError, "context_size"),
+        ({"field": 3}, TypeError, "field"),
+        ({"field": tfpf.layers.VectorField(2)}, ValueError, "field"),
+        ({"field": lambda t, z: z[:, :1]}, ValueError, "field"),
+        ({"field": lambda t, z: tf.reduce_sum(z)}, ValueError, "field"),
+        ({"context": np.zeros(3)}, ValueError, "context"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_bad_input_is_named(options, error, named):
+    with pytest.raises(error, match=f"`{named}`.*Received: "):
+        B.Continuous(**{"field": growth, "event_size": 2, **options})
+
+
+def test_events_of_another_size():
+    with pytest.raises(ValueError, match="events of 2 dimensions.*Received"):
+        B.Continuous(growth, event_size=2).forward(tf.zeros([3, 4]))
+    with pytest.raises(ValueError, match="`field`.*Received: shape"):
+        B.Continuous(lambda t, z: z[:, :1]).forward(tf.zeros([3, 4]))
+
+
+def test_saved_flow_gives_the_same_densities_and_goes_on_with_its_noise(tmp_path):
+    flow = tfpf.flows.ffjord(2, hidden_units=(4,), solver="rk4", num_steps=2, kinetic=0.1, seed=1)
+    model = tfpf.FlowModel(flow)
+    model.compile(jit_compile=False)
+    x = RNG.normal(size=[8, 2]).astype("float32")
+    model.fit(x, verbose=0)
+    model.save(tmp_path / "flow.keras")
+    loaded = keras.saving.load_model(tmp_path / "flow.keras")
+    np.testing.assert_array_equal(loaded.distribution.log_prob(x), flow.log_prob(x))
+    np.testing.assert_array_equal(model(x, training=True), loaded(x, training=True))
+    losses = [each.fit(x, shuffle=False, verbose=0).history["loss"] for each in (model, loaded)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)

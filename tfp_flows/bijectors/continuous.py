@@ -1,0 +1,366 @@
+"""The continuous bijector (FFJORD): the flow of a vector field over a time."""
+
+import functools
+import numbers
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.hutchinson_noise import HutchinsonNoise
+from tfp_flows.bijectors.inference_mode import inference_mode
+from tfp_flows.bijectors.values_only import is_values_only
+from tfp_flows.math.adjoint import adjoint
+from tfp_flows.math.divergence import exact_divergence, hutchinson_divergence
+from tfp_flows.math.dormand_prince import dormand_prince
+from tfp_flows.math.runge_kutta import EULER, RK4, fixed_steps
+
+_TABLEAUS = {"rk4": RK4, "euler": EULER}
+
+
+class Continuous(FlowBijector):
+    """y = z(t_1), where dz/dt = f(t, z) and z(t_0) = x.
+
+    log |dy/dx| = integral_t0^t1 tr df/dz dt, in nats, from the same solution. f, the field, is
+    any callable `f(t, z)` or `f(t, z, context=c)`, best a built Keras 3 layer such as
+    `tfp_flows.layers.VectorField`: t is a scalar, z `[N, D]`, c `[N, C]`, and each row is
+    computed on its own. A field with a bounded slope has a flow onto all reals, for either sign of
+    t_1 - t_0.
+
+    Both directions solve the equation once, at the same cost; samples of a
+    `tfp_flows.distributions.Flow` without densities leave the trace out. All rows share their
+    steps. Value and log-det have the error of the solver: `rtol` and `atol` of each step of
+    "dormand_prince", in each row; of order (t_1 - t_0) / `num_steps` to the fourth for "rk4", to
+    the first for "euler". A row that is not finite, or not solved within `max_num_steps`, is NaN,
+    and an error with `validate_args`. Networks in f run in inference mode: a dropout that differs
+    at each evaluation makes no differential equation.
+
+    The trace is exact by D derivatives of f at each evaluation, or, in training, estimated without
+    bias by one ("hutchinson"); see `HutchinsonNoise`. Noise is drawn anew in each training step
+    and stays for a solution; `log_prob`, `evaluate` and `predict` are exact.
+
+    Gradients reach x, the context, the variables of f and all tensors that it captures:
+    "adjoint" solves an equation back in time, with memory that does not grow with the steps, for
+    first derivatives; "direct" differentiates the steps themselves, also more than once, and under
+    XLA takes memory for `max_num_steps` of an adaptive solver, so lower that.
+
+    Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018),
+    arXiv:1806.07366.
+
+    Args:
+      field: f.
+      event_size: D; that of `field.event_size` if it is `None`, or of the first input.
+      t0: float t_0, the time of the base.
+      t1: float t_1, the time of the data.
+      solver: "dormand_prince" (adaptive), "rk4" or "euler" (fixed steps).
+      num_steps: Python `int`, of fixed steps.
+      rtol: relative tolerance.
+      atol: absolute tolerance.
+      max_num_steps: Python `int`, the most adaptive steps.
+      trace: "exact" or "hutchinson".
+      noise: "rademacher", "gaussian" or a `HutchinsonNoise`.
+      gradient: "adjoint" or "direct".
+      regularizer: `None`, or a `tfp_flows.layers.TransportRegularizer`.
+      context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
+      context_size: C, or 0 when `field` takes no context; that of `field` if it is `None`.
+      dtype: float dtype; that of a Keras layer by default.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `field` is not callable, or a number has the wrong type.
+      ValueError: if `field` is an unbuilt layer or gives another shape than that of z, `t0` is
+        `t1`, an option is unknown, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        field,
+        event_size=None,
+        t0=0.0,
+        t1=1.0,
+        solver="dormand_prince",
+        num_steps=20,
+        rtol=1e-5,
+        atol=1e-5,
+        max_num_steps=1000,
+        trace="exact",
+        noise="rademacher",
+        gradient="adjoint",
+        regularizer=None,
+        context=None,
+        context_size=None,
+        dtype=None,
+        validate_args=False,
+        name="continuous",
+    ):
+        parameters = dict(locals())
+        if not callable(field):
+            raise TypeError(
+                "`field` must be callable as field(t, z) or field(t, z, context=c). "
+                f"Received: field={field!r}"
+            )
+        if getattr(field, "built", True) is False:
+            raise ValueError(
+                "`field` must be built before it is given to a bijector. "
+                f"Received: field={field!r}, which has no variables yet"
+            )
+        self._field = field
+        self._is_layer = isinstance(field, keras.Layer)
+        if event_size is None:
+            event_size = getattr(field, "event_size", None)
+        if event_size is not None:
+            event_size = checks.integer_at_least(event_size, 1, "event_size")
+        self._event_size = event_size
+        if context_size is None:
+            context_size = getattr(field, "context_size", 0)
+        self._context_size = checks.integer_at_least(context_size, 0, "context_size")
+        self._t0, self._t1 = _time(t0, "t0"), _time(t1, "t1")
+        if self._t0 == self._t1:
+            raise ValueError(f"`t0` and `t1` must differ. Received: t0={t0!r}, t1={t1!r}")
+        self._solver = checks.one_of(solver, ("dormand_prince", *_TABLEAUS), "solver")
+        self._num_steps = checks.integer_at_least(num_steps, 1, "num_steps")
+        self._rtol = checks.positive_number(rtol, "rtol")
+        self._atol = checks.positive_number(atol, "atol")
+        self._max_num_steps = checks.integer_at_least(max_num_steps, 1, "max_num_steps")
+        self._trace = checks.one_of(trace, ("exact", "hutchinson"), "trace")
+        self._gradient = checks.one_of(gradient, ("adjoint", "direct"), "gradient")
+        if dtype is None and self._is_layer:
+            dtype = field.variable_dtype
+        dtype = None if dtype is None else tf.as_dtype(dtype)
+        if isinstance(noise, str):
+            checks.one_of(noise, ("rademacher", "gaussian"), "noise")
+            if self._trace == "hutchinson":
+                noise = HutchinsonNoise(noise)
+                # A copy, or what is made again from a file, goes on with the same seeds.
+                parameters.update(noise=noise)
+        self._noise, self._regularizer = noise, regularizer
+        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
+        layers = [part for part in (field, noise, regularizer) if isinstance(part, keras.Layer)]
+        self._layer_variables = [v.value for layer in layers for v in layer.variables]
+        self._context = None
+        if context is not None:
+            if self._context_size == 0:
+                raise ValueError(
+                    f"`{name}` takes no `context` (its `context_size` is 0). "
+                    f"Received: context of shape {np.shape(context)}"
+                )
+            known = dtype or getattr(context, "dtype", tf.float32)
+            self._context = checks.as_tensor(context, known, "context")
+            checks.last_axis(self._context, self._context_size, "context")
+        super().__init__(
+            forward_min_event_ndims=1,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+        self._kept_graph = self._no_dependency(
+            [tf.function(self._integrate, autograph=False, jit_compile=False)]
+        )
+        if context is None and event_size is not None:
+            # A misfit is found now; a copy with a bound context has been probed already.
+            with tf.init_scope():
+                self._probe_field(dtype)
+
+    @property
+    def field(self):
+        """f, the callable that gives velocities."""
+        return self._field
+
+    @property
+    def event_size(self):
+        """D, or `None` if nothing said it."""
+        return self._event_size
+
+    @property
+    def t0(self):
+        """The time of the base."""
+        return self._t0
+
+    @property
+    def t1(self):
+        """The time of the data."""
+        return self._t1
+
+    @property
+    def context_size(self):
+        """C, the size of the context that the field takes; 0 for none."""
+        return self._context_size
+
+    @property
+    def context(self):
+        """c, the bound context `[..., C]`, or `None`."""
+        return self._context
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
+
+    def velocity(self, t, z, context=None, **kwargs):
+        """f(t, z), checked: `[N, D]`.
+
+        Args:
+          t: float scalar `Tensor`, or `[N, 1]` if the field takes it.
+          z: float `Tensor` `[N, D]`.
+          context: float `Tensor` `[N, C]`; not looked at when the field takes none.
+          **kwargs: for a field that is a Keras layer, as `training`.
+
+        Raises:
+          ValueError: if the field gives another shape than that of `z`.
+        """
+        kwargs = kwargs if self._is_layer else {}
+        if self._context_size:
+            kwargs["context"] = context
+        f = tf.convert_to_tensor(self._field(t, z, **kwargs))
+        if f.shape.rank != 2 or not f.shape.is_compatible_with(z.shape):
+            raise ValueError(
+                f"`field` of `{self.name}` must give a velocity of the shape {tuple(z.shape)} of "
+                f"z. Received: shape {tuple(f.shape)}"
+            )
+        return tf.cast(f, z.dtype)
+
+    def _forward(self, x):
+        return self._flow(x, self._t0, self._t1, with_log_det=False)
+
+    def _inverse(self, y):
+        return self._flow(y, self._t1, self._t0, with_log_det=False)
+
+    def _remembered_forward(self, x):
+        return (self._forward(x), {}) if is_values_only() else super()._remembered_forward(x)
+
+    def _remembered_inverse(self, y):
+        return (self._inverse(y), {}) if is_values_only() else super()._remembered_inverse(y)
+
+    def _forward_and_log_det(self, x):
+        return self._flow(x, self._t0, self._t1)
+
+    def _inverse_and_log_det(self, y):
+        return self._flow(y, self._t1, self._t0)
+
+    def _flow(self, x, start, stop, with_log_det=True):
+        """z(stop) for z(start) = x, and the integral of the trace."""
+        rows, context, shape = self._rows(x)
+        noise = None
+        if with_log_det and self._trace == "hutchinson":
+            noise = self._noise(rows)
+        # Eager mode would trace the loops anew for every call. What is traced once does not see
+        # a change in what a bare function closes over.
+        is_kept = tf.executing_eagerly() and self._is_layer
+        integrate = self._kept_graph[0] if is_kept else self._integrate
+        with inference_mode():
+            z, integrals = integrate(rows, context, noise, start, stop, with_log_det)
+        z = tf.reshape(z, shape)
+        if self.validate_args:
+            message = f"`{self.name}` was not solved for some rows."
+            z = tf.debugging.assert_all_finite(z, message)
+        if not with_log_det:
+            return z
+        if self._regularizer is not None:
+            # Positive, whichever way time goes.
+            sign = 1.0 if stop > start else -1.0
+            self._regularizer(sign * integrals[:, 1], sign * integrals[:, 2])
+        return z, tf.reshape(integrals[:, 0], shape[:-1])
+
+    def _integrate(self, rows, context, noise, start, stop, with_log_det):
+        """z(stop) `[N, D]`, and integrals `[N, K]` of the trace and of what is regularised."""
+
+        def velocity(t, z):
+            return self.velocity(t, z, context, training=False)
+
+        def slopes(t, z):
+            if not with_log_det:
+                return velocity(t, z), None
+            if noise is None:
+                f, trace, square = exact_divergence(velocity, t, z)
+            else:
+                f, trace, square = hutchinson_divergence(velocity, t, z, noise)
+            integrands = [trace]
+            if self._regularizer is not None:
+                integrands += [tf.reduce_sum(f**2, axis=-1), square]
+            return f, tf.stack(integrands, axis=-1)
+
+        if self._gradient == "adjoint":
+            constants = () if noise is None else (noise,)
+            return adjoint(slopes, rows, start, stop, self._solve, constants)
+        return self._direct(slopes, rows, start, stop)
+
+    def _probe_field(self, dtype):
+        dtypes = [dtype] if dtype else [tf.float32, tf.float64]
+        for each in dtypes:
+            rows = tf.zeros([2, self._event_size], each)
+            given = tf.zeros([2, self._context_size], each)
+            try:
+                self.velocity(tf.cast(self._t0, each), rows, given, training=False)
+                return
+            except (TypeError, tf.errors.InvalidArgumentError):
+                # What a function captures may be of another dtype.
+                if each == dtypes[-1]:
+                    raise
+
+    def _direct(self, slopes, rows, start, stop):
+        with_integrals = slopes(tf.cast(start, rows.dtype), rows)[1]
+        state = (rows,) if with_integrals is None else (rows, tf.zeros_like(with_integrals))
+
+        def parts(t, state):
+            return tuple(part for part in slopes(t, state[0]) if part is not None), ()
+
+        result = self._solve(parts, state, start, stop)
+        nan = tf.constant(np.nan, rows.dtype)
+        solution = [tf.where(result.succeeded[:, tf.newaxis], p, nan) for p in result.state]
+        return solution[0], None if with_integrals is None else solution[1]
+
+    def _solve(self, function, state, start, stop, quadrature=()):
+        if self._solver == "dormand_prince":
+            solve = functools.partial(
+                dormand_prince,
+                rtol=self._rtol,
+                atol=self._atol,
+                max_num_steps=self._max_num_steps,
+            )
+        else:
+            solve = functools.partial(
+                fixed_steps, num_steps=self._num_steps, tableau=_TABLEAUS[self._solver]
+            )
+        if not tf.executing_eagerly():
+            return solve(function, state, start, stop, quadrature=quadrature)
+        # Python would dispatch each operation of each step.
+        in_graph = tf.function(
+            lambda state, quadrature: solve(function, state, start, stop, quadrature=quadrature),
+            autograph=False,
+        )
+        return in_graph(state, quadrature)
+
+    def _rows(self, x):
+        """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
+        x = tf.convert_to_tensor(x, dtype=self.dtype)
+        if self._event_size is not None:
+            checks.event_size(x, self._event_size, self.name)
+        context = self._context
+        if self._context_size and context is None:
+            raise ValueError(
+                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
+                "by `tfp_flows.condition(flow, context)`. Received: context=None"
+            )
+        if context is not None:
+            batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(context)[:-1])
+            x = tf.broadcast_to(x, ps.concat([batch_shape, ps.shape(x)[-1:]], axis=0))
+            context = tf.broadcast_to(
+                context, ps.concat([batch_shape, [self._context_size]], axis=0)
+            )
+            context = tf.reshape(context, [-1, self._context_size])
+        shape = ps.shape(x)
+        return tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0)), context, shape
+
+
+def _time(value, name):
+    """A finite float."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
+    return float(value)

@@ -1,0 +1,61 @@
+"""The random projections of an estimated trace."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import checks
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class HutchinsonNoise(keras.layers.Layer):
+    """e of tr J = E[e^T J e], with zero mean and unit covariance; new ones in each training step.
+
+    The argument `noise` of `Continuous`. Called with `z` of shape `[N, D]` it returns e of the
+    same shape. Outside of Keras's training mode it returns `None`, for "exact", unless
+    `in_inference`: then always the same e, so that a density is an unbiased estimate over seeds,
+    and deterministic.
+
+    Args:
+        distribution: "rademacher", random signs, which have the least variance; or "gaussian".
+        in_inference: whether there is noise outside of training, too; for D so large that D
+            derivatives at each step are too many.
+        seed: a non-negative integer, or `None`.
+        **kwargs: those of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `distribution` is unknown.
+    """
+
+    def __init__(self, distribution="rademacher", in_inference=False, seed=None, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.distribution = checks.one_of(distribution, ("rademacher", "gaussian"), "distribution")
+        self.in_inference = bool(in_inference)
+        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.built = True
+
+    def call(self, z, training=False):
+        """Returns e of the shape of `z`, or `None`."""
+        if not (training or self.in_inference):
+            return None
+        if training:
+            seed = tf.cast(self.seed_generator.next(), tf.int32)
+        else:
+            seed = tf.constant([self.seed or 0, 0], tf.int32)
+        # Philox: under XLA on CPUs the default is some 25 times as slow.
+        if self.distribution == "gaussian":
+            return tf.random.stateless_normal(tf.shape(z), seed, dtype=z.dtype, alg="philox")
+        # Integers, which are the same with XLA and without.
+        bits = tf.random.stateless_uniform(
+            tf.shape(z), seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
+        )
+        return tf.where(bits >= 0, tf.ones_like(z), -tf.ones_like(z))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "distribution": self.distribution,
+            "in_inference": self.in_inference,
+            "seed": self.seed,
+        }

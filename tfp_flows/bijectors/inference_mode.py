@@ -1,0 +1,38 @@
+"""Running Keras layers in inference mode without a trace on what comes after."""
+
+import contextlib
+
+import keras
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def inference_mode():
+    """Gives Keras its training mode back at the end.
+
+    A layer that is called with `training=False` within the call of a model turns training off
+    for all layers that the model calls later, not only for those within it.
+    """
+    nothing = tf.zeros([])
+    _MODE(nothing)
+    was_training = _MODE.last
+    try:
+        yield
+    finally:
+        if was_training:
+            _MODE(nothing, training=True)
+
+
+class _Mode(keras.layers.Layer):
+    """Sees the mode, or sets it, as any layer that is called."""
+
+    def __init__(self):
+        super().__init__(name="mode", dtype="float32", autocast=False)
+        self.built = True
+
+    def call(self, x, training=False):
+        self.last = training
+        return x
+
+
+_MODE = _Mode()
