@@ -9,6 +9,7 @@ from tfp_flows.bijectors import spline_parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math import bins
 from tfp_flows.math.circular_spline import circular_spline, inverse_circular_spline
+from tfp_flows.math.softplus import softplus
 
 _PERIOD = 2.0 * math.pi
 
@@ -184,7 +185,7 @@ class CircularSpline(FlowBijector):
         positive = (
             _PERIOD * bins.fractions(raw_widths, min_bin_width),
             _PERIOD * bins.fractions(raw_heights, min_bin_height),
-            min_slope + tf.math.softplus(raw_slopes + offset),
+            min_slope + softplus(raw_slopes + offset),
         )
         positive = (spline_parameters.bins_last(t, params) for t in positive)
         shift = spline_parameters.bins_last(raw_shift, params)[..., 0]

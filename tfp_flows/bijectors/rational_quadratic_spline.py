@@ -12,6 +12,7 @@ from tfp_flows.math.rational_quadratic_spline import (
     inverse_rational_quadratic_spline,
     rational_quadratic_spline,
 )
+from tfp_flows.math.softplus import softplus
 
 
 class RationalQuadraticSpline(FlowBijector):
@@ -189,7 +190,7 @@ class RationalQuadraticSpline(FlowBijector):
         positive = (
             length * bins.fractions(raw_widths, min_bin_width),
             length * bins.fractions(raw_heights, min_bin_height),
-            min_slope + tf.math.softplus(raw_slopes + shift),
+            min_slope + softplus(raw_slopes + shift),
         )
         positive = (spline_parameters.bins_last(t, params) for t in positive)
         return cls(*positive, range_min=lower, validate_args=validate_args, name=name)
