@@ -38,8 +38,8 @@ def tasks(flow, sizes):
         return restored(weights).log_prob(x)
 
     @eqx.filter_jit
-    def sample_of(weights, seed):
-        return restored(weights).sample(jax.random.key(seed), (sizes.num_samples,))
+    def sample_of(weights, key):
+        return restored(weights).sample(key, (sizes.num_samples,))
 
     def train():
         result = train_step(state["weights"], state["adam"], batch)
@@ -50,7 +50,9 @@ def tasks(flow, sizes):
 
     def sample():
         state["seed"] += 1
-        jax.block_until_ready(sample_of(state["weights"], state["seed"]))
+        # A key, not an integer, which `filter_jit` would compile in, anew for every call.
+        key = jax.random.key(state["seed"])
+        jax.block_until_ready(sample_of(state["weights"], key))
 
     num_weights = sum(leaf.size for leaf in jax.tree.leaves(weights))
     return num_weights, {"train": train, "log_prob": log_prob, "sample": sample}
