@@ -204,16 +204,14 @@ def test_reverse_kl_finds_the_normaliser():
     def target(x):
         return -0.5 * x[:, 0] ** 2 - 2.0 * (x[:, 1] - 0.5 * x[:, 0] ** 2) ** 2
 
-    density = tfpf.flows.residual(2, num_layers=8, hidden_units=(32, 32), seed=1)
+    density = tfpf.flows.residual(2, num_layers=4, hidden_units=(32,), coefficient=0.95, seed=1)
     # The other direction, so that samples are fast.
     flow = tfpf.distributions.Flow(density.distribution, tfb.Invert(density.bijector))
     model = tfpf.VariationalModel(flow, target, num_samples=256, seed=2)
-    schedule = keras.optimizers.schedules.CosineDecay(5e-3, 1500)
-    model.compile(keras.optimizers.Adam(schedule))
-    model.fit(steps_per_epoch=1500, verbose=0)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 500)))
+    model.fit(steps_per_epoch=500, verbose=0)
     exact = np.log(np.pi)  # of sqrt(2 pi) sqrt(2 pi / 4)
-    elbo = model.evaluate(steps=40)
-    assert exact - 0.02 <= elbo <= exact + 0.005
+    assert exact - 0.02 <= model.evaluate(steps=40, verbose=0) <= exact + 0.005
 
 
 @pytest.mark.parametrize(
