@@ -238,6 +238,24 @@ def test_what_is_not_solved_is_nan_or_an_error():
     np.testing.assert_allclose(y, [[1.0], [np.nan]], rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_extreme_inputs_of_adaptive_steps_never_give_nan(dtype):
+    """A field that is bounded moves them by a bounded amount, and the good rows as alone."""
+    bijector = B.Continuous(vector_field(dtype=dtype))
+    huge = np.array([0.0, 1e-30, 3.0, -3.0, 1e15, -1e15, 1e30, -1e30])
+    x = tf.constant(np.stack(np.meshgrid(huge, huge), -1).reshape(-1, 2), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = bijector.forward(x)
+        log_det = bijector.forward_log_det_jacobian(x, 1)
+        loss = tf.reduce_sum(y / (1.0 + tf.abs(x))) + tf.reduce_sum(log_det)
+    for result in (y, log_det, *tape.gradient(loss, [x, *bijector.trainable_variables])):
+        assert np.all(np.isfinite(result))
+    small = np.abs(x).max(-1) < 10
+    alone = bijector.forward(x[small])
+    np.testing.assert_allclose(y[small], alone, rtol=1e-4, atol=1e-4)
+
+
 def test_context_broadcasts():
     unbound = B.Continuous(vector_field(context_size=3), **TIGHT)
     contexts = RNG.normal(size=[5, 1, 3])

@@ -66,6 +66,7 @@ class VectorField(keras.layers.Layer):
         """Returns the velocity `[N, D]`."""
         # Not within `call`, to whose errors Keras appends every argument.
         self._check_size(np.shape(z))
+        t = tf.convert_to_tensor(t, dtype_hint=self.compute_dtype)  # Keras refuses a number
         return super().__call__(t, z, context=context, **kwargs)
 
     def build(self, z_shape=None, context_shape=None):
