@@ -14,8 +14,9 @@ class LinearSpline(FlowBijector):
 
     Bin k holds x, between the knots (x_k, y_k) and (x_k + w, y_k + h); theta = (x - x_k) / w.
     Monotone and continuous; its slope h / w jumps at the knots, so that densities are
-    histograms. Outside of the knots y = x. Gradients of log |dy/dx| do not see that parameters
-    move its jumps; where that matters (reverse KL) take a spline with continuous slopes.
+    histograms. Outside of the knots y = x. Gradients do not see jumps of log |dy/dx| that
+    parameters move, so let x, whose knots are fixed, be the data: `invert_transformer=True` of a
+    coupling that is trained by its density.
 
     A transformer: `forward_min_event_ndims=0`. Both directions are closed forms of the same
     cost, the cheapest of the splines; `log |dy/dx|` is elementwise, in nats.

@@ -78,6 +78,9 @@ def neural_spline(
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     transformer = _SPLINES[checks.one_of(spline, tuple(_SPLINES), "spline")]
     kwargs = {"num_bins": num_bins, "bound": bound}
+    # Its bins of equal width have to lie in the data: log |dy/dx| jumps at the knots, and
+    # gradients do not see jumps that parameters move (1.9 nats lost where 0.03 can be reached).
+    structure = {"invert_transformer": spline == "linear", "context_size": context_size}
     params_size = transformer.params_size(**kwargs)
     first = [True] * (size - size // 2) + [False] * (size // 2)
     bijectors = []
@@ -94,11 +97,11 @@ def neural_spline(
         if autoregressive:
             network = MADE(size, params_size, hidden_units, residual=True, **common)
             recipe.build(network, size, context_size)
-            layer = Autoregressive(network, transformer, kwargs, context_size=context_size)
+            layer = Autoregressive(network, transformer, kwargs, **structure)
         else:
             mask = first if i % 2 == 0 else [not value for value in first]
             network = ResidualMLP((size - sum(mask)) * params_size, hidden_units, **common)
             recipe.build(network, sum(mask), context_size)
-            layer = Coupling(network, transformer, kwargs, mask, context_size=context_size)
+            layer = Coupling(network, transformer, kwargs, mask, **structure)
         bijectors += [layer, LULinear(size, permutations[i], dtype=dtype)]
     return recipe.flow(bijectors, size, base, dtype, "neural_spline")
