@@ -33,11 +33,16 @@ def make_loss(weights, solve=PRECISE, start=-0.5, stop=1.0, scale=1.0):
     return loss
 
 
-def gradients_of(loss, weights, inputs):
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        value = loss(*inputs)
-    return tape.gradient(value, [*inputs, weights])
+def gradients_of(loss, weights, inputs, mode="graph"):
+    def run(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            value = loss(*inputs)
+        return tape.gradient(value, [*inputs, weights])
+
+    if mode != "eager":
+        run = tf.function(run, jit_compile=mode == "xla")
+    return run(*inputs)
 
 
 @pytest.fixture
@@ -51,13 +56,7 @@ INPUTS = (Z, SMALL, LARGE, CONTEXT)
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_gradients_are_those_of_finite_differences(mode, weights):
     loss = make_loss(weights)
-
-    def run(*inputs):
-        return gradients_of(loss, weights, inputs)
-
-    if mode != "eager":
-        run = tf.function(run, jit_compile=mode == "xla")
-    gradients = run(*INPUTS)
+    gradients = gradients_of(loss, weights, INPUTS, mode)
     evaluate = tf.function(loss)
     h, start = 1e-5, tf.identity(weights)
     for i, gradient in enumerate(gradients):

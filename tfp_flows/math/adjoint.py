@@ -1,9 +1,8 @@
 """The solution of an ordinary differential equation, with gradients by its adjoint."""
 
-import contextlib
-
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 
 def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint"):
@@ -53,19 +52,23 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
 
         @tf.custom_gradient
         def solved(z, *values):
-            del values  # `traced` reads them itself; here they say where gradients go.
+            # `traced` reads `values` itself; here they say where gradients go.
             state = (z,)
             if integrands is not None:
                 state += (tf.zeros([tf.shape(z)[0], integrands.shape[-1]], z.dtype),)
-            with _no_recording():
+            # Tapes around `tf.custom_gradient` would record what happens within, a persistent one
+            # build second derivatives of each loop at once.
+            with record.stop_recording():
                 result = solve(slopes, state, start, stop)
-            solution = [_nan_unless(result.succeeded, part) for part in result.state]
+            succeeded = result.succeeded
+            solution = [_nan_unless(succeeded, part) for part in result.state]
 
             def gradient(*cotangents, variables=None):
                 of_z, of_values = _backward(
-                    function, solution, result.succeeded, cotangents, sources, start, stop, solve
+                    function, solution, succeeded, cotangents, sources, start, stop, solve
                 )
-                gradients = (of_z, *of_values)
+                parts = (z, *values, *cotangents)
+                gradients = [_first_only(g, parts) for g in (of_z, *of_values)]
                 # What the variables get, they get through their values.
                 return gradients if variables is None else (gradients, [None] * len(variables))
 
@@ -101,17 +104,13 @@ def _backward(function, solution, succeeded, cotangents, sources, start, stop, s
         return (slope, of_z), tuple(of_sources)
 
     nothing = tuple(tf.zeros_like(source) for source in sources)
-    result = solve(slopes, (z, a), stop, start, quadrature=nothing)
+    with record.stop_recording():
+        result = solve(slopes, (z, a), stop, start, quadrature=nothing)
     of_z = scale * _nan_unless(succeeded & result.succeeded, result.state[1])
     nan = tf.constant(np.nan, z.dtype)
     found = tf.reduce_all(result.succeeded)
     of_sources = [tf.where(found, scale * q, nan) for q in result.quadrature]
-    return _first_only(of_z), [_first_only(g) for g in of_sources]
-
-
-def _no_recording():
-    """In eager mode a tape around `tf.custom_gradient` would record what happens within."""
-    return tf.init_scope() if tf.executing_eagerly() else contextlib.nullcontext()
+    return of_z, of_sources
 
 
 def _traced(function, specs):
@@ -130,8 +129,13 @@ def _zero_unless(rows, part):
     return tf.where(rows[:, tf.newaxis], part, tf.zeros_like(part))
 
 
-def _first_only(gradient):
-    # The solution stands still in what follows, so that a second derivative would be wrong.
+def _first_only(gradient, parts):
+    """The gradient, for which a gradient of its own with respect to `parts` is refused.
+
+    No tape has recorded how the gradient was found, and a second derivative would be missing.
+    """
+    connected = tf.add_n([tf.reduce_sum(part) for part in parts])
     return tf.raw_ops.PreventGradient(
-        input=gradient, message="`adjoint` has first derivatives only."
+        input=tf.where(False, connected, tf.stop_gradient(gradient)),
+        message="`adjoint` has first derivatives only.",
     )
