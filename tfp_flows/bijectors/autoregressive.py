@@ -8,6 +8,7 @@ from tfp_flows import checks
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.conditioned import Conditioned
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
+from tfp_flows.bijectors.inference_mode import inference_mode
 
 
 class Autoregressive(Conditioned):
@@ -126,21 +127,19 @@ class Autoregressive(Conditioned):
         kwargs = {"training": False} if isinstance(self._conditioner, keras.Layer) else {}
         coordinates = tf.constant(order, tf.int32)
 
-        def step(k, y):
+        def step(k, y, log_det):
             i = coordinates[k]
             h_i = tf.gather(self._raw(y, size, **kwargs), i, axis=-2)[..., tf.newaxis, :]
             x_i = tf.gather(x, i, axis=-1)[..., tf.newaxis]
-            y_i, _ = forward_and_log_det(self._transform(h_i), x_i)
+            y_i, log_det_i = forward_and_log_det(self._transform(h_i), x_i)
             # `where`, not a product: an infinite y_i must not make 0 * inf elsewhere.
-            return k + 1, tf.where(tf.range(size) == i, y_i, y)
+            return k + 1, tf.where(tf.range(size) == i, y_i, y), log_det + log_det_i[..., 0]
 
-        # All but the last coordinate; the evaluation after the loop gives that and the log-det.
-        _, y = tf.while_loop(
-            lambda k, y: k < size - 1,
-            step,
-            (0, tf.zeros_like(x)),
-            maximum_iterations=size - 1,
-        )
-        tau = self._transform(self._raw(y, size, **kwargs))
-        y, log_det = forward_and_log_det(tau, x)
-        return y, tf.reduce_sum(log_det, axis=-1)
+        with inference_mode():
+            _, y, log_det = tf.while_loop(
+                lambda k, *_: k < size,
+                step,
+                (0, tf.zeros_like(x), tf.zeros_like(x[..., 0])),
+                maximum_iterations=size,
+            )
+        return y, log_det

@@ -101,6 +101,7 @@ class Recurrent(MLP):
                 kernel_initializer=self._reseeded(self.kernel_initializer, f"kernel_{i}"),
                 recurrent_initializer=self._reseeded(orthogonal, f"recurrent_kernel_{i}"),
                 kernel_regularizer=self.kernel_regularizer,
+                seed=derived_seed(self.seed, f"cell_{i}"),
                 dtype=self.dtype_policy,
                 name=f"{self.cell}_{i}",
             )

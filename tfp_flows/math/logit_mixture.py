@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.math.softplus import softplus
+
 
 def logit_mixture(log_weights, z, log_slopes):
     """y = log F - log S,  F = sum_k w_k sigmoid(z_k),  S = sum_k w_k sigmoid(-z_k).
@@ -26,8 +28,7 @@ def logit_mixture(log_weights, z, log_slopes):
     # Keeps y and the shares finite where the exact z_k is beyond the range of the dtype.
     limit = 0.25 * z.dtype.max
     z = tf.clip_by_value(z, -limit, limit)
-    log_sigmoid = tf.math.log_sigmoid(z)
-    log_survival = tf.math.log_sigmoid(-z)
+    log_sigmoid, log_survival = -softplus(-z), -softplus(z)
     log_f, log_q = _log_sum_and_shares(log_weights + log_sigmoid)
     log_s, log_r = _log_sum_and_shares(log_weights + log_survival)
     terms = tf.concat(
