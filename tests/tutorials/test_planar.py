@@ -18,6 +18,7 @@ def planar():
     return module
 
 
+@pytest.mark.slow
 def test_short_run_fits_and_draws(planar, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     planar.main(["--short"])

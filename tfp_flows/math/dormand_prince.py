@@ -35,13 +35,13 @@ def dormand_prince(
     Args:
       function: callable, `f(t, state)`, t a scalar, gives the slopes of the state and of the
         quadrature: two tuples of tensors.
-      state: tuple of float `Tensor`s `[N, ...]`.
+      state: tuple of float tensors `[N, ...]`.
       start: float, t_0.
       stop: float, t_1, on either side of t_0.
       rtol: non-negative float, relative tolerance.
       atol: positive float, absolute tolerance.
       max_num_steps: Python `int`, the most steps that are tried.
-      quadrature: tuple of float `Tensor`s of any shapes, integrals at the start.
+      quadrature: tuple of float tensors of any shapes, integrals at the start.
 
     Returns:
       An `OdeResult`. No row has succeeded if the steps ended before t_1.

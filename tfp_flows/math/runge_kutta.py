@@ -79,8 +79,8 @@ def runge_kutta_step(function, t, state, quadrature, dt, tableau, first_slope=No
       function: callable, `f(t, state)`, gives the slopes of the state and of the quadrature, two
         tuples of tensors. A quadrature is a part of the solution on which f does not depend.
       t: float scalar `Tensor`.
-      state: tuple of float `Tensor`s.
-      quadrature: tuple of float `Tensor`s.
+      state: tuple of float tensors.
+      quadrature: tuple of float tensors.
       dt: float scalar `Tensor`, on either side of zero.
       tableau: `Tableau`.
       first_slope: f(t, state), if it is known.
@@ -119,12 +119,12 @@ def fixed_steps(function, state, start, stop, *, num_steps, tableau=RK4, quadrat
 
     Args:
       function: callable, as in `runge_kutta_step`.
-      state: tuple of float `Tensor`s, each with N rows.
+      state: tuple of float tensors, each with N rows.
       start: float, t_0.
       stop: float, t_1, on either side of t_0.
       num_steps: Python `int` n.
       tableau: `Tableau`.
-      quadrature: tuple of float `Tensor`s of any shapes, integrals at the start.
+      quadrature: tuple of float tensors of any shapes, integrals at the start.
 
     Returns:
       An `OdeResult`. A row that is no longer finite has not succeeded.

@@ -48,7 +48,7 @@ def convolution_norm_bound(kernel, image_shape, num_squarings=5):
 
     Args:
       kernel: float `Tensor` `[k_h, k_w, C, C']`, finite.
-      image_shape: a pair of Python `int`s, H and W.
+      image_shape: a pair of Python integers, H and W.
       num_squarings: Python `int`.
 
     Returns:
