@@ -31,6 +31,6 @@ def draw(results, frameworks, path):
     axes.set_yticks(range(len(rows)), [f"{workload}, {task}" for workload, task in rows])
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel(f"CPU time of {ours} over that of the other (left of 1: {ours} is faster)")
+    axes.set_xlabel(f"CPU time of {ours} / that of the other")
     axes.legend()
     figure.savefig(path, dpi=150)
