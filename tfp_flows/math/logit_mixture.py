@@ -56,13 +56,20 @@ def distinct_offsets(num_units):
 def _log_sum_and_shares(t):
     """log sum_k exp(t_k), and the logarithms of the terms' shares in the sum.
 
-    Not by `tf.math.log`: the reciprocal in its gradient is off by a rounding, so that a term
-    with the whole of the sum gets the share 1 - eps / 2, and eps / 2 times a z of 1e30 is not
-    zero. Nor are the shares `t - log_sum`, which cannot tell equal terms apart where |t| is huge.
+    The shares are not `t - log_sum`, which cannot tell equal terms apart where |t| is huge.
     """
-    log_shares = tf.nn.log_softmax(t)
-    # The same for every term, but digits are left only where the share is large.
-    largest = tf.equal(t, tf.reduce_max(t, axis=-1, keepdims=True))
-    log_sums = tf.where(largest, t - log_shares, tf.zeros_like(t))
-    count = tf.reduce_sum(tf.cast(largest, t.dtype), axis=-1)
-    return tf.reduce_sum(log_sums, axis=-1) / count, log_shares
+    return _log_sum(t), tf.nn.log_softmax(t)
+
+
+@tf.custom_gradient
+def _log_sum(t):
+    """log sum_k exp(t_k), whose gradient is the shares as `softmax` gives them.
+
+    That of `tf.math.log` is a reciprocal, off by a rounding: a term with the whole of the sum would
+    get the share 1 - eps / 2, and eps / 2 times a z of 1e30 is not zero.
+    """
+    largest = tf.reduce_max(t, axis=-1)
+    log_sum = largest + tf.math.log(
+        tf.reduce_sum(tf.exp(t - largest[..., tf.newaxis]), axis=-1)
+    )
+    return log_sum, lambda cotangent: cotangent[..., tf.newaxis] * tf.nn.softmax(t)
