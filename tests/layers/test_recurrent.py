@@ -60,14 +60,18 @@ def test_generate_solves_what_calls_check(jit_compile):
     layer, x, c = network(context_size=C), points(D), points(C, seed=1)
 
     def transform(h, x):
-        return Affine.new(h).forward(x)
+        tau = Affine.new(h)
+        return tau.forward(x), tau.forward_log_det_jacobian(x)
 
     generate = tf.function(
         lambda: layer.generate(transform, x, context=c), jit_compile=jit_compile, autograph=False
     )
-    h = generate()
-    y = Affine.new(tf.reshape(h, [-1, D, P])).forward(x)
-    np.testing.assert_allclose(layer(y, context=c), h, rtol=1e-10, atol=1e-12)
+    y, log_det = generate()
+    tau = Affine.new(tf.reshape(layer(y, context=c), [-1, D, P]))
+    np.testing.assert_allclose(tau.forward(x), y, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        tf.reduce_sum(tau.forward_log_det_jacobian(x), -1), log_det, rtol=1e-10, atol=1e-12
+    )
 
 
 def test_a_sample_takes_one_step_of_the_cell_a_coordinate():

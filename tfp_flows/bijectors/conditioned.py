@@ -214,24 +214,27 @@ class Conditioned(FlowBijector):
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(self._context)[:-1])
         return tf.broadcast_to(x, ps.concat([batch_shape, ps.shape(x)[-1:]], axis=0))
 
-    def _raw(self, x, num_outputs, evaluate=None, **kwargs):
-        """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
-
-        `evaluate` takes the place of the conditioner's call.
+    def _rows(self, x):
+        """`x` as `[N, D]`, and the keywords of the conditioner, the context as `[N, C]`.
 
         Networks see `[N, D]`, whatever the rank of `x`: Keras's `Dense` refuses vectors, and a
         functional model any rank but its own.
         """
-        batch_shape = ps.shape(x)[:-1]
         inputs = tf.reshape(x, ps.concat([[-1], ps.shape(x)[-1:]], axis=0))
-        if self._context is not None:
-            shape = ps.concat([batch_shape, [self._context_size]], axis=0)
-            context = tf.broadcast_to(self._context, shape)
-            kwargs["context"] = tf.reshape(context, [-1, self._context_size])
-        h = (evaluate or self._conditioner)(inputs, **kwargs)
+        if self._context is None:
+            return inputs, {}
+        shape = ps.concat([ps.shape(x)[:-1], [self._context_size]], axis=0)
+        context = tf.broadcast_to(self._context, shape)
+        return inputs, {"context": tf.reshape(context, [-1, self._context_size])}
+
+    def _raw(self, x, num_outputs, **kwargs):
+        """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape."""
+        inputs, context = self._rows(x)
+        h = self._conditioner(inputs, **context, **kwargs)
         self._check_raw_shape(h, num_outputs)
         h = tf.cast(h, x.dtype)
-        return tf.reshape(h, ps.concat([batch_shape, [num_outputs, self._params_size]], axis=0))
+        shape = ps.concat([ps.shape(x)[:-1], [num_outputs, self._params_size]], axis=0)
+        return tf.reshape(h, shape)
 
     def _transform(self, h):
         """tau(.; h)."""

@@ -24,7 +24,7 @@ def iaf(
 
     Choose it as a variational posterior: samples and *their* densities, in one pass by
     `experimental_sample_and_log_prob`, cost one network evaluation a layer. The density of a
-    point from elsewhere costs D; all are exact. Support: all of R^D.
+    point from elsewhere costs about three, in D steps; all are exact. Support: all of R^D.
 
     Source: Kingma et al. (2016), arXiv:1606.04934.
 

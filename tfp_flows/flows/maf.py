@@ -18,8 +18,9 @@ def maf(
 ):
     """y_i = exp(s_i(y_<i)) x_i + t_i(y_<i), layer upon layer, in alternating order: MAF.
 
-    Choose it to estimate densities when samples are few or may be slow. The density costs one
-    network evaluation a layer, samples cost D; both are exact. Support: all of R^D.
+    Choose it to estimate densities, where its layers bend more than couplings do. The density costs
+    one network evaluation a layer, samples about three, D steps one after the other; both are
+    exact. Support: all of R^D.
 
     Source: Papamakarios, Pavlakou and Murray (2017), arXiv:1705.07057.
 

@@ -21,8 +21,8 @@ def naf(
     """u_i = tau(x_i; h_i(x_<i)), tau a network of sigmoids, base from data, layer upon layer: NAF.
 
     Choose it to estimate densities of many modes with few layers. The density costs one network
-    evaluation a layer; a sample D of them, and D searches of about 7 evaluations of the
-    transformer. Both are exact. Support: all of R^D.
+    evaluation a layer; a sample about three, in D steps, each with a search of about 7 evaluations
+    of the transformer. Both are exact. Support: all of R^D.
 
     Source: Huang, Krueger, Lacoste and Courville (2018), Neural autoregressive flows,
     arXiv:1804.00779.

@@ -41,8 +41,8 @@ def neural_spline(
 
     Choose it first: among flows with a closed form it fits most. As a coupling flow, density and
     samples cost one network evaluation a layer each. With `autoregressive=True` it fits better
-    still for as many weights, and samples cost D evaluations. Both are exact. Support: all of
-    R^D; outside [-bound, bound] each spline is the identity, so standardise the data.
+    still for as many weights, and samples cost about three, in D steps. Both are exact. Support:
+    all of R^D; outside [-bound, bound] each spline is the identity, so standardise the data.
 
     Splines: "rational_quadratic" has a continuous density and a closed inverse of the same cost;
     "cubic" has fewer raw numbers a bin and a dearer inverse; densities of "quadratic" have kinks,

@@ -20,10 +20,11 @@ def sos(
 ):
     """x_i -> c_i + integral_0^x_i sum_k p_k(u; h_i(x_<i))^2 du, base from data, layer upon layer.
 
-    Choose it where few parameters have to do, or where the moments of the data matter. The
-    density costs one network evaluation a layer and polynomials in closed form; a sample costs D
-    of them, and D searches of about 10 polynomials. Both are exact. Support: all of R^D. Gradients
-    have the tails of polynomials: clip them (`keras.optimizers.Adam(..., global_clipnorm=5.0)`).
+    Choose it where few parameters have to do, or where the moments of the data matter. The density
+    costs one network evaluation a layer and polynomials in closed form; a sample costs about three,
+    in D steps, each with a search of about 10 polynomials. Both are exact. Support: all of R^D.
+    Gradients have the tails of polynomials: clip them (`keras.optimizers.Adam(...,
+    global_clipnorm=5.0)`).
 
     Source: Jaini, Selby and Yu (2019), Sum-of-squares polynomial flow, arXiv:1905.02325.
 

@@ -20,10 +20,10 @@ def umnn(
 ):
     """x_i = beta_i(x_<i) + integral_0^x_i g(t; h_i(x_<i)) dt, base from data, layer upon layer.
 
-    Choose it where a smooth density matters, and affine layers are too stiff. The density costs
-    one network evaluation and one quadrature of `num_nodes` a layer; a sample D of the former,
-    and D searches of about 7 quadratures. Both are exact up to the resolution of the quadrature
-    (see `MonotoneIntegral`). Support: all of R^D.
+    Choose it where a smooth density matters, and affine layers are too stiff. The density costs one
+    network evaluation and one quadrature of `num_nodes` a layer; a sample about three of the
+    former, in D steps, each with a search of about 7 quadratures. Both are exact up to the
+    resolution of the quadrature (see `MonotoneIntegral`). Support: all of R^D.
 
     Source: Wehenkel and Louppe (2019), Unconstrained monotonic neural networks,
     arXiv:1908.05164.

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.layers import incremental
 from tfp_flows.layers.mlp import MLP, derived_seed
 from tfp_flows.layers.residual_mlp import check_block_widths
 
@@ -149,9 +150,8 @@ class MADE(MLP):
         return degrees
 
     def _build_layers(self):
-        position = np.argsort(self.order) + 1
-        seen = np.concatenate([position, np.zeros(self.context_size, dtype=int)])
-        wanted = np.repeat(position - 1, self.params_size)
+        seen, *_, positions = self.unit_degrees()
+        wanted = positions - 1
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._dense, self._dense_2, self._gate, self._dropout = [], [], [], []
         if self.residual:
@@ -175,19 +175,66 @@ class MADE(MLP):
         )
 
     def _raw_parameters(self, x, context, training):
-        h = x if context is None else tf.concat([x, context], axis=-1)
+        layers = self.masked_layers()
+        v = x if context is None else tf.concat([x, context], axis=-1)
+        gates = [] if context is None else self.gates(context)
+        return self.through(lambda s, v: layers[s](v), v, gates, training)
+
+    def through(self, product, v, gates, training=False):
+        """Runs the network on `v`, where `product(s, v)` is the s-th of `masked_layers()`.
+
+        Whoever computes some of the units only gives products and gates of these.
+        """
+        count = len(self._dense)
         if not self.residual:
-            for k, dense in enumerate(self._dense):
-                h = self._dropped(k, self.activation(dense(h)), training)
-            return self._output(h)
-        h = self._input(h)
-        for k, dense in enumerate(self._dense):
-            f = self._dropped(k, self.activation(dense(self.activation(h))), training)
-            f = self._dense_2[k](f)
-            if context is not None:
-                f = f * tf.sigmoid(self._gate[k](context))
-            h = h + f
-        return self._output(h)
+            for k in range(count):
+                v = self._dropped(k, self.activation(product(k, v)), training)
+            return product(count, v)
+        h = product(0, v)
+        for k in range(count):
+            f = self.activation(product(2 * k + 1, self.activation(h)))
+            f = product(2 * k + 2, self._dropped(k, f, training))
+            h = h + (f * gates[k] if gates else f)
+        return product(2 * count + 1, h)
+
+    def masked_layers(self):
+        """The masked layers, in the order in which the network applies them."""
+        if not self.residual:
+            return [*self._dense, self._output]
+        blocks = [layer for pair in zip(self._dense, self._dense_2, strict=True) for layer in pair]
+        return [self._input, *blocks, self._output]
+
+    def gates(self, context):
+        """The gates of the residual blocks, `[N, units]` each; none without a context."""
+        return [tf.sigmoid(gate(context)) for gate in self._gate]
+
+    def unit_degrees(self):
+        """Degrees of the inputs (0 for the context), of each hidden layer, and of the outputs.
+
+        For an output that is the position of its coordinate: it sees degrees below.
+        """
+        position = np.argsort(self.order) + 1
+        inputs = np.concatenate([position, np.zeros(self.context_size, dtype=int)])
+        hidden = list(self.degrees)
+        if self.residual:
+            hidden = [self.degrees[0]] * (2 * len(hidden) + 1)
+        return [inputs, *hidden, np.repeat(position, self.params_size)]
+
+    def generate(self, transform, x, context=None):
+        """The y that solves y_i = transform(h_i(y_<i), x_i), at about the cost of one h(y).
+
+        `Autoregressive` samples by it; see `tfp_flows.layers.incremental`. Dropout is off.
+
+        Args:
+            transform: a callable; it maps `[N, 1, P]` and `[N, 1]` to y and log |dy/dx|, both
+                `[N, 1]`.
+            x: a float `Tensor` `[N, D]`.
+            context: a float `Tensor` `[N, C]`, or `None`.
+
+        Returns:
+            `(y, log |det dy/dx|)`, of shapes `[N, D]` and `[N]`.
+        """
+        return incremental.generate(self, transform, x, context)
 
     def _dropped(self, k, h, training):
         return self._dropout[k](h, training=training) if self.dropout else h
@@ -216,8 +263,12 @@ class MaskedDense(keras.layers.Dense):
 
     def call(self, inputs):
         """Returns `inputs` times the masked kernel, plus the bias."""
-        kernel = tf.convert_to_tensor(self.kernel)
-        return tf.matmul(inputs, kernel * tf.constant(self._mask, kernel.dtype)) + self.bias
+        return tf.matmul(inputs, self.masked_kernel()) + self.bias
+
+    def masked_kernel(self):
+        """W * M, in the dtype of computation."""
+        kernel = tf.cast(self.kernel, self.compute_dtype)
+        return kernel * tf.constant(self._mask, kernel.dtype)
 
 
 def _equal_degrees(num_units, lowest, highest):

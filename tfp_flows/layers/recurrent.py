@@ -122,32 +122,36 @@ class Recurrent(MLP):
     def _raw_parameters(self, x, context, training):
         del training
         y = tf.gather(x, self.order, axis=-1)
-        return self._run(lambda k, h_k: y[:, k], x, context)
+        h = self._run(lambda k, h_k: (y[:, k], h_k), self.compute_dtype, x, context)
+        return tf.reshape(h, [tf.shape(x)[0], self.output_size])
 
     def generate(self, transform, x, context=None):
-        """h(y) of the y that solves y_i = transform(h_i(y_<i), x_i): D steps of the cell.
+        """The y that solves y_i = transform(h_i(y_<i), x_i), by D steps of the cell.
 
         `Autoregressive` samples by it. A call of the layer needs the whole y beforehand, and so
         D calls, of D steps each, for one sample.
 
         Args:
-            transform: a callable; it maps `[N, 1, P]` and `[N, 1]` to `[N, 1]`.
+            transform: a callable; it maps `[N, 1, P]` and `[N, 1]` to y and log |dy/dx|, both
+                `[N, 1]`.
             x: a float `Tensor` `[N, D]`.
             context: a float `Tensor` `[N, C]`, or `None`.
 
         Returns:
-            The raw parameters, `[N, D * P]`.
+            `(y, log |det dy/dx|)`, of shapes `[N, D]` and `[N]`.
         """
         x_in_order = tf.gather(x, self.order, axis=-1)
 
         def next_y(k, h_k):
             h_k, x_k = tf.cast(h_k, x.dtype)[:, tf.newaxis], x_in_order[:, k, tf.newaxis]
-            return transform(h_k, x_k)[:, 0]
+            y_k, log_det_k = transform(h_k, x_k)
+            return y_k[:, 0], tf.concat([y_k, log_det_k], axis=-1)
 
-        return self._run(next_y, x, context)
+        y, log_det = tf.unstack(self._run(next_y, x.dtype, x, context), axis=-1)
+        return y, tf.reduce_sum(log_det, axis=-1)
 
-    def _run(self, next_y, x, context):
-        """h, where y_k is `next_y(k, h_k)`."""
+    def _run(self, next_y, dtype, x, context):
+        """What `next_y(k, h_k)` gives beside y_k, of that dtype: `[N, D, ...]`."""
         kernel, bias = (
             tf.cast(weight, self.compute_dtype) for weight in (self._kernel, self._bias)
         )
@@ -159,20 +163,20 @@ class Recurrent(MLP):
             state = tf.nest.pack_sequence_as(start, state)
             s_k, state = self._cell(tf.concat([y_k, *context], axis=-1), state)
             h_k = tf.matmul(s_k, kernel[coordinates[k]]) + bias[coordinates[k]]
-            y_k = tf.cast(next_y(k, h_k), x.dtype)
-            return k + 1, y_k, tf.nest.flatten(state), outputs.write(k, h_k)
+            y_k, output = next_y(k, h_k)
+            y_k = tf.cast(y_k, x.dtype)
+            return k + 1, y_k, tf.nest.flatten(state), outputs.write(k, output)
 
-        rows = tf.shape(x)[0]
-        start = self._cell.get_initial_state(batch_size=rows)
-        outputs = tf.TensorArray(self.compute_dtype, size=self.event_size)
+        start = self._cell.get_initial_state(batch_size=tf.shape(x)[0])
+        outputs = tf.TensorArray(dtype, size=self.event_size)
         *_, outputs = tf.while_loop(
             lambda k, *_: k < self.event_size,
             step,
             (0, tf.zeros_like(x[:, 0]), tf.nest.flatten(start), outputs),
             maximum_iterations=self.event_size,
         )
-        h = tf.gather(outputs.stack(), np.argsort(self.order))
-        return tf.reshape(tf.transpose(h, [1, 0, 2]), [rows, self.output_size])
+        outputs = tf.gather(outputs.stack(), np.argsort(self.order))
+        return tf.transpose(outputs, [1, 0, 2])
 
     def get_config(self):
         """Returns the constructor's arguments, with the order resolved."""
