@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.layers import incremental
-from tfp_flows.layers.mlp import MLP, derived_seed
+from tfp_flows.layers.mlp import MLP, derived_seed, rows_last_product
 from tfp_flows.layers.residual_mlp import check_block_widths
 
 
@@ -166,13 +166,15 @@ class MADE(MLP):
                     self._gate.append(self._new_dense(f"gate_{k}", self.context_size, len(degrees)))
             if self.dropout:
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
-        self._output = self._new_masked("output", seen, wanted, self.output_initializer)
-
-    def _new_masked(self, name, input_degrees, degrees, initializer=None):
-        mask = input_degrees[:, np.newaxis] <= degrees
-        return self._new_dense(
-            name, len(input_degrees), len(degrees), initializer, layer=MaskedDense, mask=mask
+        self._output = self._new_masked(
+            "output", seen, wanted, self.output_initializer, layer=MaskedRowsLastDense
         )
+
+    def _new_masked(self, name, input_degrees, degrees, initializer=None, layer=None):
+        mask = input_degrees[:, np.newaxis] <= degrees
+        size = len(input_degrees)
+        layer = layer or MaskedDense
+        return self._new_dense(name, size, len(degrees), initializer, layer=layer, mask=mask)
 
     def _raw_parameters(self, x, context, training):
         layers = self.masked_layers()
@@ -269,6 +271,14 @@ class MaskedDense(keras.layers.Dense):
         """W * M, in the dtype of computation."""
         kernel = tf.cast(self.kernel, self.compute_dtype)
         return kernel * tf.constant(self._mask, kernel.dtype)
+
+
+class MaskedRowsLastDense(MaskedDense):
+    """y = x (W * M) + b, computed as `RowsLastDense` does."""
+
+    def call(self, inputs):
+        """Returns `inputs` times the masked kernel, plus the bias."""
+        return rows_last_product(inputs, self.masked_kernel()) + self.bias
 
 
 def _equal_degrees(num_units, lowest, highest):

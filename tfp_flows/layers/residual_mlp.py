@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers.mlp import MLP
+from tfp_flows.layers.mlp import MLP, RowsLastDense
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -85,7 +85,7 @@ class ResidualMLP(MLP):
             if self.context_size:
                 self._gate.append(self._new_dense(f"gate_{k}", self.context_size, units))
         self._output = self._new_dense(
-            "output", units, self.output_size, initializer=self.output_initializer
+            "output", units, self.output_size, self.output_initializer, layer=RowsLastDense
         )
 
     def _raw_parameters(self, x, context, training):
