@@ -89,6 +89,17 @@ def event_size(tensor, size, name):
         )
 
 
+def context(tensor, size, name):
+    """Refuses a context that is not of the size C that the part called `name` takes."""
+    if tensor.shape.rank == 0 or (
+        tensor.shape.rank is not None and tensor.shape[-1] not in (None, size)
+    ):
+        raise ValueError(
+            f"For the part {name!r} `context` must have shape [..., {size}]. "
+            f"Received: context of shape {tuple(tensor.shape)}"
+        )
+
+
 def static_shape(tensor, shape, name):
     """Refuses a parameter whose static shape is another."""
     if not tensor.shape.is_compatible_with(shape):

@@ -4,16 +4,16 @@ import itertools
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
+from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.block_matrix import block_matrix, log_matvec, log_tanh_slope
 from tfp_flows.math.find_root import find_root
 
 
-class BlockAutoregressive(FlowBijector):
+class BlockAutoregressive(ContextAware, FlowBijector):
     """x_i = exp(c_i) y_i + f_i(y_<=i), where f is one network, increasing in y_i.
 
     f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh. A hidden layer
@@ -121,12 +121,7 @@ class BlockAutoregressive(FlowBijector):
         self._weights, self._biases = given["weights"], given["biases"]
         self._log_gains, self._log_linear = given["log_gains"], given["log_linear"][0]
         self._context_weights = given.get("context_weights")
-        self._context_size = context_size
-        self._context = None if context is None else checks.as_tensor(context, dtype, "context")
-        if self._context is not None:
-            if context_size == 0:
-                raise ValueError(f"`{name}` takes no `context`. Received: context_size=0")
-            checks.last_axis(self._context, context_size, "context")
+        self._bind_context(context, context_size, dtype, name)
         super().__init__(
             forward_min_event_ndims=1,
             dtype=dtype,
@@ -134,20 +129,6 @@ class BlockAutoregressive(FlowBijector):
             parameters=parameters,
             name=name,
         )
-
-    @property
-    def context_size(self):
-        """C, the size of the context that is taken; 0 for none."""
-        return self._context_size
-
-    @property
-    def context(self):
-        """c, the bound context `[..., C]`, or `None`."""
-        return self._context
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
 
     def _layers(self):
         """Returns `(W_l, logarithms of its diagonal blocks, b_l)` of each layer."""
@@ -160,22 +141,12 @@ class BlockAutoregressive(FlowBijector):
         """`x` in order as rows `[N, D]`, what the context adds to either layer, and the shape."""
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         checks.event_size(x, self._event_size, self.name)
-        x = self._in_order(x)
-        if self._context_size == 0:
-            return tf.reshape(x, [-1, self._event_size]), (0.0, 0.0), ps.shape(x)
-        if self._context is None:
-            raise ValueError(
-                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
-                "by `tfp_flows.condition(flow, context)`. Received: context=None"
-            )
-        batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(self._context)[:-1])
-        x = tf.broadcast_to(x, ps.concat([batch_shape, [self._event_size]], axis=0))
-        context = tf.broadcast_to(
-            self._context, ps.concat([batch_shape, [self._context_size]], axis=0)
-        )
-        context = tf.reshape(context, [-1, self._context_size])
-        added = tuple(tf.matmul(context, weight) for weight in self._context_weights)
-        return tf.reshape(x, [-1, self._event_size]), added, ps.shape(x)
+        x = self._broadcast_with_context(self._in_order(x))
+        shape, added = ps.shape(x), (0.0, 0.0)
+        if self._context is not None:
+            context = self._context_rows(shape[:-1])
+            added = tuple(tf.matmul(context, weight) for weight in self._context_weights)
+        return tf.reshape(x, [-1, self._event_size]), added, shape
 
     def _in_order(self, x):
         """From the order of the event to that of the network, or back."""

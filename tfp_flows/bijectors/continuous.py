@@ -6,13 +6,14 @@ import numbers
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
+from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.hutchinson_noise import HutchinsonNoise
 from tfp_flows.bijectors.inference_mode import inference_mode
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
 from tfp_flows.bijectors.values_only import is_values_only
 from tfp_flows.math.adjoint import adjoint
 from tfp_flows.math.divergence import exact_divergence, hutchinson_divergence
@@ -22,7 +23,7 @@ from tfp_flows.math.runge_kutta import EULER, RK4, fixed_steps
 _TABLEAUS = {"rk4": RK4, "euler": EULER}
 
 
-class Continuous(FlowBijector):
+class Continuous(ContextAware, FlowBijector):
     """y = z(t_1), where dz/dt = f(t, z) and z(t_0) = x.
 
     log |dy/dx| = integral_t0^t1 tr df/dz dt, in nats, from the same solution. f, the field, is
@@ -99,16 +100,7 @@ class Continuous(FlowBijector):
         name="continuous",
     ):
         parameters = dict(locals())
-        if not callable(field):
-            raise TypeError(
-                "`field` must be callable as field(t, z) or field(t, z, context=c). "
-                f"Received: field={field!r}"
-            )
-        if getattr(field, "built", True) is False:
-            raise ValueError(
-                "`field` must be built before it is given to a bijector. "
-                f"Received: field={field!r}, which has no variables yet"
-            )
+        check_network(field, "field(t, z) or field(t, z, context=c)", "field")
         self._field = field
         self._is_layer = isinstance(field, keras.Layer)
         if event_size is None:
@@ -118,7 +110,8 @@ class Continuous(FlowBijector):
         self._event_size = event_size
         if context_size is None:
             context_size = getattr(field, "context_size", 0)
-        self._context_size = checks.integer_at_least(context_size, 0, "context_size")
+        dtype = dtype_of(field, dtype)
+        self._bind_context(context, context_size, dtype, name)
         self._t0, self._t1 = _time(t0, "t0"), _time(t1, "t1")
         if self._t0 == self._t1:
             raise ValueError(f"`t0` and `t1` must differ. Received: t0={t0!r}, t1={t1!r}")
@@ -129,9 +122,6 @@ class Continuous(FlowBijector):
         self._max_num_steps = checks.integer_at_least(max_num_steps, 1, "max_num_steps")
         self._trace = checks.one_of(trace, ("exact", "hutchinson"), "trace")
         self._gradient = checks.one_of(gradient, ("adjoint", "direct"), "gradient")
-        if dtype is None and self._is_layer:
-            dtype = field.variable_dtype
-        dtype = None if dtype is None else tf.as_dtype(dtype)
         if isinstance(noise, str):
             checks.one_of(noise, ("rademacher", "gaussian"), "noise")
             if self._trace == "hutchinson":
@@ -139,19 +129,7 @@ class Continuous(FlowBijector):
                 # A copy, or what is made again from a file, goes on with the same seeds.
                 parameters.update(noise=noise)
         self._noise, self._regularizer = noise, regularizer
-        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
-        layers = [part for part in (field, noise, regularizer) if isinstance(part, keras.Layer)]
-        self._layer_variables = [v.value for layer in layers for v in layer.variables]
-        self._context = None
-        if context is not None:
-            if self._context_size == 0:
-                raise ValueError(
-                    f"`{name}` takes no `context` (its `context_size` is 0). "
-                    f"Received: context of shape {np.shape(context)}"
-                )
-            known = dtype or getattr(context, "dtype", tf.float32)
-            self._context = checks.as_tensor(context, known, "context")
-            checks.last_axis(self._context, self._context_size, "context")
+        self._layer_variables = layer_variables(field, noise, regularizer)
         super().__init__(
             forward_min_event_ndims=1,
             dtype=dtype,
@@ -186,20 +164,6 @@ class Continuous(FlowBijector):
     def t1(self):
         """The time of the data."""
         return self._t1
-
-    @property
-    def context_size(self):
-        """C, the size of the context that the field takes; 0 for none."""
-        return self._context_size
-
-    @property
-    def context(self):
-        """c, the bound context `[..., C]`, or `None`."""
-        return self._context
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
 
     def velocity(self, t, z, context=None, **kwargs):
         """f(t, z), checked: `[N, D]`.
@@ -340,21 +304,10 @@ class Continuous(FlowBijector):
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         if self._event_size is not None:
             checks.event_size(x, self._event_size, self.name)
-        context = self._context
-        if self._context_size and context is None:
-            raise ValueError(
-                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
-                "by `tfp_flows.condition(flow, context)`. Received: context=None"
-            )
-        if context is not None:
-            batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(context)[:-1])
-            x = tf.broadcast_to(x, ps.concat([batch_shape, ps.shape(x)[-1:]], axis=0))
-            context = tf.broadcast_to(
-                context, ps.concat([batch_shape, [self._context_size]], axis=0)
-            )
-            context = tf.reshape(context, [-1, self._context_size])
+        x = self._broadcast_with_context(x)
         shape = ps.shape(x)
-        return tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0)), context, shape
+        rows = tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0))
+        return rows, self._context_rows(shape[:-1]), shape
 
 
 def _time(value, name):
