@@ -33,6 +33,15 @@ def integer_at_least(value, minimum, name):
     return int(value)
 
 
+def finite_number(value, name):
+    """Refuses what is not a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
+    return float(value)
+
+
 def positive_number(value, name):
     """Refuses what is not a finite number above zero."""
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):

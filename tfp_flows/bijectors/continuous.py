@@ -1,10 +1,6 @@
 """The continuous bijector (FFJORD): the flow of a vector field over a time."""
 
-import functools
-import numbers
-
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -14,13 +10,9 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.hutchinson_noise import HutchinsonNoise
 from tfp_flows.bijectors.inference_mode import inference_mode
 from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
+from tfp_flows.bijectors.ode_solver import OdeSolver
 from tfp_flows.bijectors.values_only import is_values_only
-from tfp_flows.math.adjoint import adjoint
 from tfp_flows.math.divergence import exact_divergence, hutchinson_divergence
-from tfp_flows.math.dormand_prince import dormand_prince
-from tfp_flows.math.runge_kutta import EULER, RK4, fixed_steps
-
-_TABLEAUS = {"rk4": RK4, "euler": EULER}
 
 
 class Continuous(ContextAware, FlowBijector):
@@ -112,16 +104,12 @@ class Continuous(ContextAware, FlowBijector):
             context_size = getattr(field, "context_size", 0)
         dtype = dtype_of(field, dtype)
         self._bind_context(context, context_size, dtype, name)
-        self._t0, self._t1 = _time(t0, "t0"), _time(t1, "t1")
+        self._t0 = checks.finite_number(t0, "t0")
+        self._t1 = checks.finite_number(t1, "t1")
         if self._t0 == self._t1:
             raise ValueError(f"`t0` and `t1` must differ. Received: t0={t0!r}, t1={t1!r}")
-        self._solver = checks.one_of(solver, ("dormand_prince", *_TABLEAUS), "solver")
-        self._num_steps = checks.integer_at_least(num_steps, 1, "num_steps")
-        self._rtol = checks.positive_number(rtol, "rtol")
-        self._atol = checks.positive_number(atol, "atol")
-        self._max_num_steps = checks.integer_at_least(max_num_steps, 1, "max_num_steps")
+        self._solve = OdeSolver(solver, num_steps, rtol, atol, max_num_steps, gradient)
         self._trace = checks.one_of(trace, ("exact", "hutchinson"), "trace")
-        self._gradient = checks.one_of(gradient, ("adjoint", "direct"), "gradient")
         if isinstance(noise, str):
             checks.one_of(noise, ("rademacher", "gaussian"), "noise")
             if self._trace == "hutchinson":
@@ -248,10 +236,7 @@ class Continuous(ContextAware, FlowBijector):
                 integrands += [tf.reduce_sum(f**2, axis=-1), square]
             return f, tf.stack(integrands, axis=-1)
 
-        if self._gradient == "adjoint":
-            constants = () if noise is None else (noise,)
-            return adjoint(slopes, rows, start, stop, self._solve, constants)
-        return self._direct(slopes, rows, start, stop)
+        return self._solve(slopes, rows, start, stop, () if noise is None else (noise,))
 
     def _probe_field(self, dtype):
         dtypes = [dtype] if dtype else [tf.float32, tf.float64]
@@ -266,39 +251,6 @@ class Continuous(ContextAware, FlowBijector):
                 if each == dtypes[-1]:
                     raise
 
-    def _direct(self, slopes, rows, start, stop):
-        with_integrals = slopes(tf.cast(start, rows.dtype), rows)[1]
-        state = (rows,) if with_integrals is None else (rows, tf.zeros_like(with_integrals))
-
-        def parts(t, state):
-            return tuple(part for part in slopes(t, state[0]) if part is not None), ()
-
-        result = self._solve(parts, state, start, stop)
-        nan = tf.constant(np.nan, rows.dtype)
-        solution = [tf.where(result.succeeded[:, tf.newaxis], p, nan) for p in result.state]
-        return solution[0], None if with_integrals is None else solution[1]
-
-    def _solve(self, function, state, start, stop, quadrature=()):
-        if self._solver == "dormand_prince":
-            solve = functools.partial(
-                dormand_prince,
-                rtol=self._rtol,
-                atol=self._atol,
-                max_num_steps=self._max_num_steps,
-            )
-        else:
-            solve = functools.partial(
-                fixed_steps, num_steps=self._num_steps, tableau=_TABLEAUS[self._solver]
-            )
-        if not tf.executing_eagerly():
-            return solve(function, state, start, stop, quadrature=quadrature)
-        # Python would dispatch each operation of each step.
-        in_graph = tf.function(
-            lambda state, quadrature: solve(function, state, start, stop, quadrature=quadrature),
-            autograph=False,
-        )
-        return in_graph(state, quadrature)
-
     def _rows(self, x):
         """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
         x = tf.convert_to_tensor(x, dtype=self.dtype)
@@ -308,12 +260,3 @@ class Continuous(ContextAware, FlowBijector):
         shape = ps.shape(x)
         rows = tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0))
         return rows, self._context_rows(shape[:-1]), shape
-
-
-def _time(value, name):
-    """A finite float."""
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not np.isfinite(value):
-        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
-    return float(value)
