@@ -1,15 +1,15 @@
 """The continuous bijector (FFJORD): the flow of a vector field over a time."""
 
-import keras
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
+from tfp_flows.bijectors.checked_field import CheckedField
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.hutchinson_noise import HutchinsonNoise
 from tfp_flows.bijectors.inference_mode import inference_mode
-from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
+from tfp_flows.bijectors.networks import dtype_of, layer_variables
 from tfp_flows.bijectors.ode_solver import OdeSolver
 from tfp_flows.bijectors.values_only import is_values_only
 from tfp_flows.math.divergence import exact_divergence, hutchinson_divergence
@@ -92,9 +92,6 @@ class Continuous(ContextAware, FlowBijector):
         name="continuous",
     ):
         parameters = dict(locals())
-        check_network(field, "field(t, z) or field(t, z, context=c)", "field")
-        self._field = field
-        self._is_layer = isinstance(field, keras.Layer)
         if event_size is None:
             event_size = getattr(field, "event_size", None)
         if event_size is not None:
@@ -104,6 +101,8 @@ class Continuous(ContextAware, FlowBijector):
             context_size = getattr(field, "context_size", 0)
         dtype = dtype_of(field, dtype)
         self._bind_context(context, context_size, dtype, name)
+        self._field = field
+        self._velocity = CheckedField(field, self._context_size, name)
         self._t0 = checks.finite_number(t0, "t0")
         self._t1 = checks.finite_number(t1, "t1")
         if self._t0 == self._t1:
@@ -131,7 +130,7 @@ class Continuous(ContextAware, FlowBijector):
         if context is None and event_size is not None:
             # A misfit is found now; a copy with a bound context has been probed already.
             with tf.init_scope():
-                self._probe_field(dtype)
+                self._velocity.probe(self._t0, event_size, dtype)
 
     @property
     def field(self):
@@ -153,28 +152,10 @@ class Continuous(ContextAware, FlowBijector):
         """The time of the data."""
         return self._t1
 
-    def velocity(self, t, z, context=None, **kwargs):
-        """f(t, z), checked: `[N, D]`.
-
-        Args:
-          t: float scalar `Tensor`, or `[N, 1]` if the field takes it.
-          z: float `Tensor` `[N, D]`.
-          context: float `Tensor` `[N, C]`; not looked at when the field takes none.
-          **kwargs: for a field that is a Keras layer, as `training`.
-
-        Raises:
-          ValueError: if the field gives another shape than that of `z`.
-        """
-        kwargs = kwargs if self._is_layer else {}
-        if self._context_size:
-            kwargs["context"] = context
-        f = tf.convert_to_tensor(self._field(t, z, **kwargs))
-        if f.shape.rank != 2 or not f.shape.is_compatible_with(z.shape):
-            raise ValueError(
-                f"`field` of `{self.name}` must give a velocity of the shape {tuple(z.shape)} of "
-                f"z. Received: shape {tuple(f.shape)}"
-            )
-        return tf.cast(f, z.dtype)
+    @property
+    def velocity(self):
+        """f as `velocity(t, z, context=None)`, whose values are of a checked shape, `[N, D]`."""
+        return self._velocity
 
     def _forward(self, x):
         return self._flow(x, self._t0, self._t1, with_log_det=False)
@@ -202,7 +183,7 @@ class Continuous(ContextAware, FlowBijector):
             noise = self._noise(rows)
         # Eager mode would trace the loops anew for every call. What is traced once does not see
         # a change in what a bare function closes over.
-        is_kept = tf.executing_eagerly() and self._is_layer
+        is_kept = tf.executing_eagerly() and self._velocity.is_layer
         integrate = self._kept_graph[0] if is_kept else self._integrate
         with inference_mode():
             z, integrals = integrate(rows, context, noise, start, stop, with_log_det)
@@ -222,7 +203,7 @@ class Continuous(ContextAware, FlowBijector):
         """z(stop) `[N, D]`, and integrals `[N, K]` of the trace and of what is regularised."""
 
         def velocity(t, z):
-            return self.velocity(t, z, context, training=False)
+            return self._velocity(t, z, context, training=False)
 
         def slopes(t, z):
             if not with_log_det:
@@ -237,19 +218,6 @@ class Continuous(ContextAware, FlowBijector):
             return f, tf.stack(integrands, axis=-1)
 
         return self._solve(slopes, rows, start, stop, () if noise is None else (noise,))
-
-    def _probe_field(self, dtype):
-        dtypes = [dtype] if dtype else [tf.float32, tf.float64]
-        for each in dtypes:
-            rows = tf.zeros([2, self._event_size], each)
-            given = tf.zeros([2, self._context_size], each)
-            try:
-                self.velocity(tf.cast(self._t0, each), rows, given, training=False)
-                return
-            except (TypeError, tf.errors.InvalidArgumentError):
-                # What a function captures may be of another dtype.
-                if each == dtypes[-1]:
-                    raise
 
     def _rows(self, x):
         """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
