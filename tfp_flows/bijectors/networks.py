@@ -21,6 +21,17 @@ def check_network(network, call, name):
         )
 
 
+def row_shapes(network):
+    """The shape of a row that goes in and of one that comes out, or `None` if that is not said.
+
+    A network says it by `input_shape`, as functional models of Keras do.
+    """
+    shape = getattr(network, "input_shape", None)
+    if not isinstance(shape, tuple) or None in shape[1:]:
+        return None
+    return shape[1:], tuple(network.compute_output_shape(shape))[1:]
+
+
 def layer_variables(*parts):
     """The `tf.Variable`s of those parts that are Keras layers.
 

@@ -9,7 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables, row_shapes
 from tfp_flows.bijectors.residual_log_det import ResidualLogDet
 from tfp_flows.math.fixed_point import fixed_point
 
@@ -69,8 +69,9 @@ class Residual(ContextAware, FlowBijector):
 
     Raises:
       TypeError: if the network is not callable, or an argument has the wrong type.
-      ValueError: if the network is not built, an argument is out of range, or the log-det is a
-        series and the coefficient is not known; when called, if g has not the shape of x.
+      ValueError: if the network is not built or says that it gives another shape than it takes,
+        an argument is out of range, or the log-det is a series and the coefficient is not
+        known; when called, if g has not the shape of x.
     """
 
     def __init__(
@@ -94,6 +95,12 @@ class Residual(ContextAware, FlowBijector):
     ):
         parameters = dict(locals())
         check_network(network, "network(x) or network(x, context=c)", "network")
+        shapes = row_shapes(network)
+        if shapes is not None and shapes[0] != shapes[1]:
+            raise ValueError(
+                f"`network` must give the shape of x, {shapes[0]}, for each row. "
+                f"Received: a network that gives {shapes[1]}"
+            )
         coefficient = getattr(network, "coefficient", None) if coefficient is None else coefficient
         self._event_ndims = checks.one_of(event_ndims, (1, 3), "event_ndims")
         dtype = dtype_of(network, dtype)
