@@ -33,6 +33,15 @@ def integer_at_least(value, minimum, name):
     return int(value)
 
 
+def finite_number(value, name):
+    """Refuses what is not a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
+    return float(value)
+
+
 def positive_number(value, name):
     """Refuses what is not a finite number above zero."""
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
@@ -86,6 +95,17 @@ def event_size(tensor, size, name):
         raise ValueError(
             f"`{name}` acts on events of {size} dimensions. "
             f"Received: a tensor of shape {tuple(tensor.shape)}"
+        )
+
+
+def context(tensor, size, name):
+    """Refuses a context that is not of the size C that the part called `name` takes."""
+    if tensor.shape.rank == 0 or (
+        tensor.shape.rank is not None and tensor.shape[-1] not in (None, size)
+    ):
+        raise ValueError(
+            f"For the part {name!r} `context` must have shape [..., {size}]. "
+            f"Received: context of shape {tuple(tensor.shape)}"
         )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows import checks
 from tfp_flows.tree import is_node, rebuild, walk
 
 
@@ -70,11 +71,7 @@ def condition(flow, context):
             f"`context` must have the dtype {parts[0].dtype.name} of the flow. "
             f"Received: context.dtype={context.dtype.name}"
         )
-    if context.shape.rank == 0 or context.shape[-1] not in (None, size):
-        raise ValueError(
-            f"`context` must have shape [..., {size}] for the part {parts[0].name!r}. "
-            f"Received: context of shape {tuple(context.shape)}"
-        )
+    checks.context(context, size, parts[0].name)
 
     def changes(node):
         return {"context": context} if getattr(node, "context_size", 0) else {}

@@ -50,6 +50,23 @@ def test_closed_form(times, options, tolerance):
     np.testing.assert_allclose(back, X, rtol=2 * tolerance)
 
 
+def test_errors_scale_with_the_tolerance():
+    """Of value, log-det and round trip, against the solution to 1e-12."""
+    field = vector_field()
+    exact = B.Continuous(field, rtol=1e-12, atol=1e-12)
+    y, log_det = exact._forward_and_log_det(X)
+    errors = []
+    for tolerance in (1e-4, 1e-6, 1e-8):
+        bijector = B.Continuous(field, rtol=tolerance, atol=tolerance)
+        y_, log_det_ = bijector._forward_and_log_det(X)
+        back = bijector.inverse(tf.identity(y_))
+        pairs = ((y_, y), (log_det_, log_det), (back, X))
+        errors.append([np.abs(a - b).max() for a, b in pairs])
+    # Of a step by definition, of the whole within some factor.
+    assert np.all(np.array(errors) < 20 * np.array([[1e-4], [1e-6], [1e-8]]))
+    assert np.all(np.array(errors[0]) > 20 * np.array(errors[2]))
+
+
 def test_one_solution_for_each_log_prob_and_sample(monkeypatch):
     """And `sample` without densities takes no derivatives."""
     continuous = B.Continuous(growth, event_size=2)

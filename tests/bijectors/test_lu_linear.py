@@ -64,6 +64,27 @@ def test_one_dimension():
     np.testing.assert_allclose(bijector.forward(x), np.exp(-d) * x + b, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("value", [60.0, -60.0, 1e30, -1e30])
+def test_saturated_diagonal(value, dtype):
+    """One number is lost, and the other directions go on."""
+    packed = RNG.normal(size=[3, 3])
+    packed[1, 1] = value
+    lower_upper = tf.Variable(packed, dtype=dtype)
+    bijector = LULinear(3, lower_upper=lower_upper, bias=tf.zeros([3], dtype))
+    x = tf.constant(RNG.normal(size=[5, 3]), dtype)
+    for run in (bijector._forward_and_log_det, bijector._inverse_and_log_det):
+        with tf.GradientTape() as tape:
+            y, log_det = run(x)
+            loss = tf.reduce_sum(tf.asinh(y)) + tf.reduce_sum(log_det)
+        assert np.isfinite(y).all() and np.isfinite(log_det).all()
+        assert np.isfinite(tape.gradient(loss, lower_upper)).all()
+    bound = {"float32": 44.4, "float64": 354.9}[dtype]
+    packed[1, 1] = np.clip(value, -bound, bound)
+    expected = np.trace(packed)
+    np.testing.assert_allclose(bijector.inverse_log_det_jacobian(x), [expected] * 5, rtol=1e-3)
+
+
 def test_every_variable_is_trained():
     bijector = made_linear(permutation=PERMUTATION)
     assert len(bijector.trainable_variables) == 2

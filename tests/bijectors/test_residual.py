@@ -243,6 +243,12 @@ def test_constructor_refuses_bad_arguments(kwargs, error, match):
 def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="must give the shape of x"):
         Residual(lambda x: x[:, :2]).forward(tf.zeros([4, 3]))
+    narrow = LipschitzMLP(2)
+    narrow.build((None, 3))
+    dense = keras.Sequential([keras.Input([3]), keras.layers.Dense(2)])
+    for layer in (narrow, dense):
+        with pytest.raises(ValueError, match=r"`network` must give.*\(3,\).*Received: .*\(2,\)"):
+            Residual(layer)
     with pytest.raises(ValueError, match="known size"):
         Residual(tf.tanh, event_ndims=3).forward(tf.zeros([4, 3]))
     with pytest.raises(ValueError, match="needs a context"):

@@ -134,3 +134,19 @@ def test_defaults_of_sizes():
 def test_bad_arguments(kwargs, named):
     with pytest.raises(ValueError, match=f"{named}.*Received: "):
         Sylvester(tf.zeros([24]), 3, **kwargs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_matrix_of_low_rank_has_finite_values_and_gradients(dtype):
+    """Raw numbers of minus the identity make a matrix of zeros, of which QR has no gradient."""
+    raw = np.zeros(Sylvester.params_size(3, 2))
+    raw[:6] = -np.eye(3, 2).ravel()
+    raw[6:] = np.linspace(-1.0, 1.0, raw.size - 6)
+    params, x = tf.constant(raw, dtype), tf.ones([4, 3], dtype)
+    with tf.GradientTape() as tape:
+        tape.watch([params, x])
+        bijector = Sylvester.new(params, event_size=3, num_units=2)
+        y, log_det = bijector._forward_and_log_det(x)
+        loss = tf.reduce_sum(tf.asinh(y)) + tf.reduce_sum(log_det)
+    for result in (y, log_det, *tape.gradient(loss, [params, x])):
+        assert np.all(np.isfinite(result))

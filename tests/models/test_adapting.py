@@ -139,6 +139,23 @@ def test_training_goes_on_from_the_start_that_the_data_gave():
     assert np.abs(parts[1].shift - x.mean(0)).max() > 1e-3
 
 
+def test_train_on_batch_adapts_too_and_once():
+    x = rows()
+    parts = steep()
+    model = frozen_model(parts[0])
+    loss = model.train_on_batch(x)
+    assert_adapted(parts, x)
+    np.testing.assert_allclose(loss, model.evaluate(x, verbose=0), rtol=1e-5)
+    weight = np.ones(200, "float32")
+    model.train_on_batch(10.0 * x, sample_weight=weight)
+    assert_adapted(parts, x)
+    context = np.ones([200, 3], "float32")
+    parts = steep(context_size=3)
+    weight[100:] = 0.0
+    frozen_model(parts[0]).train_on_batch(context, x, sample_weight=weight)
+    assert_adapted(parts, x[:100], context[:100])
+
+
 def test_act_norm_in_a_conditional_flow():
     x, context = rows(), np.random.default_rng(5).normal(size=[200, 3]).astype("float32")
     parts = steep(context_size=3)

@@ -1,4 +1,4 @@
-"""Two devices train as one does, compiled by XLA on each, and agree on what they count."""
+"""Two devices train as one does, compiled by XLA on each, agree on what they count, draw apart."""
 
 import subprocess
 import sys
@@ -58,3 +58,49 @@ def test_mirrored_strategy_agrees_with_one_device():
     one, two = (np.array(numbers[:-1], float) for numbers in (one, two))
     assert one[0] - one[2] > 0.01
     np.testing.assert_allclose(one, two, rtol=1e-4)
+
+
+NOISE_SCRIPT = """
+import keras, numpy as np, tensorflow as tf, tensorflow_probability as tfp
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import tfp_flows as tfpf
+from tfp_flows.bijectors.residual_log_det import ResidualLogDet
+from tfp_flows.layers.philox_dropout import PhiloxDropout
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+x = tf.constant(np.random.default_rng(0).normal(size=[16, 2]), tf.float32)
+with strategy.scope():
+    noise = tfpf.bijectors.HutchinsonNoise("gaussian", seed=1)
+    dropout = PhiloxDropout(0.5, seed=1)
+    series = ResidualLogDet("power_series", coefficient=0.9, seed=1)
+    flow = tfpf.flows.ffjord(2, hidden_units=(4,), seed=1)
+    model = tfpf.FlowModel(flow, objective="flow_matching")
+    model.compile(jit_compile=True)
+matching = model.matching
+history = model.fit(x.numpy(), batch_size=8, epochs=3, verbose=0).history["loss"]
+assert np.all(np.isfinite(history)) and len(set(history)) == 3
+def bound(copies):
+    return lambda rows: 0.5 * tf.sin(rows[:, ::-1])
+draws = {
+    "noise": lambda: noise(x, training=True),
+    "dropout": lambda: dropout(x, training=True),
+    "residual": lambda: series(x, bound=bound, training=True)[1],
+    "matching": lambda: matching(x, training=True),
+}
+for name, draw in draws.items():
+    for jit_compile in (False, True):
+        def step():
+            return tf.function(draw, jit_compile=jit_compile, autograph=False)()
+        run = tf.function(lambda: strategy.run(step), autograph=False)
+        one, two = strategy.experimental_local_results(run())
+        one_later, _ = strategy.experimental_local_results(run())
+        assert np.any(one.numpy() != two.numpy()), (name, jit_compile)
+        assert np.any(one.numpy() != one_later.numpy()), (name, jit_compile)
+"""
+
+
+def test_each_device_draws_its_own_noise():
+    result = subprocess.run(
+        [sys.executable, "-c", NOISE_SCRIPT], capture_output=True, text=True, timeout=600
+    )
+    assert result.returncode == 0, result.stderr[-2000:]

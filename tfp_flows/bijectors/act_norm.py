@@ -12,11 +12,11 @@ class ActNorm(Adaptive):
     """y = exp(s) x + t, with one s and one t for each coordinate, or channel of an image.
 
     s and t are trained, and start from data: `adapt` sets them so that `inverse` (data to base)
-    gives zero mean and unit variance over all axes but the last one. `FlowModel.fit` does this
-    once, before its first step, to every `ActNorm` that has not been adapted: each sees the first
-    batch as the parts before it leave it. `FlowModel.adapt` does it at any time, to all.
-    `initialized` tells whether it has been done, and is saved with the rest, so that a loaded
-    model goes on where it was. Untouched, it starts as the identity.
+    gives zero mean and unit variance over all axes but the last one. `FlowModel.fit` (or
+    `train_on_batch`) does this once, before its first step, to every `ActNorm` that has not been
+    adapted: each sees the first batch as the parts before it leave it. `FlowModel.adapt` does it at
+    any time, to all. `initialized` tells whether it has been done, and is saved with the rest, so
+    that a loaded model goes on where it was. Untouched, it starts as the identity.
 
     `log |det dy/dx| = sum(s)` in nats, for an image `height * width * sum(s)`.
 

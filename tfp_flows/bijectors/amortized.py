@@ -84,8 +84,7 @@ class Amortized(Conditioned):
 
     def _bijector(self, x):
         """f(.; h(c)) for events of the size of x."""
-        if self._context is None:
-            self._broadcast_with_context(x)  # raises, and says what to do
+        self._check_is_bound()
         batch_shape = ps.shape(self._context)[:-1]
         num_outputs = x.shape[-1] if self._is_elementwise else 1
         h = self._conditioner(tf.reshape(self._context, [-1, self._context_size]))

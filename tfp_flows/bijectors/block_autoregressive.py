@@ -4,16 +4,16 @@ import itertools
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
+from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.math.block_matrix import block_matrix, log_matvec, log_tanh_slope
-from tfp_flows.math.find_root import find_root
+from tfp_flows.math.block_matrix import block_matrix
+from tfp_flows.math.block_network import block_network, solve_block_network
 
 
-class BlockAutoregressive(FlowBijector):
+class BlockAutoregressive(ContextAware, FlowBijector):
     """x_i = exp(c_i) y_i + f_i(y_<=i), where f is one network, increasing in y_i.
 
     f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh. A hidden layer
@@ -117,16 +117,10 @@ class BlockAutoregressive(FlowBijector):
         parameters.update(given, log_linear=given["log_linear"][0], hidden_units=hidden_units)
         self._event_size = event_size
         self._reverse = bool(reverse)
-        self._sizes = self._no_dependency(sizes)
         self._weights, self._biases = given["weights"], given["biases"]
         self._log_gains, self._log_linear = given["log_gains"], given["log_linear"][0]
         self._context_weights = given.get("context_weights")
-        self._context_size = context_size
-        self._context = None if context is None else checks.as_tensor(context, dtype, "context")
-        if self._context is not None:
-            if context_size == 0:
-                raise ValueError(f"`{name}` takes no `context`. Received: context_size=0")
-            checks.last_axis(self._context, context_size, "context")
+        self._bind_context(context, context_size, dtype, name)
         super().__init__(
             forward_min_event_ndims=1,
             dtype=dtype,
@@ -134,20 +128,6 @@ class BlockAutoregressive(FlowBijector):
             parameters=parameters,
             name=name,
         )
-
-    @property
-    def context_size(self):
-        """C, the size of the context that is taken; 0 for none."""
-        return self._context_size
-
-    @property
-    def context(self):
-        """c, the bound context `[..., C]`, or `None`."""
-        return self._context
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
 
     def _layers(self):
         """Returns `(W_l, logarithms of its diagonal blocks, b_l)` of each layer."""
@@ -160,120 +140,30 @@ class BlockAutoregressive(FlowBijector):
         """`x` in order as rows `[N, D]`, what the context adds to either layer, and the shape."""
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         checks.event_size(x, self._event_size, self.name)
-        x = self._in_order(x)
-        if self._context_size == 0:
-            return tf.reshape(x, [-1, self._event_size]), (0.0, 0.0), ps.shape(x)
-        if self._context is None:
-            raise ValueError(
-                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
-                "by `tfp_flows.condition(flow, context)`. Received: context=None"
-            )
-        batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(self._context)[:-1])
-        x = tf.broadcast_to(x, ps.concat([batch_shape, [self._event_size]], axis=0))
-        context = tf.broadcast_to(
-            self._context, ps.concat([batch_shape, [self._context_size]], axis=0)
-        )
-        context = tf.reshape(context, [-1, self._context_size])
-        added = tuple(tf.matmul(context, weight) for weight in self._context_weights)
-        return tf.reshape(x, [-1, self._event_size]), added, ps.shape(x)
+        x = self._broadcast_with_context(self._in_order(x))
+        shape, added = ps.shape(x), (0.0, 0.0)
+        if self._context is not None:
+            context = self._context_rows(shape[:-1])
+            added = tuple(tf.matmul(context, weight) for weight in self._context_weights)
+        return tf.reshape(x, [-1, self._event_size]), added, shape
 
     def _in_order(self, x):
         """From the order of the event to that of the network, or back."""
         return tf.reverse(x, axis=[-1]) if self._reverse else x
 
     def _inverse_and_log_det(self, y):
-        y, (first, last), shape = self._rows(y)
-        size = self._event_size
-        layers = self._layers()
-        h, log_slope = y, tf.zeros_like(y)[..., tf.newaxis]
-        for layer, (matrix, log_block, bias) in enumerate(layers):
-            z = tf.matmul(h, matrix, transpose_b=True) + bias
-            log_slope = log_matvec(log_block, log_slope)
-            if layer == 0:
-                z += first
-            if layer < len(layers) - 1:
-                h = tf.tanh(z)
-                log_slope += log_tanh_slope(tf.reshape(z, [-1, size, self._sizes[layer + 1]]))
-        x = tf.exp(self._log_linear) * y + z + last
-        log_slope = _log_add(self._log_linear, log_slope[..., 0])
-        log_det = tf.reduce_sum(log_slope, axis=-1)
+        y, added, shape = self._rows(y)
+        x, log_slopes = block_network(self._layers(), self._log_linear, y, *added)
+        log_det = tf.reduce_sum(log_slopes, axis=-1)
         return self._in_order(tf.reshape(x, shape)), tf.reshape(log_det, shape[:-1])
 
     def _forward_and_log_det(self, x):
-        target, (first, last), shape = self._rows(x)
-        size = self._event_size
-        layers = self._layers()
-        c = tf.convert_to_tensor(self._log_linear)
-        last += tf.zeros_like(target)
-        first += tf.zeros([tf.shape(target)[0], layers[0][0].shape[0]], target.dtype)
-
-        def coordinate(i, layer):
-            """Rows of W and b, and the diagonal block, for the units of y_i."""
-            matrix, log_block, bias = layers[layer]
-            num_out = self._sizes[layer + 1]
-            rows = tf.gather(tf.reshape(matrix, [size, num_out, -1]), i)
-            return rows, tf.gather(log_block, i), tf.gather(tf.reshape(bias, [size, num_out]), i)
-
-        def step(i, *hidden):
-            # What the coordinates before y_i add to each layer: later ones are zero in `hidden`.
-            blocks, offsets = [], []
-            for layer, h in enumerate(hidden):
-                rows, log_block, bias = coordinate(i, layer)
-                flat = tf.reshape(h, [-1, size * self._sizes[layer]])
-                offset = tf.matmul(flat, rows, transpose_b=True) + bias
-                if layer == 0:
-                    offset += tf.gather(tf.reshape(first, [-1, size, self._sizes[1]]), i, axis=1)
-                blocks.append(log_block)
-                offsets.append(offset)
-            offsets[-1] += tf.gather(last, i, axis=1)[:, tf.newaxis]
-            c_i, x_i = tf.gather(c, i), tf.gather(target, i, axis=1)
-
-            def units(y_i):
-                """All of h_l for y_i, then x_i and log dx_i/dy_i."""
-                h, log_slope = y_i[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
-                found = []
-                for log_block, offset in zip(blocks, offsets, strict=True):
-                    found.append(h)
-                    z = tf.matmul(h, tf.exp(log_block), transpose_b=True) + offset
-                    log_slope = log_matvec(log_block[tf.newaxis], log_slope[:, tf.newaxis])[:, 0]
-                    if len(found) < len(blocks):
-                        h = tf.tanh(z)
-                        log_slope += log_tanh_slope(z)
-                return found, tf.exp(c_i) * y_i + z[:, 0], _log_add(c_i, log_slope[:, 0])
-
-            def value_and_slope(y_i):
-                _, value, log_slope = units(y_i)
-                return value, tf.exp(log_slope)
-
-            # f is bounded, so y_i is not far from x_i without it.
-            guess = x_i * tf.exp(-c_i)
-            radius = 1.0 + 0.5 * tf.abs(guess)
-            result = find_root(value_and_slope, x_i, lower=guess - radius, upper=guess + radius)
-            is_i = (tf.range(size) == i)[:, tf.newaxis]
-            found = units(result.root)[0]
-            return i + 1, *(
-                tf.where(is_i, new[:, tf.newaxis], old)
-                for new, old in zip(found, hidden, strict=True)
-            )
-
-        hidden = tuple(
-            tf.zeros([tf.shape(target)[0], size, h], target.dtype) for h in self._sizes[:-1]
-        )
-        hidden = tuple(tf.ensure_shape(h, [target.shape[0], *h.shape[1:]]) for h in hidden)
-        _, h, *_ = tf.while_loop(
-            lambda i, *_: i < size, step, (0, *hidden), maximum_iterations=size
-        )
-        y = self._in_order(tf.reshape(h, shape))
+        target, added, shape = self._rows(x)
+        y = solve_block_network(self._layers(), self._log_linear, target, *added)
+        y = self._in_order(tf.reshape(y, shape))
         if self.validate_args:
-            message = f"`{self.name}` found no y for some x."
-            converged = tf.debugging.assert_all_finite(y, message)
-            y = tf.identity(converged)
+            y = tf.debugging.assert_all_finite(y, f"`{self.name}` found no y for some x.")
         return y, -self._inverse_and_log_det(y)[1]
-
-
-def _log_add(a, b):
-    """log(exp(a) + exp(b)), with a zero gradient where one term is nothing beside the other."""
-    return a + tf.math.softplus(b - a)
 
 
 def _glorot(rng, shapes):

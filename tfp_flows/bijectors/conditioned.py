@@ -2,20 +2,19 @@
 
 import contextlib
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
-from tfp_flows import checks
+from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
 
 tfb = tfp.bijectors
 
 
-class Conditioned(FlowBijector):
+class Conditioned(ContextAware, FlowBijector):
     """y_i = tau(x_i; h_i), with h = conditioner(..., context=c).
 
     The conditioner is any callable, `conditioner(x)` or `conditioner(x, context=c)`, over
@@ -37,17 +36,7 @@ class Conditioned(FlowBijector):
         parameters,
         name,
     ):
-        if not callable(conditioner):
-            raise TypeError(
-                "`conditioner` must be callable as conditioner(x) or conditioner(x, context=c). "
-                f"Received: conditioner={conditioner!r}"
-            )
-        if getattr(conditioner, "built", True) is False:
-            raise ValueError(
-                "`conditioner` must be built before it is given to a bijector: call it on a "
-                "batch of zeros, or its `build`. "
-                f"Received: conditioner={conditioner!r}, which has no variables yet"
-            )
+        check_network(conditioner, "conditioner(x) or conditioner(x, context=c)", "conditioner")
         methods = ("params_size", "new")
         if not isinstance(transformer, type) or not all(hasattr(transformer, m) for m in methods):
             raise TypeError(
@@ -55,12 +44,7 @@ class Conditioned(FlowBijector):
                 f"`new(params, **kwargs)`. Received: transformer={transformer!r}"
             )
         self._conditioner = conditioner
-        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
-        self._conditioner_variables = (
-            [variable.value for variable in conditioner.variables]
-            if isinstance(conditioner, keras.Layer)
-            else []
-        )
+        self._conditioner_variables = layer_variables(conditioner)
         self._transformer = transformer
         self._transformer_kwargs = self._no_dependency(dict(transformer_kwargs or {}))
         self._invert_transformer = invert_transformer
@@ -71,15 +55,12 @@ class Conditioned(FlowBijector):
                 f"`transformer_kwargs` must be keywords of `{transformer.__name__}`: {error}. "
                 f"Received: transformer_kwargs={transformer_kwargs!r}"
             ) from error
-        if dtype is None and isinstance(conditioner, keras.Layer):
-            dtype = conditioner.variable_dtype
-        dtype = None if dtype is None else tf.as_dtype(dtype)
+        dtype = dtype_of(conditioner, dtype)
         if context is None:
             # Keywords are checked now; a copy with a bound context has had them checked.
             with tf.init_scope():
                 self._transform(tf.zeros([1, self._params_size], dtype or tf.float32))
-        self._context_size = checks.integer_at_least(context_size, 0, "context_size")
-        self._context = self._checked_context(context, dtype, name)
+        self._bind_context(context, context_size, dtype, name)
         super().__init__(
             forward_min_event_ndims=1,
             dtype=dtype,
@@ -107,36 +88,6 @@ class Conditioned(FlowBijector):
     def invert_transformer(self):
         """Whether tau is the inverse of what the transformer calls `forward`."""
         return self._invert_transformer
-
-    @property
-    def context_size(self):
-        """C, the size of the context that the conditioner takes; 0 for none."""
-        return self._context_size
-
-    @property
-    def context(self):
-        """c, the bound context `[..., C]`, or `None`."""
-        return self._context
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
-
-    def _checked_context(self, context, dtype, name):
-        if context is None:
-            return None
-        if self._context_size == 0:
-            raise ValueError(
-                f"`{name}` takes no `context` (its `context_size` is 0). "
-                f"Received: context of shape {np.shape(context)}"
-            )
-        context = checks.as_tensor(context, dtype or tf.float32, "context")
-        if context.shape.rank == 0 or context.shape[-1] not in (None, self._context_size):
-            raise ValueError(
-                f"`context` of `{name}` must have shape [..., {self._context_size}]. "
-                f"Received: context of shape {tuple(context.shape)}"
-            )
-        return context
 
     def _probe_conditioner(self, num_inputs, num_outputs, allowed=None):
         """Runs the conditioner once, so that a misfit is found when the bijector is made.
@@ -202,18 +153,6 @@ class Conditioned(FlowBijector):
                 f"[N, {num_outputs * self._params_size}]. Received: shape {shape}"
             )
 
-    def _broadcast_with_context(self, x):
-        """Gives `x` the batch shape that the bound context adds."""
-        if self._context_size and self._context is None:
-            raise ValueError(
-                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
-                "by `tfp_flows.condition(flow, context)`. Received: context=None"
-            )
-        if self._context is None:
-            return x
-        batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(self._context)[:-1])
-        return tf.broadcast_to(x, ps.concat([batch_shape, ps.shape(x)[-1:]], axis=0))
-
     def _rows(self, x):
         """`x` as `[N, D]`, and the keywords of the conditioner, the context as `[N, C]`.
 
@@ -221,11 +160,8 @@ class Conditioned(FlowBijector):
         functional model any rank but its own.
         """
         inputs = tf.reshape(x, ps.concat([[-1], ps.shape(x)[-1:]], axis=0))
-        if self._context is None:
-            return inputs, {}
-        shape = ps.concat([ps.shape(x)[:-1], [self._context_size]], axis=0)
-        context = tf.broadcast_to(self._context, shape)
-        return inputs, {"context": tf.reshape(context, [-1, self._context_size])}
+        context = self._context_rows(ps.shape(x)[:-1])
+        return inputs, {} if context is None else {"context": context}
 
     def _raw(self, x, num_outputs, **kwargs):
         """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape."""

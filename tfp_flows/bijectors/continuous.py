@@ -1,28 +1,21 @@
 """The continuous bijector (FFJORD): the flow of a vector field over a time."""
 
-import functools
-import numbers
-
-import keras
-import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
+from tfp_flows.bijectors.checked_field import CheckedField
+from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.hutchinson_noise import HutchinsonNoise
 from tfp_flows.bijectors.inference_mode import inference_mode
+from tfp_flows.bijectors.networks import dtype_of, layer_variables
+from tfp_flows.bijectors.ode_solver import OdeSolver
 from tfp_flows.bijectors.values_only import is_values_only
-from tfp_flows.math.adjoint import adjoint
 from tfp_flows.math.divergence import exact_divergence, hutchinson_divergence
-from tfp_flows.math.dormand_prince import dormand_prince
-from tfp_flows.math.runge_kutta import EULER, RK4, fixed_steps
-
-_TABLEAUS = {"rk4": RK4, "euler": EULER}
 
 
-class Continuous(FlowBijector):
+class Continuous(ContextAware, FlowBijector):
     """y = z(t_1), where dz/dt = f(t, z) and z(t_0) = x.
 
     log |dy/dx| = integral_t0^t1 tr df/dz dt, in nats, from the same solution. f, the field, is
@@ -99,18 +92,6 @@ class Continuous(FlowBijector):
         name="continuous",
     ):
         parameters = dict(locals())
-        if not callable(field):
-            raise TypeError(
-                "`field` must be callable as field(t, z) or field(t, z, context=c). "
-                f"Received: field={field!r}"
-            )
-        if getattr(field, "built", True) is False:
-            raise ValueError(
-                "`field` must be built before it is given to a bijector. "
-                f"Received: field={field!r}, which has no variables yet"
-            )
-        self._field = field
-        self._is_layer = isinstance(field, keras.Layer)
         if event_size is None:
             event_size = getattr(field, "event_size", None)
         if event_size is not None:
@@ -118,20 +99,16 @@ class Continuous(FlowBijector):
         self._event_size = event_size
         if context_size is None:
             context_size = getattr(field, "context_size", 0)
-        self._context_size = checks.integer_at_least(context_size, 0, "context_size")
-        self._t0, self._t1 = _time(t0, "t0"), _time(t1, "t1")
+        dtype = dtype_of(field, dtype)
+        self._bind_context(context, context_size, dtype, name)
+        self._field = field
+        self._velocity = CheckedField(field, self._context_size, name)
+        self._t0 = checks.finite_number(t0, "t0")
+        self._t1 = checks.finite_number(t1, "t1")
         if self._t0 == self._t1:
             raise ValueError(f"`t0` and `t1` must differ. Received: t0={t0!r}, t1={t1!r}")
-        self._solver = checks.one_of(solver, ("dormand_prince", *_TABLEAUS), "solver")
-        self._num_steps = checks.integer_at_least(num_steps, 1, "num_steps")
-        self._rtol = checks.positive_number(rtol, "rtol")
-        self._atol = checks.positive_number(atol, "atol")
-        self._max_num_steps = checks.integer_at_least(max_num_steps, 1, "max_num_steps")
+        self._solve = OdeSolver(solver, num_steps, rtol, atol, max_num_steps, gradient)
         self._trace = checks.one_of(trace, ("exact", "hutchinson"), "trace")
-        self._gradient = checks.one_of(gradient, ("adjoint", "direct"), "gradient")
-        if dtype is None and self._is_layer:
-            dtype = field.variable_dtype
-        dtype = None if dtype is None else tf.as_dtype(dtype)
         if isinstance(noise, str):
             checks.one_of(noise, ("rademacher", "gaussian"), "noise")
             if self._trace == "hutchinson":
@@ -139,19 +116,7 @@ class Continuous(FlowBijector):
                 # A copy, or what is made again from a file, goes on with the same seeds.
                 parameters.update(noise=noise)
         self._noise, self._regularizer = noise, regularizer
-        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
-        layers = [part for part in (field, noise, regularizer) if isinstance(part, keras.Layer)]
-        self._layer_variables = [v.value for layer in layers for v in layer.variables]
-        self._context = None
-        if context is not None:
-            if self._context_size == 0:
-                raise ValueError(
-                    f"`{name}` takes no `context` (its `context_size` is 0). "
-                    f"Received: context of shape {np.shape(context)}"
-                )
-            known = dtype or getattr(context, "dtype", tf.float32)
-            self._context = checks.as_tensor(context, known, "context")
-            checks.last_axis(self._context, self._context_size, "context")
+        self._layer_variables = layer_variables(field, noise, regularizer)
         super().__init__(
             forward_min_event_ndims=1,
             dtype=dtype,
@@ -165,7 +130,7 @@ class Continuous(FlowBijector):
         if context is None and event_size is not None:
             # A misfit is found now; a copy with a bound context has been probed already.
             with tf.init_scope():
-                self._probe_field(dtype)
+                self._velocity.probe(self._t0, event_size, dtype)
 
     @property
     def field(self):
@@ -188,41 +153,9 @@ class Continuous(FlowBijector):
         return self._t1
 
     @property
-    def context_size(self):
-        """C, the size of the context that the field takes; 0 for none."""
-        return self._context_size
-
-    @property
-    def context(self):
-        """c, the bound context `[..., C]`, or `None`."""
-        return self._context
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
-
-    def velocity(self, t, z, context=None, **kwargs):
-        """f(t, z), checked: `[N, D]`.
-
-        Args:
-          t: float scalar `Tensor`, or `[N, 1]` if the field takes it.
-          z: float `Tensor` `[N, D]`.
-          context: float `Tensor` `[N, C]`; not looked at when the field takes none.
-          **kwargs: for a field that is a Keras layer, as `training`.
-
-        Raises:
-          ValueError: if the field gives another shape than that of `z`.
-        """
-        kwargs = kwargs if self._is_layer else {}
-        if self._context_size:
-            kwargs["context"] = context
-        f = tf.convert_to_tensor(self._field(t, z, **kwargs))
-        if f.shape.rank != 2 or not f.shape.is_compatible_with(z.shape):
-            raise ValueError(
-                f"`field` of `{self.name}` must give a velocity of the shape {tuple(z.shape)} of "
-                f"z. Received: shape {tuple(f.shape)}"
-            )
-        return tf.cast(f, z.dtype)
+    def velocity(self):
+        """f as `velocity(t, z, context=None)`, whose values are of a checked shape, `[N, D]`."""
+        return self._velocity
 
     def _forward(self, x):
         return self._flow(x, self._t0, self._t1, with_log_det=False)
@@ -250,7 +183,7 @@ class Continuous(FlowBijector):
             noise = self._noise(rows)
         # Eager mode would trace the loops anew for every call. What is traced once does not see
         # a change in what a bare function closes over.
-        is_kept = tf.executing_eagerly() and self._is_layer
+        is_kept = tf.executing_eagerly() and self._velocity.is_layer
         integrate = self._kept_graph[0] if is_kept else self._integrate
         with inference_mode():
             z, integrals = integrate(rows, context, noise, start, stop, with_log_det)
@@ -270,7 +203,7 @@ class Continuous(FlowBijector):
         """z(stop) `[N, D]`, and integrals `[N, K]` of the trace and of what is regularised."""
 
         def velocity(t, z):
-            return self.velocity(t, z, context, training=False)
+            return self._velocity(t, z, context, training=False)
 
         def slopes(t, z):
             if not with_log_det:
@@ -284,83 +217,14 @@ class Continuous(FlowBijector):
                 integrands += [tf.reduce_sum(f**2, axis=-1), square]
             return f, tf.stack(integrands, axis=-1)
 
-        if self._gradient == "adjoint":
-            constants = () if noise is None else (noise,)
-            return adjoint(slopes, rows, start, stop, self._solve, constants)
-        return self._direct(slopes, rows, start, stop)
-
-    def _probe_field(self, dtype):
-        dtypes = [dtype] if dtype else [tf.float32, tf.float64]
-        for each in dtypes:
-            rows = tf.zeros([2, self._event_size], each)
-            given = tf.zeros([2, self._context_size], each)
-            try:
-                self.velocity(tf.cast(self._t0, each), rows, given, training=False)
-                return
-            except (TypeError, tf.errors.InvalidArgumentError):
-                # What a function captures may be of another dtype.
-                if each == dtypes[-1]:
-                    raise
-
-    def _direct(self, slopes, rows, start, stop):
-        with_integrals = slopes(tf.cast(start, rows.dtype), rows)[1]
-        state = (rows,) if with_integrals is None else (rows, tf.zeros_like(with_integrals))
-
-        def parts(t, state):
-            return tuple(part for part in slopes(t, state[0]) if part is not None), ()
-
-        result = self._solve(parts, state, start, stop)
-        nan = tf.constant(np.nan, rows.dtype)
-        solution = [tf.where(result.succeeded[:, tf.newaxis], p, nan) for p in result.state]
-        return solution[0], None if with_integrals is None else solution[1]
-
-    def _solve(self, function, state, start, stop, quadrature=()):
-        if self._solver == "dormand_prince":
-            solve = functools.partial(
-                dormand_prince,
-                rtol=self._rtol,
-                atol=self._atol,
-                max_num_steps=self._max_num_steps,
-            )
-        else:
-            solve = functools.partial(
-                fixed_steps, num_steps=self._num_steps, tableau=_TABLEAUS[self._solver]
-            )
-        if not tf.executing_eagerly():
-            return solve(function, state, start, stop, quadrature=quadrature)
-        # Python would dispatch each operation of each step.
-        in_graph = tf.function(
-            lambda state, quadrature: solve(function, state, start, stop, quadrature=quadrature),
-            autograph=False,
-        )
-        return in_graph(state, quadrature)
+        return self._solve(slopes, rows, start, stop, () if noise is None else (noise,))
 
     def _rows(self, x):
         """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         if self._event_size is not None:
             checks.event_size(x, self._event_size, self.name)
-        context = self._context
-        if self._context_size and context is None:
-            raise ValueError(
-                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
-                "by `tfp_flows.condition(flow, context)`. Received: context=None"
-            )
-        if context is not None:
-            batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], ps.shape(context)[:-1])
-            x = tf.broadcast_to(x, ps.concat([batch_shape, ps.shape(x)[-1:]], axis=0))
-            context = tf.broadcast_to(
-                context, ps.concat([batch_shape, [self._context_size]], axis=0)
-            )
-            context = tf.reshape(context, [-1, self._context_size])
+        x = self._broadcast_with_context(x)
         shape = ps.shape(x)
-        return tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0)), context, shape
-
-
-def _time(value, name):
-    """A finite float."""
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not np.isfinite(value):
-        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
-    return float(value)
+        rows = tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0))
+        return rows, self._context_rows(shape[:-1]), shape

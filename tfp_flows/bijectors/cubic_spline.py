@@ -1,12 +1,11 @@
 """The cubic spline transformer of cubic-spline flows."""
 
-import math
-
 import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.bijectors import spline_parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.steffen_bins import end_slopes, heights_with_identity_tails
 from tfp_flows.math import bins
 from tfp_flows.math.cubic_spline import cubic_spline, inverse_cubic_spline, steffen_slopes
 
@@ -206,15 +205,11 @@ class CubicSpline(FlowBijector):
         )
         widths = length * bins.fractions(raw_widths, min_bin_width)
         if size == 2 * num_bins:
-            heights = _heights_with_identity_tails(raw_heights, widths, length, min_bin_height)
+            heights = heights_with_identity_tails(raw_heights, widths, length, min_bin_height)
             ends = None
         else:
             heights = length * bins.fractions(raw_heights, min_bin_height)
-            # One at raw = 0.
-            shift = math.log((1.0 - min_slope) / (2.0 - min_slope))
-            chords = tf.concat([heights[..., :1, :], heights[..., -1:, :]], axis=-2)
-            chords /= tf.concat([widths[..., :1, :], widths[..., -1:, :]], axis=-2)
-            ends = chords * (min_slope + (3.0 - 2.0 * min_slope) * tf.sigmoid(raw_ends + shift))
+            ends = end_slopes(raw_ends, widths, heights, min_slope)
             ends = spline_parameters.bins_last(ends, params)
         widths, heights = (spline_parameters.bins_last(t, params) for t in (widths, heights))
         return cls(widths, heights, ends, lower, validate_args, name)
@@ -240,21 +235,3 @@ class CubicSpline(FlowBijector):
 
     def _inverse_and_log_det(self, y):
         return self._apply(inverse_cubic_spline, y)
-
-
-def _heights_with_identity_tails(raw, widths, length, minimum):
-    """Half of its width for each bin at an end, and a share of what this leaves for all bins.
-
-    The shares at raw = 0 are those that make every height the same.
-    """
-    num_bins = raw.shape[-2]
-    halves = [0.5 if k in (0, num_bins - 1) else 0.0 for k in range(num_bins)]
-    rest = num_bins - sum(halves)
-    shares = [((1.0 - half) / rest - minimum) / (1.0 - num_bins * minimum) for half in halves]
-    halves, logarithms = (
-        tf.constant(column, raw.dtype)[:, tf.newaxis]
-        for column in (halves, [math.log(share) for share in shares])
-    )
-    reserved = halves * widths
-    left = length - tf.reduce_sum(reserved, axis=-2, keepdims=True)
-    return reserved + left * bins.fractions(raw + logarithms, minimum)

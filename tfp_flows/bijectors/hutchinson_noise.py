@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.math.replica_seed import replica_seed
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -39,7 +40,7 @@ class HutchinsonNoise(keras.layers.Layer):
         if not (training or self.in_inference):
             return None
         if training:
-            seed = tf.cast(self.seed_generator.next(), tf.int32)
+            seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
         else:
             seed = tf.constant([self.seed or 0, 0], tf.int32)
         # Philox: under XLA on CPUs the default is some 25 times as slow.

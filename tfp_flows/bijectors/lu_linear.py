@@ -14,7 +14,8 @@ class LULinear(FlowBijector):
     P a fixed permutation, `(P v)_i = v[permutation[i]]`, the identity by default. `inverse` (data
     to base, the density) is one matrix product, O(D^2) a point; `forward` solves two triangular
     systems, also O(D^2), slower on most hardware. `tfb.Invert` swaps them.
-    `log |det dy/dx| = -sum(d)` in nats, O(D). It starts as the permutation.
+    `log |det dy/dx| = -sum(d)` in nats, O(D). It starts as the permutation. d beyond +-44 in
+    float32, +-354 in float64, counts as that.
 
     Shapes: `x` is `[..., D]`. Domain: all reals.
 
@@ -83,7 +84,10 @@ class LULinear(FlowBijector):
     def _factors(self):
         """Returns `(L, U, d)`."""
         packed = tf.convert_to_tensor(self._lower_upper)
-        d = tf.linalg.diag_part(packed)
+        # Held where the squares of exp(d) and exp(-d) are numbers of the dtype: beyond, 0 * inf in
+        # the product of L and U would be NaN.
+        bound = 0.5 * np.log(np.finfo(packed.dtype.as_numpy_dtype).max)
+        d = tf.clip_by_value(tf.linalg.diag_part(packed), -bound, bound)
         below = np.tril(np.ones([self._event_size] * 2), -1)
         lower = packed * tf.constant(below, packed.dtype)
         upper = packed * tf.constant(below.T, packed.dtype)

@@ -2,19 +2,19 @@
 
 import math
 
-import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
+from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables, row_shapes
 from tfp_flows.bijectors.residual_log_det import ResidualLogDet
 from tfp_flows.math.fixed_point import fixed_point
 
 
-class Residual(FlowBijector):
+class Residual(ContextAware, FlowBijector):
     """y = x + g(x), for a contraction g: |g(a) - g(b)| <= k |a - b| with k < 1.
 
     `forward` is fast. `inverse` is the limit of x <- y - g(x), with the derivatives of the implicit
@@ -69,8 +69,9 @@ class Residual(FlowBijector):
 
     Raises:
       TypeError: if the network is not callable, or an argument has the wrong type.
-      ValueError: if the network is not built, an argument is out of range, or the log-det is a
-        series and the coefficient is not known; when called, if g has not the shape of x.
+      ValueError: if the network is not built or says that it gives another shape than it takes,
+        an argument is out of range, or the log-det is a series and the coefficient is not
+        known; when called, if g has not the shape of x.
     """
 
     def __init__(
@@ -93,28 +94,17 @@ class Residual(FlowBijector):
         name="residual",
     ):
         parameters = dict(locals())
-        if not callable(network):
-            raise TypeError(
-                "`network` must be callable as network(x) or network(x, context=c). "
-                f"Received: network={network!r}"
-            )
-        if getattr(network, "built", True) is False:
+        check_network(network, "network(x) or network(x, context=c)", "network")
+        shapes = row_shapes(network)
+        if shapes is not None and shapes[0] != shapes[1]:
             raise ValueError(
-                "`network` must be built before it is given to a bijector. "
-                f"Received: network={network!r}, which has no variables yet"
+                f"`network` must give the shape of x, {shapes[0]}, for each row. "
+                f"Received: a network that gives {shapes[1]}"
             )
         coefficient = getattr(network, "coefficient", None) if coefficient is None else coefficient
         self._event_ndims = checks.one_of(event_ndims, (1, 3), "event_ndims")
-        self._context_size = checks.integer_at_least(context_size, 0, "context_size")
-        if dtype is None and isinstance(network, keras.Layer):
-            dtype = network.variable_dtype
-        dtype = None if dtype is None else tf.as_dtype(dtype)
-        self._context = None
-        if context is not None:
-            if context_size == 0:
-                raise ValueError(f"`{name}` takes no `context`. Received: context_size=0")
-            self._context = checks.as_tensor(context, dtype or tf.float32, "context")
-            checks.last_axis(self._context, context_size, "context")
+        dtype = dtype_of(network, dtype)
+        self._bind_context(context, context_size, dtype, name)
         with tf.name_scope(name), tf.init_scope():
             if estimator is None:
                 estimator = ResidualLogDet(
@@ -131,13 +121,7 @@ class Residual(FlowBijector):
         # The layer holds the state of the seeds, which copies share.
         parameters.update(estimator=estimator)
         self._network, self._estimator = network, estimator
-        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
-        self._layer_variables = [
-            variable.value
-            for layer in (network, estimator)
-            if isinstance(layer, keras.Layer)
-            for variable in layer.variables
-        ]
+        self._layer_variables = layer_variables(network, estimator)
         super().__init__(
             forward_min_event_ndims=event_ndims,
             dtype=dtype,
@@ -155,20 +139,6 @@ class Residual(FlowBijector):
     def coefficient(self):
         """k, the bound of the Lipschitz constant of g, or `None` if it is not known."""
         return self._estimator.coefficient
-
-    @property
-    def context_size(self):
-        """C, the size of the context that the network takes; 0 for none."""
-        return self._context_size
-
-    @property
-    def context(self):
-        """c, the bound context `[..., C]`, or `None`."""
-        return self._context
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
 
     def _forward_and_log_det(self, x):
         rows, bound, shape = self._rows(x)
@@ -205,19 +175,9 @@ class Residual(FlowBijector):
                 f"`{self.name}` acts on events of {event_ndims} axes of known size. "
                 f"Received: a tensor of shape {x.shape}"
             )
+        x = self._broadcast_with_context(x, event_ndims)
         shape = ps.shape(x)
-        context = None
-        if self._context_size and self._context is None:
-            raise ValueError(
-                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
-                "by `tfp_flows.condition(flow, context)`. Received: context=None"
-            )
-        if self._context is not None:
-            batch = ps.broadcast_shape(shape[:-event_ndims], ps.shape(self._context)[:-1])
-            shape = ps.concat([batch, shape[-event_ndims:]], axis=0)
-            x = tf.broadcast_to(x, shape)
-            context = tf.broadcast_to(self._context, ps.concat([batch, [self._context_size]], 0))
-            context = tf.reshape(context, [-1, self._context_size])
+        context = self._context_rows(shape[:-event_ndims])
         network = self._network.prepared() if hasattr(self._network, "prepared") else self._network
         size = event_shape.num_elements()
 

@@ -8,6 +8,7 @@ from tfp_flows import checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.householder import householder_columns
 from tfp_flows.math.hyperbolic import exp_asinh, tanh_and_slope
+from tfp_flows.math.orthonormal import orthonormal_columns
 from tfp_flows.math.triangular_tanh import solve_triangular_tanh
 
 FORMS = ("orthogonal", "householder", "triangular")
@@ -29,8 +30,8 @@ class Sylvester(FlowBijector):
     of three forms:
 
     - `"orthogonal"`: the Gram-Schmidt orthonormalisation of a D x M matrix, by QR. (The paper
-      iterates instead; QR took a quarter of the time and is exact.) Gradients are not finite
-      where that matrix has a lower rank than M, which almost none has.
+      iterates instead; QR took a quarter of the time and is exact.) Where that matrix has a lower
+      rank than M, which almost none has, Q jumps, and gradients are large but finite.
     - `"householder"`: the first M columns of a product of reflections.
     - `"triangular"`: M columns of the identity or of a permutation.
 
@@ -196,11 +197,7 @@ class Sylvester(FlowBijector):
             # At zero reflections along the axes, since a zero vector has no gradient.
             axes = np.eye(size)[np.arange(width) % size]
             return householder_columns(raw + tf.constant(axes, raw.dtype), m)
-        q, triangle = tf.linalg.qr(raw + tf.eye(size, m, dtype=raw.dtype))
-        # The one Q that is smooth in the matrix: that of a positive diagonal.
-        diagonal = tf.linalg.diag_part(triangle)
-        sign = tf.where(diagonal < 0.0, -tf.ones_like(diagonal), tf.ones_like(diagonal))
-        return q * sign[..., tf.newaxis, :]
+        return orthonormal_columns(raw + tf.eye(size, m, dtype=raw.dtype))
 
     def _move(self, frame, r, z, p):
         """Returns `Q R tanh(z)` and the log-det."""

@@ -1,17 +1,17 @@
 """A normal distribution whose parameters a network gives from a context."""
 
-import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
 from tfp_flows.bijectors.affine import Affine
+from tfp_flows.bijectors.context_aware import ContextAware
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
 
 tfd = tfp.distributions
 
 
-class ConditionalNormal(tfd.Distribution):
+class ConditionalNormal(ContextAware, tfd.Distribution):
     """p(u | c) = prod_i N(u_i; t_i, exp(2 s_i)), with (t, s) = conditioner(c).
 
     A base that moves with the context: a recipe with the same `context_size` takes it as `base=`,
@@ -59,34 +59,18 @@ class ConditionalNormal(tfd.Distribution):
         name="conditional_normal",
     ):
         parameters = dict(locals())
-        if not callable(conditioner):
-            raise TypeError(
-                "`conditioner` must be callable as conditioner(context). "
-                f"Received: conditioner={conditioner!r}"
-            )
-        is_layer = isinstance(conditioner, keras.Layer)
-        if is_layer and not conditioner.built:
-            raise ValueError(
-                "`conditioner` must be built: call its `build`, or the layer on a batch of zeros. "
-                f"Received: conditioner={conditioner!r}, which has no variables yet"
-            )
+        check_network(conditioner, "conditioner(context)", "conditioner")
         self._conditioner = conditioner
-        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
-        self._conditioner_variables = [v.value for v in conditioner.variables] if is_layer else []
+        self._conditioner_variables = layer_variables(conditioner)
         self._event_size = checks.integer_at_least(event_size, 1, "event_size")
-        self._context_size = checks.integer_at_least(context_size, 1, "context_size")
         self._max_log_scale = checks.positive_number(max_log_scale, "max_log_scale")
-        if dtype is None:
-            dtype = conditioner.variable_dtype if is_layer else "float32"
-        dtype = tf.as_dtype(dtype)
+        dtype = dtype_of(conditioner, dtype) or tf.float32
+        checks.integer_at_least(context_size, 1, "context_size")
+        self._bind_context(context, context_size, dtype, name)
         if context is None:
             # A misfit is found when the distribution is made; a bound copy has had its look.
             with tf.init_scope():
                 self._raw(tf.zeros([2, self._context_size], dtype))
-        else:
-            context = checks.as_tensor(context, dtype, "context")
-            checks.last_axis(context, self._context_size, "context")
-        self._context = context
         super().__init__(
             dtype=dtype,
             reparameterization_type=tfd.FULLY_REPARAMETERIZED,
@@ -96,19 +80,10 @@ class ConditionalNormal(tfd.Distribution):
             name=name,
         )
 
-    @property
-    def context_size(self):
-        """C."""
-        return self._context_size
-
-    @property
-    def context(self):
-        """c, the bound context `[..., C]`, or `None`."""
-        return self._context
-
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
+        # TFP's distributions do not inherit this method: their metaclass would hide it.
+        return super()._parameter_properties(dtype, num_classes)
 
     def _event_shape(self):
         return tf.TensorShape([self._event_size])
@@ -131,11 +106,7 @@ class ConditionalNormal(tfd.Distribution):
 
     def _normal(self):
         """The distribution for the bound context."""
-        if self._context is None:
-            raise ValueError(
-                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
-                "by `tfp_flows.condition(flow, context)`. Received: context=None"
-            )
+        self._check_is_bound()
         h = tf.cast(self._raw(tf.reshape(self._context, [-1, self._context_size])), self.dtype)
         shape = tf.concat([tf.shape(self._context)[:-1], [self._event_size, 2]], axis=0)
         affine = Affine.new(tf.reshape(h, shape), max_log_scale=self._max_log_scale)

@@ -184,6 +184,11 @@ class MLP(keras.layers.Layer):
                 f"Received: x.shape={x_shape}, context.shape={context_shape}"
             )
 
+    @property
+    def input_shape(self):
+        """`(None, D)`, or `None` before the layer is built."""
+        return (None, self._x_size) if self.built else None
+
     def compute_output_shape(self, x_shape, context_shape=None):
         """Returns `[..., output_size]`."""
         return (*x_shape[:-1], self.output_size)

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfp_flows.math.replica_seed import replica_seed
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class PhiloxDropout(keras.layers.Dropout):
@@ -15,7 +17,7 @@ class PhiloxDropout(keras.layers.Dropout):
         """Drops a fraction `rate` of `inputs` and scales the rest by 1 / (1 - rate)."""
         if not training:
             return inputs
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
         bits = tf.random.stateless_uniform(
             tf.shape(inputs), seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
         )

@@ -8,6 +8,7 @@ from tensorflow_probability.python.bijectors import chain
 
 from tfp_flows.bijectors import Continuous
 from tfp_flows.conditioning import condition, waits_for_context
+from tfp_flows.math.replica_seed import replica_seed
 from tfp_flows.tree import walk
 
 
@@ -58,7 +59,8 @@ class FlowMatching(keras.Layer):
             dtype="int32",
             initializer=keras.initializers.Constant(random.randrange(2**31)),
             trainable=False,
-            aggregation="only_first_replica",
+            # Each device counts on its own, or an update would wait for all, which XLA cannot.
+            aggregation="none",
         )
         self.built = True
 
@@ -75,7 +77,7 @@ class FlowMatching(keras.Layer):
         # Outside of training always the same draws, so that epochs compare.
         seed = tf.zeros([2], tf.int32)
         if training:
-            seed = tf.identity(self.seed.value)
+            seed = replica_seed(tf.identity(self.seed.value))
             self.seed.assign_add([0, 1])
         num_rows = tf.shape(x)[0]
         u = base.sample(num_rows, seed=seed + tf.constant([1, 0]))

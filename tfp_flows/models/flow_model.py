@@ -191,6 +191,11 @@ class FlowModel(DistributionModel):
         dataset = batches(arrays, None, batch_size, shuffle=False)
         return super().predict(dataset, **kwargs)[: len(arrays[0])]
 
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
+        initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
+        return super().train_on_batch(x, y, sample_weight, **kwargs)
+
     def train_step(self, data):
         """One step of the optimizer."""
         inputs, weight = self._rows.unpacked(data)

@@ -2,32 +2,27 @@
 
 What is written is what `parameters` holds: the arguments of constructors. Values of variables
 and networks are not part of it; Keras keeps them with the weights of a model. Reading makes
-instances of classes of TFP, Keras and this package, of those that the user has registered with
-Keras, and of those in `custom_objects`. Nothing else is imported or run.
+instances of the classes that `tfp_flows.saving.names` knows, and of no others.
 """
 
 import base64
-import contextlib
 import inspect
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfp_flows import bijectors, distributions
+from tfp_flows.saving.names import (
+    CLASSES,
+    class_name,
+    find_class,
+    find_registered,
+    is_registered,
+    unknown,
+)
 from tfp_flows.tree import is_node
 
 FORMAT_VERSION = 1
-
-_NAMESPACES = {
-    "tfp_flows.bijectors": bijectors,
-    "tfp_flows.distributions": distributions,
-    "tfp.distributions": tfp.distributions,
-    "tfp.bijectors": tfp.bijectors,
-    "tf.linalg": tf.linalg,
-}
-_CLASSES = tfp.distributions.Distribution | tfp.bijectors.Bijector | tf.linalg.LinearOperator
 
 
 def encode(root, name="distribution"):
@@ -71,7 +66,7 @@ def encode(root, name="distribution"):
                 key: visit(item, f"{path}.{key}") for key, item in _arguments(value, path).items()
             }
             return {
-                "object": _class_name(type(value), path),
+                "object": _checked_name(type(value), path),
                 "index": index,
                 "parameters": parameters,
             }
@@ -95,7 +90,7 @@ def encode(root, name="distribution"):
         if isinstance(value, tf.TensorShape):
             return {"shape": value.as_list() if value.rank is not None else None}
         if isinstance(value, type):
-            return {"class": _class_name(value, path)}
+            return {"class": _checked_name(value, path)}
         if callable(value) and is_registered(value):
             return {"function": keras.saving.get_registered_name(value)}
         raise ValueError(_refusal(path, value))
@@ -127,9 +122,9 @@ def decode(config):
             )
             return made[spec["index"]]
         if "object" in value:
-            cls = _find_class(value["object"])
-            if not issubclass(cls, _CLASSES):
-                raise ValueError(_unknown(value["object"]))
+            cls = find_class(value["object"])
+            if not issubclass(cls, CLASSES):
+                raise ValueError(unknown(value["object"]))
             parameters = {key: visit(item) for key, item in value["parameters"].items()}
             made[value["index"]] = cls(**parameters)
             return made[value["index"]]
@@ -151,7 +146,7 @@ def decode(config):
         if "shape" in value:
             return tf.TensorShape(value["shape"])
         if "class" in value:
-            return _find_class(value["class"])
+            return find_class(value["class"])
         if "function" in value:
             return find_registered(value["function"])
         raise ValueError(f"The saved flow holds an unknown entry. Received: {sorted(value)}")
@@ -187,55 +182,11 @@ def _arguments(node, path):
     }
 
 
-def _class_name(cls, path):
-    # TFP makes `_Chain` where `tfb.Chain` was asked for: the public class is a subclass.
-    for name, namespace in _NAMESPACES.items():
-        public = getattr(namespace, cls.__name__.lstrip("_"), None)
-        if isinstance(public, type) and issubclass(public, cls):
-            return f"{name}.{public.__name__}"
-    if cls.__module__.partition(".")[0] in ("tensorflow", "tensorflow_probability", "tf_keras"):
+def _checked_name(cls, path):
+    name = class_name(cls)
+    if name is None:
         raise ValueError(_refusal(path, cls))
-    return f"registered:{keras.saving.get_registered_name(cls)}"
-
-
-def _find_class(name):
-    namespace, _, short = name.rpartition(".")
-    if namespace in _NAMESPACES:
-        cls = getattr(_NAMESPACES[namespace], short, None)
-        public_classes = _CLASSES
-    elif name.startswith("registered:"):
-        cls = find_registered(name.removeprefix("registered:"))
-        public_classes = object
-    else:
-        raise ValueError(_unknown(name))
-    if not isinstance(cls, type) or not issubclass(cls, public_classes):
-        raise ValueError(_unknown(name))
-    return cls
-
-
-def custom_object_scope(custom_objects):
-    """Makes the user's classes known while a file is read."""
-    if not custom_objects:
-        # Keras's scope replaces the one around it, which `load_model` has opened.
-        return contextlib.nullcontext()
-    return keras.saving.custom_object_scope(custom_objects)
-
-
-def find_registered(name):
-    """The class or function registered with Keras under the name; refuses any other."""
-    custom = keras.saving.get_custom_objects()
-    found = keras.saving.get_registered_object(name, custom_objects=custom)
-    if found is None:
-        raise ValueError(_unknown(name))
-    return found
-
-
-def is_registered(function):
-    """Whether Keras would find the function by its name when a file is loaded."""
-    if not hasattr(function, "__name__"):  # a partial or an instance has none, and Keras asks
-        return False
-    name = keras.saving.get_registered_name(function)
-    return keras.saving.get_registered_object(name) is function
+    return name
 
 
 def _is_tracked_sequence(value):
@@ -267,13 +218,4 @@ def _refusal(path, value):
         f"`{path}` cannot be saved: expected plain values, arrays, variables, TFP objects, Keras 3 "
         "layers, or functions registered by `keras.saving.register_keras_serializable`. "
         f"Received: {value!r}"
-    )
-
-
-def _unknown(name):
-    return (
-        f"The saved flow names {name!r}, which is not a class of TFP, Keras or tfp_flows: "
-        "pass it in `custom_objects`, or register it by "
-        "`keras.saving.register_keras_serializable` (a class needs a `get_config` for that). "
-        f"Received: {name!r}"
     )

@@ -1,0 +1,80 @@
+"""What parts share that take a context: one that is bound, checked, and broadcast with events."""
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import checks
+
+
+class ContextAware:
+    """A TFP object that depends on a context c of shape `[..., C]`, or on none (C = 0).
+
+    `tfp_flows.condition` finds it by `context_size`, and binds c by `copy(context=c)`. Then c is
+    one of its parameters: the batch shape of c broadcasts with its own, and slices with it.
+    """
+
+    def _bind_context(self, context, context_size, dtype, name):
+        """Keeps a context, or `None`, after checks. For a constructor, before that of TFP.
+
+        Args:
+          context: what converts to a float `Tensor` `[..., C]`, or `None`.
+          context_size: C, or 0 when no context is taken.
+          dtype: that of the part, or `None` if nothing has said it.
+          name: that of the part.
+
+        Raises:
+          TypeError: if `context_size` is no integer.
+          ValueError: if it is negative, or `context` has another last dimension.
+        """
+        self._context_size = checks.integer_at_least(context_size, 0, "context_size")
+        self._context = None
+        if context is None:
+            return
+        if self._context_size == 0:
+            raise ValueError(
+                f"`{name}` takes no `context` (its `context_size` is 0). "
+                f"Received: context of shape {np.shape(context)}"
+            )
+        if dtype is None:
+            dtype = context.dtype if tf.is_tensor(context) else tf.float32
+        self._context = checks.as_tensor(context, dtype, "context")
+        checks.context(self._context, self._context_size, name)
+
+    @property
+    def context_size(self):
+        """C, the size of the context that is taken; 0 for none."""
+        return self._context_size
+
+    @property
+    def context(self):
+        """c, the bound context `[..., C]`, or `None`."""
+        return self._context
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
+
+    def _check_is_bound(self):
+        if self._context_size and self._context is None:
+            raise ValueError(
+                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
+                "by `tfp_flows.condition(flow, context)`. Received: context=None"
+            )
+
+    def _broadcast_with_context(self, x, event_ndims=1):
+        """Gives `x` the batch shape that the bound context adds; refuses to do without one."""
+        self._check_is_bound()
+        if self._context is None:
+            return x
+        shape = ps.shape(x)
+        batch_shape = ps.broadcast_shape(shape[:-event_ndims], ps.shape(self._context)[:-1])
+        return tf.broadcast_to(x, ps.concat([batch_shape, shape[-event_ndims:]], axis=0))
+
+    def _context_rows(self, batch_shape):
+        """c for each event of a batch, `[N, C]`, or `None` without a context."""
+        if self._context is None:
+            return None
+        shape = ps.concat([batch_shape, [self._context_size]], axis=0)
+        return tf.reshape(tf.broadcast_to(self._context, shape), [-1, self._context_size])

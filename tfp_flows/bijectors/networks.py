@@ -1,0 +1,48 @@
+"""What TFP objects have to see to for networks inside of them: checks, variables, a dtype."""
+
+import keras
+import tensorflow as tf
+
+
+def check_network(network, call, name):
+    """Refuses what cannot be called, and a layer that has no variables yet.
+
+    Args:
+      network: what was given.
+      call: how it is called, such as "field(t, z)", for the message.
+      name: the argument that it was given as.
+    """
+    if not callable(network):
+        raise TypeError(f"`{name}` must be callable as {call}. Received: {name}={network!r}")
+    if getattr(network, "built", True) is False:
+        raise ValueError(
+            f"`{name}` must be built before it is given to a TFP object: call its `build`, or the "
+            f"layer on a batch of zeros. Received: {name}={network!r}, which has no variables yet"
+        )
+
+
+def row_shapes(network):
+    """The shape of a row that goes in and of one that comes out, or `None` if that is not said.
+
+    A network says it by `input_shape`, as functional models of Keras do.
+    """
+    shape = getattr(network, "input_shape", None)
+    if not isinstance(shape, tuple) or None in shape[1:]:
+        return None
+    return shape[1:], tuple(network.compute_output_shape(shape))[1:]
+
+
+def layer_variables(*parts):
+    """The `tf.Variable`s of those parts that are Keras layers.
+
+    A TFP object keeps them as an attribute: its trackers see a `tf.Variable`, but no Keras 3 layer.
+    """
+    layers = [part for part in parts if isinstance(part, keras.Layer)]
+    return [variable.value for layer in layers for variable in layer.variables]
+
+
+def dtype_of(network, dtype=None):
+    """`dtype`; by default that of a Keras layer's variables, and `None` for another callable."""
+    if dtype is None and isinstance(network, keras.Layer):
+        dtype = network.variable_dtype
+    return None if dtype is None else tf.as_dtype(dtype)

@@ -1,0 +1,44 @@
+"""Gram-Schmidt orthonormalisation, with gradients that stay finite."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def orthonormal_columns(matrix):
+    """Q of A = Q R, R upper triangular with a positive diagonal: Gram-Schmidt, by QR.
+
+    The gradient of Q is that of QR, dL/dA = (G + Q copyltu(-G^T Q)) R^-T for G = dL/dQ, where
+    copyltu mirrors the lower triangle. R is not inverted below 10 roundings of its largest number:
+    where A has a lower rank than columns Q jumps, and what would be infinite, or NaN, is large.
+
+    Args:
+      matrix: float `Tensor` `[..., D, M]`, M at most D.
+
+    Returns:
+      Q, of the same shape.
+    """
+
+    @tf.custom_gradient
+    def orthonormal(matrix):
+        q, r = tf.linalg.qr(matrix)
+        # The one Q that is smooth in the matrix.
+        diagonal = tf.linalg.diag_part(r)
+        sign = tf.where(diagonal < 0.0, -tf.ones_like(diagonal), tf.ones_like(diagonal))
+        q, r = q * sign[..., tf.newaxis, :], r * sign[..., tf.newaxis]
+
+        def gradient(of_q):
+            roundings = 10.0 * np.finfo(r.dtype.as_numpy_dtype).eps
+            least = roundings * tf.reduce_max(tf.abs(r), axis=[-2, -1])
+            # For a matrix of zeros.
+            least = tf.maximum(least, tf.constant(1e-12, r.dtype))[..., tf.newaxis]
+            safe = tf.linalg.set_diag(r, tf.maximum(tf.linalg.diag_part(r), least))
+            lower = tf.linalg.band_part(-tf.matmul(of_q, q, transpose_a=True), -1, 0)
+            strict = tf.linalg.set_diag(lower, tf.zeros_like(least + diagonal))
+            middle = of_q + tf.matmul(q, lower + tf.linalg.matrix_transpose(strict))
+            # X R^T = B, so R X^T = B^T.
+            solved = tf.linalg.triangular_solve(safe, tf.linalg.matrix_transpose(middle), False)
+            return tf.linalg.matrix_transpose(solved)
+
+        return q, gradient
+
+    return orthonormal(tf.convert_to_tensor(matrix))
