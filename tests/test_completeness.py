@@ -5,8 +5,11 @@ import pathlib
 import pkgutil
 
 import cases
+import image_cases
 
 import tfp_flows as tfpf
+
+CASES = [*cases.CASES, *image_cases.CASES]
 
 
 def modules(package):
@@ -45,13 +48,13 @@ def test_every_bijector_has_a_case():
     list(modules(tfpf))
     found = bijectors("tfp_flows")
     assert {"Affine", "Coupling", "LULinear"} <= found
-    assert uncovered(found, cases.CASES) == set()
+    assert uncovered(found, CASES) == set()
 
 
 def test_every_recipe_has_a_case():
     found = recipes(pathlib.Path(tfpf.__file__).parent / "flows")
     assert {"maf", "neural_spline"} <= found
-    assert uncovered(found, cases.CASES) == set()
+    assert uncovered(found, CASES) == set()
 
 
 def test_every_recipe_file_holds_a_public_recipe_of_its_name():
@@ -67,14 +70,14 @@ def test_every_bijector_is_public():
 
 def test_every_case_covers_something_that_exists():
     known = set(tfpf.bijectors.__all__) | set(tfpf.flows.__all__)
-    for case in cases.CASES:
+    for case in CASES:
         assert case.covers and set(case.covers) <= known, case
-    names = [case.name for case in cases.CASES]
+    names = [case.name for case in CASES]
     assert len(set(names)) == len(names)
 
 
 def test_a_case_makes_what_it_says_that_it_covers():
-    for case in cases.CASES:
+    for case in CASES:
         bijector = case.make("float32")
         made_of = {type(node).__name__ for node in tfpf.tree.walk(bijector)}
         flow = getattr(case.make, "flow", None)
@@ -87,12 +90,12 @@ def test_a_bijector_without_a_case_would_be_found():
     made_up = type("_MadeUp", (tfpf.bijectors.Affine,), {"__module__": "made_up_package.deep.file"})
     below = type("Below", (made_up,), {"__module__": "made_up_package.other"})
     assert bijectors("made_up_package") == {"_MadeUp", "Below"}
-    assert uncovered({"Affine", below.__name__}, cases.CASES) == {"Below"}
-    without = [case for case in cases.CASES if "LULinear" not in case.covers]
+    assert uncovered({"Affine", below.__name__}, CASES) == {"Below"}
+    without = [case for case in CASES if "LULinear" not in case.covers]
     assert uncovered({"LULinear", "Affine"}, without) == {"LULinear"}
 
 
 def test_a_recipe_without_a_case_would_be_found(tmp_path):
     for name in ("__init__", "recipe", "maf", "made_up"):
         (tmp_path / f"{name}.py").touch()
-    assert uncovered(recipes(tmp_path), cases.CASES) == {"made_up"}
+    assert uncovered(recipes(tmp_path), CASES) == {"made_up"}

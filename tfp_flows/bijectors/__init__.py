@@ -27,6 +27,7 @@ from tfp_flows.bijectors.quadratic_spline import QuadraticSpline
 from tfp_flows.bijectors.radial import Radial
 from tfp_flows.bijectors.rational_quadratic_spline import RationalQuadraticSpline
 from tfp_flows.bijectors.residual import Residual
+from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.standardize import Standardize
 from tfp_flows.bijectors.sum_of_squares import SumOfSquares
 from tfp_flows.bijectors.sylvester import Sylvester
@@ -59,6 +60,7 @@ __all__ = [
     "Radial",
     "RationalQuadraticSpline",
     "Residual",
+    "Squeeze",
     "Standardize",
     "SumOfSquares",
     "Sylvester",
