@@ -5,6 +5,7 @@ As `cases.py`, for events of three axes; `test_completeness.py` looks into both.
 
 import dataclasses
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -37,6 +38,37 @@ class ImageCase(Case):
         return self.base_shape or self.shape
 
 
+def conv_net(shape, output_channels, dtype, cls=tfpf.layers.ConvNet, context_size=0, **options):
+    """A built network with smooth activations, since finite differences see every kink."""
+    options = {"hidden_channels": (8,), "activation": "tanh", "seed": 1, **options}
+    network = cls(output_channels, context_size=context_size, dtype=dtype, **options)
+    network.build((None, *shape), (None, network.context_size) if network.context_size else None)
+    return network
+
+
+def coupling(shape, transformer, kwargs=None, mask="checkerboard", context_size=0, **options):
+    """A maker of couplings of images; with a mask of channels both parts have their own."""
+    kwargs = kwargs or {}
+    height, width, channels = shape
+    is_channels = isinstance(mask, str) and mask == "channels"
+    in_a = channels - channels // 2 if is_channels else channels
+    out_b = channels // 2 if is_channels else channels
+
+    def make(dtype):
+        network = conv_net(
+            (height, width, in_a),
+            out_b * transformer.params_size(**kwargs),
+            dtype,
+            context_size=context_size,
+            **options,
+        )
+        return tfpf.bijectors.Coupling(
+            network, transformer, kwargs, mask=mask, context_size=network.context_size
+        )
+
+    return make
+
+
 B = tfpf.bijectors
 F = tfpf.flows
 
@@ -53,6 +85,25 @@ CASES = [
         ("Squeeze",),
         shape=(4, 4, 16),
         base_shape=GREY,
+    ),
+    ImageCase(
+        "coupling_checkerboard",
+        coupling(GREY, B.Affine, {"max_log_scale": 2.0}),
+        ("Coupling",),
+        shape=GREY,
+    ),
+    ImageCase(
+        "coupling_channels_spline_context",
+        coupling(COLOUR, B.RationalQuadraticSpline, {"num_bins": 4}, "channels", context_size=C),
+        ("Coupling",),
+        context_size=C,
+    ),
+    ImageCase(
+        "coupling_image_context",
+        coupling((4, 4, 2), B.Affine, mask="channels", context_shape=(8, 8, 1)),
+        ("Coupling",),
+        shape=(4, 4, 2),
+        context_size=64,
     ),
 ]
 
@@ -74,6 +125,7 @@ def made(case, dtype="float64", scale=0.3, context_batch=()):
 def perturb_image(variables, scale=0.3):
     """As `perturb`, of kernels by the number of their inputs."""
     rng = np.random.default_rng(0)
+    variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
     kernels = [v for v in variables if v.shape.rank == 4]
     perturb([v for v in variables if v.shape.rank != 4], scale=scale)
     for kernel in kernels:

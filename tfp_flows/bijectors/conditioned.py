@@ -20,7 +20,9 @@ class Conditioned(ContextAware, FlowBijector):
     The conditioner is any callable, `conditioner(x)` or `conditioner(x, context=c)`, over
     `[N, D]` (and `[N, C]`) that gives P raw numbers for each coordinate: `[N, D, P]`, or flat
     `[N, D * P]` in that order. The transformer is a class with `params_size(**kwargs)`, which
-    says P, and `new(params, **kwargs)`, which makes a bijector that acts elementwise.
+    says P, and `new(params, **kwargs)`, which makes a bijector that acts elementwise. With
+    `event_ndims=3` the events are images: rows are `[N, H, W, C]`, and D is the channels, C, in
+    each of the pixels.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Conditioned(ContextAware, FlowBijector):
         validate_args,
         parameters,
         name,
+        event_ndims=1,
     ):
         check_network(conditioner, "conditioner(x) or conditioner(x, context=c)", "conditioner")
         methods = ("params_size", "new")
@@ -44,6 +47,7 @@ class Conditioned(ContextAware, FlowBijector):
                 f"`new(params, **kwargs)`. Received: transformer={transformer!r}"
             )
         self._conditioner = conditioner
+        self._event_ndims = event_ndims
         self._conditioner_variables = layer_variables(conditioner)
         self._transformer = transformer
         self._transformer_kwargs = self._no_dependency(dict(transformer_kwargs or {}))
@@ -62,7 +66,7 @@ class Conditioned(ContextAware, FlowBijector):
                 self._transform(tf.zeros([1, self._params_size], dtype or tf.float32))
         self._bind_context(context, context_size, dtype, name)
         super().__init__(
-            forward_min_event_ndims=1,
+            forward_min_event_ndims=event_ndims,
             dtype=dtype,
             validate_args=validate_args,
             parameters=parameters,
@@ -135,39 +139,38 @@ class Conditioned(ContextAware, FlowBijector):
                 f"`{self.name}` whose numbers for coordinate {i} depend on coordinate {j}"
             )
 
-    def _check_raw_shape(self, outputs, num_outputs):
+    def _check_raw_shape(self, outputs, num_outputs, image_shape=()):
         shape = tf.TensorShape(getattr(outputs, "shape", None))
-        fits = (
-            shape.rank == 2
-            and shape[-1] in (None, num_outputs * self._params_size)
-            or shape.rank == 3
-            and shape[-2] in (None, num_outputs)
-            and shape[-1] in (None, self._params_size)
-            or shape.rank is None
-        )
+        flat, pairs = [num_outputs * self._params_size], [num_outputs, self._params_size]
+        fits = any(shape.is_compatible_with([None, *image_shape, *last]) for last in (flat, pairs))
         if not fits:
+            pixels = "".join(f"{size}, " for size in image_shape)
             raise ValueError(
                 f"`conditioner` of `{self.name}` must give {self._params_size} numbers "
                 f"(`{self._transformer.__name__}.params_size`) for each of {num_outputs} "
-                f"coordinates: [N, {num_outputs}, {self._params_size}] or "
-                f"[N, {num_outputs * self._params_size}]. Received: shape {shape}"
+                f"coordinates: [N, {pixels}{num_outputs}, {self._params_size}] or "
+                f"[N, {pixels}{num_outputs * self._params_size}]. Received: shape {shape}"
             )
 
     def _rows(self, x):
         """`x` as `[N, D]`, and the keywords of the conditioner, the context as `[N, C]`.
 
-        Networks see `[N, D]`, whatever the rank of `x`: Keras's `Dense` refuses vectors, and a
-        functional model any rank but its own.
+        Networks see `[N, D]`, or `[N, H, W, C]` of images, whatever the rank of `x`: Keras's
+        `Dense` refuses vectors, and a functional model any rank but its own.
         """
-        inputs = tf.reshape(x, ps.concat([[-1], ps.shape(x)[-1:]], axis=0))
-        context = self._context_rows(ps.shape(x)[:-1])
+        shape, event_ndims = ps.shape(x), self._event_ndims
+        inputs = tf.reshape(x, ps.concat([[-1], shape[-event_ndims:]], axis=0))
+        context = self._context_rows(shape[:-event_ndims])
         return inputs, {} if context is None else {"context": context}
 
     def _raw(self, x, num_outputs, **kwargs):
-        """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape."""
+        """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
+
+        Of images h is `[..., H, W, D, P]`.
+        """
         inputs, context = self._rows(x)
         h = self._conditioner(inputs, **context, **kwargs)
-        self._check_raw_shape(h, num_outputs)
+        self._check_raw_shape(h, num_outputs, x.shape[-self._event_ndims : -1])
         h = tf.cast(h, x.dtype)
         shape = ps.concat([ps.shape(x)[:-1], [num_outputs, self._params_size]], axis=0)
         return tf.reshape(h, shape)

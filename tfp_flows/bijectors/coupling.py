@@ -1,11 +1,10 @@
 """The coupling bijector: one part of the vector is transformed given the other."""
 
-import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.conditioned import Conditioned
+from tfp_flows.bijectors.coupling_mask import AxisMask, checked_mask, parts
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
 
 
@@ -16,22 +15,33 @@ class Coupling(Conditioned):
     of `log |d tau / dx|`, in nats. With `identity_transformer` the identity half A is
     transformed too, by learned parameters of its own: `y_A = tau_A(x_A; h_A)`.
 
-    Shapes: `x` is `[..., D]` with D of at least two. Domain: that of the transformer.
+    Shapes: `x` is `[..., D]` with D of at least two, or an image `[..., H, W, C]`, as the mask
+    says (`forward_min_event_ndims` is 1 or 3). Domain: that of the transformer.
 
-    Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; with splines, Durkan,
-    Bekasov, Murray and Papamakarios (2019), arXiv:1906.04032.
+    A mask of an image is either one of channels, `[1, 1, C]`, and the conditioner maps the channels
+    of A, `[N, H, W, |A|]`, to `[N, H, W, |B| * P]`; or one of pixels, `[H, W, C]` or `[H, W, 1]`,
+    as a checkerboard, and the conditioner maps the whole image, with zeros in B, to
+    `[N, H, W, C * P]`, of which the numbers for B count.
+
+    Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; of images, Dinh, Sohl-Dickstein
+    and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.4; with splines, Durkan, Bekasov, Murray
+    and Papamakarios (2019), arXiv:1906.04032.
 
     Args:
       conditioner: a built Keras layer, or any callable: `conditioner(x_A)`, or
-        `conditioner(x_A, context=c)`, over `[N, |A|]` gives `[N, |B|, P]` or `[N, |B| * P]`.
+        `conditioner(x_A, context=c)`, over `[N, |A|]` gives `[N, |B|, P]` or `[N, |B| * P]`;
+        of images, see above, with C and P on two axes or on one.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
       mask: which coordinates form A: a sequence of D booleans, `True` for A; or `"halves"`
         (the first half, rounded up; also `None`), `"alternate"` (even ones), `"random"` (a
-        half drawn by `seed`). The words wait for the first input to learn D.
+        half drawn by `seed`). Of an image: an array `[H, W, C]` of booleans, with axes of 1 where
+        it repeats; or `"channels"` (the first half, rounded up), `"checkerboard"` (pixels with
+        i + j even), `"checkerboard_odd"`. The words wait for the first input to learn its size.
       invert_transformer: Python `bool`. With it `x_B = tau(y_B; h(y_A))`: a transformer whose
         inverse is a search then gives densities in closed form, and samples by the search.
-      identity_transformer: a class as `transformer`, or `None`. Needs a `mask` of booleans.
+      identity_transformer: a class as `transformer`, or `None`. Needs a `mask` of booleans, of
+        the last axis.
       identity_transformer_kwargs: `dict` of its keywords.
       identity_params: `tf.Variable` `[|A|, P_A]`; made, with zeros, when it is `None`.
       seed: Python `int`, of the random mask.
@@ -39,7 +49,7 @@ class Coupling(Conditioned):
       context_size: C, or 0 when no context is taken.
       dtype: float dtype; that of the conditioner by default.
       validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
-        conditioner computes each row on its own (the mask has to be given as booleans).
+        conditioner computes each row on its own (of vectors, with a mask of booleans).
       name: Python `str`.
 
     Raises:
@@ -65,18 +75,11 @@ class Coupling(Conditioned):
         name="coupling",
     ):
         parameters = dict(locals())
-        if mask is None:
-            mask = "halves"
-        if not isinstance(mask, str):
-            mask = _checked_mask(mask)
-        elif mask not in _MASKS:
+        mask, event_ndims = checked_mask(mask)
+        flat = None if isinstance(mask, str) else parts(mask, None, None, name)
+        if identity_transformer is not None and not isinstance(flat, AxisMask):
             raise ValueError(
-                f"`mask` must be a sequence of booleans or one of {', '.join(map(repr, _MASKS))}."
-                f" Received: mask={mask!r}"
-            )
-        if identity_transformer is not None and isinstance(mask, str):
-            raise ValueError(
-                "`mask` must be a sequence of booleans when `identity_transformer` is given, "
+                "`mask` must be booleans of the last axis when `identity_transformer` is given, "
                 f"since its parameters need their number. Received: mask={mask!r}"
             )
         identity_transformer_kwargs = dict(identity_transformer_kwargs or {})
@@ -85,7 +88,7 @@ class Coupling(Conditioned):
             variable_dtype = dtype or getattr(conditioner, "variable_dtype", "float32")
             with tf.init_scope():
                 identity_params = tf.Variable(
-                    tf.zeros([sum(mask), size], variable_dtype), name="identity_params"
+                    tf.zeros([flat.num_a, size], variable_dtype), name="identity_params"
                 )
         parameters.update(mask=mask, identity_params=identity_params)
         self._mask = self._no_dependency(mask)
@@ -105,38 +108,27 @@ class Coupling(Conditioned):
                 validate_args,
                 parameters,
                 name,
+                event_ndims,
             )
             if identity_transformer is not None:
                 with tf.init_scope():
                     self._identity()
-            if not isinstance(mask, str):
-                self._probe_conditioner(sum(mask), len(mask) - sum(mask))
+            # Of an image the size is not known yet.
+            if flat is not None and event_ndims == 1:
+                self._probe_conditioner(flat.num_a, len(mask) - flat.num_a)
 
     @property
     def mask(self):
-        """A tuple of booleans, `True` for the identity half; or the word that was given."""
+        """Tuples of booleans, `True` for the identity half; or the word that was given."""
         return self._mask
 
-    def _split(self, x):
-        """Returns `(x_A, x_B, join)`, where `join(x_A, x_B)` puts the parts back in place."""
-        mask = self._mask
-        if isinstance(mask, str):
-            mask = _checked_mask(_MASKS[mask](x.shape[-1], self._seed))
-        checks.event_size(x, len(mask), self.name)
-        size = sum(mask)
-        if all(mask[:size]):
-            # Slices are views; a gather is not, and XLA does not fuse it as well.
-            return x[..., :size], x[..., size:], lambda a, b: tf.concat([a, b], axis=-1)
-        if not any(mask[:-size]):
-            return x[..., -size:], x[..., :-size], lambda a, b: tf.concat([b, a], axis=-1)
-        order = np.argsort(np.logical_not(mask), kind="stable")
-        in_a, in_b = order[:size], order[size:]
-        back = np.argsort(order)
-
-        def join(a, b):
-            return tf.gather(tf.concat([a, b], axis=-1), back, axis=-1)
-
-        return tf.gather(x, in_a, axis=-1), tf.gather(x, in_b, axis=-1), join
+    def _parts(self, x):
+        if x.shape.rank is None or x.shape.rank < self._event_ndims:
+            raise ValueError(
+                f"`{self.name}` acts on events of {self._event_ndims} axes, as its mask has. "
+                f"Received: a tensor of shape {x.shape}"
+            )
+        return parts(self._mask, x.shape, self._seed, self.name)
 
     def _identity(self):
         return self._identity_transformer.new(
@@ -144,53 +136,31 @@ class Coupling(Conditioned):
         )
 
     def _forward_and_log_det(self, x):
-        x = self._broadcast_with_context(x)
-        x_a, x_b, join = self._split(x)
+        x = self._broadcast_with_context(x, self._event_ndims)
+        parts = self._parts(x)
+        x_a, x_b = parts.split(x)
         y_a, log_det = x_a, 0.0
         if self._identity_transformer is not None:
             y_a, log_det_a = forward_and_log_det(self._identity(), x_a)
-            log_det = tf.reduce_sum(log_det_a, axis=-1)
-        tau = self._transform(self._raw(y_a, x_b.shape[-1]))
-        y_b, log_det_b = forward_and_log_det(tau, x_b)
-        return join(y_a, y_b), log_det + tf.reduce_sum(log_det_b, axis=-1)
+            log_det = self._sum(log_det_a)
+        y_b, log_det_b = forward_and_log_det(self._tau(parts, y_a, x_b), x_b)
+        return parts.join(y_a, y_b), log_det + self._sum(parts.of_b(log_det_b))
 
     def _inverse_and_log_det(self, y):
-        y = self._broadcast_with_context(y)
-        y_a, y_b, join = self._split(y)
+        y = self._broadcast_with_context(y, self._event_ndims)
+        parts = self._parts(y)
+        y_a, y_b = parts.split(y)
         x_a, log_det = y_a, 0.0
         if self._identity_transformer is not None:
             x_a, log_det_a = inverse_and_log_det(self._identity(), y_a)
-            log_det = tf.reduce_sum(log_det_a, axis=-1)
-        tau = self._transform(self._raw(y_a, y_b.shape[-1]))
-        x_b, log_det_b = inverse_and_log_det(tau, y_b)
-        return join(x_a, x_b), log_det + tf.reduce_sum(log_det_b, axis=-1)
+            log_det = self._sum(log_det_a)
+        x_b, log_det_b = inverse_and_log_det(self._tau(parts, y_a, y_b), y_b)
+        return parts.join(x_a, x_b), log_det + self._sum(parts.of_b(log_det_b))
 
+    def _tau(self, parts, y_a, b):
+        h = self._raw(y_a, b.shape[-1])
+        # Zeros where nothing is transformed: a tau that is no map there would spoil gradients.
+        return self._transform(parts.of_b(h, trailing_axes=1))
 
-def _halves(size, seed):
-    del seed
-    return [i < size - size // 2 for i in range(size)]
-
-
-def _alternate(size, seed):
-    del seed
-    return [i % 2 == 0 for i in range(size)]
-
-
-def _random(size, seed):
-    return np.random.default_rng(seed or 0).permutation(_halves(size, None))
-
-
-_MASKS = {"halves": _halves, "alternate": _alternate, "random": _random}
-
-
-def _checked_mask(mask):
-    values = np.asarray(mask)
-    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
-        raise ValueError(f"`mask` must be a flat sequence of booleans. Received: mask={mask!r}")
-    mask = tuple(bool(value) for value in values)
-    if not 0 < sum(mask) < len(mask):
-        raise ValueError(
-            "`mask` must leave at least one coordinate on either side, so an event needs at "
-            f"least two. Received: mask={mask!r}"
-        )
-    return mask
+    def _sum(self, log_det):
+        return tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))

@@ -1,5 +1,6 @@
 """Keras 3 layers that turn inputs, and a context, into the raw parameters of a transformer."""
 
+from tfp_flows.layers.conv_net import ConvNet
 from tfp_flows.layers.lipschitz_conv_net import LipschitzConvNet
 from tfp_flows.layers.lipschitz_mlp import LipschitzMLP
 from tfp_flows.layers.made import MADE
@@ -10,6 +11,7 @@ from tfp_flows.layers.transport_regularizer import TransportRegularizer
 from tfp_flows.layers.vector_field import VectorField
 
 __all__ = [
+    "ConvNet",
     "LipschitzConvNet",
     "LipschitzMLP",
     "MADE",

@@ -104,10 +104,10 @@ class ResidualMLP(MLP):
         return self._output(h)
 
 
-def check_block_widths(hidden_units):
+def check_block_widths(widths, name="hidden_units"):
     """Raises a `ValueError` unless there is a block and all widths are equal."""
-    if not hidden_units or len(set(hidden_units)) > 1:
+    if not widths or len(set(widths)) > 1:
         raise ValueError(
-            "`hidden_units` must give one width for each residual block, at least one and all "
-            f"equal. Received: hidden_units={hidden_units}"
+            f"`{name}` must give one width for each residual block, at least one and all equal. "
+            f"Received: {name}={widths}"
         )

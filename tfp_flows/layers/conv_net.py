@@ -1,0 +1,256 @@
+"""A convolutional network of residual blocks, with an optional context."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers.mlp import derived_seed
+from tfp_flows.layers.philox_dropout import PhiloxDropout
+from tfp_flows.layers.residual_mlp import check_block_widths
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ConvNet(keras.layers.Layer):
+    """h_0 = W * x + V c, h_k = h_{k-1} + sigmoid(V_k c + v_k) F_k(h_{k-1}), h = W' * a(h_K) + b'.
+
+    F(h) = W_2 * dropout(a(W_1 * a(h) + b_1)) + b_2, where * is a convolution that keeps the size of
+    images by zeros around them. A conditioner of images: `x` is `[N, H, W, C_in]`, and h is
+    `[N, H, W, output_channels]`. The last kernel and bias start at zero, so that h = 0, which every
+    transformer reads as (close to) the identity; W_2 starts in [-0.001, 0.001], so that each block
+    starts close to the identity whatever the depth.
+
+    A context is a vector, `[N, C]`, which shifts and gates whole channels, as above; or with
+    `context_shape` an image, given flat, `[N, H' W' C']`, for which a flow is bound as for any
+    vector. It is joined to the channels of x, there are no gates, and H' and W' are multiples of
+    H and W by one factor: its pixels become channels where x is smaller.
+
+    Source: the network of Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec.
+    3.6, without its normalisation; the pre-activation block is that of He et al. (2016),
+    arXiv:1603.05027.
+
+    Args:
+        output_channels: the number of raw parameters in each pixel, C_out * P.
+        hidden_channels: one width for each block, all equal.
+        kernel_size: width and height of the kernels, an odd number.
+        activation: any Keras activation, as a string or an object.
+        context_size: C, or 0 if no context is taken. That of an image follows from its shape.
+        context_shape: `(H', W', C')`, or `None` for a vector.
+        dropout: the fraction of hidden numbers dropped within a block while training, in [0, 1).
+        seed: a non-negative integer that makes initial weights and dropout reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range; when built, if `x` is not `[N, H, W, C_in]` of
+            known size, or `context_shape` does not fit; when called, if a context is missing or not
+            taken.
+    """
+
+    def __init__(
+        self,
+        output_channels,
+        hidden_channels=(32, 32),
+        kernel_size=3,
+        activation="relu",
+        context_size=0,
+        context_shape=None,
+        dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
+        if isinstance(hidden_channels, str) or not hasattr(hidden_channels, "__iter__"):
+            raise TypeError(
+                "`hidden_channels` must be a tuple of integers of at least 1. "
+                f"Received: hidden_channels={hidden_channels!r}"
+            )
+        self.hidden_channels = tuple(
+            checks.integer_at_least(n, 1, "hidden_channels") for n in hidden_channels
+        )
+        check_block_widths(self.hidden_channels, "hidden_channels")
+        self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
+        if kernel_size % 2 == 0:
+            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
+        self.activation = keras.activations.get(activation)
+        self.context_shape = _checked_context_shape(context_shape)
+        size = int(np.prod(self.context_shape)) if self.context_shape else context_size
+        self.context_size = checks.integer_at_least(size, 0, "context_size")
+        if context_size not in (0, self.context_size):
+            raise ValueError(
+                f"`context_size` must be that of `context_shape`, {self.context_size}. "
+                f"Received: context_size={context_size}, context_shape={context_shape}"
+            )
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float):
+            raise TypeError(f"`dropout` must be a number. Received: dropout={dropout!r}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
+        self.dropout = float(dropout)
+        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self._image_shape = None  # H, W and C_in, known once built
+
+    def __call__(self, x, context=None, **kwargs):
+        """Returns the raw parameters `[N, H, W, output_channels]`."""
+        # Not within `call`, to whose errors Keras appends every argument.
+        self._check_shapes(np.shape(x), None if context is None else np.shape(context))
+        return super().__call__(x, context=context, **kwargs)
+
+    def build(self, x_shape, context_shape=None):
+        """Creates the weights for images `[N, H, W, C_in]`."""
+        self._check_shapes(x_shape, context_shape)
+        self._image_shape = tuple(x_shape)[1:]
+        self._context_factor = self._factor()
+        joined = 0
+        if self.context_shape:
+            joined = self.context_shape[-1] * self._context_factor**2
+        self._build_layers(self._image_shape[-1] + joined)
+        self.built = True
+
+    def call(self, x, context=None, training=None):
+        """Returns what `__call__` documents, for tensors of checked shapes."""
+        x = tf.cast(x, self.compute_dtype)
+        if self.context_shape:
+            image = tf.reshape(tf.cast(context, self.compute_dtype), [-1, *self.context_shape])
+            if self._context_factor > 1:
+                image = tf.nn.space_to_depth(image, self._context_factor)
+            x, context = tf.concat([x, image], axis=-1), None
+        return self._raw_parameters(x, context, training)
+
+    def _build_layers(self, num_channels):
+        width = self.hidden_channels[0]
+        small = keras.initializers.RandomUniform(-1e-3, 1e-3)
+        self._input = self._new_conv("input", num_channels, width)
+        # Flat lists: Keras does not save layers within nested ones.
+        self._conv_1, self._conv_2, self._dropout, self._gate = [], [], [], []
+        for k in range(len(self.hidden_channels)):
+            self._conv_1.append(self._new_conv(f"conv_{k}_1", width, width))
+            self._conv_2.append(self._new_conv(f"conv_{k}_2", width, width, initializer=small))
+            if self.dropout:
+                self._dropout.append(self._new_dropout(f"dropout_{k}"))
+            if self._takes_vector():
+                self._gate.append(self._new_dense(f"gate_{k}", self.context_size, width))
+        if self._takes_vector():
+            self._shift = self._new_dense("shift", self.context_size, width)
+        self._output = self._new_conv("output", width, self.output_channels, initializer="zeros")
+
+    def _raw_parameters(self, x, context, training):
+        h = self._input(x)
+        if context is not None:
+            h += self._shift(context)[:, tf.newaxis, tf.newaxis]
+        for k in range(len(self.hidden_channels)):
+            f = self.activation(self._conv_1[k](self.activation(h)))
+            if self.dropout:
+                f = self._dropout[k](f, training=training)
+            f = self._conv_2[k](f)
+            if context is not None:
+                f *= tf.sigmoid(self._gate[k](context))[:, tf.newaxis, tf.newaxis]
+            h += f
+        return self._output(self.activation(h))
+
+    def _takes_vector(self):
+        return bool(self.context_size) and not self.context_shape
+
+    def _new_conv(self, name, input_size, output_size, kernel_size=None, initializer=None):
+        conv = keras.layers.Conv2D(
+            output_size,
+            self.kernel_size if kernel_size is None else kernel_size,
+            padding="same",
+            kernel_initializer=self._seeded(initializer, name),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        conv.build((None, None, None, input_size))
+        return conv
+
+    def _new_dense(self, name, input_size, output_size):
+        dense = keras.layers.Dense(
+            output_size,
+            kernel_initializer=self._seeded(None, name),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build((None, input_size))
+        return dense
+
+    def _new_dropout(self, name):
+        seed = derived_seed(self.seed, name)
+        return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
+
+    def _seeded(self, initializer, name):
+        """The initializer with a seed of its own for each kernel; He's by default."""
+        if initializer == "zeros":
+            return initializer
+        config = initializer.get_config() if initializer else {}
+        cls = type(initializer) if initializer else keras.initializers.HeNormal
+        return cls.from_config({**config, "seed": derived_seed(self.seed, name)})
+
+    def _factor(self):
+        """How many times as high and wide as x the image of the context is."""
+        if not self.context_shape:
+            return 1
+        factors = {
+            divmod(c, n) for c, n in zip(self.context_shape[:2], self._image_shape[:2], strict=True)
+        }
+        factor, rest = factors.pop()
+        if factors or rest or factor < 1:
+            raise ValueError(
+                f"`context_shape` of {type(self).__name__} {self.name!r} must be a multiple of the "
+                f"height and width of `x`, {self._image_shape[:2]}, by one factor. "
+                f"Received: context_shape={self.context_shape}"
+            )
+        return factor
+
+    def _check_shapes(self, x_shape, context_shape):
+        this = f"{type(self).__name__} {self.name!r}"
+        x_shape = tuple(x_shape)
+        expected = "known sizes" if self._image_shape is None else str(self._image_shape)
+        is_image = len(x_shape) == 4 and None not in x_shape[1:]
+        if not is_image or self._image_shape not in (None, x_shape[1:]):
+            raise ValueError(
+                f"{this} takes `x` of shape [N, H, W, C_in] with {expected}. "
+                f"Received: x.shape={x_shape}"
+            )
+        size = tuple(context_shape)[-1] if context_shape else 0
+        if size != self.context_size:
+            raise ValueError(
+                f"{this} takes a `context` of size {self.context_size}, not {size} (0: none). "
+                f"Received: context.shape={context_shape}"
+            )
+
+    def compute_output_shape(self, x_shape, context_shape=None):
+        """Returns `[N, H, W, output_channels]`."""
+        return (*x_shape[:-1], self.output_channels)
+
+    def get_build_config(self):
+        """Returns the shape that the weights depend on."""
+        return {"image_shape": self._image_shape} if self.built else None
+
+    def build_from_config(self, config):
+        """Builds the layer from `get_build_config()`."""
+        context_shape = (None, self.context_size) if self.context_size else None
+        self.build((None, *config["image_shape"]), context_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_channels": self.output_channels,
+            "hidden_channels": self.hidden_channels,
+            "kernel_size": self.kernel_size,
+            "activation": keras.activations.serialize(self.activation),
+            "context_size": self.context_size,
+            "context_shape": self.context_shape,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+
+
+def _checked_context_shape(shape):
+    if shape is None:
+        return None
+    sizes = tuple(checks.integer_at_least(size, 1, "context_shape") for size in shape)
+    if len(sizes) != 3:
+        raise ValueError(f"`context_shape` must be (H, W, C). Received: context_shape={shape}")
+    return sizes
