@@ -1,0 +1,143 @@
+"""Flow++'s conditioner of images: gated convolutions and self-attention."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers.conv_net import ConvNet
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class GatedConvNet(ConvNet):
+    """h' = norm(h + gate(F(h))), h'' = norm(h' + gate(attention(h' + E))), block upon block.
+
+    gate(f) = p sigmoid(q), where [p, q] = W * f has twice the channels. F(h) = dropout(a([f, -f]))
+    with f = W_1 * a([h, -h]) + V_k c: an activation of both signs. The attention is that of several
+    heads over all pixels, with learned embeddings E of their places; it sees the whole image at
+    once, and takes memory for the square of H W. Norms are over the channels of each pixel. A
+    conditioner as `ConvNet` is, with its shapes, contexts (a vector shifts here, and does not gate)
+    and errors; the last kernel and bias start at zero.
+
+    Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), Flow++, arXiv:1902.00275, sec. 3.3; the
+    gates are those of van den Oord et al. (2016), arXiv:1606.05328.
+
+    Args:
+        output_channels: the number of raw parameters in each pixel, C_out * P.
+        hidden_channels: one width for each block, all equal.
+        kernel_size: width and height of the kernels, an odd number.
+        activation: any Keras activation, as a string or an object.
+        context_size: C, or 0 if no context is taken. That of an image follows from its shape.
+        context_shape: `(H', W', C')`, or `None` for a vector.
+        dropout: the fraction of hidden numbers dropped within a block while training, in [0, 1).
+        num_heads: of the attention, a divisor of the width, or 0 for none.
+        seed: a non-negative integer that makes initial weights and dropout reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range, `num_heads` no divisor of the width, or as
+            `ConvNet`.
+    """
+
+    def __init__(
+        self,
+        output_channels,
+        hidden_channels=(32, 32),
+        kernel_size=3,
+        activation="elu",
+        context_size=0,
+        context_shape=None,
+        dropout=0.0,
+        num_heads=4,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            output_channels,
+            hidden_channels,
+            kernel_size,
+            activation,
+            context_size,
+            context_shape,
+            dropout,
+            seed,
+            **kwargs,
+        )
+        self.num_heads = checks.integer_at_least(num_heads, 0, "num_heads")
+        if self.num_heads and self.hidden_channels[0] % self.num_heads:
+            raise ValueError(
+                "`num_heads` must divide the width of the blocks. "
+                f"Received: num_heads={num_heads}, hidden_channels={hidden_channels}"
+            )
+
+    def _build_layers(self, num_channels):
+        width, height_and_width = self.hidden_channels[0], self._image_shape[:2]
+        self._input = self._new_conv("input", num_channels, width)
+        # Flat lists: Keras does not save layers within nested ones.
+        self._conv, self._gated, self._norm, self._shift, self._dropout = [], [], [], [], []
+        self._embedding, self._queries, self._attended, self._norm_2 = [], [], [], []
+        for k in range(len(self.hidden_channels)):
+            self._conv.append(self._new_conv(f"conv_{k}", 2 * width, width))
+            self._gated.append(self._new_conv(f"gated_{k}", 2 * width, 2 * width, 1))
+            self._norm.append(self._new_norm(f"norm_{k}", width))
+            if self._takes_vector():
+                self._shift.append(self._new_dense(f"shift_{k}", self.context_size, width))
+            if self.dropout:
+                self._dropout.append(self._new_dropout(f"dropout_{k}"))
+            if self.num_heads:
+                initializer = self._seeded(keras.initializers.RandomNormal(0.01), f"embedding_{k}")
+                self._embedding.append(
+                    self.add_weight(
+                        shape=(*height_and_width, width),
+                        initializer=initializer,
+                        name=f"embedding_{k}",
+                    )
+                )
+                self._queries.append(self._new_conv(f"queries_{k}", width, 3 * width, 1))
+                self._attended.append(self._new_conv(f"attended_{k}", width, 2 * width, 1))
+                self._norm_2.append(self._new_norm(f"norm_{k}_2", width))
+        self._output = self._new_conv("output", width, self.output_channels, initializer="zeros")
+
+    def _new_norm(self, name, width):
+        norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
+        norm.build((None, *self._image_shape[:2], width))
+        return norm
+
+    def _raw_parameters(self, x, context, training):
+        h = self._input(x)
+        for k in range(len(self.hidden_channels)):
+            f = self._conv[k](self._both_signs(h))
+            if context is not None:
+                f += self._shift[k](context)[:, tf.newaxis, tf.newaxis]
+            f = self._both_signs(f)
+            if self.dropout:
+                f = self._dropout[k](f, training=training)
+            h = self._norm[k](h + _gate(self._gated[k](f)))
+            if self.num_heads:
+                embedding = tf.cast(self._embedding[k], h.dtype)
+                attended = self._attention(self._queries[k](h + embedding))
+                h = self._norm_2[k](h + _gate(self._attended[k](attended)))
+        return self._output(h)
+
+    def _both_signs(self, h):
+        return self.activation(tf.concat([h, -h], axis=-1))
+
+    def _attention(self, queries_keys_values):
+        """softmax(Q K^T / sqrt(n)) V over all pixels, for each head of n channels."""
+        height, width, channels = queries_keys_values.shape[1:]
+        size = channels // 3 // self.num_heads
+        # [N, pixels, 3, heads, n] to three of [N, heads, pixels, n].
+        split = tf.reshape(queries_keys_values, [-1, height * width, 3, self.num_heads, size])
+        queries, keys, values = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]))
+        scores = tf.matmul(queries / size**0.5, keys, transpose_b=True)
+        attended = tf.matmul(tf.nn.softmax(scores), values)
+        return tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, height, width, channels // 3])
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "num_heads": self.num_heads}
+
+
+def _gate(doubled):
+    a, b = tf.split(doubled, 2, axis=-1)
+    return a * tf.sigmoid(b)
