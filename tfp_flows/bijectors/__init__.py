@@ -21,6 +21,7 @@ from tfp_flows.bijectors.logistic_mixture_cdf import LogisticMixtureCDF
 from tfp_flows.bijectors.lu_linear import LULinear
 from tfp_flows.bijectors.monotone_activations import MonotoneActivations
 from tfp_flows.bijectors.monotone_integral import MonotoneIntegral
+from tfp_flows.bijectors.multi_scale import MultiScale
 from tfp_flows.bijectors.planar import Planar
 from tfp_flows.bijectors.qr_linear import QRLinear
 from tfp_flows.bijectors.quadratic_spline import QuadraticSpline
@@ -54,6 +55,7 @@ __all__ = [
     "LogisticMixtureCDF",
     "MonotoneActivations",
     "MonotoneIntegral",
+    "MultiScale",
     "Planar",
     "QRLinear",
     "QuadraticSpline",

@@ -3,6 +3,7 @@
 import abc
 
 import tensorflow_probability as tfp
+from tensorflow_probability.python.bijectors import chain, invert
 
 from tfp_flows.bijectors.pass_cache import PassCache
 
@@ -61,7 +62,7 @@ class FlowBijector(tfb.Bijector):
 
 
 def forward_and_log_det(bijector, x, event_ndims=0):
-    """Returns `(y, log |det dy/dx|)` of any `tfb.Bijector`, in one evaluation if it is ours.
+    """Returns `(y, log |det dy/dx|)` of any `tfb.Bijector`, in one evaluation of parts of ours.
 
     Args:
       bijector: a `tfb.Bijector`.
@@ -69,20 +70,37 @@ def forward_and_log_det(bijector, x, event_ndims=0):
       event_ndims: the number of trailing dimensions of `x` that make one event. The log-det of
         an elementwise bijector (`forward_min_event_ndims == 0`) is elementwise for 0.
     """
-    if isinstance(bijector, tfb.Invert):
+    if isinstance(bijector, invert._Invert):
         return inverse_and_log_det(bijector.bijector, x, event_ndims)
+    if _is_chain(bijector):
+        total = 0.0
+        for part in reversed(bijector.bijectors):
+            x, log_det = forward_and_log_det(part, x, event_ndims)
+            total, event_ndims = total + log_det, part.forward_event_ndims(event_ndims)
+        return x, total
     if _is_direct(bijector, bijector.forward_min_event_ndims, event_ndims):
         return bijector._forward_and_log_det(x)
     return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims)
 
 
 def inverse_and_log_det(bijector, y, event_ndims=0):
-    """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation if it is ours."""
-    if isinstance(bijector, tfb.Invert):
+    """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation of parts of ours."""
+    if isinstance(bijector, invert._Invert):
         return forward_and_log_det(bijector.bijector, y, event_ndims)
+    if _is_chain(bijector):
+        total = 0.0
+        for part in bijector.bijectors:
+            y, log_det = inverse_and_log_det(part, y, event_ndims)
+            total, event_ndims = total + log_det, part.inverse_event_ndims(event_ndims)
+        return y, total
     if _is_direct(bijector, bijector.inverse_min_event_ndims, event_ndims):
         return bijector._inverse_and_log_det(y)
     return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims)
+
+
+def _is_chain(bijector):
+    # `tfb.Chain` and `tfb.Invert` make their base classes when a part is no composite tensor.
+    return isinstance(bijector, chain._Chain) and len(bijector.bijectors) > 0
 
 
 def _is_direct(bijector, min_event_ndims, event_ndims):

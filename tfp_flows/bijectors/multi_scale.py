@@ -1,0 +1,163 @@
+"""The multi-scale architecture of RealNVP and Glow: half of the numbers leave at each scale."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import checks
+from tfp_flows.bijectors.flow_bijector import (
+    FlowBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
+
+tfb = tfp.bijectors
+
+
+class MultiScale(FlowBijector):
+    """x = f_1(x_1),  x_l = [f_{l+1}(x_{l+1}), z_l] by channels,  x_L = z_L;  f(z) = x.
+
+    On the way from data to base, f_1^-1 maps the image, then half of the channels, rounded down,
+    are done, z_1, and the rest are kept: f_2^-1 maps them, and so on. The input of `forward`, which
+    the base has to be a distribution of, is one vector, z = [z_1, ..., z_L], each part flattened:
+    the finest comes first, with half of all dimensions. `latents` takes it apart.
+
+    What leaves is conditioned on what is kept, as in Glow, by a `Coupling` at the end of f_l, whose
+    part A are the kept channels: z_l is then normal, say, with a location and a scale that follow
+    from x_{l+1}. In RealNVP it is not.
+
+    `log |det dx/dz|` is the sum of those of f_1 to f_L, in nats. Each way evaluates each of them
+    once, in the direction that it is asked for.
+
+    Shapes: `x` is `[..., H, W, C]`, z is `[..., H W C]`; `forward_min_event_ndims=1`,
+    `inverse_min_event_ndims=3`. Domain: all reals, as that of the parts.
+
+    Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.6; Kingma and
+    Dhariwal (2018), Glow, arXiv:1807.03039.
+
+    Args:
+      bijectors: f_1 to f_L, a list of bijectors of images, from data to base; `forward` maps base
+        to data, so that one may be `tfb.Chain([..., tfb.Invert(Squeeze()), ...])`.
+      event_shape: `(H, W, C)` of x.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `bijectors` holds anything else.
+      ValueError: if there is none, `event_shape` is no image, or one has too few channels to split.
+    """
+
+    def __init__(self, bijectors, event_shape, validate_args=False, name="multi_scale"):
+        parameters = dict(locals())
+        bijectors = list(bijectors)
+        if not all(isinstance(bijector, tfb.Bijector) for bijector in bijectors):
+            raise TypeError(f"`bijectors` must be a list of them. Received: {bijectors!r}")
+        if not bijectors:
+            raise ValueError("`bijectors` must hold at least one. Received: bijectors=[]")
+        event_shape = tuple(checks.integer_at_least(n, 1, "event_shape") for n in event_shape)
+        if len(event_shape) != 3:
+            raise ValueError(f"`event_shape` must be (H, W, C). Received: {event_shape}")
+        self._bijectors = bijectors
+        self._image_shape = event_shape
+        # Images as f_l^-1 leaves them, before the split.
+        self._shapes, shape = [], tf.TensorShape(event_shape)
+        for bijector in bijectors:
+            if self._shapes:
+                shape = self._kept(self._shapes[-1])
+            self._shapes.append(bijector.inverse_event_shape(shape))
+        dtypes = [bijector.dtype for bijector in bijectors if bijector.dtype is not None]
+        super().__init__(
+            forward_min_event_ndims=1,
+            inverse_min_event_ndims=3,
+            is_constant_jacobian=all(b.is_constant_jacobian for b in bijectors),
+            dtype=dtypes[0] if dtypes else None,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def bijectors(self):
+        """f_1 to f_L."""
+        return list(self._bijectors)
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        def event_ndims(self, x_event_ndims):
+            # More axes of the vector's event are axes of each image's.
+            return [x_event_ndims - 1 + 3] * len(self._bijectors)
+
+        return {
+            "bijectors": parameter_properties.BatchedComponentProperties(event_ndims=event_ndims)
+        }
+
+    def latents(self, z):
+        """z_1 to z_L, as images `[..., H_l, W_l, C_l]`, of a vector `[..., H W C]`."""
+        z = tf.convert_to_tensor(z, dtype=self.dtype)
+        checks.event_size(z, self._size(), self.name)
+        shapes = [*map(self._leaving, self._shapes[:-1]), self._shapes[-1]]
+        parts = tf.split(z, [shape.num_elements() for shape in shapes], axis=-1)
+        return [
+            tf.reshape(part, ps.concat([ps.shape(z)[:-1], shape], axis=0))
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+
+    def _forward_and_log_det(self, z):
+        *leaving, x = self.latents(z)
+        x, log_det = forward_and_log_det(self._bijectors[-1], x, 3)
+        for bijector, part in zip(self._bijectors[-2::-1], leaving[::-1], strict=True):
+            x = tf.concat([x, _broadcast(part, ps.shape(x)[:-3])], axis=-1)
+            x, more = forward_and_log_det(bijector, x, 3)
+            log_det += more
+        return x, log_det
+
+    def _inverse_and_log_det(self, x):
+        x = tf.convert_to_tensor(x, dtype=self.dtype)
+        if not x.shape[-3:].is_compatible_with(self._image_shape):
+            raise ValueError(
+                f"`{self.name}` acts on images of shape {self._image_shape}. "
+                f"Received: a tensor of shape {x.shape}"
+            )
+        x, log_det = inverse_and_log_det(self._bijectors[0], x, 3)
+        parts = []
+        for bijector in self._bijectors[1:]:
+            num_kept = x.shape[-1] - x.shape[-1] // 2
+            parts.append(x[..., num_kept:])
+            x, more = inverse_and_log_det(bijector, x[..., :num_kept], 3)
+            log_det += more
+        batch_shape = ps.shape(x)[:-3]
+        parts = [_broadcast(part, batch_shape) for part in [*parts, x]]
+        flat = [tf.reshape(part, ps.concat([batch_shape, [-1]], axis=0)) for part in parts]
+        return tf.concat(flat, axis=-1), log_det
+
+    def _leaving(self, shape):
+        return tf.TensorShape([*shape[:2], shape[2] // 2])
+
+    def _kept(self, shape):
+        if shape[2] < 2:
+            raise ValueError(
+                f"`event_shape` leaves too few channels to split in two after {len(self._shapes)} "
+                f"scales: an image of shape {shape}. Received: event_shape={self._image_shape}"
+            )
+        return tf.TensorShape([*shape[:2], shape[2] - shape[2] // 2])
+
+    def _size(self):
+        return tf.TensorShape(self._image_shape).num_elements()
+
+    def _forward_event_shape(self, shape):
+        return shape[:-1].concatenate(self._image_shape)
+
+    def _inverse_event_shape(self, shape):
+        return shape[:-3].concatenate(self._size())
+
+    def _forward_event_shape_tensor(self, shape):
+        return ps.concat([shape[:-1], self._image_shape], axis=0)
+
+    def _inverse_event_shape_tensor(self, shape):
+        return ps.concat([shape[:-3], [self._size()]], axis=0)
+
+
+def _broadcast(part, batch_shape):
+    """A part with the batch shape of what went on: coarser scales may have added a context's."""
+    return tf.broadcast_to(part, ps.concat([batch_shape, ps.shape(part)[-3:]], axis=0))
