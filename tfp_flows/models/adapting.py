@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.adaptive import Adaptive, adapting
 from tfp_flows.conditioning import condition
+from tfp_flows.models.score import score
 from tfp_flows.tree import walk
 
 
@@ -68,7 +69,7 @@ def _adapt(parts, distribution, x, context):
         # Parts without a context are the same in the bound flow.
         distribution = condition(distribution, context)
     with adapting(parts):
-        distribution.log_prob(tf.convert_to_tensor(x))
+        score(distribution, tf.convert_to_tensor(x))
 
 
 def _first(batches):

@@ -45,6 +45,7 @@ class DistributionModel(keras.Model):
             )
         # Inputs arrive in the dtype of the distribution whatever the global policy says: under
         # a mixed one the model would round them to half precision.
+        dtype = getattr(distribution, "density_dtype", dtype)
         super().__init__(name=name, dtype=dtype.name if dtype.is_floating else "float32", **kwargs)
         self._distribution = distribution
         self._jit_inside = False

@@ -1,16 +1,20 @@
 """Maximum likelihood, Keras's way."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.conditioning import condition, context_size, waits_for_context
+from tfp_flows.distributions import Dequantized
 from tfp_flows.models.adapting import adapt, initialized
 from tfp_flows.models.batches import batches
 from tfp_flows.models.devices import average_devices
 from tfp_flows.models.distribution_model import DistributionModel
 from tfp_flows.models.flow_matching import FlowMatching
 from tfp_flows.models.rows import Rows, checked_batch_size, checked_dataset, is_array, split
+from tfp_flows.models.score import score, total_weight, weighted_mean
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -37,6 +41,10 @@ class FlowModel(DistributionModel):
     tuples, and a `PyDataset`, which cannot hold `None`, `((x,), sample_weight)`. Batches of arrays
     all have the same shape, so that XLA compiles once; rows that fill up the last one weigh zero.
 
+    Images of whole numbers (`uint8` arrays, or a dataset of them) are fitted by a flow in
+    `tfp_flows.distributions.Dequantized`: the bound takes the place of the log-density in `fit`,
+    `evaluate` and `predict`, and `bits_per_dimension` stands beside the loss.
+
     A continuous flow (`tfp_flows.flows.ffjord`) is trained many times as fast by
     `objective="flow_matching"`: `fit` and `evaluate` then report its squared error (see
     `tfp_flows.models.FlowMatching`) in place of nats, while `predict` and `log_prob` stay the
@@ -62,23 +70,27 @@ class FlowModel(DistributionModel):
         size = context_size(distribution) if self._is_conditional else 0
         self._rows = Rows(distribution, size, self.compute_dtype)
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
+        self._bits_mean = None
+        if isinstance(distribution, Dequantized):
+            self._bits_mean = keras.metrics.Mean("bits_per_dimension", dtype=self.compute_dtype)
+            self._nats_per_bit = distribution.event_shape.num_elements() * math.log(2.0)
 
     @property
     def metrics(self):
-        """The running mean of the negative log-likelihood."""
-        return [self._loss_mean]
+        """The running means of the negative log-likelihood and, of whole numbers, of bits."""
+        return [mean for mean in (self._loss_mean, self._bits_mean) if mean is not None]
 
     def call(self, inputs):
-        """Returns `log p(x)`, or `log p(x | c)` for inputs `(c, x)`: `[N]`, in nats."""
+        """Returns `log p(x)`, for inputs `(c, x)` `log p(x | c)`, or its bound: `[N]`, in nats."""
         if not self._is_conditional:
-            return self.distribution.log_prob(inputs)
+            return score(self.distribution, inputs)
         if not isinstance(inputs, tuple | list) or len(inputs) != 2:
             raise ValueError(
                 "The inputs of a conditional flow must be `(context, x)`. "
                 f"Received: {type(inputs).__name__}"
             )
         context, x = inputs
-        return condition(self.distribution, context).log_prob(x)
+        return score(condition(self.distribution, context), x)
 
     def adapt(self, x, y=None):
         """Lets the parts that learn from data before training do so, from the data inwards.
@@ -178,8 +190,9 @@ class FlowModel(DistributionModel):
         else:
             x = checked_dataset(x, y=y, sample_weight=sample_weight)
         average_devices(self)
-        result = super().evaluate(x, **kwargs)
-        return result if isinstance(result, dict) else float(result)
+        return_dict = kwargs.pop("return_dict", False)
+        result = super().evaluate(x, return_dict=True, **kwargs)
+        return result if return_dict else float(result["loss"])
 
     def predict(self, x, batch_size=None, **kwargs):
         """Returns the log-density of each row of `x`, or of `(context, x)`: `[N]`, in nats."""
@@ -200,21 +213,17 @@ class FlowModel(DistributionModel):
         """One step of the optimizer."""
         inputs, weight = self._rows.unpacked(data)
         with tf.GradientTape() as tape:
-            score = self._score(inputs, training=True)
-            loss = self.compute_loss(y_pred=score, sample_weight=weight)
+            values = self._score(inputs, training=True)
+            loss = self.compute_loss(y_pred=values, sample_weight=weight)
             scaled = self.optimizer.scale_loss(loss / self._num_replicas())
         self._apply_gradients(tape, scaled)
-        self._loss_mean.update_state(loss, sample_weight=_total(score, weight))
-        return {"loss": self._loss_mean.result()}
+        return self._logs(loss, values, weight)
 
     def test_step(self, data):
         """One step of `evaluate`; regularisers do not count."""
         inputs, weight = self._rows.unpacked(data)
-        score = self._score(inputs, training=False)
-        self._loss_mean.update_state(
-            _weighted_mean(-score, weight), sample_weight=_total(score, weight)
-        )
-        return {"loss": self._loss_mean.result()}
+        values = self._score(inputs, training=False)
+        return self._logs(weighted_mean(-values, weight), values, weight)
 
     def predict_step(self, data):
         """The log-densities of one batch."""
@@ -226,6 +235,15 @@ class FlowModel(DistributionModel):
             return self._run(self, inputs, training)
         return -self._run(self.matching, inputs, training)
 
+    def _logs(self, loss, values, weight):
+        """The running means, with those of one more batch."""
+        total = total_weight(values, weight)
+        self._loss_mean.update_state(loss, sample_weight=total)
+        if self._bits_mean is not None:
+            bits = weighted_mean(-values, weight) / self._nats_per_bit
+            self._bits_mean.update_state(bits, sample_weight=total)
+        return {mean.name: mean.result() for mean in self.metrics}
+
     def get_config(self):
         """The model as plain data; raises `ValueError` for what cannot be saved, by name."""
         config = super().get_config()
@@ -236,19 +254,7 @@ class FlowModel(DistributionModel):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The weighted mean of -`y_pred`, what is maximised, plus the networks' regularisers."""
         del x, y, training
-        loss = _weighted_mean(-y_pred, sample_weight)
+        loss = weighted_mean(-y_pred, sample_weight)
         for penalty in self.losses:
             loss += tf.cast(penalty, loss.dtype)
         return loss
-
-
-def _weighted_mean(values, weight):
-    if weight is None:
-        return tf.reduce_mean(values)
-    # A row of weight zero fills up a batch; what it gives must not matter, even if infinite.
-    total = tf.reduce_sum(tf.math.multiply_no_nan(values, weight))
-    return tf.math.divide_no_nan(total, tf.reduce_sum(weight))
-
-
-def _total(score, weight):
-    return tf.cast(tf.size(score), score.dtype) if weight is None else tf.reduce_sum(weight)

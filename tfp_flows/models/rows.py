@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.distributions import Dequantized
 from tfp_flows.models.batches import batches
 
 _BATCH_SIZE = 256
@@ -70,7 +71,8 @@ class Rows:
         if not x.dtype.is_floating:
             raise TypeError(
                 "A batch must be floating point, since the flow is a density and has no "
-                f"dequantisation. Received: dtype={x.dtype.name}"
+                "dequantisation (`tfp_flows.distributions.Dequantized`). "
+                f"Received: dtype={x.dtype.name}"
             )
         return tf.cast(x, dtype)
 
@@ -128,7 +130,8 @@ class Rows:
         if dtype.is_floating and x.dtype.kind != "f":
             raise TypeError(
                 f"`{name}` must be floating point, since the flow is a density and has no "
-                f"dequantisation. Received: {name}.dtype={x.dtype}"
+                "dequantisation (`tfp_flows.distributions.Dequantized`). "
+                f"Received: {name}.dtype={x.dtype}"
             )
         event_shape = self._distribution.event_shape
         if x.ndim != 1 + event_shape.rank or not event_shape.is_compatible_with(x.shape[1:]):
@@ -136,6 +139,9 @@ class Rows:
                 f"`{name}` must have shape [N, {', '.join(map(str, event_shape))}]. "
                 f"Received: {name}.shape={x.shape}"
             )
+        if isinstance(self._distribution, Dequantized):
+            # Also before a cast to a smaller dtype would wrap them.
+            self._distribution.check_values(x, name)
         if len(x) == 0:
             raise ValueError(f"`{name}` must have rows. Received: {name}.shape={x.shape}")
         return _finite(x, name).astype(dtype.as_numpy_dtype)

@@ -1,0 +1,222 @@
+"""A distribution of whole numbers, such as the values of pixels, from a continuous one."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import checks
+from tfp_flows.bijectors.flow_bijector import forward_and_log_det
+from tfp_flows.distributions.dequantization_noise import DequantizationNoise
+from tfp_flows.math.softplus import softplus
+
+tfd = tfp.distributions
+tfb = tfp.bijectors
+
+
+class Dequantized(tfd.Distribution):
+    """log P(x) = log int p(x + u) du >= E_q[log p(x + u) - log q(u | x)],  u in [0, 1]^D.
+
+    x is an event of D whole numbers from 0 to K - 1. p is the density of v = x + u, for which
+    y = logit(alpha + (1 - 2 alpha) v / K) has the given `distribution`, a flow over all of R^D; or
+    with `alpha=None` y = v / K - 1/2, as in Glow. RealNVP's alpha + (1 - alpha) v / K is infinite
+    where v is K; here both ends are the same.
+
+    `elbo(x)` is the bound on the right, in nats, from one draw of u for each event; there is no
+    `log_prob`, since the integral has no closed form. q is uniform, or with a `dequantizer`
+    learned: g maps [x / K - 1/2, e], with e logistic, to the same and e', and u = sigmoid(e'), so
+    that the identity is the uniform q. g is any bijector of events whose last axis is twice as long
+    that leaves the first half as it is, as couplings do whose part A holds it. Noise is drawn anew
+    in Keras's training mode, and otherwise always the same, so that `evaluate` is deterministic.
+
+    `sample` draws y, and rounds v down; what `distribution` gives to values beyond the range, the
+    bound has lost, and `sample` puts on its ends.
+
+    Shapes: x is `[..., *event_shape]`, that of `distribution`. The dtype of samples is uint8 for K
+    up to 256, else int32; `elbo` takes any numeric dtype.
+
+    Source: uniform noise, Theis, van den Oord and Bethge (2016), arXiv:1511.01844; the logit, Dinh,
+    Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 4.1; learned noise, Ho et al.
+    (2019), Flow++, arXiv:1902.00275, sec. 3.1.
+
+    Args:
+      distribution: of y, such as a flow that a recipe returns.
+      num_values: K, at least two.
+      alpha: in (0, 0.5), or `None`.
+      dequantizer: g, a `tfb.Bijector`, or `None` for uniform noise.
+      seed: Python `int`, of the noise.
+      noise: the layer that draws it, made of the seed when it is `None`; copies share it.
+      validate_args: Python `bool`. With it a dequantizer that changes x is an error.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `distribution` or `dequantizer` is something else, or `num_values` no integer.
+      ValueError: if a number is out of its range; in eager mode, if `elbo` is asked for values
+        that are not whole numbers from 0 to K - 1. In a graph their bound is minus infinity.
+    """
+
+    def __init__(
+        self,
+        distribution,
+        num_values=256,
+        alpha=0.05,
+        dequantizer=None,
+        seed=None,
+        noise=None,
+        validate_args=False,
+        allow_nan_stats=True,
+        name="dequantized",
+    ):
+        parameters = dict(locals())
+        if not isinstance(distribution, tfd.Distribution):
+            raise TypeError(
+                "`distribution` must be a TFP distribution. "
+                f"Received: distribution={distribution!r}"
+            )
+        if dequantizer is not None and not isinstance(dequantizer, tfb.Bijector):
+            raise TypeError(
+                f"`dequantizer` must be a TFP bijector. Received: dequantizer={dequantizer!r}"
+            )
+        self._num_values = checks.integer_at_least(num_values, 2, "num_values")
+        if alpha is not None and not 0 < checks.positive_number(alpha, "alpha") < 0.5:
+            raise ValueError(f"`alpha` must be in (0, 0.5), or None. Received: alpha={alpha}")
+        if noise is None:
+            with tf.init_scope():
+                noise = DequantizationNoise(seed, dtype=distribution.dtype.name)
+        # The layer holds the state of the seeds, which copies share.
+        parameters.update(noise=noise)
+        self._noise = noise
+        # TFP's trackers see a `tf.Variable`, but not a Keras 3 layer.
+        self._noise_variables = [variable.value for variable in noise.variables]
+        self._distribution, self._dequantizer = distribution, dequantizer
+        self._values = _values_bijector(num_values, alpha, distribution.dtype)
+        super().__init__(
+            dtype=tf.uint8 if num_values <= 256 else tf.int32,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def distribution(self):
+        """The distribution of y."""
+        return self._distribution
+
+    @property
+    def dequantizer(self):
+        """g, or `None`."""
+        return self._dequantizer
+
+    @property
+    def num_values(self):
+        """K."""
+        return self._num_values
+
+    @property
+    def density_dtype(self):
+        """The dtype of `elbo`."""
+        return self._distribution.dtype
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {
+            "distribution": parameter_properties.BatchedComponentProperties(),
+            "dequantizer": parameter_properties.BatchedComponentProperties(
+                event_ndims=lambda self: self.event_shape.rank
+            ),
+        }
+
+    def elbo(self, x, num_samples=1):
+        """A lower bound of log P(x) in nats, `[...]`, by draws of u.
+
+        Args:
+          x: whole numbers `[..., *event_shape]`.
+          num_samples: draws for each event, whose bounds are averaged.
+
+        Raises:
+          ValueError: in eager mode, for values that are not whole numbers from 0 to K - 1.
+        """
+        num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
+        x = tf.convert_to_tensor(x)
+        if tf.executing_eagerly():
+            self.check_values(x.numpy(), "x")
+        x = tf.cast(x, self.density_dtype)
+        axes = list(range(-self.event_shape.rank, 0))
+        is_value = (x >= 0.0) & (x <= self._num_values - 1.0) & (x == tf.floor(x))
+        # Others must not spoil gradients of a batch.
+        x = tf.clip_by_value(x, 0.0, self._num_values - 1.0)
+        batch_shape = ps.broadcast_shape(ps.shape(x)[: -len(axes)], self.batch_shape_tensor())
+        shape = ps.concat([[num_samples], batch_shape, self.event_shape], axis=0)
+        x = tf.broadcast_to(x, shape)
+        u, log_q = self._draw(x, axes)
+        v = x + u
+        log_p = self._distribution.log_prob(self._values.inverse(v))
+        log_p += self._values.inverse_log_det_jacobian(tf.identity(v), len(axes))
+        bound = tf.reduce_mean(log_p - log_q, axis=0)
+        return tf.where(tf.reduce_all(is_value, axis=axes), bound, -math.inf)
+
+    def bits_per_dimension(self, x, num_samples=1):
+        """-elbo(x) / (D log 2), an upper bound of the code length of a number, `[...]`."""
+        nats = self.elbo(x, num_samples)
+        return -nats / (self.event_shape.num_elements() * math.log(2.0))
+
+    def check_values(self, x, name):
+        """Refuses an array whose values are not whole numbers from 0 to K - 1."""
+        x = np.asarray(x)
+        wrong = (x < 0) | (x > self._num_values - 1) | (x != np.floor(x))
+        if wrong.any():
+            raise ValueError(
+                f"`{name}` must hold whole numbers from 0 to {self._num_values - 1} "
+                f"(`num_values`). Received: {x[wrong][0]} among them"
+            )
+
+    def _draw(self, x, axes):
+        """Returns u, and log q(u | x)."""
+        u = self._noise(x)
+        if self._dequantizer is None:
+            return u, tf.zeros([], x.dtype)
+        given = x / self._num_values - 0.5
+        # log q(e), which is the derivative of the sigmoid.
+        log_q = tf.math.log(u) + tf.math.log1p(-u)
+        e = tf.math.log(u) - tf.math.log1p(-u)
+        joined = tf.concat([given, e], axis=-1)
+        out, log_det = forward_and_log_det(self._dequantizer, joined, len(axes))
+        kept, e = tf.split(out, 2, axis=-1)
+        if self.validate_args:
+            message = "`dequantizer` must leave the first half of its last axis as it is."
+            same = tf.debugging.assert_equal(kept, given, message=message)
+            with tf.control_dependencies([same]):
+                e = tf.identity(e)
+        log_slope = -softplus(e) - softplus(-e)
+        log_q = tf.reduce_sum(log_q - log_slope, axis=axes) - log_det
+        return tf.sigmoid(e), log_q
+
+    def _log_prob(self, x):
+        raise NotImplementedError(
+            f"`{self.name}` has a bound of log P(x) only, `elbo(x)`. Received: a call of `log_prob`"
+        )
+
+    def _event_shape(self):
+        return self._distribution.event_shape
+
+    def _event_shape_tensor(self):
+        return self._distribution.event_shape_tensor()
+
+    def _sample_n(self, n, seed=None):
+        v = self._values.forward(self._distribution.sample(n, seed=seed))
+        return tf.cast(tf.clip_by_value(tf.floor(v), 0.0, self._num_values - 1.0), self.dtype)
+
+
+def _values_bijector(num_values, alpha, dtype):
+    """From y to v."""
+    if alpha is None:
+        return tfb.Chain(
+            [tfb.Scale(tf.constant(num_values, dtype)), tfb.Shift(tf.constant(0.5, dtype))]
+        )
+    beyond = num_values * alpha / (1.0 - 2.0 * alpha)
+    return tfb.Sigmoid(tf.constant(-beyond, dtype), tf.constant(num_values + beyond, dtype))

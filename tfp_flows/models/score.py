@@ -1,0 +1,26 @@
+"""What likelihood training maximises, and means of it."""
+
+import tensorflow as tf
+
+from tfp_flows.distributions import Dequantized
+
+
+def score(distribution, x):
+    """log p(x), or of a distribution that has only a bound of it, the bound: `[N]`, in nats."""
+    if isinstance(distribution, Dequantized):
+        return distribution.elbo(x)
+    return distribution.log_prob(x)
+
+
+def weighted_mean(values, weight):
+    """sum_n w_n a_n / sum_n w_n, or without weights the mean."""
+    if weight is None:
+        return tf.reduce_mean(values)
+    # A row of weight zero fills up a batch; what it gives must not matter, even if infinite.
+    total = tf.reduce_sum(tf.math.multiply_no_nan(values, weight))
+    return tf.math.divide_no_nan(total, tf.reduce_sum(weight))
+
+
+def total_weight(values, weight):
+    """sum_n w_n, or without weights the number of values."""
+    return tf.cast(tf.size(values), values.dtype) if weight is None else tf.reduce_sum(weight)
