@@ -69,33 +69,17 @@ def coupling(shape, transformer, kwargs=None, mask="checkerboard", context_size=
     return make
 
 
-def scale(shape, dtype, context_size=0):
-    """A checkerboard, smaller images, a rotation of channels, what leaves given what stays."""
-    height, width, channels = shape[0] // 2, shape[1] // 2, shape[2] * 4
-    affine = {"context_size": context_size}
-    kwargs = {"max_log_scale": 2.0}
-    pixels = coupling(shape, B.Affine, kwargs, **affine)
-    rest = coupling((height, width, channels), B.Affine, kwargs, "channels", **affine)
-    parts = [
-        pixels(dtype),
-        tfb.Invert(B.Squeeze()),
-        B.InvertibleConv1x1(channels, seed=1, dtype=dtype),
-        rest(dtype),
-    ]
-    return tfb.Chain(parts)
+def recipe(make_flow, shape, **options):
+    """A maker of the bijector of a recipe; `make.flow(dtype)` makes the distribution."""
+    settings = {"hidden_channels": (8,), "activation": "tanh", **options}
 
-
-def multi_scale(shape, num_scales, context_size=0):
-    """A maker of scales upon scales."""
+    def flow(dtype):
+        return make_flow(shape, seed=1, dtype=dtype, **settings)
 
     def make(dtype):
-        height, width, channels = shape
-        scales = []
-        for _ in range(num_scales):
-            scales.append(scale((height, width, channels), dtype, context_size))
-            height, width, channels = height // 2, width // 2, channels * 2
-        return B.MultiScale(scales, shape)
+        return flow(dtype).bijector
 
+    make.flow = flow
     return make
 
 
@@ -136,14 +120,22 @@ CASES = [
         context_size=64,
     ),
     ImageCase(
-        "multi_scale",
-        multi_scale((8, 4, 1), 2, C),
-        ("MultiScale",),
-        shape=(8, 4, 1),
-        base_shape=(32,),
+        "multiscale",
+        recipe(F.multiscale, COLOUR, num_layers=1),
+        ("multiscale", "MultiScale"),
+        base_shape=(192,),
+    ),
+    ImageCase(
+        "glow_context",
+        recipe(F.glow, GREY, num_layers=1, context_size=C),
+        ("glow",),
+        shape=GREY,
+        base_shape=(256,),
         context_size=C,
     ),
 ]
+
+RECIPES = [case for case in CASES if hasattr(case.make, "flow")]
 
 
 def points(shape, batch=(3,), dtype="float64", seed=1):

@@ -37,7 +37,7 @@ def bijectors(within):
 def recipes(folder):
     """Names of the files that hold a recipe."""
     names = {path.stem for path in pathlib.Path(folder).glob("*.py")}
-    return names - {"__init__", "recipe"}
+    return names - {"__init__", "recipe", "image_recipe"}
 
 
 def uncovered(names, registry):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from image_cases import conv_net, multi_scale, perturb_image, points
+from image_cases import conv_net, coupling, perturb_image, points
 
 import tfp_flows as tfpf
 from tfp_flows.bijectors import Affine, Coupling, LULinear, MultiScale, Squeeze
@@ -14,6 +14,20 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 SHAPE = (4, 4, 1)
+
+
+def scale(shape, dtype, context_size=0):
+    """A checkerboard, smaller images, and what leaves given what stays."""
+    height, width, channels = shape[0] // 2, shape[1] // 2, shape[2] * 4
+    pixels = coupling(shape, Affine, context_size=context_size)
+    rest = coupling((height, width, channels), Affine, mask="channels", context_size=context_size)
+    return tfb.Chain([pixels(dtype), tfb.Invert(Squeeze()), rest(dtype)])
+
+
+def two_scales(dtype):
+    return MultiScale([scale(SHAPE, dtype), scale((2, 2, 2), dtype)], SHAPE)
+
+
 X = points(SHAPE, (3,))
 
 
@@ -95,8 +109,7 @@ def test_each_network_is_evaluated_once(use, compiled):
 
 
 def test_a_context_of_coarse_scales_alone():
-    fine, coarse = tfb.Invert(Squeeze()), multi_scale((2, 2, 2), 1, 2)("float64")
-    coarse = coarse.bijectors[0]
+    fine, coarse = tfb.Invert(Squeeze()), scale((2, 2, 2), "float64", context_size=2)
     perturb_image(coarse.variables, scale=1.0)
     bijector = MultiScale([fine, coarse], SHAPE)
     context = np.random.default_rng(0).normal(size=[5, 2])
@@ -113,7 +126,7 @@ def test_a_context_of_coarse_scales_alone():
 
 
 def test_inverted_it_is_a_map_of_images_to_vectors():
-    bijector = tfb.Invert(multi_scale(SHAPE, 2)("float64"))
+    bijector = tfb.Invert(two_scales("float64"))
     perturb_image(bijector.variables)
     assert bijector.forward_min_event_ndims == 3 and bijector.inverse_min_event_ndims == 1
     z = bijector.forward(X)
@@ -122,7 +135,7 @@ def test_inverted_it_is_a_map_of_images_to_vectors():
 
 
 def test_in_a_chain_between_vectors_and_images():
-    chain = tfb.Chain([tfb.Tanh(), multi_scale(SHAPE, 2)("float64"), LULinear(16, dtype="float64")])
+    chain = tfb.Chain([tfb.Tanh(), two_scales("float64"), LULinear(16, dtype="float64")])
     perturb_image(chain.variables)
     noise = tfd.Sample(tfd.Normal(tf.zeros([], tf.float64), 1.0), 16)
     flow = tfpf.distributions.Flow(noise, chain)
@@ -133,7 +146,7 @@ def test_in_a_chain_between_vectors_and_images():
 
 def test_is_saved(tmp_path):
     noise = tfd.Sample(tfd.Normal(0.0, 1.0), 16)
-    model = tfpf.FlowModel(tfpf.distributions.Flow(noise, multi_scale(SHAPE, 2)("float32")))
+    model = tfpf.FlowModel(tfpf.distributions.Flow(noise, two_scales("float32")))
     perturb_image(model.distribution.variables)
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")

@@ -3,9 +3,11 @@
 from tfp_flows.flows.bnaf import bnaf
 from tfp_flows.flows.ffjord import ffjord
 from tfp_flows.flows.flow_plus_plus import flow_plus_plus
+from tfp_flows.flows.glow import glow
 from tfp_flows.flows.iaf import iaf
 from tfp_flows.flows.iresnet import iresnet
 from tfp_flows.flows.maf import maf
+from tfp_flows.flows.multiscale import multiscale
 from tfp_flows.flows.naf import naf
 from tfp_flows.flows.neural_spline import neural_spline
 from tfp_flows.flows.nice import nice
@@ -22,9 +24,11 @@ __all__ = [
     "bnaf",
     "ffjord",
     "flow_plus_plus",
+    "glow",
     "iaf",
     "iresnet",
     "maf",
+    "multiscale",
     "naf",
     "neural_spline",
     "nice",

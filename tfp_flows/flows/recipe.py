@@ -49,15 +49,18 @@ def permutations(size, layer_seeds):
     return [*drawn, np.argsort(composed)]
 
 
-def build(network, input_size, context_size):
-    """The network, built for inputs `[N, input_size]` and contexts `[N, context_size]`.
+def build(network, input_shape, context_size):
+    """The network, built for inputs `[N, *input_shape]` and contexts `[N, context_size]`.
+
+    An `input_shape` may be one number.
 
     Raises:
       ValueError: while a graph is traced, since its variables would belong to that graph.
     """
     _check_eager()
     checks.integer_at_least(context_size, 0, "context_size")
-    network.build((None, input_size), (None, context_size) if context_size else None)
+    sizes = (input_shape,) if np.ndim(input_shape) == 0 else tuple(input_shape)
+    network.build((None, *sizes), (None, context_size) if context_size else None)
     return network
 
 
