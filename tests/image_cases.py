@@ -83,6 +83,14 @@ def recipe(make_flow, shape, **options):
     return make
 
 
+def dequantizer(dtype):
+    """The bijector of images of twice the channels that makes the noise."""
+    shape = (4, 4, 1)
+    noise = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), shape)
+    options = {"num_layers": 2, "hidden_channels": (4,), "activation": "tanh", "seed": 1}
+    return F.variational_dequantization(noise, 17, dtype=dtype, **options).dequantizer
+
+
 B = tfpf.bijectors
 F = tfpf.flows
 
@@ -132,6 +140,12 @@ CASES = [
         shape=GREY,
         base_shape=(256,),
         context_size=C,
+    ),
+    ImageCase(
+        "variational_dequantization",
+        dequantizer,
+        ("variational_dequantization", "Coupling"),
+        shape=(4, 4, 2),
     ),
 ]
 

@@ -93,6 +93,55 @@ def test_bad_input_is_named(name, change, error, named):
         getattr(tfpf.flows, name)(**arguments)
 
 
+# --- Noise -----------------------------------------------------------------------------------
+
+
+def learned_noise(**options):
+    flow = tfpf.flows.multiscale((4, 4, 2), num_layers=1, hidden_channels=(4,), seed=0)
+    options = {"num_layers": 2, "hidden_channels": (4,), "seed": 0, **options}
+    return tfpf.flows.variational_dequantization(flow, 17, **options)
+
+
+def test_learned_noise_starts_uniform():
+    distribution = learned_noise()
+    x = np.random.default_rng(0).integers(0, 17, size=[5, 4, 4, 2])
+    uniform = Dequantized(distribution.distribution, 17, seed=0)
+    np.testing.assert_allclose(distribution.elbo(x), uniform.elbo(x), rtol=1e-4)
+
+
+def test_learned_noise_depends_on_the_image_and_all_of_it_moves():
+    distribution = learned_noise()
+    g = distribution.dequantizer
+    perturb_image(g.variables, scale=1.0)
+    e = points((4, 4, 2), (2,), "float32")
+    x = tf.stack([tf.zeros([4, 4, 2]), tf.ones([4, 4, 2])])
+    out = g.forward(tf.concat([x, e], axis=-1)).numpy()
+    np.testing.assert_array_equal(out[..., :2], x)
+    assert (np.abs(out[..., 2:] - e) > 1e-4).all()
+    same = g.forward(tf.concat([x, tf.stack([e[0], e[0]])], axis=-1)).numpy()[..., 2:]
+    assert (np.abs(same[0] - same[1]) > 1e-4).all()
+
+
+def test_learned_noise_is_trained_with_the_flow_and_saved(tmp_path):
+    model = tfpf.FlowModel(learned_noise())
+    x = np.random.default_rng(0).integers(0, 17, size=[20, 4, 4, 2]).astype("uint8")
+    before = [v.numpy() for v in model.distribution.dequantizer.trainable_variables]
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    model.fit(x, epochs=2, verbose=0)
+    after = model.distribution.dequantizer.trainable_variables
+    assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(after, before, strict=True))
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras").distribution
+    np.testing.assert_array_equal(loaded.elbo(x), model.distribution.elbo(x))
+
+
+def test_learned_noise_is_for_images():
+    with pytest.raises(TypeError, match="`flow` must be a TFP distribution. Received: "):
+        tfpf.flows.variational_dequantization("glow")
+    with pytest.raises(ValueError, match="`flow` must be a distribution of images .*Received: "):
+        tfpf.flows.variational_dequantization(tfpf.flows.maf(2, num_layers=1))
+
+
 # --- Digits ----------------------------------------------------------------------------------
 
 

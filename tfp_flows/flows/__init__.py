@@ -19,6 +19,7 @@ from tfp_flows.flows.residual import residual
 from tfp_flows.flows.sos import sos
 from tfp_flows.flows.sylvester import sylvester
 from tfp_flows.flows.umnn import umnn
+from tfp_flows.flows.variational_dequantization import variational_dequantization
 
 __all__ = [
     "bnaf",
@@ -40,4 +41,5 @@ __all__ = [
     "sos",
     "sylvester",
     "umnn",
+    "variational_dequantization",
 ]

@@ -136,3 +136,10 @@ def flow(scales, event_shape, base, dtype, name):
     """The distribution of images of scales, over a base of vectors of all their numbers."""
     bijector = MultiScale(scales, event_shape)
     return recipe.flow([bijector], math.prod(event_shape), base, dtype, name)
+
+
+def given_and_board(shape, is_even):
+    """A mask of images of twice the channels: the first half, and a checkerboard of the second."""
+    i, j = np.indices(shape[:2])
+    board = np.broadcast_to(((i + j) % 2 == 0)[..., np.newaxis] == is_even, shape)
+    return np.concatenate([np.ones(shape, bool), board], axis=-1)
