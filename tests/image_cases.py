@@ -72,6 +72,7 @@ def coupling(shape, transformer, kwargs=None, mask="checkerboard", context_size=
 def recipe(make_flow, shape, **options):
     """A maker of the bijector of a recipe; `make.flow(dtype)` makes the distribution."""
     settings = {"hidden_channels": (8,), "activation": "tanh", **options}
+    settings = {name: value for name, value in settings.items() if value is not None}
 
     def flow(dtype):
         return make_flow(shape, seed=1, dtype=dtype, **settings)
@@ -140,6 +141,36 @@ CASES = [
         shape=GREY,
         base_shape=(256,),
         context_size=C,
+    ),
+    ImageCase(
+        "flow_plus_plus_images",
+        recipe(
+            F.flow_plus_plus,
+            (4, 4, 1),
+            num_layers=1,
+            num_components=2,
+            hidden_units=(4,),
+            num_heads=2,
+            hidden_channels=None,
+        ),
+        ("flow_plus_plus",),
+        shape=(4, 4, 1),
+        base_shape=(16,),
+    ),
+    ImageCase(
+        "neural_spline_images",
+        recipe(
+            F.neural_spline,
+            (4, 4, 3),
+            num_layers=1,
+            num_scales=1,
+            num_bins=4,
+            hidden_units=(4,),
+            hidden_channels=None,
+        ),
+        ("neural_spline",),
+        shape=(4, 4, 3),
+        base_shape=(48,),
     ),
     ImageCase(
         "variational_dequantization",

@@ -156,10 +156,10 @@ def test_learns_digits():
     train, test = digits()
     flow = tfpf.flows.multiscale((8, 8, 1), num_layers=2, hidden_channels=(24,), seed=0)
     model = tfpf.FlowModel(Dequantized(flow, num_values=17, seed=0))
-    rate = keras.optimizers.schedules.CosineDecay(4e-3, 600)
+    rate = keras.optimizers.schedules.CosineDecay(4e-3, 300)
     # To compile it would take as long as to train.
     model.compile(keras.optimizers.Adam(rate, clipnorm=10.0), jit_compile=False)
-    model.fit(train, batch_size=100, epochs=40, verbose=0)
+    model.fit(train, batch_size=100, epochs=20, verbose=0)
     bits = model.evaluate(test, verbose=0, return_dict=True)["bits_per_dimension"]
     assert bits < THRESHOLD
     samples = model.distribution.sample(100, seed=1)

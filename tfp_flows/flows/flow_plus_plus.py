@@ -1,9 +1,23 @@
-"""Flow++ for vectors: couplings by the CDF of a mixture of logistics."""
+"""Flow++: couplings by the CDF of a mixture of logistics."""
+
+import tensorflow_probability as tfp
 
 from tfp_flows import checks
-from tfp_flows.bijectors import Coupling, LogisticMixtureCDF, LULinear
-from tfp_flows.flows import recipe
-from tfp_flows.layers import ResidualMLP
+from tfp_flows.bijectors import (
+    ActNorm,
+    Coupling,
+    InvertibleConv1x1,
+    LogisticMixtureCDF,
+    LULinear,
+    Squeeze,
+)
+from tfp_flows.flows import image_recipe, recipe
+from tfp_flows.layers import GatedConvNet, ResidualMLP
+
+tfb = tfp.bijectors
+
+# Pixels over which attention is affordable: it takes memory for their square.
+_MAX_ATTENDED = 256
 
 
 def flow_plus_plus(
@@ -13,9 +27,10 @@ def flow_plus_plus(
     context_size=0,
     num_layers=4,
     hidden_units=(128, 128),
-    activation="relu",
+    activation=None,
     max_log_scale=3.0,
     dropout=0.0,
+    num_heads=4,
     base=None,
     seed=None,
     dtype="float32",
@@ -24,20 +39,26 @@ def flow_plus_plus(
 
     Choose it to estimate densities with several modes without bounds on the data. The density
     is a closed form and costs one network evaluation a layer; samples cost one, too, and a root
-    search. Both are exact. Support: all of R^D, D of at least two. This is the core of the
-    paper for tabular data, without its dequantisation and attention.
+    search. Both are exact. Support: all of R^D, D of at least two. For vectors this is the core of
+    the paper, without its dequantisation and attention.
+
+    Of images `[H, W, C]` it is the paper's flow: after an `ActNorm` and a 1x1 convolution each,
+    `num_layers` couplings over checkerboards, then in squeezed images half as many over channels
+    and one less over checkerboards, all with gated convolutions, and with attention in images of
+    up to 16 x 16 pixels. `variational_dequantization` adds its noise.
 
     Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), arXiv:1902.00275.
 
     Args:
-      event_shape: D or `(D,)`.
+      event_shape: D or `(D,)`; or `(H, W, C)` with an even height and width.
       num_components: K, logistics in each mixture.
       context_size: C, or 0 for an unconditional flow.
       num_layers: couplings, each with a linear layer.
       hidden_units: widths, all the same, one for each residual block of each network.
-      activation: of the networks.
+      activation: of the networks; "relu" for vectors and "elu" for images by default.
       max_log_scale: bound on the logarithms of scales (see `LogisticMixtureCDF.new`).
       dropout: rate in each residual block, in training.
+      num_heads: of the attention, for images; 0 for none.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights and the permutations.
       dtype: float dtype.
@@ -48,6 +69,17 @@ def flow_plus_plus(
     Raises:
       ValueError: for D below two, or another size below its minimum.
     """
+    if image_recipe.is_image(event_shape):
+        network_kwargs = {
+            "hidden_channels": hidden_units,
+            "activation": activation or "elu",
+            "dropout": dropout,
+            "context_size": context_size,
+            "dtype": dtype,
+        }
+        kwargs = {"num_components": num_components, "max_log_scale": max_log_scale}
+        scale = _image_scale(event_shape, num_layers, kwargs, num_heads, seed, network_kwargs)
+        return image_recipe.flow([scale], event_shape, base, dtype, "flow_plus_plus")
     size = recipe.vector_size(event_shape, minimum=2)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {"num_components": num_components, "max_log_scale": max_log_scale}
@@ -60,7 +92,7 @@ def flow_plus_plus(
         network = ResidualMLP(
             (size - sum(mask)) * LogisticMixtureCDF.params_size(**kwargs),
             hidden_units,
-            activation=activation,
+            activation=activation or "relu",
             context_size=context_size,
             dropout=dropout,
             seed=layer_seed,
@@ -77,3 +109,38 @@ def flow_plus_plus(
         )
         bijectors += [layer, LULinear(size, permutations[i], dtype=dtype)]
     return recipe.flow(bijectors, size, base, dtype, "flow_plus_plus")
+
+
+def _image_scale(event_shape, num_layers, transformer_kwargs, num_heads, seed, network_kwargs):
+    """The flow of images, a chain from data to base."""
+    shape = image_recipe.image_shape(event_shape, num_squeezes=1)
+    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    layer_seeds = iter(recipe.seeds(seed, 3 * num_layers + 1))
+    dtype = network_kwargs["dtype"]
+
+    def layer(shape, mask):
+        layer_seed = next(layer_seeds)
+        coupling = image_recipe.coupling(
+            shape,
+            mask,
+            LogisticMixtureCDF,
+            transformer_kwargs,
+            seed=layer_seed,
+            network=GatedConvNet,
+            invert_transformer=True,
+            num_heads=num_heads if shape[0] * shape[1] <= _MAX_ATTENDED else 0,
+            **network_kwargs,
+        )
+        rotation = InvertibleConv1x1(shape[2], seed=layer_seed, dtype=dtype)
+        return [ActNorm(shape[2], dtype=dtype), rotation, coupling]
+
+    parts = []
+    for i in range(num_layers):
+        parts += layer(shape, image_recipe.BOARDS[i % 2])
+    parts.append(tfb.Invert(Squeeze()))
+    shape = image_recipe.squeezed(shape)
+    for i in range((num_layers + 1) // 2):
+        parts += layer(shape, image_recipe.channels(shape, first=i % 2 == 0))
+    for i in range(num_layers - 1):
+        parts += layer(shape, image_recipe.BOARDS[i % 2])
+    return tfb.Chain(parts)

@@ -2,15 +2,17 @@
 
 from tfp_flows import checks
 from tfp_flows.bijectors import (
+    ActNorm,
     Autoregressive,
     Coupling,
     CubicSpline,
+    InvertibleConv1x1,
     LinearSpline,
     LULinear,
     QuadraticSpline,
     RationalQuadraticSpline,
 )
-from tfp_flows.flows import recipe
+from tfp_flows.flows import image_recipe, recipe
 from tfp_flows.layers import MADE, ResidualMLP
 
 _SPLINES = {
@@ -30,6 +32,7 @@ def neural_spline(
     bound=5.0,
     context_size=0,
     num_layers=6,
+    num_scales=2,
     hidden_units=(128, 128),
     activation="relu",
     dropout=0.0,
@@ -44,6 +47,9 @@ def neural_spline(
     still for as many weights, and samples cost about three, in D steps. Both are exact. Support:
     all of R^D; outside [-bound, bound] each spline is the identity, so standardise the data.
 
+    Of images `[H, W, C]` it is `glow` with splines: in each of `num_scales` scales `num_layers`
+    steps of an `ActNorm`, a 1x1 convolution and a coupling of channels.
+
     Splines: "rational_quadratic" has a continuous density and a closed inverse of the same cost;
     "cubic" has fewer raw numbers a bin and a dearer inverse; densities of "quadratic" have kinks,
     those of "linear" are steps.
@@ -53,13 +59,15 @@ def neural_spline(
     arXiv:1906.02145.
 
     Args:
-      event_shape: D or `(D,)`; D of at least two for couplings.
+      event_shape: D or `(D,)`, D of at least two for couplings; or `(H, W, C)`, whose sides can be
+        halved once for every scale.
       autoregressive: whether layers are `Autoregressive` instead of `Coupling`.
       spline: "linear", "quadratic", "cubic" or "rational_quadratic".
       num_bins: K, bins of each spline.
       bound: the splines act on [-bound, bound].
       context_size: C, or 0 for an unconditional flow.
-      num_layers: layers, each of splines and a linear one.
+      num_layers: layers, each of splines and a linear one; of images, in each scale.
+      num_scales: of images.
       hidden_units: widths, all the same, one for each residual block of each network.
       activation: of the networks.
       dropout: rate in each residual block, in training.
@@ -74,6 +82,21 @@ def neural_spline(
       ValueError: for an unknown spline, a bound that is not positive, or a size below its
         minimum.
     """
+    if image_recipe.is_image(event_shape) and not autoregressive:
+        transformer = _SPLINES[checks.one_of(spline, tuple(_SPLINES), "spline")]
+        network_kwargs = {
+            "hidden_channels": hidden_units,
+            "activation": activation,
+            "dropout": dropout,
+            "context_size": context_size,
+            "dtype": dtype,
+        }
+        kwargs = {"num_bins": num_bins, "bound": bound}
+        invert = spline == "linear"  # see below
+        scales = _image_scales(
+            event_shape, num_scales, num_layers, transformer, kwargs, invert, seed, network_kwargs
+        )
+        return image_recipe.flow(scales, event_shape, base, dtype, "neural_spline")
     size = recipe.vector_size(event_shape, minimum=1 if autoregressive else 2)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     transformer = _SPLINES[checks.one_of(spline, tuple(_SPLINES), "spline")]
@@ -105,3 +128,23 @@ def neural_spline(
             layer = Coupling(network, transformer, kwargs, mask, **structure)
         bijectors += [layer, LULinear(size, permutations[i], dtype=dtype)]
     return recipe.flow(bijectors, size, base, dtype, "neural_spline")
+
+
+def _image_scales(
+    event_shape, num_scales, num_layers, transformer, kwargs, invert, seed, network_kwargs
+):
+    """The steps of `glow`, with splines."""
+    dtype = network_kwargs["dtype"]
+
+    def split(shape, seed):
+        mask = image_recipe.channels(shape)
+        coupling = image_recipe.coupling(
+            shape, mask, transformer, kwargs, seed=seed, invert_transformer=invert, **network_kwargs
+        )
+        return [coupling]
+
+    def step(shape, seed):
+        rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
+        return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
+
+    return image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
