@@ -173,6 +173,22 @@ CASES = [
         base_shape=(48,),
     ),
     ImageCase(
+        "residual_images",
+        recipe(
+            F.residual,
+            (4, 4, 1),
+            num_layers=1,
+            num_scales=1,
+            hidden_units=(4,),
+            hidden_channels=None,
+            activation=None,
+        ),
+        ("residual",),
+        shape=(4, 4, 1),
+        base_shape=(16,),
+        float64=1e-8,
+    ),
+    ImageCase(
         "variational_dequantization",
         dequantizer,
         ("variational_dequantization", "Coupling"),

@@ -93,6 +93,28 @@ def test_bad_input_is_named(name, change, error, named):
         getattr(tfpf.flows, name)(**arguments)
 
 
+@each_recipe
+def test_is_saved(case, tmp_path):
+    flow = case.make.flow("float32")
+    perturb_image(flow.variables)
+    tfpf.FlowModel(flow).save(tmp_path / "m.keras")
+    loaded = bound(case, keras.saving.load_model(tmp_path / "m.keras").distribution)
+    x = points(case.shape, (2,), "float32")
+    np.testing.assert_array_equal(loaded.log_prob(x), bound(case, flow).log_prob(x))
+
+
+def test_autoregressive_splines_are_for_vectors():
+    with pytest.raises(ValueError, match="`event_shape` must be D .*Received: event_shape"):
+        tfpf.flows.neural_spline((4, 4, 1), autoregressive=True)
+
+
+def test_attention_is_for_small_images():
+    for size, has_attention in ((8, True), (32, False)):
+        flow = tfpf.flows.flow_plus_plus((size, size, 1), num_layers=1, hidden_units=(4,))
+        networks = [n for n in tfpf.tree.walk(flow) if isinstance(n, tfpf.layers.GatedConvNet)]
+        assert [network.num_heads > 0 for network in networks] == [has_attention, True]
+
+
 # --- Noise -----------------------------------------------------------------------------------
 
 

@@ -1,7 +1,13 @@
 """Residual flows: invertible residual networks, trained with an unbiased log-determinant."""
 
-from tfp_flows.flows import recipe
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import ActNorm, Residual
+from tfp_flows.flows import image_recipe, recipe
 from tfp_flows.flows.iresnet import residual_blocks
+from tfp_flows.layers import LipschitzConvNet
+
+tfb = tfp.bijectors
 
 
 def residual(
@@ -9,6 +15,7 @@ def residual(
     *,
     context_size=0,
     num_layers=10,
+    num_scales=2,
     hidden_units=(128, 128),
     activation="lip_swish",
     coefficient=0.9,
@@ -27,15 +34,19 @@ def residual(
     Samples cost a fixed point a layer, about 15 / log(1 / k) networks. Support: all of R^D. A layer
     stretches by 1 + k at most, and shrinks to 1 - k.
 
+    Of images `[H, W, C]` the blocks are of convolutions (`LipschitzConvNet`), `num_layers` in each
+    of `num_scales` scales, each with an `ActNorm`; half of the channels leave between scales.
+
     For reverse KL, `distributions.Flow(base, tfb.Invert(flow.bijector))` samples fast instead.
 
     Source: Chen et al. (2019), Residual flows for invertible generative modeling, arXiv:1906.02735.
 
     Args:
-      event_shape: D or `(D,)`.
+      event_shape: D or `(D,)`; or `(H, W, C)`, whose sides can be halved once for every scale.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: residual blocks.
-      hidden_units: widths of the hidden layers of each `LipschitzMLP`.
+      num_layers: residual blocks; of images, in each scale.
+      num_scales: of images.
+      hidden_units: widths of the hidden layers of each network.
       activation: one that `LipschitzMLP` takes.
       coefficient: k, the bound of the Lipschitz constant of each block, in (0, 1).
       num_terms: of the series in training, that are always computed.
@@ -51,13 +62,34 @@ def residual(
       ValueError: for a size below its minimum, a coefficient or chance outside of (0, 1), or an
         activation that is not known to be 1-Lipschitz.
     """
+    log_det = {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival}
+    if image_recipe.is_image(event_shape):
+
+        def step(shape, seed):
+            network = LipschitzConvNet(
+                hidden_units,
+                (3, *[1] * (len(hidden_units) - 1), 3),
+                activation,
+                coefficient,
+                context_size=context_size,
+                seed=seed,
+                dtype=dtype,
+            )
+            recipe.build(network, shape, context_size)
+            block = Residual(
+                network, event_ndims=3, context_size=context_size, seed=seed, **log_det
+            )
+            return [ActNorm(shape[2], dtype=dtype), tfb.Invert(block)]
+
+        scales = image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed)
+        return image_recipe.flow(scales, event_shape, base, dtype, "residual")
     size = recipe.vector_size(event_shape)
     bijectors = residual_blocks(
         size,
         context_size,
         num_layers,
         {"hidden_units": hidden_units, "activation": activation, "coefficient": coefficient},
-        {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival},
+        log_det,
         seed,
         dtype,
     )
