@@ -157,6 +157,24 @@ def test_learned_noise_is_trained_with_the_flow_and_saved(tmp_path):
     np.testing.assert_array_equal(loaded.elbo(x), model.distribution.elbo(x))
 
 
+def test_mixtures_of_images_are_scored_in_a_graph():
+    """TensorFlow's softmax takes five axes at most: those of images, and one of components."""
+    options = {"num_layers": 1, "num_components": 2, "hidden_units": (4,)}
+    flow = tfpf.flows.flow_plus_plus((4, 4, 1), **options)
+    distribution = Dequantized(flow, 17)
+    x = np.random.default_rng(0).integers(0, 17, size=[5, 4, 4, 1])
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            bound = distribution.elbo(tf.constant(x))
+        return bound, tape.gradient(bound, distribution.trainable_variables)
+
+    bound, gradients = step()
+    np.testing.assert_allclose(bound, distribution.elbo(x), rtol=1e-5)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
 def test_learned_noise_is_for_images():
     with pytest.raises(TypeError, match="`flow` must be a TFP distribution. Received: "):
         tfpf.flows.variational_dequantization("glow")
