@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.math.replica_seed import replica_seed
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -27,7 +28,7 @@ class DequantizationNoise(keras.layers.Layer):
     def call(self, x, training=False):
         """Returns noise of the shape and dtype of `x`."""
         if training:
-            seed = tf.cast(self.seed_generator.next(), tf.int32)
+            seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
         else:
             seed = tf.constant([self.seed or 0, 0], tf.int32)
         # Integers, which are the same with XLA and without; the middles of 2^24 intervals. Philox:
