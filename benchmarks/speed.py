@@ -18,7 +18,16 @@ import environments
 from workloads import TASKS, WORKLOADS
 
 HERE = pathlib.Path(__file__).parent
-FRAMEWORKS = ("tfp_flows", "zuko", "flowjax")
+FRAMEWORKS = (
+    "tfp_flows",
+    "tfp",
+    "zuko",
+    "nflows",
+    "normflows",
+    "flowjax",
+    "distrax",
+    "bayesflow",
+)
 ONE_THREAD = dict.fromkeys(
     (
         "OMP_NUM_THREADS",

@@ -9,7 +9,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from workloads import BOUND, DEGREE, NUM_BINS, NUM_POLYNOMIALS
+from workloads import (
+    BOUND,
+    COEFFICIENT,
+    DEGREE,
+    LEARNING_RATE,
+    MORE_TERMS,
+    NUM_BINS,
+    NUM_POLYNOMIALS,
+    NUM_TERMS,
+    TOLERANCE,
+    field_weights,
+)
 
 import tfp_flows as tfpf
 
@@ -22,7 +33,7 @@ def tasks(flow, sizes):
     """The number of weights, and a function for each task."""
     model = tfpf.FlowModel(flow)
     _draw_zero_kernels(model)
-    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build(model.trainable_variables)
     batch, points = tf.constant(sizes.batch()), tf.constant(sizes.points())
     state = {"seed": 0}
@@ -30,7 +41,8 @@ def tasks(flow, sizes):
     @tf.function(jit_compile=True, autograph=False)
     def train_step(x):
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(flow.log_prob(x))
+            # Residual flows and estimated traces differ in training.
+            loss = -tf.reduce_mean(model(x, training=True))
         weights = [variable.value for variable in model.trainable_variables]
         optimizer.apply(tape.gradient(loss, weights), model.trainable_variables)
         return loss
@@ -53,7 +65,8 @@ def tasks(flow, sizes):
         state["seed"] += 1
         return tf.constant([state["seed"], 0])
 
-    return model.count_params(), {
+    num_weights = sum(np.prod(variable.shape) for variable in model.trainable_variables)
+    return num_weights, {
         "train": lambda: train_step(batch).numpy(),
         "log_prob": lambda: log_prob(points).numpy(),
         "sample": lambda: sample(next_seed()).numpy(),
@@ -130,6 +143,42 @@ def bnaf(sizes):
     return tasks(flow, sizes)
 
 
+def planar(sizes):
+    flow = tfpf.flows.planar(
+        sizes.event_size, num_layers=sizes.num_layers, nonlinearity="leaky_relu", seed=0
+    )
+    return tasks(flow, sizes)
+
+
+def residual(sizes):
+    flow = tfpf.flows.residual(
+        sizes.event_size,
+        coefficient=COEFFICIENT,
+        num_terms=NUM_TERMS,
+        survival=MORE_TERMS,
+        **_networks(sizes),
+    )
+    return tasks(flow, sizes)
+
+
+def _ffjord(trace):
+    def build(sizes):
+        field = tfpf.layers.VectorField(sizes.event_size, sizes.hidden_units, "tanh")
+        field.build()
+        field.set_weights(field_weights(sizes))
+        bijector = B.Continuous(
+            field,
+            rtol=TOLERANCE,
+            atol=TOLERANCE,
+            trace=trace,
+            # The recipe's densities are exact; peers estimate them, too.
+            noise=B.HutchinsonNoise(in_inference=True, seed=0),
+        )
+        return tasks(_flow([bijector], sizes.event_size), sizes)
+
+    return build
+
+
 def _networks(sizes):
     return {"num_layers": sizes.num_layers, "hidden_units": sizes.hidden_units, "seed": 0}
 
@@ -143,8 +192,14 @@ WORKLOADS = {
     "spline_coupling": spline_coupling,
     "spline_autoregressive": spline_autoregressive,
     "maf": maf,
+    "maf63": maf,
     "umnn": umnn,
     "sos": sos,
     "naf": naf,
     "bnaf": bnaf,
+    "planar": planar,
+    "residual": residual,
+    "ffjord2": _ffjord("exact"),
+    "ffjord6": _ffjord("exact"),
+    "ffjord6_hutchinson": _ffjord("hutchinson"),
 }
