@@ -31,16 +31,17 @@ def main(framework, workload, core):
 
     module = importlib.import_module(f"workers.{framework}")
     versions = {name: importlib.metadata.version(name) for name in module.VERSIONS}
-    if workload not in module.WORKLOADS:
-        answer(error="not offered", versions=versions)
+    offers = list(module.WORKLOADS)
+    if workload not in offers:
+        answer(offers=offers, versions=versions)
         return
     baseline = _memory("VmRSS")
     try:
         num_weights, tasks = module.WORKLOADS[workload](WORKLOADS[workload])
     except Exception as error:
-        answer(error=_short(error), versions=versions)
+        answer(error=_short(error), offers=offers, versions=versions)
         return
-    answer(num_weights=int(num_weights), tasks=list(tasks), versions=versions)
+    answer(num_weights=int(num_weights), tasks=list(tasks), offers=offers, versions=versions)
     for line in sys.stdin:
         request = json.loads(line)
         run, calls = tasks[request["task"]], request["calls"]

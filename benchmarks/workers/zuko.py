@@ -13,9 +13,7 @@ VERSIONS = ("zuko", "torch")
 
 
 def _tasks(flow, sizes):
-    return tasks(
-        flow, sizes, lambda x: flow().log_prob(x), lambda number: flow().sample((number,))
-    )
+    return tasks(flow, sizes, lambda x: flow().log_prob(x), lambda number: flow().sample((number,)))
 
 
 _SPLINE = {
