@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 from report import ratios
 from workloads import TASKS
 
@@ -37,6 +38,11 @@ def draw(results, frameworks, path):
                 axes.axhspan(height - 0.5, height + 0.5, color="black", alpha=0.04, linewidth=0)
         axes.axvline(1.0, color="black", linewidth=0.8)
         axes.set_xscale("log")
+        # A scale of less than a decade would have its numbers on each other.
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, 0.1), max(high, 10.0))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(task)
         axes.grid(axis="x", alpha=0.3)
     panels[0].set_yticks(range(len(workloads)), workloads)

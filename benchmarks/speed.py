@@ -16,6 +16,7 @@ import sys
 
 import environments
 import report
+from one_core import ONE_THREAD, check_known, default_core
 from workloads import TASKS, WORKLOADS
 
 HERE = pathlib.Path(__file__).parent
@@ -28,16 +29,6 @@ FRAMEWORKS = (
     "flowjax",
     "distrax",
     "bayesflow",
-)
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-    ),
-    "1",
 )
 SHORT = 200.0  # ms of CPU time; a task that takes less is called several times in a row
 LONG = 60e3  # ms of CPU time; beyond it three rounds have to do
@@ -161,13 +152,11 @@ def main():
     parser.add_argument("--core", type=int, help="the core of all processes; the last by default")
     parser.add_argument("--output", default="speed", help="path of the .json and .png, no ending")
     arguments = parser.parse_args()
-    _check_known(parser, "workload", arguments.workloads, list(WORKLOADS))
-    _check_known(parser, "framework", arguments.frameworks, list(FRAMEWORKS))
+    check_known(parser, "workload", arguments.workloads, list(WORKLOADS))
+    check_known(parser, "framework", arguments.frameworks, list(FRAMEWORKS))
     if arguments.repeats < 1:
         parser.error(f"--repeats must be at least 1. Received: {arguments.repeats}")
-    has_cores = hasattr(os, "sched_getaffinity")
-    core = max(os.sched_getaffinity(0)) if has_cores else 0
-    core = core if arguments.core is None else arguments.core
+    core = default_core() if arguments.core is None else arguments.core
 
     results, offers = {}, {}
     for workload in arguments.workloads:
@@ -191,12 +180,6 @@ def main():
         from picture import draw
 
         draw(results, arguments.frameworks, f"{arguments.output}.png")
-
-
-def _check_known(parser, kind, names, known):
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        parser.error(f"unknown {kind}: {', '.join(unknown)}. There are: {', '.join(known)}")
 
 
 if __name__ == "__main__":

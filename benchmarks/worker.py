@@ -15,11 +15,12 @@ import resource
 import sys
 import time
 
+from one_core import pin
+
 
 def main(framework, workload, core):
     # Before a framework is imported: some count the cores then, to start as many threads.
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core)})
+    pin(core)
     # What a framework prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
