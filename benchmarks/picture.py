@@ -5,32 +5,51 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
+from report import ratios
 from workloads import TASKS
+
+MARKERS = "osD^vPX*"
 
 
 def draw(results, frameworks, path):
-    """One line of points a workload and task, one colour a framework; left of one is faster."""
-    from speed import ratio
-
+    """A panel for each task, a line for each workload, a mark for each peer; left is faster."""
     ours, *others = frameworks
-    rows = [(workload, task) for workload in results for task in TASKS]
-    figure, axes = plt.subplots(figsize=(7.0, 1.0 + 0.28 * len(rows)), layout="constrained")
-    for colour, other in enumerate(others):
-        drawn = []
-        for height, (workload, task) in enumerate(rows):
-            cells = results[workload]["tasks"].get(task, {})
-            pair = cells.get(ours, {}), cells.get(other, {})
-            if all("cpu_ms" in cell for cell in pair):
-                drawn.append((height, *ratio(*pair)))
-        if drawn:
-            heights, medians, least, largest = zip(*drawn, strict=True)
-            axes.hlines(heights, least, largest, color=f"C{colour}", alpha=0.5)
-            axes.plot(medians, heights, "o", color=f"C{colour}", label=other)
-    axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.set_xscale("log")
-    axes.set_yticks(range(len(rows)), [f"{workload}, {task}" for workload, task in rows])
-    axes.invert_yaxis()
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel(f"CPU time of {ours} / that of the other")
-    axes.legend()
+    workloads = list(results)
+    figure, panels = plt.subplots(
+        1,
+        len(TASKS),
+        figsize=(11.0, 1.6 + 0.32 * len(workloads)),
+        sharey=True,
+        layout="constrained",
+    )
+    marks = {}
+    for task, axes in zip(TASKS, panels, strict=True):
+        for height, workload in enumerate(workloads):
+            found = ratios(results[workload]["tasks"].get(task, {}), frameworks)
+            for name, (median, least, largest) in found.items():
+                place = others.index(name)
+                # Marks of one line would lie on each other.
+                y = height + 0.6 * ((place + 0.5) / len(others) - 0.5)
+                style = {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]}
+                axes.hlines(y, least, largest, color=style["color"], alpha=0.5)
+                (marks[name],) = axes.plot(median, y, markersize=5, linestyle="", **style)
+            if height % 2:
+                axes.axhspan(height - 0.5, height + 0.5, color="black", alpha=0.04, linewidth=0)
+        axes.axvline(1.0, color="black", linewidth=0.8)
+        axes.set_xscale("log")
+        # A scale of less than a decade would have its numbers on each other.
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, 0.1), max(high, 10.0))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_title(task)
+        axes.grid(axis="x", alpha=0.3)
+    panels[0].set_yticks(range(len(workloads)), workloads)
+    panels[0].set_ylim(len(workloads) - 0.5, -0.5)
+    figure.supxlabel(f"CPU time of {ours} / that of the other: left of one {ours} is faster")
+    names = [name for name in others if name in marks]
+    figure.legend(
+        [marks[name] for name in names], names, loc="outside upper center", ncols=len(others)
+    )
     figure.savefig(path, dpi=150)

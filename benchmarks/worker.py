@@ -15,11 +15,12 @@ import resource
 import sys
 import time
 
+from one_core import pin
+
 
 def main(framework, workload, core):
     # Before a framework is imported: some count the cores then, to start as many threads.
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core)})
+    pin(core)
     # What a framework prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -31,16 +32,17 @@ def main(framework, workload, core):
 
     module = importlib.import_module(f"workers.{framework}")
     versions = {name: importlib.metadata.version(name) for name in module.VERSIONS}
-    if workload not in module.WORKLOADS:
-        answer(error="not offered", versions=versions)
+    offers = list(module.WORKLOADS)
+    if workload not in offers:
+        answer(offers=offers, versions=versions)
         return
     baseline = _memory("VmRSS")
     try:
         num_weights, tasks = module.WORKLOADS[workload](WORKLOADS[workload])
     except Exception as error:
-        answer(error=_short(error), versions=versions)
+        answer(error=_short(error), offers=offers, versions=versions)
         return
-    answer(num_weights=int(num_weights), tasks=list(tasks), versions=versions)
+    answer(num_weights=int(num_weights), tasks=list(tasks), offers=offers, versions=versions)
     for line in sys.stdin:
         request = json.loads(line)
         run, calls = tasks[request["task"]], request["calls"]

@@ -8,7 +8,7 @@ import paramax
 from flowjax import flows
 from flowjax.bijections import RationalQuadraticSpline
 from flowjax.distributions import Normal
-from workloads import BOUND, NUM_BINS
+from workloads import BOUND, LEARNING_RATE, NEGATIVE_SLOPE, NUM_BINS
 
 VERSIONS = ("flowjax", "jax", "equinox", "optax")
 
@@ -17,7 +17,7 @@ def tasks(flow, sizes):
     """The number of weights, and a function for each task."""
     is_leaf = lambda leaf: isinstance(leaf, paramax.NonTrainable)  # noqa: E731
     weights, static = eqx.partition(flow, eqx.is_inexact_array, is_leaf=is_leaf)
-    optimizer = optax.adam(1e-3)
+    optimizer = optax.adam(LEARNING_RATE)
     state = {"weights": weights, "adam": optimizer.init(weights), "seed": 0}
     batch, points = jnp.asarray(sizes.batch()), jnp.asarray(sizes.points())
 
@@ -90,6 +90,16 @@ def bnaf(sizes):
     return tasks(flow, sizes)
 
 
+def planar(sizes):
+    flow = flows.planar_flow(
+        jax.random.key(0),
+        base_dist=_base(sizes),
+        flow_layers=sizes.num_layers,
+        negative_slope=NEGATIVE_SLOPE,
+    )
+    return tasks(flow, sizes)
+
+
 def _spline():
     """FlowJAX's spline with the slopes at both ends held at one, as everywhere else."""
     # It counts the knots inside, one fewer than bins.
@@ -117,5 +127,7 @@ WORKLOADS = {
     "spline_coupling": _workload(flows.coupling_flow, spline=True),
     "spline_autoregressive": _workload(flows.masked_autoregressive_flow, spline=True),
     "maf": _workload(flows.masked_autoregressive_flow),
+    "maf63": _workload(flows.masked_autoregressive_flow),
     "bnaf": bnaf,
+    "planar": planar,
 }

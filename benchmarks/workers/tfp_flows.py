@@ -9,9 +9,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from workloads import BOUND, DEGREE, NUM_BINS, NUM_POLYNOMIALS
+from workloads import (
+    BOUND,
+    COEFFICIENT,
+    DEGREE,
+    LEARNING_RATE,
+    MORE_TERMS,
+    NUM_BINS,
+    NUM_POLYNOMIALS,
+    NUM_TERMS,
+    TOLERANCE,
+    field_weights,
+)
 
 import tfp_flows as tfpf
+from tfp_flows.bijectors.values_only import values_only
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 B = tfpf.bijectors
@@ -21,19 +33,11 @@ VERSIONS = ("tfp_flows", "tensorflow", "tensorflow-probability", "keras")
 def tasks(flow, sizes):
     """The number of weights, and a function for each task."""
     model = tfpf.FlowModel(flow)
-    _draw_zero_kernels(model)
-    optimizer = keras.optimizers.Adam(1e-3)
-    optimizer.build(model.trainable_variables)
+    draw_zero_kernels(model)
     batch, points = tf.constant(sizes.batch()), tf.constant(sizes.points())
     state = {"seed": 0}
-
-    @tf.function(jit_compile=True, autograph=False)
-    def train_step(x):
-        with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(flow.log_prob(x))
-        weights = [variable.value for variable in model.trainable_variables]
-        optimizer.apply(tape.gradient(loss, weights), model.trainable_variables)
-        return loss
+    # Residual flows and estimated traces differ in training.
+    step = train_step(lambda x: -tf.reduce_mean(model(x, training=True)), model)
 
     @tf.function(jit_compile=True, autograph=False)
     def log_prob(x):
@@ -47,14 +51,16 @@ def tasks(flow, sizes):
     def transform_draws(seed):
         shape = [sizes.num_samples, sizes.event_size]
         u = tf.random.stateless_normal(shape, seed, alg="philox")
-        return flow.bijector.forward(u)
+        with values_only():  # as samples of a flow do: no trace of a continuous one
+            return flow.bijector.forward(u)
 
     def next_seed():
         state["seed"] += 1
         return tf.constant([state["seed"], 0])
 
-    return model.count_params(), {
-        "train": lambda: train_step(batch).numpy(),
+    num_weights = sum(np.prod(variable.shape) for variable in model.trainable_variables)
+    return num_weights, {
+        "train": lambda: step(batch).numpy(),
         "log_prob": lambda: log_prob(points).numpy(),
         "sample": lambda: sample(next_seed()).numpy(),
         # What samples would cost if TFP drew the base by the generator that XLA is fast at.
@@ -62,7 +68,23 @@ def tasks(flow, sizes):
     }
 
 
-def _draw_zero_kernels(model):
+def train_step(loss_of, model):
+    """A compiled step of Adam on `model`, a layer: callable, from rows to the loss."""
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def step(x):
+        with tf.GradientTape() as tape:
+            loss = loss_of(x)
+        weights = [variable.value for variable in model.trainable_variables]
+        optimizer.apply(tape.gradient(loss, weights), model.trainable_variables)
+        return loss
+
+    return step
+
+
+def draw_zero_kernels(model):
     """Draws the kernels that start at zero as torch draws its own, else searches are too easy."""
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
@@ -72,11 +94,11 @@ def _draw_zero_kernels(model):
 
 
 def affine_coupling(sizes):
-    return tasks(tfpf.flows.real_nvp(sizes.event_size, **_networks(sizes)), sizes)
+    return tfpf.flows.real_nvp(sizes.event_size, **_networks(sizes))
 
 
 def maf(sizes):
-    return tasks(tfpf.flows.maf(sizes.event_size, **_networks(sizes)), sizes)
+    return tfpf.flows.maf(sizes.event_size, **_networks(sizes))
 
 
 def spline_coupling(sizes):
@@ -89,7 +111,7 @@ def spline_coupling(sizes):
         network.build((None, size // 2))
         mask = [(j < size // 2) == (i % 2 == 0) for j in range(size)]
         layers.append(B.Coupling(network, B.RationalQuadraticSpline, kwargs, mask))
-    return tasks(_flow(layers, size), sizes)
+    return _flow(layers, size)
 
 
 def spline_autoregressive(sizes):
@@ -101,33 +123,63 @@ def spline_autoregressive(sizes):
         network = tfpf.layers.MADE(size, params_size, sizes.hidden_units, order=order, seed=i)
         network.build((None, size))
         layers.append(B.Autoregressive(network, B.RationalQuadraticSpline, kwargs))
-    return tasks(_flow(layers, size), sizes)
+    return _flow(layers, size)
 
 
 def umnn(sizes):
     """The integrand's width makes the number of weights equal to Zuko's."""
-    flow = tfpf.flows.umnn(sizes.event_size, integrand_units=(32,), **_networks(sizes))
-    return tasks(flow, sizes)
+    return tfpf.flows.umnn(sizes.event_size, integrand_units=(32,), **_networks(sizes))
 
 
 def sos(sizes):
-    flow = tfpf.flows.sos(
+    return tfpf.flows.sos(
         sizes.event_size, num_polynomials=NUM_POLYNOMIALS, degree=DEGREE, **_networks(sizes)
     )
-    return tasks(flow, sizes)
 
 
 def naf(sizes):
     """Two layers of 16 sigmoids make the number of weights equal to Zuko's."""
-    flow = tfpf.flows.naf(sizes.event_size, num_sigmoid_layers=2, num_units=16, **_networks(sizes))
-    return tasks(flow, sizes)
+    return tfpf.flows.naf(sizes.event_size, num_sigmoid_layers=2, num_units=16, **_networks(sizes))
 
 
 def bnaf(sizes):
-    flow = tfpf.flows.bnaf(
+    return tfpf.flows.bnaf(
         sizes.event_size, num_layers=sizes.num_layers, hidden_units=sizes.hidden_units, seed=0
     )
-    return tasks(flow, sizes)
+
+
+def planar(sizes):
+    return tfpf.flows.planar(
+        sizes.event_size, num_layers=sizes.num_layers, nonlinearity="leaky_relu", seed=0
+    )
+
+
+def residual(sizes):
+    return tfpf.flows.residual(
+        sizes.event_size,
+        coefficient=COEFFICIENT,
+        num_terms=NUM_TERMS,
+        survival=MORE_TERMS,
+        **_networks(sizes),
+    )
+
+
+def _ffjord(trace):
+    def build(sizes):
+        field = tfpf.layers.VectorField(sizes.event_size, sizes.hidden_units, "tanh")
+        field.build()
+        field.set_weights(field_weights(sizes))
+        bijector = B.Continuous(
+            field,
+            rtol=TOLERANCE,
+            atol=TOLERANCE,
+            trace=trace,
+            # The recipe's densities are exact; peers estimate them, too.
+            noise=B.HutchinsonNoise(in_inference=True, seed=0),
+        )
+        return _flow([bijector], sizes.event_size)
+
+    return build
 
 
 def _networks(sizes):
@@ -138,13 +190,26 @@ def _flow(layers, size):
     return tfpf.distributions.Flow(tfd.Sample(tfd.Normal(0.0, 1.0), size), tfb.Chain(layers))
 
 
-WORKLOADS = {
+FLOWS = {
     "affine_coupling": affine_coupling,
     "spline_coupling": spline_coupling,
     "spline_autoregressive": spline_autoregressive,
     "maf": maf,
+    "maf63": maf,
     "umnn": umnn,
     "sos": sos,
     "naf": naf,
     "bnaf": bnaf,
+    "planar": planar,
+    "residual": residual,
+    "ffjord2": _ffjord("exact"),
+    "ffjord6": _ffjord("exact"),
+    "ffjord6_hutchinson": _ffjord("hutchinson"),
 }
+
+
+def _workload(flow):
+    return lambda sizes: tasks(flow(sizes), sizes)
+
+
+WORKLOADS = {name: _workload(flow) for name, flow in FLOWS.items()}

@@ -4,36 +4,16 @@ import functools
 
 import torch
 import zuko
-from workloads import BOUND, DEGREE, NUM_BINS, NUM_POLYNOMIALS
+from torch_tasks import tasks
+from workloads import BOUND, DEGREE, NUM_BINS, NUM_POLYNOMIALS, TOLERANCE
 from zuko.transforms import MonotonicRQSTransform
 
-torch.set_num_threads(1)
 torch.manual_seed(0)
 VERSIONS = ("zuko", "torch")
 
 
-def tasks(flow, sizes):
-    """The number of weights, and a function for each task."""
-    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-3, fused=True)
-    batch, points = torch.from_numpy(sizes.batch()), torch.from_numpy(sizes.points())
-
-    def train():
-        optimizer.zero_grad()
-        loss = -flow().log_prob(batch).mean()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    @torch.no_grad()
-    def log_prob():
-        return flow().log_prob(points).numpy()
-
-    @torch.no_grad()
-    def sample():
-        return flow().sample((sizes.num_samples,)).numpy()
-
-    num_weights = sum(parameter.numel() for parameter in flow.parameters())
-    return num_weights, {"train": train, "log_prob": log_prob, "sample": sample}
+def _tasks(flow, sizes):
+    return tasks(flow, sizes, lambda x: flow().log_prob(x), lambda number: flow().sample((number,)))
 
 
 _SPLINE = {
@@ -46,9 +26,26 @@ _POLYNOMIALS = {"polynomials": NUM_POLYNOMIALS, "degree": DEGREE}
 def _workload(flow, **kwargs):
     def build(sizes):
         hidden, layers = sizes.hidden_units, sizes.num_layers
-        return tasks(
+        return _tasks(
             flow(sizes.event_size, transforms=layers, hidden_features=hidden, **kwargs), sizes
         )
+
+    return build
+
+
+def _ffjord(exact):
+    def build(sizes):
+        # With one frequency the time is two inputs of the network, sine and cosine: the fewest.
+        flow = zuko.flows.CNF(
+            sizes.event_size,
+            freqs=1,
+            atol=TOLERANCE,
+            rtol=TOLERANCE,
+            exact=exact,
+            hidden_features=sizes.hidden_units,
+            activation=torch.nn.Tanh,
+        )
+        return _tasks(flow, sizes)
 
     return build
 
@@ -58,7 +55,11 @@ WORKLOADS = {
     "spline_coupling": _workload(zuko.flows.NICE, **_SPLINE),
     "spline_autoregressive": _workload(zuko.flows.MAF, **_SPLINE),
     "maf": _workload(zuko.flows.MAF),
+    "maf63": _workload(zuko.flows.MAF),
     "umnn": _workload(zuko.flows.UNAF),
     "sos": _workload(zuko.flows.SOSPF, **_POLYNOMIALS),
     "naf": _workload(zuko.flows.NAF),
+    "ffjord2": _ffjord(exact=True),
+    "ffjord6": _ffjord(exact=True),
+    "ffjord6_hutchinson": _ffjord(exact=False),
 }

@@ -1,0 +1,32 @@
+"""What `speed.py` and `limit.py` share: one core, and the names they are asked for."""
+
+import os
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+    ),
+    "1",
+)
+
+
+def default_core():
+    """The last core that this process may run on."""
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+def pin(core):
+    """Keeps this process on one core, where the system lets it."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core)})
+
+
+def check_known(parser, kind, names, known):
+    """Ends the program with what there is, if a name is unknown."""
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        parser.error(f"unknown {kind}: {', '.join(unknown)}. There are: {', '.join(known)}")

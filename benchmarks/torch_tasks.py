@@ -1,0 +1,46 @@
+"""The tasks of a framework on torch, which differ only in how a model is asked."""
+
+import torch
+from workloads import LEARNING_RATE
+
+
+def tasks(model, sizes, log_prob, sample, after_step=None):
+    """The number of weights, and a function for each task.
+
+    Args:
+      model: a `torch.nn.Module`.
+      sizes: a `Workload`.
+      log_prob: callable, from rows to their log-densities.
+      sample: callable, from a number to as many rows.
+      after_step: callable without arguments, what a train step does beyond the optimiser's.
+    """
+    torch.set_num_threads(1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
+    batch, points = torch.from_numpy(sizes.batch()), torch.from_numpy(sizes.points())
+
+    def set_mode(training):
+        if model.training != training:
+            model.train(training)
+
+    def train():
+        set_mode(True)
+        optimizer.zero_grad()
+        loss = -log_prob(batch).mean()
+        loss.backward()
+        optimizer.step()
+        if after_step is not None:
+            after_step()
+        return loss.item()
+
+    @torch.no_grad()
+    def score():
+        set_mode(False)
+        return log_prob(points).numpy()
+
+    @torch.no_grad()
+    def draw():
+        set_mode(False)
+        return sample(sizes.num_samples).numpy()
+
+    num_weights = sum(parameter.numel() for parameter in model.parameters())
+    return num_weights, {"train": train, "log_prob": score, "sample": draw}
