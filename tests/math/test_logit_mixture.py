@@ -5,15 +5,15 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, logsumexp
 
-from tfp_flows.math.logit_mixture import distinct_offsets, logit_mixture
+from tfp_flows.math.logit_mixture import distinct_offsets, log_softmax, logit_mixture
 
 
 def mixture(x, dtype="float64"):
     """Three sigmoids of slopes 0.5, 1 and 3."""
     log_slopes = tf.math.log(tf.constant([0.5, 1.0, 3.0], dtype))
     log_weights = tf.math.log(tf.constant([0.2, 0.5, 0.3], dtype))
-    z = tf.exp(log_slopes) * x[..., tf.newaxis] + tf.constant([1.0, -2.0, 0.5], dtype)
-    return logit_mixture(log_weights, z, log_slopes)
+    z = tf.exp(log_slopes)[:, tf.newaxis] * x + tf.constant([[1.0], [-2.0], [0.5]], dtype)
+    return logit_mixture(log_weights[:, tf.newaxis], z, log_slopes[:, tf.newaxis])
 
 
 def test_agrees_with_the_formula():
@@ -57,10 +57,10 @@ def test_slope_is_exactly_constant_in_the_tails(jit):
 def test_gradient_of_value_is_the_slope(shift):
     """Also where terms are equal, or nearly so."""
     x = tf.constant([0.0, 1e-20, -1e-20, 3.0, -500.0])
-    log_weights = tf.math.log(tf.constant([0.5, 0.5]))
+    log_weights = tf.math.log(tf.constant([[0.5], [0.5]]))
 
     def run(x):
-        z = tf.stack([x, x + shift], axis=-1)
+        z = tf.stack([x, x + shift])
         return logit_mixture(log_weights, z, tf.zeros_like(z))
 
     with tf.GradientTape() as tape:
@@ -74,9 +74,9 @@ def test_gradients_of_weights_and_slope_agree_with_finite_differences():
     x = tf.constant([-9.0, -0.3, 1.1, 12.0], tf.float64)
 
     def run(logits):
-        z = tf.constant([0.5, 1.0, 3.0], tf.float64) * x[:, tf.newaxis]
-        log_slopes = tf.math.log(tf.constant([0.5, 1.0, 3.0], tf.float64))
-        y, log_slope = logit_mixture(tf.nn.log_softmax(logits), z, log_slopes)
+        slopes = tf.constant([[0.5], [1.0], [3.0]], tf.float64)
+        log_weights = log_softmax(logits[:, tf.newaxis])
+        y, log_slope = logit_mixture(log_weights, slopes * x, tf.math.log(slopes))
         return tf.reduce_sum(tf.sin(y) + log_slope)
 
     tensor = tf.constant(logits)
@@ -90,10 +90,10 @@ def test_gradients_of_weights_and_slope_agree_with_finite_differences():
 
 
 def test_beyond_the_range_of_the_dtype_nothing_is_nan():
-    z = tf.constant([[np.inf, 1e38, 3e38], [-np.inf, -1e38, -3e38]])
+    z = tf.constant([[np.inf, -np.inf], [1e38, -1e38], [3e38, -3e38]])
     with tf.GradientTape() as tape:
         tape.watch(z)
-        y, log_slope = logit_mixture(tf.zeros([3]), z, tf.zeros([2, 3]))
+        y, log_slope = logit_mixture(tf.fill([3, 1], -np.log(np.float32(3.0))), z, tf.zeros([3, 2]))
         total = tf.reduce_sum(log_slope)
     assert np.isfinite(y).all() and np.isfinite(log_slope).all()
     assert np.isfinite(tape.gradient(total, z)).all()
@@ -109,3 +109,40 @@ def test_distinct_offsets_are_near_the_identity(num_units):
     s = logsumexp(-np.log1p(np.exp(z)), axis=-1)
     assert np.abs(f - s - x).max() <= 0.01
     assert np.abs(np.gradient(f - s, x) - 1.0).max() <= 0.01
+
+
+def test_between_distant_units_the_slope_is_as_small_as_it_is():
+    """Half of the units are passed, the others are far: the slope is below the dtype."""
+    z = tf.constant([[1e4], [-1e4]])
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        y, log_slope = logit_mixture(tf.fill([2, 1], np.log(np.float32(0.5))), z, tf.zeros([2, 1]))
+    np.testing.assert_allclose(y, [0.0], atol=1e-6)
+    np.testing.assert_allclose(log_slope, [-1e4 + np.log(4.0)], rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(log_slope, z), [[-0.5], [0.5]], rtol=1e-6)
+
+
+def test_second_derivatives_agree_with_finite_differences():
+    x = tf.constant([-7.0, -0.4, 0.0, 0.9, 6.0], tf.float64)
+
+    def slope(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            _, log_slope = mixture(x)
+        return tape.gradient(log_slope, x)
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        first = slope(x)
+    numeric = (slope(x + 1e-6) - slope(x - 1e-6)) / 2e-6
+    np.testing.assert_allclose(tape.gradient(first, x), numeric, rtol=1e-7, atol=1e-9)
+
+
+def test_slope_is_constant_in_huge_weights_too():
+    """In the tail of the one unit that has all of the weight, and of one that has next to none."""
+    log_weights = tf.constant([[0.0, -1e30], [-1e30, 0.0]])
+    z = tf.constant([[1e30, 1e30], [3e30, 3e30]])
+    with tf.GradientTape() as tape:
+        tape.watch(log_weights)
+        _, log_slope = logit_mixture(log_weights, z, tf.constant([[0.0], [1.0]]))
+    np.testing.assert_array_equal(tape.gradient(log_slope, log_weights), np.zeros([2, 2]))

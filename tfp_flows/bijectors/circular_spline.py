@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.bijectors import spline_parameters
+from tfp_flows.bijectors import rows_last, spline_parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math import bins
 from tfp_flows.math.circular_spline import circular_spline, inverse_circular_spline
@@ -178,7 +178,7 @@ class CircularSpline(FlowBijector):
         spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height")
         spline_parameters.minimum_slope(min_slope)
         params = tf.convert_to_tensor(params, name="params")
-        raw_widths, raw_heights, raw_slopes, raw_shift = spline_parameters.split_bins_first(
+        raw_widths, raw_heights, raw_slopes, raw_shift = rows_last.split(
             params, [num_bins, num_bins, num_bins, 1]
         )
         offset = math.log(math.expm1(1.0 - min_slope))
@@ -187,15 +187,13 @@ class CircularSpline(FlowBijector):
             _PERIOD * bins.fractions(raw_heights, min_bin_height),
             min_slope + softplus(raw_slopes + offset),
         )
-        positive = (spline_parameters.bins_last(t, params) for t in positive)
-        shift = spline_parameters.bins_last(raw_shift, params)[..., 0]
+        positive = (rows_last.restore(t, params) for t in positive)
+        shift = rows_last.restore(raw_shift, params)[..., 0]
         return cls(*positive, shift, range_min, validate_args, name)
 
     def _apply(self, kernel, value):
         parameters = (self._bin_widths, self._bin_heights, self._knot_slopes)
-        return spline_parameters.apply(
-            kernel, value, self.dtype, parameters, self._shift, self._range_min
-        )
+        return rows_last.apply(kernel, value, self.dtype, parameters, self._shift, self._range_min)
 
     def _forward_and_log_det(self, x):
         return self._apply(circular_spline, x)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.bijectors import spline_parameters
+from tfp_flows.bijectors import rows_last, spline_parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.steffen_bins import end_slopes, heights_with_identity_tails
 from tfp_flows.math import bins
@@ -200,7 +200,7 @@ class CubicSpline(FlowBijector):
         spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height", share=0.5)
         spline_parameters.minimum_slope(min_slope)
         params = tf.convert_to_tensor(params, name="params")
-        raw_widths, raw_heights, raw_ends = spline_parameters.split_bins_first(
+        raw_widths, raw_heights, raw_ends = rows_last.split(
             params, [num_bins, num_bins, size - 2 * num_bins]
         )
         widths = length * bins.fractions(raw_widths, min_bin_width)
@@ -210,8 +210,8 @@ class CubicSpline(FlowBijector):
         else:
             heights = length * bins.fractions(raw_heights, min_bin_height)
             ends = end_slopes(raw_ends, widths, heights, min_slope)
-            ends = spline_parameters.bins_last(ends, params)
-        widths, heights = (spline_parameters.bins_last(t, params) for t in (widths, heights))
+            ends = rows_last.restore(ends, params)
+        widths, heights = (rows_last.restore(t, params) for t in (widths, heights))
         return cls(widths, heights, ends, lower, validate_args, name)
 
     def _apply(self, kernel, value):
@@ -228,7 +228,7 @@ class CubicSpline(FlowBijector):
                 slopes = tf.concat(slopes, axis=-2)
             return kernel(value, widths, heights, slopes, self._range_min, self._range_min)
 
-        return spline_parameters.apply(with_slopes, value, self.dtype, parameters)
+        return rows_last.apply(with_slopes, value, self.dtype, parameters)
 
     def _forward_and_log_det(self, x):
         return self._apply(cubic_spline, x)

@@ -2,10 +2,11 @@
 
 import tensorflow as tf
 from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
-from tfp_flows.math.logit_mixture import distinct_offsets, logit_mixture
+from tfp_flows.math.logit_mixture import distinct_offsets, log_softmax, logit_mixture
 
 
 class DeepSigmoid(Monotone):
@@ -121,16 +122,27 @@ class DeepSigmoid(Monotone):
             name=name,
         )
 
-    def _value_and_log_slope(self, x):
-        log_a = tf.convert_to_tensor(self._log_slope)
-        a, b = tf.exp(log_a), tf.convert_to_tensor(self._shift)
-        log_w = tf.nn.log_softmax(self._logits)
-        log_slope = tf.zeros_like(x)
-        for layer in range(self._log_slope.shape[-2]):
-            z = a[..., layer, :] * x[..., tf.newaxis] + b[..., layer, :]
-            x, step = logit_mixture(log_w[..., layer, :], z, log_a[..., layer, :])
-            log_slope += step
-        return x, log_slope
+    def _parameters_by_unit(self):
+        return [
+            tf.reshape(t, ps.concat([ps.shape(t)[:-2], [-1]], axis=0))
+            for t in (self._log_slope, self._shift, self._logits)
+        ]
+
+    def _map(self, log_slope, shift, logits):
+        num_layers = self._log_slope.shape[-2]
+        log_a, b, logits = (tf.split(t, num_layers, axis=-2) for t in (log_slope, shift, logits))
+        a = [tf.exp(t) for t in log_a]
+        log_w = [log_softmax(t) for t in logits]
+
+        def value_and_log_slope(x):
+            log_slope = tf.zeros_like(x)
+            for layer in range(num_layers):
+                z = a[layer] * x[..., tf.newaxis, :] + b[layer]
+                x, step = logit_mixture(log_w[layer], z, log_a[layer])
+                log_slope += step
+            return x, log_slope
+
+        return value_and_log_slope
 
 
 def _check_layers(log_slope, shift, logits):

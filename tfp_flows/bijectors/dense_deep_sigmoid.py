@@ -3,10 +3,11 @@
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
-from tfp_flows.math.logit_mixture import distinct_offsets, logit_mixture
+from tfp_flows.math.logit_mixture import distinct_offsets, log_softmax, logit_mixture
 
 
 class DenseDeepSigmoid(Monotone):
@@ -101,28 +102,43 @@ class DenseDeepSigmoid(Monotone):
         """Makes the bijector from raw parameters: the constructor."""
         return cls(params, num_layers, num_units, max_log_slope, validate_args, name)
 
-    def _value_and_log_slope(self, x):
-        params, m = tf.convert_to_tensor(self._params), self._max_log_slope
-        offsets, log_slope_at_zero = distinct_offsets(self._num_units)
-        sizes = _sizes(self._num_layers, self._num_units)
-        pieces = tf.split(params, [size for layer in sizes for size in layer], axis=-1)
-        h = x[..., tf.newaxis]
-        log_slope = tf.zeros_like(h)
+    def _parameters_by_unit(self):
+        return [self._params]
+
+    def _map(self, params):
+        m, size = self._max_log_slope, self._num_units
+        offsets, log_slope_at_zero = distinct_offsets(size)
+        offsets = tf.constant(offsets[:, np.newaxis], params.dtype)
+        preference = tf.constant(_preference(size)[..., np.newaxis], params.dtype)
+        sizes = [size for layer in _sizes(self._num_layers, size) for size in layer]
+        pieces = tf.split(params, sizes, axis=-2)
+        layers = []
         for layer in range(self._num_layers):
             raw_u, raw_a, raw_b, raw_w = pieces[4 * layer : 4 * layer + 4]
+            log_u = log_softmax(_matrices(raw_u, size)) if layer > 0 else None
             log_a = raw_a / (1.0 + tf.abs(raw_a / m)) + log_slope_at_zero
-            if layer > 0:
-                log_u = tf.nn.log_softmax(_rows(raw_u, self._num_units))
-                h = tf.linalg.matvec(tf.exp(log_u), h)
-                log_slope = tf.reduce_logsumexp(log_u + log_slope[..., tf.newaxis, :], axis=-1)
-            z = tf.exp(log_a) * h + raw_b + tf.constant(offsets, params.dtype)
-            # [..., 1, K], beside the rows of w.
-            z, log_slopes = (t[..., tf.newaxis, :] for t in (z, log_a + log_slope))
-            logits = _rows(raw_w, self._num_units)
+            logits = _matrices(raw_w, size)
             if layer < self._num_layers - 1:
-                logits += tf.constant(_preference(self._num_units), params.dtype)
-            h, log_slope = logit_mixture(tf.nn.log_softmax(logits), z, log_slopes)
-        return h[..., 0], log_slope[..., 0]
+                logits += preference
+            layers.append((log_u, log_a, raw_b + offsets, log_softmax(logits)))
+
+        def value_and_log_slope(x):
+            h = x[..., tf.newaxis, :]
+            log_slope = tf.zeros_like(h)
+            for log_u, log_a, b, log_w in layers:
+                if log_u is not None:
+                    h = tf.reduce_sum(tf.exp(log_u) * h[..., tf.newaxis, :, :], axis=-2)
+                    log_slope = tf.reduce_logsumexp(
+                        log_u + log_slope[..., tf.newaxis, :, :], axis=-2
+                    )
+                # [..., 1, K, N], beside the rows of w.
+                z, log_slopes = (
+                    t[..., tf.newaxis, :, :] for t in (tf.exp(log_a) * h + b, log_a + log_slope)
+                )
+                h, log_slope = logit_mixture(log_w, z, log_slopes)
+            return h[..., 0, :], log_slope[..., 0, :]
+
+        return value_and_log_slope
 
 
 def _sizes(num_layers, num_units):
@@ -139,10 +155,11 @@ def _sizes(num_layers, num_units):
     ]
 
 
-def _rows(raw, num_columns):
-    shape = tf.concat([tf.shape(raw)[:-1], [-1, num_columns]], axis=0)
-    rows = tf.reshape(raw, shape)
-    return tf.ensure_shape(rows, [*raw.shape[:-1], raw.shape[-1] // num_columns, num_columns])
+def _matrices(raw, num_columns):
+    """`[..., I J, N]` as `[..., I, J, N]`, rows of J."""
+    batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
+    sizes = [raw.shape[-2] // num_columns, num_columns]
+    return tf.reshape(raw, ps.concat([batch_shape, sizes, rows], axis=0))
 
 
 def _preference(num_units):

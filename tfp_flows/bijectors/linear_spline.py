@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.bijectors import spline_parameters
+from tfp_flows.bijectors import rows_last, spline_parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math import bins
 from tfp_flows.math.linear_spline import inverse_linear_spline, linear_spline
@@ -152,19 +152,19 @@ class LinearSpline(FlowBijector):
         spline_parameters.minimum_size(min_bin_width, num_bins, "min_bin_width")
         spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height")
         params = tf.convert_to_tensor(params, name="params")
-        raw = spline_parameters.split_bins_first(params, [num_bins] * (size // num_bins))
+        raw = rows_last.split(params, [num_bins] * (size // num_bins))
         heights = length * bins.fractions(raw[-1], min_bin_height)
-        heights = spline_parameters.bins_last(heights, params)
+        heights = rows_last.restore(heights, params)
         if learn_widths:
             widths = length * bins.fractions(raw[0], min_bin_width)
-            widths = spline_parameters.bins_last(widths, params)
+            widths = rows_last.restore(widths, params)
         else:
             widths = tf.fill([num_bins], tf.constant(length / num_bins, heights.dtype))
         return cls(widths, heights, lower, validate_args, name)
 
     def _apply(self, kernel, value):
         parameters = (self._bin_widths, self._bin_heights)
-        return spline_parameters.apply(
+        return rows_last.apply(
             kernel, value, self.dtype, parameters, self._range_min, self._range_min
         )
 

@@ -7,7 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
-from tfp_flows.math.logit_mixture import distinct_offsets, logit_mixture
+from tfp_flows.math.logit_mixture import distinct_offsets, log_softmax, logit_mixture
 
 
 class LogisticMixtureCDF(Monotone):
@@ -155,16 +155,28 @@ class LogisticMixtureCDF(Monotone):
             name=name,
         )
 
-    def _value_and_log_slope(self, x):
-        s = tf.convert_to_tensor(self._log_scale)
-        z = (x[..., tf.newaxis] - self._loc) * tf.exp(-s)
-        y, log_slope = logit_mixture(tf.nn.log_softmax(self._logits), z, -s)
-        if self._log_slope is not None:
-            a = tf.convert_to_tensor(self._log_slope)
-            y, log_slope = y * tf.exp(a), log_slope + a
-        if self._shift is not None:
-            y += self._shift
-        return y, tf.broadcast_to(log_slope, tf.shape(y))
+    def _parameters_by_unit(self):
+        parameters = [self._logits, self._loc, self._log_scale]
+        last = [t for t in (self._log_slope, self._shift) if t is not None]
+        return parameters + [t[..., tf.newaxis] for t in last]
+
+    def _map(self, logits, loc, s, *last):
+        log_w, inverse_scale = log_softmax(logits), tf.exp(-s)
+        last = [t[..., 0, :] for t in last]
+        b = last.pop() if self._shift is not None else None
+        a = last.pop() if self._log_slope is not None else None
+        factor = None if a is None else tf.exp(a)
+
+        def value_and_log_slope(x):
+            z = (x[..., tf.newaxis, :] - loc) * inverse_scale
+            y, log_slope = logit_mixture(log_w, z, -s)
+            if a is not None:
+                y, log_slope = y * factor, log_slope + a
+            if b is not None:
+                y += b
+            return y, tf.broadcast_to(log_slope, tf.shape(y))
+
+        return value_and_log_slope
 
 
 def _check_components(logits, loc, log_scale):

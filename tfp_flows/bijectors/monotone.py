@@ -5,6 +5,7 @@ import abc
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
+from tfp_flows.bijectors import rows_last
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.find_root import find_root
 
@@ -12,19 +13,31 @@ from tfp_flows.math.find_root import find_root
 class Monotone(FlowBijector):
     """y = f(x), elementwise and strictly increasing, with x found by `find_root`.
 
-    A subclass implements `_value_and_log_slope(x)`, which returns `(f(x), log f'(x))`.
+    A subclass gives its parameters (`_parameters_by_unit`) and makes f of them (`_map`), in the
+    layout of `rows_last`. Each pass calls `_map` once: what depends on parameters alone is not
+    computed again in the steps of the search.
     """
 
     @abc.abstractmethod
-    def _value_and_log_slope(self, x):
-        """Returns `(f(x), log f'(x))`, elementwise."""
+    def _parameters_by_unit(self):
+        """Returns the parameters of f, a list of `Tensor`s `[..., D, K]` or `[K]`, any K."""
+
+    @abc.abstractmethod
+    def _map(self, *parameters):
+        """Returns f as a function from x to `(f(x), log f'(x))`, elementwise.
+
+        Its parameters come as `[..., K, N]`, to which an x `[..., N]` belongs.
+        """
 
     @classmethod
     def _is_increasing(cls):
         return True
 
     def _forward_and_log_det(self, x):
-        return self._value_and_log_slope(tf.convert_to_tensor(x, dtype=self.dtype))
+        def kernel(x, *parameters):
+            return self._map(*parameters)(x)
+
+        return rows_last.apply(kernel, x, self.dtype, self._parameters_by_unit())
 
     def _inverse_and_log_det(self, y):
         y = tf.convert_to_tensor(y, dtype=self.dtype)
@@ -32,8 +45,16 @@ class Monotone(FlowBijector):
         batch_shape = self.experimental_batch_shape_tensor(x_event_ndims=0)
         y = tf.broadcast_to(y, ps.broadcast_shape(ps.shape(y), batch_shape))
 
+        def kernel(y, *parameters):
+            return self._solve(self._map(*parameters), y)
+
+        return rows_last.apply(kernel, y, self.dtype, self._parameters_by_unit())
+
+    def _solve(self, value_and_log_slope, y):
+        """x with f(x) = y, and log dx/dy."""
+
         def value_and_slope(x):
-            value, log_slope = self._value_and_log_slope(x)
+            value, log_slope = value_and_log_slope(x)
             return value, tf.exp(log_slope)
 
         radius = 1.0 + 0.5 * tf.abs(y)
@@ -49,4 +70,4 @@ class Monotone(FlowBijector):
         # Of an x beyond the dtype: the slope at its end.
         largest = tf.constant(self.dtype.max, self.dtype)
         near = tf.clip_by_value(x, -largest, largest)
-        return x, -self._value_and_log_slope(near)[1]
+        return x, -value_and_log_slope(near)[1]

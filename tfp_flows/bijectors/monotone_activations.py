@@ -148,12 +148,20 @@ class MonotoneActivations(Monotone):
             name=name,
         )
 
-    def _value_and_log_slope(self, x):
-        weight, a = tf.exp(self._log_weight), tf.exp(self._log_slope)
-        c = tf.exp(self._log_linear)
-        value, slope = _ACTIVATIONS[self._activation](a * x[..., tf.newaxis] + self._bias)
-        y = c * x + self._shift + tf.reduce_sum(weight * value, axis=-1)
-        return y, tf.math.log(c + tf.reduce_sum(weight * a * slope, axis=-1))
+    def _parameters_by_unit(self):
+        units = [self._log_weight, self._log_slope, self._bias]
+        return units + [t[..., tf.newaxis] for t in (self._log_linear, self._shift)]
+
+    def _map(self, log_weight, log_slope, b, log_linear, d):
+        weight, a, c = (tf.exp(t) for t in (log_weight, log_slope, log_linear[..., 0, :]))
+        weight_of_slope, d = weight * a, d[..., 0, :]
+
+        def value_and_log_slope(x):
+            value, slope = _ACTIVATIONS[self._activation](a * x[..., tf.newaxis, :] + b)
+            y = c * x + d + tf.reduce_sum(weight * value, axis=-2)
+            return y, tf.math.log(c + tf.reduce_sum(weight_of_slope * slope, axis=-2))
+
+        return value_and_log_slope
 
 
 def _sigmoid(z):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
@@ -184,51 +185,60 @@ class MonotoneIntegral(Monotone):
             name=name,
         )
 
-    def _value_and_log_slope(self, x):
-        beta, raw = tf.convert_to_tensor(self._shift), tf.convert_to_tensor(self._network)
-        # The nodes come in front of the full batch shape.
-        x = x + tf.zeros_like(beta) + tf.zeros_like(raw[..., 0])
-        log_g = self._log_integrand(raw)
-        near = tf.clip_by_value(x, -self._bound, self._bound)
-        log_slope = log_g(near)
-        integral = clenshaw_curtis(lambda t: tf.exp(log_g(t)), near, num_nodes=self._num_nodes)
-        return beta + integral + tf.exp(log_slope) * (x - near), log_slope
+    def _parameters_by_unit(self):
+        return [self._shift[..., tf.newaxis], self._network]
+
+    def _map(self, beta, raw):
+        beta, log_g = beta[..., 0, :], self._log_integrand(raw)
+
+        def value_and_log_slope(x):
+            # The nodes come in front of the full batch shape.
+            x = x + tf.zeros_like(beta) + tf.zeros_like(raw[..., 0, :])
+            near = tf.clip_by_value(x, -self._bound, self._bound)
+            log_slope = log_g(near)
+            integral = clenshaw_curtis(lambda t: tf.exp(log_g(t)), near, num_nodes=self._num_nodes)
+            return beta + integral + tf.exp(log_slope) * (x - near), log_slope
+
+        return value_and_log_slope
 
     def _log_integrand(self, raw):
-        """The function log g of t `[..., D]`, with all weights within their bounds."""
+        """The function log g of t `[..., N]`, with all weights within their bounds."""
         m, sharpest = self._max_log_slope, self._num_nodes / (4.0 * self._bound)
         sizes = self._hidden_units
-        raw_b, raw_v, rest = raw[..., 0], raw[..., 1 : 1 + sizes[-1]], raw[..., 1 + sizes[-1] :]
+        raw_b, raw_v, rest = tf.split(raw, [1, sizes[-1], -1], axis=-2)
+        raw_b = raw_b[..., 0, :]
         b = raw_b / (1.0 + tf.abs(raw_b) / m)
-        v = _bounded_rows(raw_v, m)
+        v = _bounded(raw_v, m)
 
-        w, b_1 = tf.split(rest[..., : 2 * sizes[0]], 2, axis=-1)
+        w, b_1 = tf.split(rest[..., : 2 * sizes[0], :], 2, axis=-2)
         slope, centers = 0.5 * sharpest, np.linspace(-1.0, 1.0, sizes[0] + 2)[1:-1]
         w = w + 2.0 * slope  # r / (1 + |r| / max) = max / 2 at r = max
         w = w / (1.0 + tf.abs(w) / sharpest)
-        b_1 = b_1 - tf.constant(0.75 * self._bound * slope * centers, raw.dtype)
+        centers = tf.constant(0.75 * self._bound * slope * centers, raw.dtype)
+        b_1 = b_1 - centers[:, tf.newaxis]
         layers, start = [], 2 * sizes[0]
         for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
             stop = start + outputs * inputs
-            shape = tf.concat([tf.shape(raw)[:-1], [outputs, inputs]], axis=0)
-            offsets = tf.constant(_mixing(outputs, inputs), raw.dtype)
-            a = _bounded_rows(tf.reshape(rest[..., start:stop], shape) + offsets, 2.0)
-            layers.append((a, rest[..., stop : stop + outputs]))
+            batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
+            shape = ps.concat([batch_shape, [outputs, inputs], rows], axis=0)
+            offsets = tf.constant(_mixing(outputs, inputs), raw.dtype)[..., tf.newaxis]
+            a = _bounded(tf.reshape(rest[..., start:stop, :], shape) + offsets, 2.0)
+            layers.append((a, rest[..., stop : stop + outputs, :]))
             start = stop + outputs
 
         def log_g(t):
-            z = tf.tanh(w * t[..., tf.newaxis] + b_1)
+            z = tf.tanh(w * t[..., tf.newaxis, :] + b_1)
             for a, shift in layers:
                 # Not a product of matrices, which a GPU may compute in half the digits.
-                z = tf.tanh(tf.reduce_sum(a * z[..., tf.newaxis, :], axis=-1) + shift)
-            return b + tf.reduce_sum(v * z, axis=-1)
+                z = tf.tanh(tf.reduce_sum(a * z[..., tf.newaxis, :, :], axis=-2) + shift)
+            return b + tf.reduce_sum(v * z, axis=-2)
 
         return log_g
 
 
-def _bounded_rows(raw, limit):
-    """Rows whose absolute sum is below the limit; the raw numbers themselves near zero."""
-    return raw / (1.0 + tf.reduce_sum(tf.abs(raw), axis=-1, keepdims=True) / limit)
+def _bounded(raw, limit):
+    """Weights of one unit, of absolute sum below the limit; the raw numbers near zero."""
+    return raw / (1.0 + tf.reduce_sum(tf.abs(raw), axis=-2, keepdims=True) / limit)
 
 
 def _mixing(outputs, inputs):

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.bijectors import spline_parameters
+from tfp_flows.bijectors import rows_last, spline_parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math import bins
 from tfp_flows.math.quadratic_spline import (
@@ -98,9 +98,7 @@ class QuadraticSpline(FlowBijector):
         assertions = spline_parameters.positive_assertions(named, is_init)
         identity_tails = slopes.shape[-1] == widths.shape[-1] - 1
         if identity_tails and spline_parameters.is_due(is_init, widths, slopes):
-            first = [
-                spline_parameters.bins_first(tf.convert_to_tensor(t)) for t in (widths, slopes)
-            ]
+            first = [rows_last.units_first(tf.convert_to_tensor(t)) for t in (widths, slopes)]
             assertions += spline_parameters.equal_sums_assertions(
                 first[0], quadratic_heights(*first), "`bin_widths` and the areas below them", -2
             )
@@ -164,17 +162,15 @@ class QuadraticSpline(FlowBijector):
         spline_parameters.minimum_size(min_bin_width, num_bins, "min_bin_width")
         spline_parameters.minimum_slope(min_slope)
         params = tf.convert_to_tensor(params, name="params")
-        raw_widths, raw_slopes = spline_parameters.split_bins_first(
-            params, [num_bins, size - num_bins]
-        )
+        raw_widths, raw_slopes = rows_last.split(params, [num_bins, size - num_bins])
         widths = length * bins.fractions(raw_widths, min_bin_width)
         slopes = _slopes(raw_slopes, widths, min_slope)
-        widths, slopes = (spline_parameters.bins_last(t, params) for t in (widths, slopes))
+        widths, slopes = (rows_last.restore(t, params) for t in (widths, slopes))
         return cls(widths, slopes, lower, validate_args, name)
 
     def _apply(self, kernel, value):
         parameters = (self._bin_widths, self._knot_slopes)
-        return spline_parameters.apply(
+        return rows_last.apply(
             kernel, value, self.dtype, parameters, self._range_min, self._range_min
         )
 

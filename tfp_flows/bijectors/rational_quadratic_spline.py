@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.bijectors import spline_parameters
+from tfp_flows.bijectors import rows_last, spline_parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math import bins
 from tfp_flows.math.rational_quadratic_spline import (
@@ -183,7 +183,7 @@ class RationalQuadraticSpline(FlowBijector):
         spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height")
         spline_parameters.minimum_slope(min_slope)
         params = tf.convert_to_tensor(params, name="params")
-        raw_widths, raw_heights, raw_slopes = spline_parameters.split_bins_first(
+        raw_widths, raw_heights, raw_slopes = rows_last.split(
             params, [num_bins, num_bins, size - 2 * num_bins]
         )
         shift = math.log(math.expm1(1.0 - min_slope))
@@ -192,7 +192,7 @@ class RationalQuadraticSpline(FlowBijector):
             length * bins.fractions(raw_heights, min_bin_height),
             min_slope + softplus(raw_slopes + shift),
         )
-        positive = (spline_parameters.bins_last(t, params) for t in positive)
+        positive = (rows_last.restore(t, params) for t in positive)
         return cls(*positive, range_min=lower, validate_args=validate_args, name=name)
 
     def _slopes_per_knot(self):
@@ -208,7 +208,7 @@ class RationalQuadraticSpline(FlowBijector):
 
     def _apply(self, kernel, value):
         parameters = (self._bin_widths, self._bin_heights, self._slopes_per_knot())
-        return spline_parameters.apply(
+        return rows_last.apply(
             kernel, value, self.dtype, parameters, self._range_min, self._range_min
         )
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
@@ -165,65 +166,81 @@ class SumOfSquares(Monotone):
             name=name,
         )
 
-    def _value_and_log_slope(self, x):
+    def _parameters_by_unit(self):
         a = tf.convert_to_tensor(self._coefficients)
-        c = tf.convert_to_tensor(self._shift)
-        m = tf.constant(self._min_slope, x.dtype)
-        near = x if self._bound is None else tf.clip_by_value(x, -self._bound, self._bound)
-        mean_square, square, log_factor = _squares(near, a)
-        # m / factor, which is below the smallest number where the factor has overflowed.
-        log_slope = log_factor + tf.math.log(square + m * tf.exp(-log_factor))
+        flat = tf.reshape(a, ps.concat([ps.shape(a)[:-2], [-1]], axis=0))
+        return [flat, self._shift[..., tf.newaxis]]
 
-        # Autodiff of a y close to overflow, or beyond, would meet inf - inf: there the slope is
-        # put in by hand, and parameters get no gradient through y.
-        size = tf.maximum(tf.abs(near), 1.0)
-        log_size = log_factor + tf.math.log(mean_square) + tf.math.log(size)
-        limit = math.log(x.dtype.max)
-        large = tf.stop_gradient(log_size) > limit - 15.0
-        root = tf.exp(0.5 * tf.where(large, tf.zeros_like(log_factor), log_factor))
-        small_y = near * root * mean_square * root
-        root = tf.exp(0.5 * log_factor)
-        slope = tf.stop_gradient(tf.exp(tf.minimum(log_slope, limit - 1.0)))
-        large_y = tf.stop_gradient(near * root * mean_square * root)
-        large_y += slope * (near - tf.stop_gradient(near))
-        y = c + m * near + tf.where(large, large_y, small_y)
-        if self._bound is not None:
-            y += tf.exp(log_slope) * (x - near)
-        return y, log_slope
+    def _map(self, flat, shift):
+        batch_shape, rows = ps.shape(flat)[:-2], ps.shape(flat)[-1:]
+        a = tf.reshape(flat, ps.concat([batch_shape, self._coefficients.shape[-2:], rows], axis=0))
+        log_largest = tf.math.log(tf.reduce_max(tf.abs(a), axis=-3))
+        c, m = shift[..., 0, :], tf.constant(self._min_slope, a.dtype)
+
+        def value_and_log_slope(x):
+            near = x if self._bound is None else tf.clip_by_value(x, -self._bound, self._bound)
+            mean_square, square, log_factor = _squares(near, a, log_largest)
+            # m / factor, which is below the smallest number where the factor has overflowed.
+            log_slope = log_factor + tf.math.log(square + m * tf.exp(-log_factor))
+
+            # Autodiff of a y close to overflow, or beyond, would meet inf - inf: there the slope
+            # is put in by hand, and parameters get no gradient through y.
+            size = tf.maximum(tf.abs(near), 1.0)
+            log_size = log_factor + tf.math.log(mean_square) + tf.math.log(size)
+            limit = math.log(x.dtype.max)
+            large = tf.stop_gradient(log_size) > limit - 15.0
+            root = tf.exp(0.5 * tf.where(large, tf.zeros_like(log_factor), log_factor))
+            small_y = near * root * mean_square * root
+            root = tf.exp(0.5 * log_factor)
+            slope = tf.stop_gradient(tf.exp(tf.minimum(log_slope, limit - 1.0)))
+            large_y = tf.stop_gradient(near * root * mean_square * root)
+            large_y += slope * (near - tf.stop_gradient(near))
+            y = c + m * near + tf.where(large, large_y, small_y)
+            if self._bound is not None:
+                y += tf.exp(log_slope) * (x - near)
+            return y, log_slope
+
+        return value_and_log_slope
 
 
-def _squares(x, a):
+def _squares(x, a, log_largest):
     """The mean of sum_k p_k^2 over [0, x] and its value at x, both over exp(f), and f.
 
     With r = max(1, |x|), z = x / r and f = 2 max_kl(log |a_kl| + l log r),
     `p_k(s x) = exp(f / 2) sum_l (a_kl r^l exp(-f / 2)) (s z)^l`, where no term is above one.
+
+    Args:
+      x: `[..., N]`.
+      a: `[..., K, L + 1, N]`.
+      log_largest: `[..., L + 1, N]`, log max_k |a_kl|.
     """
-    degree = a.shape[-1] - 1
+    degree = a.shape[-2] - 1
     dtype = x.dtype
     r = tf.maximum(tf.abs(x), 1.0)
-    log_powers = tf.range(degree + 1, dtype=dtype) * tf.math.log(r)[..., tf.newaxis]
-    largest = tf.reduce_max(tf.abs(a), axis=-2)
+    exponents = tf.range(degree + 1, dtype=dtype)[:, tf.newaxis]
+    log_powers = exponents * tf.math.log(r)[..., tf.newaxis, :]
     # Any f would do: it has no gradient. The floor serves coefficients that are all zero.
-    half = tf.reduce_max(tf.math.log(largest) + log_powers, axis=-1)
+    half = tf.reduce_max(log_largest + log_powers, axis=-2)
     half = tf.stop_gradient(tf.maximum(half, -20.0))
     # A coefficient of zero does not count in f, and must not meet an infinity.
     limit = 0.9 * math.log(dtype.max)
-    scales = tf.exp(tf.minimum(log_powers - half[..., tf.newaxis], limit))
+    scales = tf.exp(tf.minimum(log_powers - half[..., tf.newaxis, :], limit))
 
     z = x / r
     powers = [tf.ones_like(z)]
     for _ in range(degree):
         powers.append(powers[-1] * z)
-    terms = a * (scales * tf.stack(powers, axis=-1))[..., tf.newaxis, :]
+    terms = a * (scales * tf.stack(powers, axis=-2))[..., tf.newaxis, :, :]
 
     nodes, weights = np.polynomial.legendre.leggauss(degree + 1)
     nodes = np.append(0.5 * (nodes + 1.0), 1.0)
-    table = tf.constant(nodes[:, np.newaxis] ** np.arange(degree + 1), dtype)
+    table = tf.constant((nodes[:, np.newaxis] ** np.arange(degree + 1))[..., np.newaxis], dtype)
     # Not a product of matrices, which a GPU may compute in half the digits.
-    p = tf.reduce_sum(terms[..., tf.newaxis, :] * table, axis=-1)
-    squares = tf.reduce_sum(tf.square(p), axis=-2)
-    mean = tf.reduce_sum(squares[..., :-1] * tf.constant(0.5 * weights, dtype), axis=-1)
-    return mean, squares[..., -1], 2.0 * half
+    p = tf.reduce_sum(terms[..., tf.newaxis, :, :] * table, axis=-2)
+    squares = tf.reduce_sum(tf.square(p), axis=-3)
+    weights = tf.constant(0.5 * weights[:, np.newaxis], dtype)
+    mean = tf.reduce_sum(squares[..., :-1, :] * weights, axis=-2)
+    return mean, squares[..., -1, :], 2.0 * half
 
 
 def _start(num_polynomials, degree, min_slope):

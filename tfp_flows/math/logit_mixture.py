@@ -3,38 +3,41 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math.softplus import softplus
-
 
 def logit_mixture(log_weights, z, log_slopes):
     """y = log F - log S,  F = sum_k w_k sigmoid(z_k),  S = sum_k w_k sigmoid(-z_k).
 
-    So y = logit(F). Both sums are taken in the log domain, so neither tail loses digits: as z
-    goes to +-inf, y follows the least steep z_k. With q_k the share of term k in F, and r_k that
-    in S,
+    So y = logit(F). All is computed in the log domain, so neither tail loses digits: as z goes to
+    +-inf, y follows the least steep z_k. Since F + S = 1,
 
-        dy/dx = sum_k (q_k sigmoid(-z_k) + r_k sigmoid(z_k)) dz_k/dx.
+        dy/dx = sum_k w_k sigmoid(z_k) sigmoid(-z_k) dz_k/dx / (F S),
 
-    All terms are positive, so none cancel.
+    a sum of positive terms, of which none cancels. The units stand on the axis before the last, so
+    that XLA's loops over the last, which is long, are vectorised.
 
     Args:
-      log_weights: float `Tensor` `[..., K]`; each row of the weights sums to one.
-      z: float `Tensor` `[..., K]`, increasing functions of x.
-      log_slopes: float `Tensor` `[..., K]`, log dz_k/dx.
+      log_weights: float `Tensor` `[..., K, N]`; the weights of the K units sum to one.
+      z: float `Tensor` `[..., K, N]`, increasing functions of x.
+      log_slopes: float `Tensor` `[..., K, N]`, log dz_k/dx.
 
     Returns:
-      `(y, log dy/dx)`, each `[...]`, broadcast.
+      `(y, log dy/dx)`, each `[..., N]`, broadcast.
     """
     # Keeps y and the shares finite where the exact z_k is beyond the range of the dtype.
     limit = 0.25 * z.dtype.max
     z = tf.clip_by_value(z, -limit, limit)
-    log_sigmoid, log_survival = -softplus(-z), -softplus(z)
-    log_f, log_q = _log_sum_and_shares(log_weights + log_sigmoid)
-    log_s, log_r = _log_sum_and_shares(log_weights + log_survival)
-    terms = tf.concat(
-        [log_q + log_survival + log_slopes, log_r + log_sigmoid + log_slopes], axis=-1
-    )
-    return log_f - log_s, _log_sum_and_shares(terms)[0]
+    shape = tf.broadcast_dynamic_shape(tf.shape(z), tf.shape(log_weights))
+    shape = tf.broadcast_dynamic_shape(shape, tf.shape(log_slopes))
+    return _logit_mixture(*(tf.broadcast_to(t, shape) for t in (log_weights, z, log_slopes)))
+
+
+def log_softmax(t):
+    """log softmax over the axis before the last.
+
+    TensorFlow's, over any axis but the last, cannot be differentiated in a loop under XLA.
+    """
+    t -= tf.stop_gradient(tf.reduce_max(t, axis=-2, keepdims=True))
+    return t - tf.math.log(tf.reduce_sum(tf.exp(t), axis=-2, keepdims=True))
 
 
 def distinct_offsets(num_units):
@@ -53,23 +56,62 @@ def distinct_offsets(num_units):
     return b, float(np.log1p(np.var(b) / 7.0))
 
 
-def _log_sum_and_shares(t):
-    """log sum_k exp(t_k), and the logarithms of the terms' shares in the sum.
-
-    The shares are not `t - log_sum`, which cannot tell equal terms apart where |t| is huge.
-    """
-    return _log_sum(t), tf.nn.log_softmax(t)
-
-
 @tf.custom_gradient
-def _log_sum(t):
-    """log sum_k exp(t_k), whose gradient is the shares as `softmax` gives them.
+def _logit_mixture(log_weights, z, log_slopes):
+    """Both results, and the gradient by the units' shares in the sums F, S and F S dy/dx.
 
-    That of `tf.math.log` is a reciprocal, off by a rounding: a term with the whole of the sum would
-    get the share 1 - eps / 2, and eps / 2 times a z of 1e30 is not zero.
+    With q_k, r_k and p_k for these, s = sigmoid, F = s(y) and S = s(-y), the derivatives are
+
+        of y:          q_k - r_k (log w_k),            q_k s(-z_k) + r_k s(z_k) (z_k);
+        of log dy/dx:  p_k - S q_k - F r_k (log w_k),  p_k (s(-z_k) - s(z_k)) - q_k s(-z_k)
+                       + r_k s(z_k) (z_k),             p_k (log dz_k/dx).
+
+    In a tail p_k equals r_k, or q_k, to the last bit, and the slope is constant: a rounding would
+    be multiplied by x, on the way to the gradient of a parameter. Autodiff would leave one.
     """
-    largest = tf.reduce_max(t, axis=-1)
-    log_sum = largest + tf.math.log(
-        tf.reduce_sum(tf.exp(t - largest[..., tf.newaxis]), axis=-1)
-    )
-    return log_sum, lambda cotangent: cotangent[..., tf.newaxis] * tf.nn.softmax(t)
+    positive = z > 0.0
+    small = tf.exp(tf.where(positive, -z, z))
+    large_sigmoid = 1.0 / (1.0 + small)
+    small_sigmoid = small * large_sigmoid
+    # log w_k + log s(+-z_k) is this and log large_sigmoid, at least -log 2.
+    t_f = log_weights + tf.where(positive, tf.zeros_like(z), z)
+    t_s = log_weights - tf.where(positive, z, tf.zeros_like(z))
+    t_f, largest_f = _below_largest(t_f)
+    t_s, largest_s = _below_largest(t_s)
+    # Differences first: both of the largest can be huge, where one of the t is zero.
+    t_p = tf.where(positive, t_s - largest_f, t_f - largest_s) + log_slopes
+    t_p, largest_p = _below_largest(t_p)
+    f, q = _sum_and_shares(tf.exp(t_f) * large_sigmoid, 0.5)
+    s, r = _sum_and_shares(tf.exp(t_s) * large_sigmoid, 0.5)
+    p_sum, p = _sum_and_shares(tf.exp(t_p) * tf.square(large_sigmoid), 0.25)
+    log_f, log_s = tf.math.log(f), tf.math.log(s)
+    y = largest_f - largest_s + log_f - log_s
+    log_slope = largest_p + tf.math.log(p_sum) - log_f - log_s
+
+    def gradient(of_y, of_log_slope):
+        up = tf.where(positive, large_sigmoid, small_sigmoid)
+        down = tf.where(positive, small_sigmoid, large_sigmoid)
+        rise, fall = r * up, q * down
+        of_z = of_y * (fall + rise) + of_log_slope * ((rise - p * up) + (p * down - fall))
+        of_log_weights = of_y * (q - r)
+        of_log_weights += of_log_slope * (p - tf.sigmoid(-y) * q - tf.sigmoid(y) * r)
+        return of_log_weights, of_z, of_log_slope * p
+
+    shape = tf.concat([tf.shape(z)[:-2], tf.shape(z)[-1:]], axis=0)
+    results = tuple(tf.reshape(t, shape) for t in (y, log_slope))
+    return results, lambda *cotangents: gradient(*(t[..., tf.newaxis, :] for t in cotangents))
+
+
+def _below_largest(t):
+    """The t_k less their largest, and that, for which any near it would do: without gradient.
+
+    Two loops of XLA may round a huge t_k differently: none is above the largest all the same.
+    """
+    largest = tf.stop_gradient(tf.reduce_max(t, axis=-2, keepdims=True))
+    return tf.minimum(t - largest, 0.0), largest
+
+
+def _sum_and_shares(terms, least):
+    """The sum, which is at least `least` but for roundings of huge numbers, and terms over it."""
+    total = tf.maximum(tf.reduce_sum(terms, axis=-2, keepdims=True), least)
+    return total, terms / total
