@@ -94,7 +94,9 @@ def coupling(transformer, kwargs=None, mask=(True, False, True), context_size=0,
     return make
 
 
-def autoregressive(transformer, kwargs=None, order=None, context_size=0, residual=False):
+def autoregressive(
+    transformer, kwargs=None, order=None, context_size=0, residual=False, **options
+):
     """A maker of autoregressive bijectors."""
     kwargs = kwargs or {}
 
@@ -104,6 +106,7 @@ def autoregressive(transformer, kwargs=None, order=None, context_size=0, residua
             transformer,
             kwargs,
             context_size=context_size,
+            **options,
         )
 
     return make
@@ -320,6 +323,12 @@ CASES = [
     Case(
         "autoregressive_context",
         autoregressive(B.Affine, order="reverse", context_size=C),
+        ("Autoregressive",),
+        context_size=C,
+    ),
+    Case(
+        "autoregressive_jacobi",
+        autoregressive(B.Affine, order=(2, 0, 1), context_size=C, solver="jacobi"),
         ("Autoregressive",),
         context_size=C,
     ),

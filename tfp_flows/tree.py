@@ -39,13 +39,15 @@ def walk(root):
     return visit(root)
 
 
-def rebuild(root, changes):
-    """Returns `root` with parameters changed, sharing all that is not.
+def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node)):
+    """Returns `root` with parameters or classes changed, sharing all that is not.
 
     Args:
       root: a TFP object.
       changes: a callable that takes one of the TFP objects below (or at) `root` and returns a
         `dict` of its own parameters to change, empty for none.
+      twin: a callable that takes one of them and returns the class that it is to have, one with
+        the same parameters.
 
     Returns:
       The same object if nothing has changed in it, else a copy. What occurs twice in `root`
@@ -62,7 +64,11 @@ def rebuild(root, changes):
                     if (new := visit(old)) is not old
                 }
                 changed.update(changes(value))
-                done[id(value)] = value.copy(**changed) if changed else value
+                cls = twin(value)
+                if cls is not type(value):
+                    done[id(value)] = cls(**{**value.parameters, **changed})
+                else:
+                    done[id(value)] = value.copy(**changed) if changed else value
             return done[id(value)]
         if isinstance(value, dict):
             items = {name: visit(item) for name, item in value.items()}

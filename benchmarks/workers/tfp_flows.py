@@ -23,7 +23,6 @@ from workloads import (
 )
 
 import tfp_flows as tfpf
-from tfp_flows.bijectors.values_only import values_only
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 B = tfpf.bijectors
@@ -47,13 +46,6 @@ def tasks(flow, sizes):
     def sample(seed):
         return flow.sample(sizes.num_samples, seed=seed)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def transform_draws(seed):
-        shape = [sizes.num_samples, sizes.event_size]
-        u = tf.random.stateless_normal(shape, seed, alg="philox")
-        with values_only():  # as samples of a flow do: no trace of a continuous one
-            return flow.bijector.forward(u)
-
     def next_seed():
         state["seed"] += 1
         return tf.constant([state["seed"], 0])
@@ -63,8 +55,6 @@ def tasks(flow, sizes):
         "train": lambda: step(batch).numpy(),
         "log_prob": lambda: log_prob(points).numpy(),
         "sample": lambda: sample(next_seed()).numpy(),
-        # What samples would cost if TFP drew the base by the generator that XLA is fast at.
-        "sample, philox": lambda: transform_draws(next_seed()).numpy(),
     }
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from cases import autoregressive, made, mlp, perturb
 
+import tfp_flows as tfpf
 from tfp_flows.bijectors import Affine, Autoregressive, RationalQuadraticSpline
 from tfp_flows.layers import MADE
 
@@ -290,3 +291,100 @@ def test_context_that_is_missing(method):
     bijector = autoregressive(Affine, context_size=2)("float32")
     with pytest.raises(ValueError, match=r"needs a context .*\[..., 2\].*Received: context=None"):
         getattr(bijector, method)(tf.zeros([3, 3]))
+
+
+# --- All coordinates at once -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"invert_transformer": True}], ids=["plain", "inverted"])
+@pytest.mark.parametrize(
+    ("transformer", "kwargs"),
+    [(Affine, {}), (RationalQuadraticSpline, {"num_bins": 5})],
+    ids=["affine", "spline"],
+)
+def test_jacobi_gives_what_one_by_one_gives(transformer, kwargs, options):
+    network = MADE(
+        6, transformer.params_size(**kwargs), (12, 12), "tanh", "random", 2, seed=1, dtype="float64"
+    )
+    network.build((None, 6), (None, 2))
+    perturb((v.value for v in network.variables), scale=1.0)
+    x, context = tf.constant(RNG.normal(size=[4, 6])), tf.constant(RNG.normal(size=[4, 2]))
+
+    def everything(conditioner, solver):
+        with tf.GradientTape() as tape:
+            tape.watch([x, context])
+            bijector = Autoregressive(
+                conditioner,
+                transformer,
+                kwargs,
+                network.order,
+                solver=solver,
+                context=context,
+                context_size=2,
+                **options,
+            )
+            there = tf.identity(x)
+            y, log_det = bijector.forward(there), bijector.forward_log_det_jacobian(there, 1)
+            total = tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(tf.square(log_det))
+        variables = [v.value for v in network.trainable_variables]
+        return [y, log_det, *tape.gradient(total, [x, context, *variables])]
+
+    exact = everything(lambda y, context: network(y, context=context), "sequential")
+    for ours, expected in zip(everything(network, "jacobi"), exact, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_jacobi_calls_the_conditioner_as_often_as_coordinates_depend_on_others():
+    before = tf.constant(np.diag([0.5, 0.0, 0.5, 0.0, 0.5], -1).T)  # three pairs
+    conditioner, calls = counted(lambda y: tf.stack([y @ before, 0.0 * y], axis=-1))
+    bijector = Autoregressive(conditioner, order=range(6), solver="jacobi", dtype="float64")
+    calls.clear()
+    x = tf.constant(RNG.normal(size=[3, 6]))
+    y = bijector.forward(x)
+    # It starts at x, where the first of each pair stays: the second, nothing more; and one call
+    # that gradients go through.
+    assert len(calls) == 3
+    np.testing.assert_allclose(y[:, 1::2], x[:, 1::2] + 0.5 * x[:, ::2], rtol=1e-12)
+
+
+def test_jacobi_drops_no_units():
+    network = MADE(3, 2, (16,), dropout=0.5, seed=1)
+    network.build((None, 3))
+    perturb(v.value for v in network.variables)
+    x = RNG.normal(size=[5, 3]).astype("float32")
+    inputs = keras.Input([3])
+    layer = _Forward(Autoregressive(network, solver="jacobi"))
+    model = keras.Model(inputs, layer(inputs))
+    np.testing.assert_allclose(model(x, training=True), model(x, training=False), rtol=1e-6)
+
+
+class _Forward(keras.layers.Layer):
+    def __init__(self, bijector):
+        super().__init__()
+        self.bijector = bijector
+
+    def call(self, x):
+        return self.bijector.forward(x)
+
+
+def test_recipes_pass_the_solver_on(tmp_path):
+    for make in (tfpf.flows.maf, tfpf.flows.iaf):
+        flow = make(3, num_layers=2, hidden_units=(4,), seed=1, solver="jacobi")
+        perturb(flow.variables)
+        tfpf.FlowModel(flow).save(tmp_path / "m.keras")
+        loaded = keras.saving.load_model(tmp_path / "m.keras").distribution
+        layers = [
+            part for part in tfpf.tree.walk(loaded.bijector) if isinstance(part, Autoregressive)
+        ]
+        assert [layer.solver for layer in layers] == ["jacobi", "jacobi"]
+        seed = tf.constant([1, 2])
+        x = flow.sample(4, seed=seed)
+        np.testing.assert_array_equal(loaded.sample(4, seed=seed), x)
+        other = make(3, num_layers=2, hidden_units=(4,), seed=1)
+        perturb(other.variables)
+        np.testing.assert_allclose(other.sample(4, seed=seed), x, rtol=1e-5, atol=1e-5)
+
+
+def test_unknown_solver():
+    with pytest.raises(ValueError, match="`solver` must be one of.*Received: solver='newton'"):
+        Autoregressive(to_order((0,)), order=(0,), solver="newton")

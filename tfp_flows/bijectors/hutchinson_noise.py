@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.math.philox import philox_bits, philox_normal
 from tfp_flows.math.replica_seed import replica_seed
 
 
@@ -43,14 +44,9 @@ class HutchinsonNoise(keras.layers.Layer):
             seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
         else:
             seed = tf.constant([self.seed or 0, 0], tf.int32)
-        # Philox: under XLA on CPUs the default is some 25 times as slow.
         if self.distribution == "gaussian":
-            return tf.random.stateless_normal(tf.shape(z), seed, dtype=z.dtype, alg="philox")
-        # Integers, which are the same with XLA and without.
-        bits = tf.random.stateless_uniform(
-            tf.shape(z), seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
-        )
-        return tf.where(bits >= 0, tf.ones_like(z), -tf.ones_like(z))
+            return philox_normal(tf.shape(z), seed, z.dtype)
+        return tf.where(philox_bits(tf.shape(z), seed) >= 0, tf.ones_like(z), -tf.ones_like(z))
 
     def get_config(self):
         """Returns the constructor's arguments."""

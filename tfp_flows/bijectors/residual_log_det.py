@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.math.exact_log_det import exact_log_det
+from tfp_flows.math.philox import philox_bits
 from tfp_flows.math.power_series import num_terms_for, power_series_log_det
 from tfp_flows.math.replica_seed import replica_seed
 from tfp_flows.math.russian_roulette import russian_roulette_log_det
@@ -95,7 +96,4 @@ class ResidualLogDet(keras.layers.Layer):
 
 def _signs(shape, seed, dtype):
     """Noise of mean zero and variance one; of all such, signs give the trace the least variance."""
-    bits = tf.random.stateless_uniform(
-        shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
-    )
-    return tf.where(bits >= 0, tf.ones([], dtype), -tf.ones([], dtype))
+    return tf.where(philox_bits(shape, seed) >= 0, tf.ones([], dtype), -tf.ones([], dtype))

@@ -5,11 +5,33 @@ from tfp_flows.distributions.dequantization_noise import DequantizationNoise
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.mixture_of_gaussians import mixture_of_gaussians
+from tfp_flows.distributions.philox_bases import (
+    PhiloxCategorical,
+    PhiloxLaplace,
+    PhiloxLogistic,
+    PhiloxMixtureSameFamily,
+    PhiloxMultivariateNormalDiag,
+    PhiloxMultivariateNormalLinearOperator,
+    PhiloxMultivariateNormalTriL,
+    PhiloxNormal,
+    PhiloxUniform,
+    drawn_by_philox,
+)
 
 __all__ = [
     "ConditionalNormal",
     "DequantizationNoise",
     "Dequantized",
     "Flow",
+    "PhiloxCategorical",
+    "PhiloxLaplace",
+    "PhiloxLogistic",
+    "PhiloxMixtureSameFamily",
+    "PhiloxMultivariateNormalDiag",
+    "PhiloxMultivariateNormalLinearOperator",
+    "PhiloxMultivariateNormalTriL",
+    "PhiloxNormal",
+    "PhiloxUniform",
+    "drawn_by_philox",
     "mixture_of_gaussians",
 ]

@@ -7,6 +7,7 @@ from tfp_flows import checks
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
+from tfp_flows.distributions.philox_bases import PhiloxMultivariateNormalDiag
 
 tfd = tfp.distributions
 
@@ -110,7 +111,7 @@ class ConditionalNormal(ContextAware, tfd.Distribution):
         h = tf.cast(self._raw(tf.reshape(self._context, [-1, self._context_size])), self.dtype)
         shape = tf.concat([tf.shape(self._context)[:-1], [self._event_size, 2]], axis=0)
         affine = Affine.new(tf.reshape(h, shape), max_log_scale=self._max_log_scale)
-        return tfd.MultivariateNormalDiag(affine.shift, tf.exp(affine.log_scale))
+        return PhiloxMultivariateNormalDiag(affine.shift, tf.exp(affine.log_scale))
 
     def _log_prob(self, u):
         return self._normal().log_prob(u)

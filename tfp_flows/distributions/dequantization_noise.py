@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.math.philox import philox_uniform
 from tfp_flows.math.replica_seed import replica_seed
 
 
@@ -31,13 +32,7 @@ class DequantizationNoise(keras.layers.Layer):
             seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
         else:
             seed = tf.constant([self.seed or 0, 0], tf.int32)
-        # Integers, which are the same with XLA and without; the middles of 2^24 intervals. Philox:
-        # under XLA on CPUs the default is some 25 times as slow.
-        bits = tf.random.stateless_uniform(
-            tf.shape(x), seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
-        )
-        number = tf.bitwise.bitwise_and(bits, 2**24 - 1)
-        return (tf.cast(number, x.dtype) + 0.5) * 2.0**-24
+        return philox_uniform(tf.shape(x), seed, x.dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -4,18 +4,22 @@ import tensorflow as tf
 from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows.bijectors.values_only import values_only
+from tfp_flows.distributions.philox_bases import drawn_by_philox
 
 
 class Flow(transformed_distribution._TransformedDistribution):
     """log p(x) = log p_u(f^-1(x)) + log |det df^-1/dx|, evaluated anew for every `log_prob`.
 
-    A `tfd.TransformedDistribution` in every respect but one. TFP's bijectors remember the points
+    A `tfd.TransformedDistribution` in every respect but two. TFP's bijectors remember the points
     that they have mapped, so that in eager mode a sample keeps the density that it had when it
     was drawn, whatever training does to the variables meanwhile, and a tensor of one
     `tf.function` can reappear in another (TFP issue 840). Here `log_prob` takes a copy of `x`
     first, so that what is remembered serves one pass only.
     `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
     log-dets where they cost more than the samples.
+
+    And the base is drawn by Philox where that can be arranged (see `drawn_by_philox`): under XLA
+    TFP's own draw can take longer than the flow.
 
     Args:
       distribution: the base, any TFP distribution.
@@ -26,6 +30,9 @@ class Flow(transformed_distribution._TransformedDistribution):
 
     def __init__(self, distribution, bijector, validate_args=False, name=None):
         parameters = dict(locals())
+        distribution = drawn_by_philox(distribution)
+        # Copies, and what is conditioned, share it.
+        parameters.update(distribution=distribution)
         super().__init__(
             distribution, bijector, validate_args=validate_args, parameters=parameters, name=name
         )

@@ -6,6 +6,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import checks
 from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.philox_bases import PhiloxCategorical, PhiloxMixtureSameFamily
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
@@ -57,6 +58,6 @@ def mixture_of_gaussians(event_size, num_components=10, seed=None, dtype="float3
     # `tfp.util.TransformedVariable` holds a function, and cannot.
     standard = tfd.Sample(tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype)), event_size)
     components = Flow(standard, tfb.Chain([tfb.Shift(centres), tfb.Scale(log_scale=log_scale)]))
-    return tfd.MixtureSameFamily(
-        tfd.Categorical(logits=logits), components, name="mixture_of_gaussians"
+    return PhiloxMixtureSameFamily(
+        PhiloxCategorical(logits=logits), components, name="mixture_of_gaussians"
     )

@@ -16,6 +16,7 @@ def iaf(
     hidden_units=(128, 128),
     activation="relu",
     max_log_scale=5.0,
+    solver="sequential",
     base=None,
     seed=None,
     dtype="float32",
@@ -35,6 +36,7 @@ def iaf(
       hidden_units: widths of the hidden layers of each `MADE`.
       activation: of the networks.
       max_log_scale: bound on |s|, or `None` (see `Affine.new`).
+      solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
       dtype: float dtype.
@@ -43,7 +45,7 @@ def iaf(
       A distribution, the identity of its base at the start.
 
     Raises:
-      ValueError: for a size below its minimum.
+      ValueError: for a size below its minimum, or an unknown solver.
     """
     size = recipe.vector_size(event_shape)
     layers = recipe.autoregressive_layers(
@@ -53,6 +55,7 @@ def iaf(
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,
+        solver=solver,
         context_size=context_size,
         seed=seed,
         dtype=dtype,

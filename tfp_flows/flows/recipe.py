@@ -74,6 +74,7 @@ def autoregressive_layers(
     seed,
     network=MADE,
     invert_transformer=False,
+    solver="sequential",
     **network_kwargs,
 ):
     """A list of `Autoregressive` layers in alternating order, each with a network of its own.
@@ -87,10 +88,11 @@ def autoregressive_layers(
       seed: Python `int` or `None`, from which the networks' seeds follow.
       network: a class of conditioners, `MADE` or one with its first two arguments.
       invert_transformer: see `Autoregressive`.
+      solver: see `Autoregressive`.
       **network_kwargs: further keywords of `network`.
 
     Raises:
-      ValueError: for a size below its minimum.
+      ValueError: for a size below its minimum, or an unknown solver.
     """
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     layers = []
@@ -110,6 +112,7 @@ def autoregressive_layers(
                 transformer,
                 transformer_kwargs,
                 invert_transformer=invert_transformer,
+                solver=solver,
                 context_size=context_size,
             )
         )

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfp_flows.math.philox import philox_bits
 from tfp_flows.math.replica_seed import replica_seed
 
 
@@ -18,9 +19,6 @@ class PhiloxDropout(keras.layers.Dropout):
         if not training:
             return inputs
         seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
-        bits = tf.random.stateless_uniform(
-            tf.shape(inputs), seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
-        )
-        kept = bits >= int(self.rate * 2**32) - 2**31
+        kept = philox_bits(tf.shape(inputs), seed) >= int(self.rate * 2**32) - 2**31
         scale = tf.cast(1.0 / (1.0 - self.rate), inputs.dtype)
         return tf.where(kept, inputs * scale, tf.zeros_like(inputs))

@@ -10,6 +10,7 @@ from tfp_flows.math.exact_log_det import exact_log_det
 from tfp_flows.math.find_root import RootResult, find_root
 from tfp_flows.math.fixed_point import FixedPointResult, fixed_point
 from tfp_flows.math.householder import householder_product
+from tfp_flows.math.jacobi import JacobiResult, jacobi
 from tfp_flows.math.linear_spline import inverse_linear_spline, linear_spline
 from tfp_flows.math.power_series import num_terms_for, power_series_log_det
 from tfp_flows.math.quadratic_spline import inverse_quadratic_spline, quadratic_spline
@@ -32,6 +33,7 @@ __all__ = [
     "DORMAND_PRINCE",
     "EULER",
     "FixedPointResult",
+    "JacobiResult",
     "OdeResult",
     "RK4",
     "RootResult",
@@ -54,6 +56,7 @@ __all__ = [
     "inverse_linear_spline",
     "inverse_quadratic_spline",
     "inverse_rational_quadratic_spline",
+    "jacobi",
     "linear_spline",
     "num_terms_for",
     "power_series_log_det",

@@ -8,6 +8,7 @@ from tensorflow_probability.python.bijectors import chain
 
 from tfp_flows.bijectors import Continuous
 from tfp_flows.conditioning import condition, waits_for_context
+from tfp_flows.math.philox import philox_uniform
 from tfp_flows.math.replica_seed import replica_seed
 from tfp_flows.tree import walk
 
@@ -83,7 +84,7 @@ class FlowMatching(keras.Layer):
         u = base.sample(num_rows, seed=seed + tf.constant([1, 0]))
         for bijector in reversed(from_base):
             u = bijector.forward(u)
-        s = tf.random.stateless_uniform([], seed, dtype=x.dtype, alg="philox")
+        s = philox_uniform([], seed, x.dtype)
         s += tf.range(num_rows, dtype=x.dtype) / tf.cast(num_rows, x.dtype)
         s = tf.math.floormod(s, tf.ones([], x.dtype))[:, tf.newaxis]
         u, x = tf.stop_gradient(tf.cast(u, x.dtype)), tf.stop_gradient(x)
