@@ -14,7 +14,7 @@ from tfp_flows.distributions import Dequantized
 tfd = tfp.distributions
 
 each_recipe = pytest.mark.parametrize("case", RECIPES, ids=str)
-each_function = pytest.mark.parametrize("name", ["glow", "multiscale"])
+each_function = pytest.mark.parametrize("name", ["glow", "mintnet", "multiscale"])
 SHAPE = (4, 4, 1)
 
 # Bits per dimension of held-out digits. Independent pixels, each with its own frequencies, have
@@ -106,6 +106,22 @@ def test_is_saved(case, tmp_path):
 def test_autoregressive_splines_are_for_vectors():
     with pytest.raises(ValueError, match="`event_shape` must be D .*Received: event_shape"):
         tfpf.flows.neural_spline((4, 4, 1), autoregressive=True)
+
+
+def test_masked_convolutions_alternate_over_scales_of_all_channels():
+    flow = tfpf.flows.mintnet((4, 4, 1), num_layers=2, hidden_channels=(7,), seed=1)
+    parts = [p for p in tfpf.tree.walk(flow) if isinstance(p, tfpf.bijectors.MaskedConvolution)]
+    assert [part.parameters["reverse"] for part in parts] == [False, True, False, True]
+    assert [part.network.image_shape for part in parts] == [(4, 4, 1)] * 2 + [(2, 2, 4)] * 2
+    # Seven channels are as many units of one channel, or two of four.
+    assert [part.network.hidden_units for part in parts] == [(7,), (7,), (2,), (2,)]
+    perturb_image(flow.variables)
+    x, log_prob = flow.experimental_sample_and_log_prob(3, seed=1)
+    np.testing.assert_allclose(flow.log_prob(x), log_prob, rtol=1e-4)
+    with pytest.raises(
+        ValueError, match=r"`hidden_channels` must .*Received: hidden_channels=\(\)"
+    ):
+        tfpf.flows.mintnet((4, 4, 1), hidden_channels=())
 
 
 def test_attention_is_for_small_images():
