@@ -72,4 +72,11 @@ def _log_sum(t):
     log_sum = largest + tf.math.log(
         tf.reduce_sum(tf.exp(t - largest[..., tf.newaxis]), axis=-1)
     )
-    return log_sum, lambda cotangent: cotangent[..., tf.newaxis] * tf.nn.softmax(t)
+    return log_sum, lambda cotangent: cotangent[..., tf.newaxis] * _softmax(t)
+
+
+def _softmax(t):
+    """As `tf.nn.softmax`, which takes no more than five axes on a CPU: draws of images have six."""
+    if t.shape.rank is not None and t.shape.rank <= 5:
+        return tf.nn.softmax(t)
+    return tf.reshape(tf.nn.softmax(tf.reshape(t, [-1, t.shape[-1]])), tf.shape(t))
