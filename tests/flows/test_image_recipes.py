@@ -173,6 +173,26 @@ def test_learned_noise_is_trained_with_the_flow_and_saved(tmp_path):
     np.testing.assert_array_equal(loaded.elbo(x), model.distribution.elbo(x))
 
 
+def test_learned_noise_is_trained_by_xla_as_without():
+    """Noise is drawn anew in each step, the same by both; and so is what comes of it."""
+    x = np.random.default_rng(0).integers(0, 17, size=[20, 4, 4, 1]).astype("uint8")
+    fits = []
+    for jit_compile in (False, True):
+        normal = tfd.Sample(tfd.Normal(0.0, 1.0), (4, 4, 1))
+        options = {"num_layers": 1, "hidden_channels": (4,), "seed": 0}
+        distribution = tfpf.flows.variational_dequantization(normal, 17, **options)
+        perturb_image(distribution.dequantizer.variables)
+        model = tfpf.FlowModel(distribution)
+        model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit_compile)
+        history = model.fit(x, batch_size=20, epochs=4, shuffle=False, verbose=0).history["loss"]
+        fits.append((history, [v.numpy() for v in distribution.trainable_variables]))
+    (losses, weights), (xla_losses, xla_weights) = fits
+    np.testing.assert_allclose(xla_losses, losses, rtol=1e-5)
+    assert len(set(losses)) == 4
+    for xla, other in zip(xla_weights, weights, strict=True):
+        np.testing.assert_allclose(xla, other, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("num_samples", [1, 3])
 def test_mixtures_of_images_are_scored_in_a_graph(num_samples):
     """TensorFlow's softmax takes five axes at most: those of images, and one of components."""
