@@ -1,5 +1,7 @@
 """What recipes of images promise at their start, what they refuse, and a fit to small digits."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -91,6 +93,28 @@ def test_bad_input_is_named(name, change, error, named):
     arguments = {"event_shape": SHAPE, "hidden_channels": (4,), **change}
     with pytest.raises(error, match=f"`{named}`.*Received: "):
         getattr(tfpf.flows, name)(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden_units"),
+    [
+        *itertools.product(["flow_plus_plus", "neural_spline", "residual"], [(4, 0), 4, "4"]),
+        *itertools.product(["flow_plus_plus", "neural_spline"], [(4, 5), ()]),
+    ],
+    ids=repr,
+)
+def test_widths_are_named_as_they_were_given(name, hidden_units):
+    """Networks of images call them `hidden_channels`."""
+    error = ValueError if isinstance(hidden_units, tuple) else TypeError
+    with pytest.raises(error, match="`hidden_units`.*Received: hidden_units="):
+        getattr(tfpf.flows, name)(SHAPE, num_layers=1, hidden_units=hidden_units)
+
+
+@pytest.mark.parametrize("hidden_units", [(), (4,), (4, 5)], ids=repr)
+def test_widths_of_lipschitz_networks_may_differ(hidden_units):
+    options = {"num_layers": 1, "num_scales": 1, "hidden_units": hidden_units}
+    flow = tfpf.flows.residual(SHAPE, **options)
+    assert np.isfinite(flow.log_prob(tf.zeros(SHAPE)))
 
 
 @each_recipe

@@ -55,7 +55,7 @@ def mintnet(
     """
     num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
-    widths = [checks.integer_at_least(n, 1, "hidden_channels") for n in hidden_channels]
+    widths = checks.widths(hidden_channels, "hidden_channels")
     if not widths:
         raise ValueError(
             "`hidden_channels` must have at least one layer. "

@@ -67,7 +67,7 @@ class GatedConvNet(ConvNet):
         if self.num_heads and self.hidden_channels[0] % self.num_heads:
             raise ValueError(
                 "`num_heads` must divide the width of the blocks. "
-                f"Received: num_heads={num_heads}, hidden_channels={hidden_channels}"
+                f"Received: num_heads={num_heads}, a width of {self.hidden_channels[0]}"
             )
 
     def _build_layers(self, num_channels):

@@ -45,14 +45,7 @@ class MaskedConvNet(keras.layers.Layer):
     def __init__(self, hidden_units=(8, 8), kernel_size=3, context_size=0, seed=None, **kwargs):
         # Roots are to be found in full precision, whatever the policy computes in.
         super().__init__(autocast=False, **kwargs)
-        if isinstance(hidden_units, str) or not hasattr(hidden_units, "__iter__"):
-            raise TypeError(
-                "`hidden_units` must be a tuple of integers of at least 1. "
-                f"Received: hidden_units={hidden_units!r}"
-            )
-        self.hidden_units = tuple(
-            checks.integer_at_least(n, 1, "hidden_units") for n in hidden_units
-        )
+        self.hidden_units = checks.widths(hidden_units, "hidden_units")
         if not self.hidden_units:
             raise ValueError("`hidden_units` must have at least one layer. Received: ()")
         self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
