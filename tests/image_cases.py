@@ -203,13 +203,20 @@ CASES = [
         float64=1e-8,
     ),
     ImageCase(
-        "mintnet",
+        "mintnet_context",
         recipe(
-            F.mintnet, (4, 4, 1), num_scales=1, num_layers=1, hidden_channels=(4,), activation=None
+            F.mintnet,
+            (4, 4, 1),
+            num_scales=1,
+            num_layers=1,
+            hidden_channels=(4,),
+            activation=None,
+            context_size=C,
         ),
         ("mintnet",),
         shape=(4, 4, 1),
         base_shape=(16,),
+        context_size=C,
         float64=1e-8,
     ),
     ImageCase(
