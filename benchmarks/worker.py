@@ -36,7 +36,7 @@ def main(framework, workload, core):
     if workload not in offers:
         answer(offers=offers, versions=versions)
         return
-    baseline = _memory("VmRSS")
+    baseline = memory("VmRSS")
     try:
         num_weights, tasks = module.WORKLOADS[workload](WORKLOADS[workload])
     except Exception as error:
@@ -46,7 +46,7 @@ def main(framework, workload, core):
     for line in sys.stdin:
         request = json.loads(line)
         run, calls = tasks[request["task"]], request["calls"]
-        _forget_peak()
+        forget_peak()
         start = time.process_time()
         try:
             for _ in range(calls):
@@ -55,14 +55,14 @@ def main(framework, workload, core):
             answer(error=_short(error))
             continue
         cpu_ms = 1e3 * (time.process_time() - start) / calls
-        answer(cpu_ms=cpu_ms, peak_mb=_memory("VmHWM") - baseline)
+        answer(cpu_ms=cpu_ms, peak_mb=memory("VmHWM") - baseline)
 
 
 def _short(error):
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
-def _memory(field):
+def memory(field):
     """Resident memory now (`VmRSS`) or at its peak (`VmHWM`), in MB."""
     status = pathlib.Path("/proc/self/status")
     if not status.exists():  # Not Linux: the peak in either case, in bytes on macOS.
@@ -71,7 +71,7 @@ def _memory(field):
     return float(line.split()[1]) * 1024 / 1e6
 
 
-def _forget_peak():
+def forget_peak():
     """Starts the peak anew, where the system lets a process do so."""
     try:
         pathlib.Path("/proc/self/clear_refs").write_text("5")

@@ -84,6 +84,13 @@ def recipe(make_flow, shape, **options):
     return make
 
 
+def masked_convolution(dtype):
+    """In the reversed order."""
+    network = tfpf.layers.MaskedConvNet((3,), context_size=C, seed=1, dtype=dtype)
+    network.build((None, *COLOUR), (None, C))
+    return tfpf.bijectors.MaskedConvolution(network, reverse=True)
+
+
 def dequantizer(dtype):
     """The bijector of images of twice the channels that makes the noise."""
     shape = (4, 4, 1)
@@ -186,6 +193,30 @@ CASES = [
         ("residual",),
         shape=(4, 4, 1),
         base_shape=(16,),
+        float64=1e-8,
+    ),
+    ImageCase(
+        "masked_convolution_context",
+        masked_convolution,
+        ("MaskedConvolution",),
+        context_size=C,
+        float64=1e-8,
+    ),
+    ImageCase(
+        "mintnet_context",
+        recipe(
+            F.mintnet,
+            (4, 4, 1),
+            num_scales=1,
+            num_layers=1,
+            hidden_channels=(4,),
+            activation=None,
+            context_size=C,
+        ),
+        ("mintnet",),
+        shape=(4, 4, 1),
+        base_shape=(16,),
+        context_size=C,
         float64=1e-8,
     ),
     ImageCase(

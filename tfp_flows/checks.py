@@ -33,6 +33,15 @@ def integer_at_least(value, minimum, name):
     return int(value)
 
 
+def widths(value, name):
+    """Refuses what is not a sequence of integers of at least one; returns a tuple of ints."""
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise TypeError(
+            f"`{name}` must be a tuple of integers of at least 1. Received: {name}={value!r}"
+        )
+    return tuple(integer_at_least(item, 1, name) for item in value)
+
+
 def finite_number(value, name):
     """Refuses what is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):

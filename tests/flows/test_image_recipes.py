@@ -1,5 +1,7 @@
 """What recipes of images promise at their start, what they refuse, and a fit to small digits."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from tfp_flows.distributions import Dequantized
 tfd = tfp.distributions
 
 each_recipe = pytest.mark.parametrize("case", RECIPES, ids=str)
-each_function = pytest.mark.parametrize("name", ["glow", "multiscale"])
+each_function = pytest.mark.parametrize("name", ["glow", "mintnet", "multiscale"])
 SHAPE = (4, 4, 1)
 
 # Bits per dimension of held-out digits. Independent pixels, each with its own frequencies, have
@@ -93,6 +95,28 @@ def test_bad_input_is_named(name, change, error, named):
         getattr(tfpf.flows, name)(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("name", "hidden_units"),
+    [
+        *itertools.product(["flow_plus_plus", "neural_spline", "residual"], [(4, 0), 4, "4"]),
+        *itertools.product(["flow_plus_plus", "neural_spline"], [(4, 5), ()]),
+    ],
+    ids=repr,
+)
+def test_widths_are_named_as_they_were_given(name, hidden_units):
+    """Networks of images call them `hidden_channels`."""
+    error = ValueError if isinstance(hidden_units, tuple) else TypeError
+    with pytest.raises(error, match="`hidden_units`.*Received: hidden_units="):
+        getattr(tfpf.flows, name)(SHAPE, num_layers=1, hidden_units=hidden_units)
+
+
+@pytest.mark.parametrize("hidden_units", [(), (4,), (4, 5)], ids=repr)
+def test_widths_of_lipschitz_networks_may_differ(hidden_units):
+    options = {"num_layers": 1, "num_scales": 1, "hidden_units": hidden_units}
+    flow = tfpf.flows.residual(SHAPE, **options)
+    assert np.isfinite(flow.log_prob(tf.zeros(SHAPE)))
+
+
 @each_recipe
 def test_is_saved(case, tmp_path):
     flow = case.make.flow("float32")
@@ -106,6 +130,22 @@ def test_is_saved(case, tmp_path):
 def test_autoregressive_splines_are_for_vectors():
     with pytest.raises(ValueError, match="`event_shape` must be D .*Received: event_shape"):
         tfpf.flows.neural_spline((4, 4, 1), autoregressive=True)
+
+
+def test_masked_convolutions_alternate_over_scales_of_all_channels():
+    flow = tfpf.flows.mintnet((4, 4, 1), num_layers=2, hidden_channels=(7,), seed=1)
+    parts = [p for p in tfpf.tree.walk(flow) if isinstance(p, tfpf.bijectors.MaskedConvolution)]
+    assert [part.parameters["reverse"] for part in parts] == [False, True, False, True]
+    assert [part.network.image_shape for part in parts] == [(4, 4, 1)] * 2 + [(2, 2, 4)] * 2
+    # Seven channels are as many units of one channel, or two of four.
+    assert [part.network.hidden_units for part in parts] == [(7,), (7,), (2,), (2,)]
+    perturb_image(flow.variables)
+    x, log_prob = flow.experimental_sample_and_log_prob(3, seed=1)
+    np.testing.assert_allclose(flow.log_prob(x), log_prob, rtol=1e-4)
+    with pytest.raises(
+        ValueError, match=r"`hidden_channels` must .*Received: hidden_channels=\(\)"
+    ):
+        tfpf.flows.mintnet((4, 4, 1), hidden_channels=())
 
 
 def test_attention_is_for_small_images():
@@ -157,7 +197,28 @@ def test_learned_noise_is_trained_with_the_flow_and_saved(tmp_path):
     np.testing.assert_array_equal(loaded.elbo(x), model.distribution.elbo(x))
 
 
-def test_mixtures_of_images_are_scored_in_a_graph():
+def test_learned_noise_is_trained_by_xla_as_without():
+    """Noise is drawn anew in each step, the same by both; and so is what comes of it."""
+    x = np.random.default_rng(0).integers(0, 17, size=[20, 4, 4, 1]).astype("uint8")
+    fits = []
+    for jit_compile in (False, True):
+        normal = tfd.Sample(tfd.Normal(0.0, 1.0), (4, 4, 1))
+        options = {"num_layers": 1, "hidden_channels": (4,), "seed": 0}
+        distribution = tfpf.flows.variational_dequantization(normal, 17, **options)
+        perturb_image(distribution.dequantizer.variables)
+        model = tfpf.FlowModel(distribution)
+        model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit_compile)
+        history = model.fit(x, batch_size=20, epochs=4, shuffle=False, verbose=0).history["loss"]
+        fits.append((history, [v.numpy() for v in distribution.trainable_variables]))
+    (losses, weights), (xla_losses, xla_weights) = fits
+    np.testing.assert_allclose(xla_losses, losses, rtol=1e-5)
+    assert len(set(losses)) == 4
+    for xla, other in zip(xla_weights, weights, strict=True):
+        np.testing.assert_allclose(xla, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_samples", [1, 3])
+def test_mixtures_of_images_are_scored_in_a_graph(num_samples):
     """TensorFlow's softmax takes five axes at most: those of images, and one of components."""
     options = {"num_layers": 1, "num_components": 2, "hidden_units": (4,)}
     flow = tfpf.flows.flow_plus_plus((4, 4, 1), **options)
@@ -167,11 +228,11 @@ def test_mixtures_of_images_are_scored_in_a_graph():
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            bound = distribution.elbo(tf.constant(x))
+            bound = distribution.elbo(tf.constant(x), num_samples)
         return bound, tape.gradient(bound, distribution.trainable_variables)
 
     bound, gradients = step()
-    np.testing.assert_allclose(bound, distribution.elbo(x), rtol=1e-5)
+    np.testing.assert_allclose(bound, distribution.elbo(x, num_samples), rtol=1e-5)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 

@@ -12,7 +12,9 @@ def mixture(x, dtype="float64"):
     """Three sigmoids of slopes 0.5, 1 and 3."""
     log_slopes = tf.math.log(tf.constant([0.5, 1.0, 3.0], dtype))
     log_weights = tf.math.log(tf.constant([0.2, 0.5, 0.3], dtype))
-    z = tf.exp(log_slopes)[:, tf.newaxis] * x + tf.constant([[1.0], [-2.0], [0.5]], dtype)
+    z = tf.exp(log_slopes)[:, tf.newaxis] * x[..., tf.newaxis, :] + tf.constant(
+        [[1.0], [-2.0], [0.5]], dtype
+    )
     return logit_mixture(log_weights[:, tf.newaxis], z, log_slopes[:, tf.newaxis])
 
 
@@ -67,6 +69,23 @@ def test_gradient_of_value_is_the_slope(shift):
         tape.watch(x)
         y, log_slope = run(x)
     np.testing.assert_allclose(tape.gradient(y, x), np.exp(log_slope), rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit", [None, False, True], ids=["eager", "graph", "xla"])
+def test_takes_any_number_of_axes(jit):
+    # The limit is that of one library, which is asked for float32 only.
+    x = tf.constant(np.random.default_rng(0).normal(size=[24]), tf.float32)
+
+    def run(shape):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y, log_slope = mixture(tf.reshape(x, shape), "float32")
+            total = tf.reduce_sum(y) + tf.reduce_sum(log_slope)
+        return tf.reshape(y, [-1]), tape.gradient(total, x)
+
+    compiled = run if jit is None else tf.function(run, jit_compile=jit)
+    for result, expected in zip(compiled([2, 1, 3, 2, 1, 2, 1]), run([24]), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_of_weights_and_slope_agree_with_finite_differences():

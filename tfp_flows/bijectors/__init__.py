@@ -19,6 +19,7 @@ from tfp_flows.bijectors.invertible_conv1x1 import InvertibleConv1x1
 from tfp_flows.bijectors.linear_spline import LinearSpline
 from tfp_flows.bijectors.logistic_mixture_cdf import LogisticMixtureCDF
 from tfp_flows.bijectors.lu_linear import LULinear
+from tfp_flows.bijectors.masked_convolution import MaskedConvolution
 from tfp_flows.bijectors.monotone_activations import MonotoneActivations
 from tfp_flows.bijectors.monotone_integral import MonotoneIntegral
 from tfp_flows.bijectors.multi_scale import MultiScale
@@ -53,6 +54,7 @@ __all__ = [
     "LULinear",
     "LinearSpline",
     "LogisticMixtureCDF",
+    "MaskedConvolution",
     "MonotoneActivations",
     "MonotoneIntegral",
     "MultiScale",

@@ -151,17 +151,13 @@ class Dequantized(tfd.Distribution):
         # Others must not spoil gradients of a batch.
         x = tf.clip_by_value(x, 0.0, self._num_values - 1.0)
         batch_shape = ps.broadcast_shape(ps.shape(x)[: -len(axes)], self.batch_shape_tensor())
-        # No axis of one draw: TensorFlow's softmax takes at most five on a CPU, and mixtures of
-        # images have them already.
-        shape = ps.concat([batch_shape, self.event_shape], axis=0)
-        if num_samples > 1:
-            shape = ps.concat([[num_samples], shape], axis=0)
+        shape = ps.concat([[num_samples], batch_shape, self.event_shape], axis=0)
         x = tf.broadcast_to(x, shape)
         u, log_q = self._draw(x, axes)
         v = x + u
         log_p = self._distribution.log_prob(self._values.inverse(v))
         log_p += self._values.inverse_log_det_jacobian(tf.identity(v), len(axes))
-        bound = log_p - log_q if num_samples == 1 else tf.reduce_mean(log_p - log_q, axis=0)
+        bound = tf.reduce_mean(log_p - log_q, axis=0)
         return tf.where(tf.reduce_all(is_value, axis=axes), bound, -math.inf)
 
     def bits_per_dimension(self, x, num_samples=1):

@@ -7,6 +7,7 @@ from tfp_flows.flows.glow import glow
 from tfp_flows.flows.iaf import iaf
 from tfp_flows.flows.iresnet import iresnet
 from tfp_flows.flows.maf import maf
+from tfp_flows.flows.mintnet import mintnet
 from tfp_flows.flows.multiscale import multiscale
 from tfp_flows.flows.naf import naf
 from tfp_flows.flows.neural_spline import neural_spline
@@ -29,6 +30,7 @@ __all__ = [
     "iaf",
     "iresnet",
     "maf",
+    "mintnet",
     "multiscale",
     "naf",
     "neural_spline",

@@ -71,7 +71,7 @@ def flow_plus_plus(
     """
     if image_recipe.is_image(event_shape):
         network_kwargs = {
-            "hidden_channels": hidden_units,
+            "hidden_channels": image_recipe.block_widths(hidden_units),
             "activation": activation or "elu",
             "dropout": dropout,
             "context_size": context_size,

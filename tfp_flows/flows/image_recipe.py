@@ -9,6 +9,7 @@ from tfp_flows import checks
 from tfp_flows.bijectors import Coupling, MultiScale, Squeeze
 from tfp_flows.flows import recipe
 from tfp_flows.layers import ConvNet
+from tfp_flows.layers.residual_mlp import check_block_widths
 
 tfb = tfp.bijectors
 
@@ -40,6 +41,13 @@ def image_shape(event_shape, num_squeezes):
             f"halved {num_squeezes} times. Received: event_shape={event_shape!r}"
         )
     return shape
+
+
+def block_widths(hidden_units):
+    """`hidden_units` of a recipe as the `hidden_channels` of its networks, refused by its name."""
+    widths = checks.widths(hidden_units, "hidden_units")
+    check_block_widths(widths, "hidden_units")
+    return widths
 
 
 def squeezed(shape):

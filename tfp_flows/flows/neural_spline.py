@@ -85,7 +85,7 @@ def neural_spline(
     if image_recipe.is_image(event_shape) and not autoregressive:
         transformer = _SPLINES[checks.one_of(spline, tuple(_SPLINES), "spline")]
         network_kwargs = {
-            "hidden_channels": hidden_units,
+            "hidden_channels": image_recipe.block_widths(hidden_units),
             "activation": activation,
             "dropout": dropout,
             "context_size": context_size,

@@ -2,6 +2,7 @@
 
 import tensorflow_probability as tfp
 
+from tfp_flows import checks
 from tfp_flows.bijectors import ActNorm, Residual
 from tfp_flows.flows import image_recipe, recipe
 from tfp_flows.flows.iresnet import residual_blocks
@@ -64,11 +65,12 @@ def residual(
     """
     log_det = {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival}
     if image_recipe.is_image(event_shape):
+        hidden_units = checks.widths(hidden_units, "hidden_units")
 
         def step(shape, seed):
             network = LipschitzConvNet(
                 hidden_units,
-                (3, *[1] * (len(hidden_units) - 1), 3),
+                (3, *[1] * (len(hidden_units) - 1), 3) if hidden_units else (3,),
                 activation,
                 coefficient,
                 context_size=context_size,

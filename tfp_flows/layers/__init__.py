@@ -5,6 +5,7 @@ from tfp_flows.layers.gated_conv_net import GatedConvNet
 from tfp_flows.layers.lipschitz_conv_net import LipschitzConvNet
 from tfp_flows.layers.lipschitz_mlp import LipschitzMLP
 from tfp_flows.layers.made import MADE
+from tfp_flows.layers.masked_conv_net import MaskedConvNet
 from tfp_flows.layers.mlp import MLP
 from tfp_flows.layers.recurrent import Recurrent
 from tfp_flows.layers.residual_mlp import ResidualMLP
@@ -18,6 +19,7 @@ __all__ = [
     "LipschitzMLP",
     "MADE",
     "MLP",
+    "MaskedConvNet",
     "Recurrent",
     "ResidualMLP",
     "TransportRegularizer",

@@ -61,14 +61,7 @@ class ConvNet(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
-        if isinstance(hidden_channels, str) or not hasattr(hidden_channels, "__iter__"):
-            raise TypeError(
-                "`hidden_channels` must be a tuple of integers of at least 1. "
-                f"Received: hidden_channels={hidden_channels!r}"
-            )
-        self.hidden_channels = tuple(
-            checks.integer_at_least(n, 1, "hidden_channels") for n in hidden_channels
-        )
+        self.hidden_channels = checks.widths(hidden_channels, "hidden_channels")
         check_block_widths(self.hidden_channels, "hidden_channels")
         self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
         if kernel_size % 2 == 0:

@@ -21,17 +21,10 @@ class GatedConvNet(ConvNet):
     Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), Flow++, arXiv:1902.00275, sec. 3.3; the
     gates are those of van den Oord et al. (2016), arXiv:1606.05328.
 
+    Arguments are those of `ConvNet`, with another activation by default, and one more.
+
     Args:
-        output_channels: the number of raw parameters in each pixel, C_out * P.
-        hidden_channels: one width for each block, all equal.
-        kernel_size: width and height of the kernels, an odd number.
-        activation: any Keras activation, as a string or an object.
-        context_size: C, or 0 if no context is taken. That of an image follows from its shape.
-        context_shape: `(H', W', C')`, or `None` for a vector.
-        dropout: the fraction of hidden numbers dropped within a block while training, in [0, 1).
         num_heads: of the attention, a divisor of the width, or 0 for none.
-        seed: a non-negative integer that makes initial weights and dropout reproducible.
-        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -67,7 +60,7 @@ class GatedConvNet(ConvNet):
         if self.num_heads and self.hidden_channels[0] % self.num_heads:
             raise ValueError(
                 "`num_heads` must divide the width of the blocks. "
-                f"Received: num_heads={num_heads}, hidden_channels={hidden_channels}"
+                f"Received: num_heads={num_heads}, a width of {self.hidden_channels[0]}"
             )
 
     def _build_layers(self, num_channels):

@@ -52,12 +52,8 @@ class LipschitzConvNet(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         lipschitz_activation(activation)  # refuses an unknown one now
-        self.hidden_channels = tuple(
-            checks.integer_at_least(n, 1, "hidden_channels") for n in hidden_channels
-        )
-        self.kernel_sizes = tuple(
-            checks.integer_at_least(n, 1, "kernel_sizes") for n in kernel_sizes
-        )
+        self.hidden_channels = checks.widths(hidden_channels, "hidden_channels")
+        self.kernel_sizes = checks.widths(kernel_sizes, "kernel_sizes")
         if len(self.kernel_sizes) != len(self.hidden_channels) + 1:
             raise ValueError(
                 "`kernel_sizes` must have one number more than `hidden_channels`. "

@@ -51,11 +51,6 @@ class MLP(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if isinstance(hidden_units, str) or not hasattr(hidden_units, "__iter__"):
-            raise TypeError(
-                "`hidden_units` must be a tuple of integers of at least 1. "
-                f"Received: hidden_units={hidden_units!r}"
-            )
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
             raise TypeError(f"`dropout` must be a number. Received: dropout={dropout!r}")
         if not 0 <= dropout < 1:
@@ -63,9 +58,7 @@ class MLP(keras.layers.Layer):
         if not isinstance(layer_norm, bool):
             raise TypeError(f"`layer_norm` must be a bool. Received: layer_norm={layer_norm!r}")
         self.output_size = checks.integer_at_least(output_size, 1, "output_size")
-        self.hidden_units = tuple(
-            checks.integer_at_least(u, 1, "hidden_units") for u in hidden_units
-        )
+        self.hidden_units = checks.widths(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
         self.context_size = checks.integer_at_least(context_size, 0, "context_size")
         self.dropout = float(dropout)

@@ -1,0 +1,162 @@
+"""A convolutional network in which each number of an image sees those before it, and itself."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers.mlp import derived_seed
+from tfp_flows.math.masked_network import masked_kernel, masked_network
+
+# The slope that f starts with; that of the whole starts close to one.
+_START = 0.02
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class MaskedConvNet(keras.layers.Layer):
+    """y_i = exp(c) x_i + f_i(x_<=i), f(x) = W_L * tanh(... W_1 * x + b_1 + V c ...) + b_L + V' c.
+
+    For `tfp_flows.bijectors.MaskedConvolution`: `x` and y are `[N, H, W, C]`, and i goes by rows,
+    columns and channels. Each number of an image has K_l units in layer l. They see all units of
+    the numbers before it that the kernel reaches, with any weights, and those of the number itself
+    with weights that are squares, so that y_i increases in x_i: dy/dx is triangular, and its
+    diagonal is above exp(c). f is bounded. Kernels have no places for what comes after.
+
+    The last kernel starts at zero but for the squares, so that y is close to x.
+
+    Source: Song, Meng and Ermon (2019), MintNet, arXiv:1907.07945, sec. 3, with tanh, in place of
+    its ELU, so that f is bounded. Signs of units are absorbed by tanh, which is odd: squares are no
+    restriction of the paper's products of a positive sign.
+
+    Args:
+        hidden_units: K_l of each hidden layer, units for each number; at least one layer.
+        kernel_size: width of the kernels, 2 r + 1, an odd number.
+        context_size: size of the context, or 0 if none is taken. A context `[N, size]` shifts
+            whole channels, in the first and in the last layer.
+        seed: a non-negative integer that makes initial weights reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range; when built, if `x` is not `[N, H, W, C]` of
+            known size; when called, if `x` has another shape, or a context is missing or not taken.
+    """
+
+    def __init__(self, hidden_units=(8, 8), kernel_size=3, context_size=0, seed=None, **kwargs):
+        # Roots are to be found in full precision, whatever the policy computes in.
+        super().__init__(autocast=False, **kwargs)
+        self.hidden_units = checks.widths(hidden_units, "hidden_units")
+        if not self.hidden_units:
+            raise ValueError("`hidden_units` must have at least one layer. Received: ()")
+        self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
+        if kernel_size % 2 == 0:
+            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
+        self.context_size = checks.integer_at_least(context_size, 0, "context_size")
+        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self._image_shape = None  # H, W and C, known once built
+
+    @property
+    def image_shape(self):
+        """`(H, W, C)`, or `None` before the layer is built."""
+        return self._image_shape
+
+    def __call__(self, x, context=None, **kwargs):
+        """Returns y, `[N, H, W, C]`."""
+        # Not within `call`, to whose errors Keras appends every argument.
+        self._check_shapes(np.shape(x), None if context is None else np.shape(context))
+        return super().__call__(x, context=context, **kwargs)
+
+    def build(self, x_shape, context_shape=None):
+        """Creates the weights for images of the shape."""
+        self._check_shapes(x_shape, context_shape)
+        self._image_shape = tuple(x_shape)[1:]
+        channels, radius = self._image_shape[-1], self.kernel_size // 2
+        units = (1, *self.hidden_units, 1)
+        self._kernels, self._biases, self._context_kernels = [], [], []
+        for i, (k_in, k_out) in enumerate(zip(units[:-1], units[1:], strict=True)):
+            is_last = i == len(units) - 2
+            shape = (radius + 1, 2 * radius + 1, channels * k_in, channels * k_out)
+            start = _kernel(shape, channels, is_last, derived_seed(self.seed, f"kernel_{i}"))
+            self._kernels.append(
+                self._weight(f"kernel_{i}", shape, lambda shape, dtype, start=start: start)
+            )
+            # Units of a number bend at different places.
+            seed = derived_seed(self.seed, f"bias_{i}")
+            spread = keras.initializers.RandomUniform(-1.0, 1.0, seed)
+            start = "zeros" if is_last else spread
+            self._biases.append(self._weight(f"bias_{i}", shape[-1:], start))
+            if self.context_size and i in (0, len(units) - 2):
+                name, shape = f"context_kernel_{i}", (self.context_size, shape[-1])
+                start = keras.initializers.HeNormal(derived_seed(self.seed, name))
+                start = "zeros" if is_last else start
+                self._context_kernels.append(self._weight(name, shape, start))
+        start = keras.initializers.Constant(np.log1p(-0.5 * _START))
+        self._log_linear = self._weight("log_linear", (channels,), start)
+        self.built = True
+
+    def call(self, x, context=None):
+        """Returns what `__call__` documents, for tensors of checked shapes."""
+        return masked_network(*self.prepared(context), tf.cast(x, self.variable_dtype))[0]
+
+    def prepared(self, context=None):
+        """The layers, for a context `[N, size]`, and c, as `math.masked_network` takes them."""
+        channels, dtype = self._image_shape[-1], self.variable_dtype
+        kernels = [masked_kernel(tf.convert_to_tensor(k), channels) for k in self._kernels]
+        biases = [tf.convert_to_tensor(b) for b in self._biases]
+        if context is not None:
+            for i, weight in zip((0, -1), self._context_kernels, strict=True):
+                added = tf.matmul(tf.cast(context, dtype), tf.convert_to_tensor(weight))
+                biases[i] += added[:, tf.newaxis, tf.newaxis]
+        layers = [(*pair, bias) for pair, bias in zip(kernels, biases, strict=True)]
+        return layers, tf.convert_to_tensor(self._log_linear)
+
+    def _weight(self, name, shape, initializer):
+        return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
+
+    def _check_shapes(self, x_shape, context_shape):
+        x_shape = tuple(x_shape)
+        expected = "known sizes" if self._image_shape is None else str(self._image_shape)
+        is_image = len(x_shape) == 4 and None not in x_shape[1:]
+        if not is_image or self._image_shape not in (None, x_shape[1:]):
+            raise ValueError(
+                f"MaskedConvNet {self.name!r} takes `x` of shape [N, H, W, C] with {expected}. "
+                f"Received: x.shape={x_shape}"
+            )
+        size = tuple(context_shape)[-1] if context_shape else 0
+        if size != self.context_size:
+            raise ValueError(
+                f"MaskedConvNet {self.name!r} takes a `context` of size {self.context_size}, "
+                f"not {size} (0: none). Received: context.shape={context_shape}"
+            )
+
+    def compute_output_shape(self, x_shape, context_shape=None):
+        """Returns the shape of `x`."""
+        return x_shape
+
+    def get_build_config(self):
+        """Returns the shape that the weights depend on."""
+        return {"image_shape": self._image_shape} if self.built else None
+
+    def build_from_config(self, config):
+        """Builds the layer from `get_build_config()`."""
+        context_shape = (None, self.context_size) if self.context_size else None
+        self.build((None, *config["image_shape"]), context_shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        names = "hidden_units kernel_size context_size seed"
+        return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
+
+
+def _kernel(shape, channels, is_last, seed):
+    """Raw weights: those of a number's own units give a slope of one, or that of the start."""
+    rows, columns, num_in, num_out = shape
+    # About half of all places come before.
+    scale = 0.0 if is_last else np.sqrt(2.0 / (rows * columns * num_in))
+    raw = scale * np.random.default_rng(seed).normal(size=shape)
+    units_in, units_out = num_in // channels, num_out // channels
+    own = np.sqrt((_START if is_last else 1.0) / units_in)
+    for c in range(channels):
+        inputs = slice(c * units_in, (c + 1) * units_in)
+        raw[-1, columns // 2, inputs, c * units_out : (c + 1) * units_out] = own
+    return raw
