@@ -117,9 +117,7 @@ class LatentSet(tfd.Distribution):
             name=name,
         )
         with tf.init_scope():  # a misfit of the encoder is found now
-            self._posterior.moments(
-                tf.zeros([2, num_points or 1, self._point_size], prior.dtype)
-            )
+            self._posterior.moments(tf.zeros([2, num_points or 1, self._point_size], prior.dtype))
 
     @property
     def prior(self):
@@ -167,10 +165,7 @@ class LatentSet(tfd.Distribution):
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-2], self.batch_shape_tensor())
         shape = ps.concat([[num_samples], batch_shape], axis=0)
         w = self._posterior.draw(loc, log_scale, shape, seed)
-        x = tf.broadcast_to(x, ps.concat([shape, ps.shape(x)[-2:]], axis=0))
-        # One latent for all points of a set.
-        log_p = self.points_given(w[..., tf.newaxis, :]).log_prob(x)
-        joint = tf.reduce_sum(log_p, axis=-1) + self._prior.log_prob(w)
+        joint = self._log_prob_given(w, x) + self._prior.log_prob(w)
         constant = 0.5 * self._latent_size * (1.0 + np.log(2.0 * np.pi))
         entropy = tf.reduce_sum(log_scale, axis=-1) + tf.constant(constant, self.dtype)
         return tf.reduce_mean(joint, axis=0) + entropy
@@ -244,13 +239,12 @@ class LatentSet(tfd.Distribution):
                 f"`x` must be sets {expected} of one size; batches may differ in theirs. "
                 f"Received: a ragged tensor of shape {x.shape}"
             )
-        try:
-            x = tf.convert_to_tensor(x, dtype=self.dtype, name="x")
-        except (TypeError, ValueError) as error:
+        if tf.is_tensor(x) and x.dtype != self.dtype or not tf.is_tensor(x) and not _is_array(x):
             raise ValueError(
                 f"`x` must be sets {expected} of dtype {self.dtype.name}. "
-                f"Received: {type(x).__name__}, for which TensorFlow says: {error}"
-            ) from error
+                f"Received: {getattr(x, 'dtype', type(x).__name__)!r}"
+            )
+        x = tf.convert_to_tensor(x, dtype=self.dtype, name="x")
         shape = tf.TensorShape([self._num_points, self._point_size])
         is_known = x.shape.rank is not None
         if is_known and (
@@ -261,6 +255,16 @@ class LatentSet(tfd.Distribution):
                 f"Received: x.shape={tuple(x.shape)}"
             )
         return x
+
+    def _log_prob_given(self, w, x):
+        """sum_m log p(x_m | w) for latents `[..., L]` and sets `[..., M, D]` that broadcast."""
+        shape = ps.concat([ps.shape(w)[:-1], ps.shape(x)[-2:-1]], axis=0)
+        w = tf.broadcast_to(w[..., tf.newaxis, :], ps.concat([shape, [self._latent_size]], axis=0))
+        x = tf.broadcast_to(x, ps.concat([shape, [self._point_size]], axis=0))
+        # As rows, each with the latent of its set: what `Standardize` adapts to, for one.
+        points = self.points_given(tf.reshape(w, [-1, self._latent_size]))
+        log_p = points.log_prob(tf.reshape(x, [-1, self._point_size]))
+        return tf.reduce_sum(tf.reshape(log_p, shape), axis=-1)
 
     def _draw_points(self, w, num_points, seed):
         """Points given latents `[..., L]`: `[..., num_points, D]`."""
@@ -278,3 +282,11 @@ def _vector_size(distribution, name):
             f"`{name}` must be a distribution over vectors. Received: {name}.event_shape={shape}"
         )
     return shape[0]
+
+
+def _is_array(x):
+    """Whether numpy takes it for an array of numbers; nested lists of unequal lengths are none."""
+    try:
+        return np.asarray(x).dtype.kind in "fiu"
+    except ValueError:
+        return False
