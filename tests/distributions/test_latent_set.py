@@ -179,7 +179,7 @@ def test_a_context_of_the_prior():
     assert bounds[1] < distribution.copy(prior=normal()).elbo(X, num_samples=2, seed=1)[1] - 5.0
     model = tfpf.FlowModel(distribution)
     model.compile("adam", jit_compile=False)
-    history = model.fit(contexts, X, epochs=2, verbose=0).history
+    history = model.fit(contexts, X, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     with pytest.raises(ValueError, match="needs a context of shape"):
         distribution.elbo(X)
@@ -198,16 +198,15 @@ def test_points_that_adapt():
 def test_saving_and_training_goes_on(tmp_path):
     model = tfpf.FlowModel(linear(seed=3))
     model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
-    model.fit(X, epochs=2, shuffle=False, verbose=0)
+    model.fit(X, shuffle=False, verbose=0)
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     assert isinstance(loaded.distribution, LatentSet)
     np.testing.assert_array_equal(loaded.distribution.elbo(X), model.distribution.elbo(X))
-    assert loaded.evaluate(X, verbose=0) == model.evaluate(X, verbose=0)
     for each in (model, loaded):
-        each.fit(X, epochs=2, shuffle=False, verbose=0)
-    np.testing.assert_allclose(loaded.distribution.elbo(X), model.distribution.elbo(X), rtol=1e-12)
+        each.fit(X, shuffle=False, verbose=0)
     # The seeds of training go on, too.
+    np.testing.assert_allclose(loaded.distribution.elbo(X), model.distribution.elbo(X), rtol=1e-12)
     np.testing.assert_allclose(model.predict(X, verbose=0), model.distribution.elbo(X), rtol=1e-12)
 
 
