@@ -118,20 +118,22 @@ def test_gradients_are_those_of_finite_differences():
         assert np.abs(expected) > 1e-2
 
 
-def test_xla_equals_eager_with_gradients(distribution):
-    variables = distribution.trainable_variables
-
-    def run(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = distribution.elbo(x, num_samples=2, seed=3)
-        return value, tape.gradient(value, [x, *variables])
-
-    x = tf.constant(X)
-    results = tf.function(run, jit_compile=True, autograph=False)(x), run(x)
-    tf.nest.map_structure(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), *results
-    )
+def test_a_step_of_fit_under_xla_equals_one_in_eager_mode():
+    """With the gradients of all variables, by the noise of training."""
+    results = []
+    for options in ({"jit_compile": True}, {"run_eagerly": True, "jit_compile": False}):
+        distribution = pointflow()
+        variables = distribution.trainable_variables
+        perturb(variables)
+        before = [v.numpy() for v in variables]
+        model = tfpf.FlowModel(distribution)
+        model.compile(keras.optimizers.SGD(1.0), **options)
+        loss = model.fit(X, shuffle=False, verbose=0).history["loss"]
+        steps = [v.numpy() - old for v, old in zip(variables, before, strict=True)]
+        assert all(np.abs(step).max() > 1e-6 for step in steps)
+        results.append([loss, *steps])
+    for compiled, eager in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, eager, rtol=1e-8, atol=1e-8)
 
 
 def test_samples_are_the_same_sets_for_a_seed(distribution):
@@ -185,17 +187,17 @@ def test_fit_learns_circles_and_is_saved(tmp_path):
         "set_units": (32,),
         "seed": 0,
     }
-    distribution = tfpf.flows.pointflow(D, solver="euler", num_steps=12, **options)
+    distribution = tfpf.flows.pointflow(D, solver="euler", num_steps=8, **options)
     model = tfpf.FlowModel(distribution)
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=True)
-    history = model.fit(x, epochs=20, batch_size=64, verbose=0).history
+    # With XLA it takes longer, all in all: it compiles for nine seconds.
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    history = model.fit(x, epochs=18, batch_size=64, verbose=0).history
     assert set(history) == {"loss"} and np.isfinite(history["loss"]).all()
-    # Judged by an exact solver: that of training was quick to compile.
+    # Judged by an exact solver: that of training was quick.
     exact = tfpf.flows.pointflow(D, **options)
     for variable, trained in zip(exact.variables, distribution.variables, strict=True):
         variable.assign(trained)
     bound = np.mean(exact.elbo(test)) / test.shape[1]
-    print(bound, np.mean(distribution.elbo(test)) / test.shape[1])
     assert bound > log_density_of_fitted_normals(test) + 0.3
     # What is drawn anew has the size of what was given: the latent holds it.
     drawn = distribution.reconstruct(test, num_points=64, seed=1).numpy()

@@ -54,10 +54,11 @@ def test_shapes_and_start():
     assert net.compute_output_shape((5, None, 2)) == (5, 3)
 
 
-@pytest.mark.parametrize("size", [1e30, -1e30])
-def test_far_points_give_finite_values_and_gradients(size):
+def test_far_points_give_finite_values_and_gradients():
     net = layer(dtype="float32", activation="relu")
-    x = tf.Variable(np.where(np.arange(6)[:, np.newaxis] == 2, size, X), dtype=tf.float32)
+    x = X.copy()
+    x[0, 2], x[1, 0, 0] = 1e30, -1e30
+    x = tf.Variable(x, dtype=tf.float32)
 
     @tf.function(jit_compile=True, autograph=False)
     def run():

@@ -38,6 +38,17 @@ def pointflow(
     The traces are exact, so that the only noise is that of w. It keeps nothing of points but what
     the latent holds: given it they are independent.
 
+    ```python
+    flow = tfpf.flows.pointflow(2)
+    model = tfpf.FlowModel(flow)
+    model.compile("adam", jit_compile=True)
+    model.fit(sets)  # [N, M, 2]
+    flow.elbo(sets[:5], num_samples=4)  # [5], in nats of a whole set
+    flow.sample(3, num_points=100)  # [3, 100, 2]
+    flow.reconstruct(sets[:5], num_points=100)  # [5, 100, 2]
+    flow.posterior(sets[:5])  # a normal distribution of 5 latents
+    ```
+
     Points are to be standardised over all sets, not set by set. There may be a different number
     of them in each batch; what is encoded with `pooling="mean"` does not see how many.
 
