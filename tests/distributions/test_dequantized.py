@@ -10,6 +10,7 @@ from cases import perturb
 import tfp_flows as tfpf
 from tfp_flows.bijectors import Affine, Coupling, LULinear
 from tfp_flows.distributions import DequantizationNoise, Dequantized, Flow
+from tfp_flows.distributions.dequantization_noise import interval_middles
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -110,6 +111,13 @@ def test_noise_is_new_in_training_and_fixed_otherwise():
         assert 0.0 < draw.min() < 0.001 and 0.999 < draw.max() < 1.0
         np.testing.assert_allclose(draw.mean(), 0.5, atol=5 / np.sqrt(12 * 20_000))
         np.testing.assert_allclose(draw.var(), 1 / 12, rtol=0.03)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_noise_is_never_zero_or_one(dtype):
+    u = interval_middles(tf.constant([0, -1, 2**24 - 1, 2**31 - 1, -(2**31)]), tf.as_dtype(dtype))
+    assert u.dtype == dtype and (0.0 < u.numpy()).all() and (u.numpy() < 1.0).all()
+    assert np.isfinite(tf.math.log1p(-u)).all()
 
 
 def test_the_identity_is_uniform_noise():

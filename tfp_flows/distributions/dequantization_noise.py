@@ -31,14 +31,21 @@ class DequantizationNoise(keras.layers.Layer):
             seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
         else:
             seed = tf.constant([self.seed or 0, 0], tf.int32)
-        # Integers, which are the same with XLA and without; the middles of 2^24 intervals. Philox:
-        # under XLA on CPUs the default is some 25 times as slow.
+        # Integers, which are the same with XLA and without. Philox: under XLA on CPUs the default
+        # is some 25 times as slow.
         bits = tf.random.stateless_uniform(
             tf.shape(x), seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
         )
-        number = tf.bitwise.bitwise_and(bits, 2**24 - 1)
-        return (tf.cast(number, x.dtype) + 0.5) * 2.0**-24
+        return interval_middles(bits, x.dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""
         return {**super().get_config(), "seed": self.seed}
+
+
+def interval_middles(bits, dtype):
+    """Middles of 2^24 intervals of (0, 1), for integers of any value; never one itself."""
+    number = tf.bitwise.bitwise_and(bits, 2**24 - 1)
+    middle = (tf.cast(number, dtype) + 0.5) * 2.0**-24
+    # The last one would round to one in float32, whose logit is infinite.
+    return tf.minimum(middle, 1.0 - 2.0**-24)
