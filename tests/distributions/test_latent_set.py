@@ -195,6 +195,17 @@ def test_points_that_adapt():
     np.testing.assert_allclose(standardize.forward(np.ones([1, D]))[0], rows.mean(0) + rows.std(0))
 
 
+def test_batches_of_other_numbers_of_points():
+    batches = [X, np.concatenate([X, X], axis=1)]
+    signature = tf.TensorSpec([None, None, D], tf.float64)
+    dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
+    model = tfpf.FlowModel(linear(num_points=None))
+    model.compile("adam", run_eagerly=True, jit_compile=False)
+    bounds = [np.mean(model.distribution.elbo(x)) for x in batches]
+    np.testing.assert_allclose(-model.evaluate(dataset, verbose=0), np.mean(bounds), rtol=1e-12)
+    assert np.isfinite(model.fit(dataset, verbose=0).history["loss"]).all()
+
+
 def test_saving_and_training_goes_on(tmp_path):
     model = tfpf.FlowModel(linear(seed=3))
     model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
