@@ -94,9 +94,7 @@ def coupling(transformer, kwargs=None, mask=(True, False, True), context_size=0,
     return make
 
 
-def autoregressive(
-    transformer, kwargs=None, order=None, context_size=0, residual=False, **options
-):
+def autoregressive(transformer, kwargs=None, order=None, context_size=0, residual=False, **options):
     """A maker of autoregressive bijectors."""
     kwargs = kwargs or {}
 

@@ -6,10 +6,11 @@ import pkgutil
 
 import cases
 import image_cases
+import set_cases
 
 import tfp_flows as tfpf
 
-CASES = [*cases.CASES, *image_cases.CASES]
+CASES = [*cases.CASES, *image_cases.CASES, *set_cases.CASES]
 
 
 def modules(package):

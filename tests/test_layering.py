@@ -17,7 +17,7 @@ ALLOWED = {
     "tree": set(),
     "bijectors": BOTTOM | {"bijectors"},
     "layers": BOTTOM | {"layers"},
-    "distributions": BOTTOM | {"bijectors", "distributions"},
+    "distributions": BOTTOM | {"bijectors", "distributions", "conditioning"},
     "conditioning": {"checks", "tree"},
     "saving": {"checks", "tree", "bijectors", "distributions", "saving"},
     "flows": BOTTOM | {"bijectors", "layers", "distributions", "flows"},

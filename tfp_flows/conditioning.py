@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.tree import is_node, rebuild, walk
+from tfp_flows.tree import is_node, parameters_of, rebuild, walk
 
 
 def context_size(flow):
@@ -27,7 +27,8 @@ def context_size(flow):
 def waits_for_context(flow):
     """Whether parts of `flow` take a context and none has been bound."""
     # Networks have a `context_size` too, but never hold a context.
-    bound = [part for part in walk(flow) if getattr(part, "context", None) is not None]
+    parts = walk(flow, _open_parameters)
+    bound = [part for part in parts if getattr(part, "context", None) is not None]
     return context_size(flow) > 0 and not bound
 
 
@@ -76,8 +77,14 @@ def condition(flow, context):
     def changes(node):
         return {"context": context} if getattr(node, "context_size", 0) else {}
 
-    return rebuild(flow, changes)
+    return rebuild(flow, changes, _open_parameters)
 
 
 def _context_aware(flow):
-    return [node for node in walk(flow) if getattr(node, "context_size", 0)]
+    return [node for node in walk(flow, _open_parameters) if getattr(node, "context_size", 0)]
+
+
+def _open_parameters(node):
+    """Those but of parts to which the node itself gives a context, as `LatentSet` does."""
+    own = getattr(node, "supplies_context_to", ())
+    return {name: value for name, value in parameters_of(node).items() if name not in own}

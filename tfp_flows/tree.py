@@ -17,8 +17,18 @@ def is_node(value):
     )
 
 
-def walk(root):
-    """Yields every TFP object and every Keras layer below `root`, each once, parents first."""
+def parameters_of(node):
+    """The parameters of a TFP object, a `dict`."""
+    return node.parameters or {}
+
+
+def walk(root, parameters=parameters_of):
+    """Yields every TFP object and every Keras layer below `root`, each once, parents first.
+
+    Args:
+      root: a TFP object.
+      parameters: a callable that gives the parameters of a TFP object that are walked through.
+    """
     seen = set()
 
     def visit(value):
@@ -28,7 +38,7 @@ def walk(root):
             seen.add(id(value))
             yield value
         if is_node(value):
-            yield from visit(value.parameters or {})
+            yield from visit(parameters(value))
         elif isinstance(value, dict):
             for item in value.values():
                 yield from visit(item)
@@ -39,7 +49,7 @@ def walk(root):
     return visit(root)
 
 
-def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node)):
+def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node), parameters=parameters_of):
     """Returns `root` with parameters or classes changed, sharing all that is not.
 
     Args:
@@ -48,6 +58,7 @@ def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node)):
         `dict` of its own parameters to change, empty for none.
       twin: a callable that takes one of them and returns the class that it is to have, one with
         the same parameters.
+      parameters: a callable that gives the parameters of a TFP object that are walked through.
 
     Returns:
       The same object if nothing has changed in it, else a copy. What occurs twice in `root`
@@ -60,7 +71,7 @@ def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node)):
             if id(value) not in done:
                 changed = {
                     name: new
-                    for name, old in (value.parameters or {}).items()
+                    for name, old in parameters(value).items()
                     if (new := visit(old)) is not old
                 }
                 changed.update(changes(value))

@@ -49,9 +49,7 @@ def assert_alike(made, transformer=Affine, kwargs=None):
 def test_equals_a_call_for_each_coordinate(size, residual, context_size):
     """13 units are no multiple of the degrees; beyond 8 coordinates there are groups."""
     assert_alike(
-        MADE(
-            size, 2, (13, 13), "tanh", "random", context_size, residual, seed=2, dtype="float64"
-        )
+        MADE(size, 2, (13, 13), "tanh", "random", context_size, residual, seed=2, dtype="float64")
     )
 
 

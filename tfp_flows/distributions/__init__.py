@@ -4,6 +4,8 @@ from tfp_flows.distributions.conditional_normal import ConditionalNormal
 from tfp_flows.distributions.dequantization_noise import DequantizationNoise
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.latent_noise import LatentNoise
+from tfp_flows.distributions.latent_set import LatentSet
 from tfp_flows.distributions.mixture_of_gaussians import mixture_of_gaussians
 from tfp_flows.distributions.philox_bases import (
     PhiloxCategorical,
@@ -23,6 +25,8 @@ __all__ = [
     "DequantizationNoise",
     "Dequantized",
     "Flow",
+    "LatentNoise",
+    "LatentSet",
     "PhiloxCategorical",
     "PhiloxLaplace",
     "PhiloxLogistic",

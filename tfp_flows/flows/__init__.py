@@ -13,6 +13,7 @@ from tfp_flows.flows.naf import naf
 from tfp_flows.flows.neural_spline import neural_spline
 from tfp_flows.flows.nice import nice
 from tfp_flows.flows.planar import planar
+from tfp_flows.flows.pointflow import pointflow
 from tfp_flows.flows.radial import radial
 from tfp_flows.flows.real_nvp import real_nvp
 from tfp_flows.flows.recurrent import recurrent
@@ -36,6 +37,7 @@ __all__ = [
     "neural_spline",
     "nice",
     "planar",
+    "pointflow",
     "radial",
     "real_nvp",
     "recurrent",

@@ -1,6 +1,7 @@
 """Keras 3 layers that turn inputs, and a context, into the raw parameters of a transformer."""
 
 from tfp_flows.layers.conv_net import ConvNet
+from tfp_flows.layers.deep_sets import DeepSets
 from tfp_flows.layers.gated_conv_net import GatedConvNet
 from tfp_flows.layers.lipschitz_conv_net import LipschitzConvNet
 from tfp_flows.layers.lipschitz_mlp import LipschitzMLP
@@ -14,6 +15,7 @@ from tfp_flows.layers.vector_field import VectorField
 
 __all__ = [
     "ConvNet",
+    "DeepSets",
     "GatedConvNet",
     "LipschitzConvNet",
     "LipschitzMLP",

@@ -43,7 +43,8 @@ class FlowModel(DistributionModel):
 
     Images of whole numbers (`uint8` arrays, or a dataset of them) are fitted by a flow in
     `tfp_flows.distributions.Dequantized`: the bound takes the place of the log-density in `fit`,
-    `evaluate` and `predict`, and `bits_per_dimension` stands beside the loss.
+    `evaluate` and `predict`, and `bits_per_dimension` stands beside the loss. Any
+    other distribution with an `elbo(x)`, as of sets (`tfp_flows.flows.pointflow`), is fitted by it.
 
     A continuous flow (`tfp_flows.flows.ffjord`) is trained many times as fast by
     `objective="flow_matching"`: `fit` and `evaluate` then report its squared error (see

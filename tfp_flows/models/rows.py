@@ -125,7 +125,9 @@ class Rows:
 
     def checked_x(self, x, name):
         """Returns x as an array `[N, *event_shape]` of the distribution's dtype."""
-        x = np.asarray(x)
+        event_shape = self._distribution.event_shape
+        expected = f"`{name}` must have shape [N, {', '.join(map(str, event_shape))}]"
+        x = _rectangular(x, expected)
         dtype = self._distribution.dtype
         if dtype.is_floating and x.dtype.kind != "f":
             raise TypeError(
@@ -133,12 +135,8 @@ class Rows:
                 "dequantisation (`tfp_flows.distributions.Dequantized`). "
                 f"Received: {name}.dtype={x.dtype}"
             )
-        event_shape = self._distribution.event_shape
         if x.ndim != 1 + event_shape.rank or not event_shape.is_compatible_with(x.shape[1:]):
-            raise ValueError(
-                f"`{name}` must have shape [N, {', '.join(map(str, event_shape))}]. "
-                f"Received: {name}.shape={x.shape}"
-            )
+            raise ValueError(f"{expected}. Received: {name}.shape={x.shape}")
         if isinstance(self._distribution, Dequantized):
             # Also before a cast to a smaller dtype would wrap them.
             self._distribution.check_values(x, name)
@@ -186,6 +184,19 @@ def checked_batch_size(batch_size):
     if batch_size is None:
         return _BATCH_SIZE
     return checks.integer_at_least(batch_size, 1, "batch_size")
+
+
+def _rectangular(x, expected):
+    """x as an array; refuses rows of different shapes, such as sets of different sizes."""
+    try:
+        if not isinstance(x, tf.RaggedTensor):
+            return np.asarray(x)
+    except ValueError:
+        pass  # numpy's message does not say of what
+    raise ValueError(
+        f"{expected}, the same for each row; a dataset may change it from batch to batch. "
+        f"Received: {type(x).__name__} with rows of different shapes"
+    )
 
 
 def _finite(array, name):

@@ -2,14 +2,11 @@
 
 import tensorflow as tf
 
-from tfp_flows.distributions import Dequantized
-
 
 def score(distribution, x):
     """log p(x), or of a distribution that has only a bound of it, the bound: `[N]`, in nats."""
-    if isinstance(distribution, Dequantized):
-        return distribution.elbo(x)
-    return distribution.log_prob(x)
+    elbo = getattr(distribution, "elbo", None)
+    return distribution.log_prob(x) if elbo is None else elbo(x)
 
 
 def weighted_mean(values, weight):

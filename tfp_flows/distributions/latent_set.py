@@ -1,0 +1,293 @@
+"""A distribution of sets of points: independent points given a latent of the set."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import checks
+from tfp_flows.bijectors.networks import layer_variables
+from tfp_flows.conditioning import condition, context_size
+from tfp_flows.distributions.latent_noise import LatentNoise, stateless_seed
+from tfp_flows.distributions.latent_posterior import LatentPosterior
+from tfp_flows.math.philox import philox_split
+
+tfd = tfp.distributions
+
+
+class LatentSet(tfd.Distribution):
+    """log p(x) >= E_q[sum_m log p(x_m | w) + log p(w)] + H[q],  q(w | x) = N(t(x), exp(2 s(x))).
+
+    x is a set of M points in D dimensions, given as an array `[M, D]` in any order: the density is
+    that of the array, the same for every order. w, of size L, is the latent of the set; given w
+    the points are independent. `points` is p(x_m | w), any distribution with a context of size L;
+    `prior` is p(w). An encoder gives the mean and log-scale of the posterior q.
+
+    `elbo(x)` is the bound on the right, in nats for a whole set, with the entropy H of q exact, and
+    the expectation by draws of w. There is no `log_prob`, since its integral over w has no closed
+    form. Draws are new in Keras's training mode, and otherwise always the same, or those of a
+    `seed`. `sample` draws w from the prior, and points given it; `reconstruct(x)` draws w from the
+    posterior of a set.
+
+    Shapes: x is `[..., M, D]`. With `num_points=None` M is any number, the event shape
+    `[None, D]`, and `sample(..., num_points=M)` says how many points to draw. The encoder takes
+    `[N, M, D]`, and gives the two numbers of each coordinate of w, `[N, L, 2]` or flat `[N, 2 L]`
+    in that order: t is the first, s = a / (1 + |a| / m) of the second, a, so that |s| < m. It must
+    not depend on the order of points, as `tfp_flows.layers.DeepSets` does not. A prior that takes
+    a context, such as the class of the set, makes p(x | c), which `tfp_flows.condition` binds; the
+    latent is no such context.
+
+    Source: Yang et al. (2019), PointFlow, arXiv:1906.12320, equation 8; Kingma and Welling (2014),
+    arXiv:1312.6114.
+
+    Args:
+      prior: a TFP distribution over vectors of L.
+      points: one over vectors of D, with a context of size L that is not bound.
+      encoder: a callable, best a Keras layer that is built.
+      num_points: M, a Python `int` of at least one, or `None`.
+      max_log_scale: m, a positive number.
+      seed: Python `int`, of the draws of w.
+      noise: the layer that makes them, made of the seed when it is `None`; copies share it.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if an argument has the wrong type.
+      ValueError: if a distribution is not over vectors, `points` does not take contexts of L
+        numbers, their dtypes differ, the encoder gives another shape, or a number is out of range.
+    """
+
+    # Parameters whose parts get their context here, not by `tfp_flows.condition`.
+    supplies_context_to = ("points",)
+
+    def __init__(
+        self,
+        prior,
+        points,
+        encoder,
+        num_points=None,
+        max_log_scale=5.0,
+        seed=None,
+        noise=None,
+        validate_args=False,
+        allow_nan_stats=True,
+        name="latent_set",
+    ):
+        parameters = dict(locals())
+        self._latent_size = _vector_size(prior, "prior")
+        self._point_size = _vector_size(points, "points")
+        if context_size(points) != self._latent_size:
+            raise ValueError(
+                f"`points` must take a context of size {self._latent_size}, that of the vectors of "
+                f"`prior`. Received: points with context_size={context_size(points)}"
+            )
+        if points.batch_shape.rank != 0:
+            raise ValueError(
+                "`points` must have no batch shape, and no context bound. "
+                f"Received: points.batch_shape={points.batch_shape}"
+            )
+        if prior.dtype != points.dtype:
+            raise ValueError(
+                f"`points` must have the dtype {prior.dtype.name} of `prior`. "
+                f"Received: points.dtype={points.dtype.name}"
+            )
+        if num_points is not None:
+            num_points = checks.integer_at_least(num_points, 1, "num_points")
+        self._num_points = num_points
+        if noise is None:
+            with tf.init_scope():
+                noise = LatentNoise(seed, dtype=prior.dtype.name)
+        # The layer holds the state of the seeds, which copies share.
+        parameters.update(noise=noise)
+        self._prior, self._points, self._encoder = prior, points, encoder
+        self._posterior = LatentPosterior(
+            encoder, self._latent_size, max_log_scale, noise, prior.dtype
+        )
+        self._layer_variables = layer_variables(encoder, noise)
+        kinds = {prior.reparameterization_type, points.reparameterization_type}
+        is_reparameterized = kinds == {tfd.FULLY_REPARAMETERIZED}
+        super().__init__(
+            dtype=prior.dtype,
+            reparameterization_type=(
+                tfd.FULLY_REPARAMETERIZED if is_reparameterized else tfd.NOT_REPARAMETERIZED
+            ),
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            parameters=parameters,
+            name=name,
+        )
+        with tf.init_scope():  # a misfit of the encoder is found now
+            self._posterior.moments(tf.zeros([2, num_points or 1, self._point_size], prior.dtype))
+
+    @property
+    def prior(self):
+        """p(w)."""
+        return self._prior
+
+    @property
+    def points(self):
+        """p(x_m | w), which waits for w as its context."""
+        return self._points
+
+    @property
+    def encoder(self):
+        """The callable that gives the numbers of the posterior."""
+        return self._encoder
+
+    @property
+    def num_points(self):
+        """M, or `None` for any number."""
+        return self._num_points
+
+    @property
+    def latent_size(self):
+        """L."""
+        return self._latent_size
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"prior": parameter_properties.BatchedComponentProperties()}
+
+    def elbo(self, x, num_samples=1, seed=None):
+        """A lower bound of log p(x) in nats, `[...]`, by draws of w.
+
+        Args:
+          x: float `Tensor` `[..., M, D]`.
+          num_samples: draws for each set, whose bounds are averaged.
+          seed: Python `int` or int32 `Tensor` `[2]`; with it Keras's mode does not matter.
+
+        Raises:
+          ValueError: if `x` has another shape or dtype.
+        """
+        num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
+        x = self._sets(x)
+        loc, log_scale = self._posterior.moments(x)
+        batch_shape = ps.broadcast_shape(ps.shape(x)[:-2], self.batch_shape_tensor())
+        shape = ps.concat([[num_samples], batch_shape], axis=0)
+        w = self._posterior.draw(loc, log_scale, shape, seed)
+        joint = self._log_prob_given(w, x) + self._prior.log_prob(w)
+        constant = 0.5 * self._latent_size * (1.0 + np.log(2.0 * np.pi))
+        entropy = tf.reduce_sum(log_scale, axis=-1) + tf.constant(constant, self.dtype)
+        return tf.reduce_mean(joint, axis=0) + entropy
+
+    def posterior(self, x):
+        """q(w | x), a normal distribution over vectors of L with the batch shape of `x`."""
+        loc, log_scale = self._posterior.moments(self._sets(x))
+        return tfd.MultivariateNormalDiag(loc, tf.exp(log_scale), name="posterior")
+
+    def points_given(self, latent):
+        """p(x_m | w), the distribution of one point, for latents `[..., L]`."""
+        return condition(self._points, latent)
+
+    def reconstruct(self, x, num_points=None, seed=None):
+        """Sets like `x`, `[..., num_points, D]`: w of the posterior, then points given it.
+
+        Args:
+          x: float `Tensor` `[..., M, D]`.
+          num_points: as many as `x` has by default.
+          seed: Python `int` or int32 `Tensor` `[2]`.
+        """
+        x = self._sets(x)
+        if num_points is None:
+            num_points = x.shape[-2] or tf.shape(x)[-2]
+        else:
+            num_points = checks.integer_at_least(num_points, 1, "num_points")
+        latent_seed, points_seed = philox_split(stateless_seed(seed), 2)
+        loc, log_scale = self._posterior.moments(x)
+        w = self._posterior.draw(loc, log_scale, ps.shape(x)[:-2], latent_seed)
+        return self._draw_points(w, num_points, points_seed)
+
+    def _sample_n(self, n, seed=None, num_points=None):
+        if num_points is None:
+            num_points = self._num_points
+        if num_points is None:
+            raise ValueError(
+                f"`num_points` must be given to `sample`, since `{self.name}` was made for any "
+                "number. Received: num_points=None"
+            )
+        num_points = checks.integer_at_least(num_points, 1, "num_points")
+        if self._num_points not in (None, num_points):
+            raise ValueError(
+                f"`num_points` must be {self._num_points}, for which `{self.name}` was made. "
+                f"Received: num_points={num_points}"
+            )
+        latent_seed, points_seed = philox_split(stateless_seed(seed), 2)
+        w = self._prior.sample(n, seed=latent_seed)
+        return self._draw_points(w, num_points, points_seed)
+
+    def _log_prob(self, x):
+        raise NotImplementedError(
+            f"`{self.name}` has a bound of log p(x) only, `elbo(x)`. Received: a call of `log_prob`"
+        )
+
+    def _event_shape(self):
+        return tf.TensorShape([self._num_points, self._point_size])
+
+    def _event_shape_tensor(self):
+        if self._num_points is None:
+            raise ValueError(
+                f"`num_points` must be given for `{self.name}` to have an event shape. "
+                "Received: num_points=None"
+            )
+        return tf.constant([self._num_points, self._point_size], tf.int32)
+
+    def _sets(self, x):
+        """`x` as a tensor `[..., M, D]`, or an error."""
+        expected = f"[..., {self._num_points or 'M'}, {self._point_size}]"
+        if isinstance(x, tf.RaggedTensor):
+            raise ValueError(
+                f"`x` must be sets {expected} of one size; batches may differ in theirs. "
+                f"Received: a ragged tensor of shape {x.shape}"
+            )
+        if tf.is_tensor(x) and x.dtype != self.dtype or not tf.is_tensor(x) and not _is_array(x):
+            raise ValueError(
+                f"`x` must be sets {expected} of dtype {self.dtype.name}. "
+                f"Received: {getattr(x, 'dtype', type(x).__name__)!r}"
+            )
+        x = tf.convert_to_tensor(x, dtype=self.dtype, name="x")
+        shape = tf.TensorShape([self._num_points, self._point_size])
+        is_known = x.shape.rank is not None
+        if is_known and (
+            x.shape.rank < 2 or not shape.is_compatible_with(x.shape[-2:]) or x.shape[-2] == 0
+        ):
+            raise ValueError(
+                f"`x` must have shape {expected}, with at least one point. "
+                f"Received: x.shape={tuple(x.shape)}"
+            )
+        return x
+
+    def _log_prob_given(self, w, x):
+        """sum_m log p(x_m | w) for latents `[..., L]` and sets `[..., M, D]` that broadcast."""
+        shape = ps.concat([ps.shape(w)[:-1], ps.shape(x)[-2:-1]], axis=0)
+        w = tf.broadcast_to(w[..., tf.newaxis, :], ps.concat([shape, [self._latent_size]], axis=0))
+        x = tf.broadcast_to(x, ps.concat([shape, [self._point_size]], axis=0))
+        # As rows, each with the latent of its set: what `Standardize` adapts to, for one.
+        points = self.points_given(tf.reshape(w, [-1, self._latent_size]))
+        log_p = points.log_prob(tf.reshape(x, [-1, self._point_size]))
+        return tf.reduce_sum(tf.reshape(log_p, shape), axis=-1)
+
+    def _draw_points(self, w, num_points, seed):
+        """Points given latents `[..., L]`: `[..., num_points, D]`."""
+        shape = ps.concat([ps.shape(w)[:-1], [num_points, self._latent_size]], axis=0)
+        w = tf.broadcast_to(w[..., tf.newaxis, :], shape)
+        return self.points_given(w).sample(seed=seed)
+
+
+def _vector_size(distribution, name):
+    if not isinstance(distribution, tfd.Distribution):
+        raise TypeError(f"`{name}` must be a TFP distribution. Received: {name}={distribution!r}")
+    shape = distribution.event_shape
+    if shape.rank != 1 or shape[0] is None:
+        raise ValueError(
+            f"`{name}` must be a distribution over vectors. Received: {name}.event_shape={shape}"
+        )
+    return shape[0]
+
+
+def _is_array(x):
+    """Whether numpy takes it for an array of numbers; nested lists of unequal lengths are none."""
+    try:
+        return np.asarray(x).dtype.kind in "fiu"
+    except ValueError:
+        return False

@@ -1,0 +1,138 @@
+"""A network of a set: what it gives does not depend on the order of the points."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers.mlp import MLP, derived_seed
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class DeepSets(keras.layers.Layer):
+    """h = rho(pool_m phi(asinh(x_m))), with two multilayer perceptrons phi and rho.
+
+    Maps sets `x` of M points, `[..., M, D]`, to `h` of shape `[..., output_size]`, the same for
+    points in any order (up to the rounding of a mean). M is any number of at least one. asinh is
+    close to the identity for points near the origin, and keeps phi finite for those far off. The
+    last kernel and bias start at zero, so that `h = 0` at the start.
+
+    Source: Zaheer et al. (2017), Deep Sets, arXiv:1703.06114; with `pooling="max"` Qi et al.
+    (2017), PointNet, arXiv:1612.00593, without its transformations of the input.
+
+    Args:
+        output_size: how many numbers there are for each set.
+        point_units: the widths of phi, the last of which is that of the features that are pooled.
+        set_units: the widths of the hidden layers of rho.
+        activation: any Keras activation, as a string or an object.
+        pooling: "mean" or "max".
+        seed: a non-negative integer that makes initial weights reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range; when built or called, if `x` is not
+            `[..., M, D]` with at least one point and the D that the layer was built for.
+    """
+
+    def __init__(
+        self,
+        output_size,
+        point_units=(128, 128),
+        set_units=(128,),
+        activation="relu",
+        pooling="mean",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.point_units = _widths(point_units, 1, "point_units")
+        self.set_units = _widths(set_units, 0, "set_units")
+        self.pooling = checks.one_of(pooling, ("mean", "max"), "pooling")
+        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self.point_network = MLP(
+            self.point_units[-1],
+            self.point_units[:-1],
+            activation,
+            output_initializer="glorot_normal",
+            seed=derived_seed(self.seed, "point_network"),
+            dtype=self.dtype_policy,
+            name="point_network",
+        )
+        self.set_network = MLP(
+            output_size,
+            self.set_units,
+            activation,
+            seed=derived_seed(self.seed, "set_network"),
+            dtype=self.dtype_policy,
+            name="set_network",
+        )
+        self._point_size = None  # D, known once built
+
+    @property
+    def output_size(self):
+        """How many numbers there are for each set."""
+        return self.set_network.output_size
+
+    def __call__(self, x, **kwargs):
+        """Returns `[..., output_size]`."""
+        # Not within `call`, to whose errors Keras appends every argument.
+        self._check_shape(np.shape(x))
+        return super().__call__(x, **kwargs)
+
+    def build(self, x_shape):
+        """Creates the weights for `x` of shape `[..., M, D]`; M may be `None`."""
+        self._check_shape(x_shape)
+        self._point_size = x_shape[-1]
+        self.point_network.build((None, self._point_size))
+        self.set_network.build((None, self.point_units[-1]))
+        self.built = True
+
+    def call(self, x):
+        """Returns what `__call__` documents, for tensors of checked shapes."""
+        features = self.point_network(tf.asinh(x))
+        pool = tf.reduce_mean if self.pooling == "mean" else tf.reduce_max
+        return self.set_network(pool(features, axis=-2))
+
+    def _check_shape(self, x_shape):
+        x_shape = tuple(x_shape)
+        size = "D" if self._point_size is None else self._point_size
+        known = (None, self._point_size) if self._point_size else ()
+        if len(x_shape) < 2 or x_shape[-2] == 0 or (known and x_shape[-1] not in known):
+            raise ValueError(
+                f"DeepSets {self.name!r} takes `x` of shape [..., M, {size}], with M points of at "
+                f"least one. Received: x.shape={x_shape}"
+            )
+
+    def compute_output_shape(self, x_shape):
+        """Returns `[..., output_size]`."""
+        return (*x_shape[:-2], self.output_size)
+
+    def get_build_config(self):
+        """Returns the size that the weights depend on."""
+        return {"point_size": self._point_size} if self.built else None
+
+    def build_from_config(self, config):
+        """Builds the layer from `get_build_config()`."""
+        self.build((None, None, config["point_size"]))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_size": self.output_size,
+            "point_units": self.point_units,
+            "set_units": self.set_units,
+            "activation": keras.activations.serialize(self.set_network.activation),
+            "pooling": self.pooling,
+            "seed": self.seed,
+        }
+
+
+def _widths(units, least, name):
+    """A tuple of at least `least` widths."""
+    if isinstance(units, str) or not hasattr(units, "__iter__") or len(tuple(units)) < least:
+        raise TypeError(
+            f"`{name}` must be a tuple of at least {least} integers. Received: {name}={units!r}"
+        )
+    return tuple(checks.integer_at_least(width, 1, name) for width in units)
