@@ -161,7 +161,7 @@ def test_is_saved(tmp_path):
 
 @pytest.mark.parametrize(
     "mask",
-    ["stripes", [[True, False]], np.ones([2, 2, 1]), np.zeros([1, 1, 3]), [[[0.5, 1.0]]]],
+    ["stripes", [[[[True, False]]]], np.ones([2, 2, 1]), np.zeros([1, 1, 3]), [[[0.5, 1.0]]]],
     ids=str,
 )
 def test_masks(mask):

@@ -11,6 +11,7 @@ from tfp_flows.flows.multiscale import multiscale
 from tfp_flows.flows.naf import naf
 from tfp_flows.flows.neural_spline import neural_spline
 from tfp_flows.flows.nice import nice
+from tfp_flows.flows.parallel_wavenet import parallel_wavenet
 from tfp_flows.flows.planar import planar
 from tfp_flows.flows.radial import radial
 from tfp_flows.flows.real_nvp import real_nvp
@@ -20,6 +21,8 @@ from tfp_flows.flows.sos import sos
 from tfp_flows.flows.sylvester import sylvester
 from tfp_flows.flows.umnn import umnn
 from tfp_flows.flows.variational_dequantization import variational_dequantization
+from tfp_flows.flows.waveglow import waveglow
+from tfp_flows.flows.wavenet import wavenet
 
 __all__ = [
     "bnaf",
@@ -33,6 +36,7 @@ __all__ = [
     "naf",
     "neural_spline",
     "nice",
+    "parallel_wavenet",
     "planar",
     "radial",
     "real_nvp",
@@ -42,4 +46,6 @@ __all__ = [
     "sylvester",
     "umnn",
     "variational_dequantization",
+    "waveglow",
+    "wavenet",
 ]
