@@ -21,11 +21,13 @@ import pathlib
 import platform
 import time
 
+import one_core
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.update(one_core.ONE_THREAD)
 
 import keras
 import numpy as np
-import one_core
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -40,14 +42,14 @@ CONTEXT = (STEPS // HOP, BINS)
 SERIES = (STEPS, 1)
 
 # Written down before the first training, in nats a step but for the ratios. Fitted normals have
-# -1.425 (independent steps), -0.733 (all steps) and -0.736 (given the spectrogram); the noise alone,
-# which no density can do better than, -0.080. A normal cannot know where in its cycle a chirp is.
+# -1.425 (independent steps), -0.733 (all steps) and -0.736 (given the spectrogram); the noise
+# alone, above which no density can be, -0.080. A normal cannot know where in its cycle a chirp is.
 THRESHOLDS = {
     "waveglow over independent": 0.80,
     "waveglow over multivariate": 0.15,
     "waveglow given the spectrogram over multivariate given it": 0.25,
     # Of KL(student || teacher), to that before training and to that of the normal given the
-    # spectrogram: a student which only learns second moments has a ratio of about one to the latter.
+    # spectrogram: of a student that only learns second moments the latter is about one.
     "KL after to before": 0.10,
     "KL after to that of the normal": 0.50,
 }
@@ -162,7 +164,7 @@ def distil(student, teacher, context, seconds):
     variables, optimizer, clock = student.trainable_variables, adam(), Clock(seconds)
     optimizer.build(variables)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def step(context, seed):
         with tf.GradientTape() as tape:
             x, log_q = tfpf.condition(student, context).experimental_sample_and_log_prob(seed=seed)
@@ -184,7 +186,7 @@ def distil(student, teacher, context, seconds):
 def kl(teacher, context, x, log_q):
     """KL(q || teacher) in nats a step with its standard error, by a sample for each context."""
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def log_prob(context, x):
         return tfpf.condition(teacher, context).log_prob(x)
 
@@ -200,6 +202,7 @@ def kl_of_student(student, teacher, context):
     sample = tf.function(
         lambda c, s: tfpf.condition(student, c).experimental_sample_and_log_prob(seed=s),
         jit_compile=True,
+        autograph=False,
     )
     draws = [sample(context[i : i + 500], tf.constant([1, i])) for i in range(0, len(context), 500)]
     x, log_q = (np.concatenate(parts) for parts in zip(*draws, strict=True))
@@ -217,7 +220,7 @@ def kl_of_normal(mean, factor, teacher, context):
 def milliseconds_of_samples(flow, context):
     """CPU time of a series for each of the contexts, once compiled."""
     bound = tfpf.condition(flow, context)
-    sample = tf.function(lambda seed: bound.sample(seed=seed), jit_compile=True)
+    sample = tf.function(lambda s: bound.sample(seed=s), jit_compile=True, autograph=False)
     sample(tf.constant([0, 0])).numpy()
     start = time.process_time()
     for i in range(3):
