@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.layers import dilated_queues
 from tfp_flows.layers.mlp import derived_seed
 from tfp_flows.layers.residual_mlp import check_block_widths
 
@@ -116,13 +117,13 @@ class WaveNet(keras.layers.Layer):
     def call(self, x, context=None):
         """Returns what `__call__` documents, for tensors of checked shapes."""
         x = tf.cast(x, self.compute_dtype)
-        shifts = self._shifts_of(context)
+        shifts = self.shifts(context)
         first = 1 - self.kernel_size if self.causal else -(self.kernel_size // 2)
-        z, total = self._input(_taps(x, [-1]) if self.causal else x), 0.0
+        z, total = self.first(_taps(x, [-1]) if self.causal else x), 0.0
         for k, dilation in enumerate(self.dilations):
             taps = _taps(z, [j * dilation for j in range(first, first + self.kernel_size)])
-            z, total = self._block(k, z, taps, shifts[k], total)
-        return self._output(self.activation(total))
+            z, total = self.block(k, z, taps, shifts[k], total)
+        return self.last(total)
 
     def generate(self, transform, x, context=None):
         """The y that solves y_t = transform(h_t(y_<t), x_t), in T steps of a causal network.
@@ -145,39 +146,17 @@ class WaveNet(keras.layers.Layer):
                 f"autoregression. Received: causal={self.causal}"
             )
         self._check_shapes(x.shape, None if context is None else context.shape)
-        num_steps, num_channels = self._series_shape
-        num_rows, width = tf.shape(x)[0], self.hidden_channels[0]
-        shifts = self._shifts_of(context)
+        return dilated_queues.generate(self, transform, x, context)
 
-        def step(t, y, queues, outputs):
-            z, total, moved = self._input(tf.cast(y, self.compute_dtype)), 0.0, []
-            for k, dilation in enumerate(self.dilations):
-                window = tf.concat([queues[k], z[:, tf.newaxis]], axis=1)
-                moved.append(window[:, 1:])
-                taps = tf.reshape(window[:, ::dilation], [-1, self.kernel_size * width])
-                shift = shifts[k]
-                if shift is not None:
-                    shift = shift[:, 0] if shift.shape[1] == 1 else tf.gather(shift, t, axis=1)
-                z, total = self._block(k, z, taps, shift, total)
-            h = tf.cast(self._output(self.activation(total)), x.dtype)
-            h = tf.reshape(h, [-1, num_channels, self.output_channels // num_channels])
-            y, log_det = transform(h, tf.gather(x, t, axis=1))
-            return t + 1, y, moved, outputs.write(t, tf.stack([y, log_det]))
+    def first(self, x):
+        """z_0, of inputs of any number of axes before the last."""
+        return self._input(x)
 
-        queues = [
-            tf.zeros([num_rows, (self.kernel_size - 1) * dilation, width], self.compute_dtype)
-            for dilation in self.dilations
-        ]
-        *_, outputs = tf.while_loop(
-            lambda t, *_: t < num_steps,
-            step,
-            (0, tf.zeros_like(x[:, 0]), queues, tf.TensorArray(x.dtype, size=num_steps)),
-            maximum_iterations=num_steps,
-        )
-        y, log_det = tf.unstack(tf.transpose(outputs.stack(), [1, 2, 0, 3]))
-        return y, tf.reduce_sum(log_det, axis=[-2, -1])
+    def last(self, total):
+        """h, of the sum of all gated convolutions."""
+        return self._output(self.activation(total))
 
-    def _block(self, k, z, taps, shift, total):
+    def block(self, k, z, taps, shift, total):
         """z and the sum after the k-th gated convolution, whose inputs lie together in `taps`."""
         gates = self._gates[k](taps)
         if shift is not None:
@@ -189,7 +168,7 @@ class WaveNet(keras.layers.Layer):
         residual, skipped = tf.split(mixed, 2, axis=-1)
         return z + residual, total + skipped
 
-    def _shifts_of(self, context):
+    def shifts(self, context):
         """V_k * c for each k, `[N, T, 2 width]`, `[N, 1, 2 width]` of a vector, or `None`."""
         if context is None:
             return [None] * len(self.dilations)
