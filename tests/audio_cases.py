@@ -1,6 +1,5 @@
 """The registry of what maps series in time, `[T, C]`; `test_image_contract.py` runs over it."""
 
-import numpy as np
 from image_cases import ImageCase, recipe
 
 import tfp_flows as tfpf
@@ -20,12 +19,6 @@ def wavenet(shape, output_channels, dtype, context_size=0, **options):
     return network
 
 
-def coupling_of_steps(dtype):
-    """Every second step, given the others."""
-    network = wavenet((8, 2), 4, dtype)
-    return B.Coupling(network, B.Affine, mask=(np.arange(8) % 2 == 0)[:, np.newaxis])
-
-
 def series_squeeze(dtype):
     del dtype
     return B.Squeeze(4, event_ndims=2)
@@ -35,35 +28,34 @@ def series_squeeze(dtype):
 SMALL = {"hidden_channels": (4,), "dilations": (2,), "num_layers": 1}
 CASES = [
     ImageCase("squeeze_series", series_squeeze, ("Squeeze",), shape=(2, 8), base_shape=(8, 2)),
-    ImageCase("coupling_of_steps", coupling_of_steps, ("Coupling",), shape=(8, 2)),
     ImageCase(
         "waveglow_context",
         recipe(
             F.waveglow,
-            (16, 1),
+            (8, 1),
             factor=4,
             num_scales=2,
             num_leaving=1,
             context_size=(2, 3),
-            **SMALL,
+            **{**SMALL, "dilations": (1,)},
         ),
         ("waveglow", "MultiScale", "InvertibleConv1x1"),
-        shape=(16, 1),
-        base_shape=(16,),
+        shape=(8, 1),
+        base_shape=(8,),
         context_size=(2, 3),
     ),
     ImageCase(
         "parallel_wavenet_context",
-        recipe(F.parallel_wavenet, (6, 2), context_size=(3, 2), **SMALL),
+        recipe(F.parallel_wavenet, (4, 2), context_size=(2, 2), **SMALL),
         ("parallel_wavenet", "Autoregressive"),
-        shape=(6, 2),
-        context_size=(3, 2),
+        shape=(4, 2),
+        context_size=(2, 2),
     ),
     ImageCase(
         "wavenet",
-        recipe(F.wavenet, (6, 2), **SMALL),
+        recipe(F.wavenet, (4, 2), **SMALL),
         ("wavenet", "Autoregressive"),
-        shape=(6, 2),
+        shape=(4, 2),
     ),
 ]
 
