@@ -217,8 +217,9 @@ class WaveNet(keras.layers.Layer):
         shape = checks.context_shape(self.context_size) if self.context_size else None
         given = None if context_shape is None else tuple(context_shape)[1:]
         if given != shape:
+            takes = f"a `context` of shape [N, {checks.listed(shape)}]" if shape else "no `context`"
             raise ValueError(
-                f"{this} takes a `context` of shape [N, {checks.listed(shape or ('none',))}]. "
+                f"{this} takes {takes}. "
                 f"Received: context.shape={None if given is None else tuple(context_shape)}"
             )
 
