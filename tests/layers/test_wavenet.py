@@ -188,7 +188,7 @@ def test_shapes_that_do_not_fit_are_refused():
     for bad in (None, context[:, :2], context[..., 0]):
         with pytest.raises(ValueError, match=r"takes a `context` of shape \[N, 4, 3\].*Received: "):
             network(x, context=bad)
-    with pytest.raises(ValueError, match=r"takes no `context`. Received: context.shape=\(2, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"takes no `context`. Received: .*\(2, 4, 3\)"):
         made()(x, context=context)
     with pytest.raises(ValueError, match="must be `causal`.*Received: causal=False"):
         network.generate(lambda h, x: (x, x), x, context)
