@@ -30,7 +30,7 @@ class Case:
       make: `make(dtype)` returns the bijector; conditional ones unbound.
       covers: names of what it covers: a class of `tfp_flows.bijectors`, or a recipe.
       domain: `domain(rng, shape)` draws points for `forward` in float64.
-      context_size: C, or 0.
+      context_size: C, a tuple of sizes of axes, or 0.
       float64: tolerance of a round trip in float64, absolute plus relative.
       float32: the same in float32.
       stochastic: whether the log-det is an unbiased estimate.

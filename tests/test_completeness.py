@@ -4,13 +4,14 @@ import importlib
 import pathlib
 import pkgutil
 
+import audio_cases
 import cases
 import image_cases
 import set_cases
 
 import tfp_flows as tfpf
 
-CASES = [*cases.CASES, *image_cases.CASES, *set_cases.CASES]
+CASES = [*cases.CASES, *image_cases.CASES, *audio_cases.CASES, *set_cases.CASES]
 
 
 def modules(package):
@@ -38,7 +39,7 @@ def bijectors(within):
 def recipes(folder):
     """Names of the files that hold a recipe."""
     names = {path.stem for path in pathlib.Path(folder).glob("*.py")}
-    return names - {"__init__", "recipe", "image_recipe"}
+    return names - {"__init__", "recipe", "image_recipe", "series_recipe"}
 
 
 def uncovered(names, registry):

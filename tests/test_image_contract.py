@@ -1,15 +1,19 @@
-"""What every registered bijector of images owes: `test_contract.py` for events of three axes."""
+"""What every registered bijector of images owes: `test_contract.py` for events of three axes.
+
+And of two: it runs over series in time, too.
+"""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from audio_cases import CASES as AUDIO_CASES
 from image_cases import CASES, made, points
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
-each_case = pytest.mark.parametrize("case", CASES, ids=str)
+each_case = pytest.mark.parametrize("case", [*CASES, *AUDIO_CASES], ids=str)
 
 
 def fresh(x):

@@ -107,15 +107,38 @@ def event_size(tensor, size, name):
         )
 
 
-def context(tensor, size, name):
-    """Refuses a context that is not of the size C that the part called `name` takes."""
-    if tensor.shape.rank == 0 or (
-        tensor.shape.rank is not None and tensor.shape[-1] not in (None, size)
-    ):
+def context_size(value):
+    """Refuses what is no `context_size`: C, 0 for no context, or the sizes of several axes."""
+    if not isinstance(value, tuple | list):
+        return integer_at_least(value, 0, "context_size")
+    if len(value) < 2:
         raise ValueError(
-            f"For the part {name!r} `context` must have shape [..., {size}]. "
+            "`context_size` must be C, or for contexts of more axes than one a tuple of their "
+            f"sizes. Received: context_size={value!r}"
+        )
+    return tuple(integer_at_least(size, 1, "context_size") for size in value)
+
+
+def context_shape(size):
+    """The shape of one context of a `context_size`: `(C,)`, or the sizes of its axes."""
+    return size if isinstance(size, tuple) else (size,)
+
+
+def context(tensor, size, name):
+    """Refuses a context that is not of the `context_size` that the part called `name` takes."""
+    shape = context_shape(size)
+    if tensor.shape.rank is None:
+        return
+    if tensor.shape.rank < len(shape) or not tensor.shape[-len(shape) :].is_compatible_with(shape):
+        raise ValueError(
+            f"For the part {name!r} `context` must have shape [..., {listed(shape)}]. "
             f"Received: context of shape {tuple(tensor.shape)}"
         )
+
+
+def listed(shape):
+    """The sizes of a shape as a message has them."""
+    return ", ".join(map(str, shape))
 
 
 def static_shape(tensor, shape, name):

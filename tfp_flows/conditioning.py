@@ -10,6 +10,8 @@ from tfp_flows.tree import is_node, parameters_of, rebuild, walk
 def context_size(flow):
     """The size of the context that the parts of `flow` take; 0 if none takes any.
 
+    It is C, or the tuple of sizes of a context of several axes.
+
     Raises:
       ValueError: if two parts take contexts of different sizes.
     """
@@ -29,7 +31,7 @@ def waits_for_context(flow):
     # Networks have a `context_size` too, but never hold a context.
     parts = walk(flow, _open_parameters)
     bound = [part for part in parts if getattr(part, "context", None) is not None]
-    return context_size(flow) > 0 and not bound
+    return bool(context_size(flow)) and not bound
 
 
 def condition(flow, context):
@@ -41,14 +43,16 @@ def condition(flow, context):
 
     Args:
       flow: a TFP distribution or bijector.
-      context: float `Tensor` (or what converts to one) `[..., C]`.
+      context: float `Tensor` (or what converts to one) `[..., C]`; for a flow whose
+        `context_size` is a tuple, of a spectrogram for instance, `[..., frames, channels]`.
 
     Returns:
-      The same kind of object, with batch shape `context.shape[:-1]`, broadcast with its own.
+      The same kind of object, with batch shape `context.shape[:-1]`, or without all axes of one
+      context, broadcast with its own.
 
     Raises:
       ValueError: if no part takes a context, parts take contexts of different sizes, or the
-        last dimension of `context` is not that size.
+        last axes of `context` are not of that size.
       TypeError: if `flow` is no TFP object, `context` no numbers, or a `Tensor` of another dtype
         than the flow; arrays are cast.
     """
@@ -77,7 +81,7 @@ def condition(flow, context):
     def changes(node):
         return {"context": context} if getattr(node, "context_size", 0) else {}
 
-    return rebuild(flow, changes, _open_parameters)
+    return rebuild(flow, changes, parameters=_open_parameters)
 
 
 def _context_aware(flow):

@@ -9,6 +9,7 @@ from image_cases import conv_net, coupling, perturb_image, points
 
 import tfp_flows as tfpf
 from tfp_flows.bijectors import Affine, Coupling, LogisticMixtureCDF, RationalQuadraticSpline
+from tfp_flows.layers import WaveNet
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -159,9 +160,35 @@ def test_is_saved(tmp_path):
 # --- Refused ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("mask", [[[True], [False], [True], [False]], [[True, False]]], ids=str)
+def test_series(mask):
+    """Of steps with all of their channels, and of channels in all steps."""
+    is_a = np.broadcast_to(mask, (4, 2))
+    num_in, num_out = (2, 2) if len(mask) == 4 else (1, 1)
+    network = WaveNet(2 * num_out, (4,), activation="tanh", seed=1, dtype="float64")
+    network.build((None, 4, num_in))
+    perturb_image(network.variables, scale=1.0)
+    bijector = Coupling(network, Affine, mask=mask)
+    assert bijector.forward_min_event_ndims == 2
+    x = points((4, 2), (3,))
+    y = bijector.forward(x)
+    np.testing.assert_array_equal(y.numpy()[:, is_a], x.numpy()[:, is_a])
+    assert (np.abs(y - x).max(axis=0)[~is_a] > 1e-3).all()
+    np.testing.assert_allclose(bijector.inverse(tf.identity(y)), x, rtol=1e-10, atol=1e-10)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reshape(bijector.forward(tf.identity(x)), [3, 8])
+    jacobian = np.reshape(tape.batch_jacobian(y, x), [3, 8, 8])
+    np.testing.assert_allclose(
+        bijector.forward_log_det_jacobian(x, 2), np.linalg.slogdet(jacobian)[1], rtol=1e-10
+    )
+    with pytest.raises(ValueError, match="Received: .*shape"):
+        bijector.forward(tf.zeros([3, 5, 3], tf.float64))
+
+
 @pytest.mark.parametrize(
     "mask",
-    ["stripes", [[True, False]], np.ones([2, 2, 1]), np.zeros([1, 1, 3]), [[[0.5, 1.0]]]],
+    ["stripes", [[[[True, False]]]], np.ones([2, 2, 1]), np.zeros([1, 1, 3]), [[[0.5, 1.0]]]],
     ids=str,
 )
 def test_masks(mask):

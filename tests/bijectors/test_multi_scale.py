@@ -167,7 +167,7 @@ def test_bijectors():
 
 @pytest.mark.parametrize(
     ("shape", "error"),
-    [((4, 4), ValueError), ((4, 0, 1), ValueError), ((4, 4, 1.0), TypeError)],
+    [((4,), ValueError), ((4, 0, 1), ValueError), ((4, 4, 1.0), TypeError)],
     ids=str,
 )
 def test_event_shape(shape, error):

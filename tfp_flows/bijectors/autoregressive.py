@@ -27,17 +27,22 @@ class Autoregressive(Conditioned):
     `tfb.Invert` swaps the two directions and turns MAF into IAF. `log |det dy/dx|` is the sum of
     `log |d tau / dx_i|`, in nats.
 
-    Shapes: `x` is `[..., D]`. Domain: that of the transformer.
+    Series in time (`event_ndims=2`) go step by step, y_t = tau(x_t; h_t(y_<t)): the channels of a
+    step are transformed each alone, given all channels of the steps before. A causal
+    `tfp_flows.layers.WaveNet` generates them in T steps.
+
+    Shapes: `x` is `[..., D]`, or `[..., T, C]`. Domain: that of the transformer.
 
     Source: Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057; Kingma et al.
-    (2016), IAF, arXiv:1606.04934; Jacobi's iteration: Song, Meng, Liao and Ermon (2021),
-    arXiv:2002.03629.
+    (2016), IAF, arXiv:1606.04934; of series, van den Oord et al. (2017), Parallel WaveNet,
+    arXiv:1711.10433; Jacobi's iteration: Song, Meng, Liao and Ermon (2021), arXiv:2002.03629.
 
     Args:
       conditioner: a built Keras layer, or any callable: `conditioner(y)`, or
         `conditioner(y, context=c)`, over `[N, D]` gives `[N, D, P]` or `[N, D * P]`, where the
         numbers for coordinate i depend only on those before it in `order`
-        (see `tfp_flows.layers.MADE`).
+        (see `tfp_flows.layers.MADE`). Of series, over `[N, T, C]` it gives `[N, T, C, P]` or
+        `[N, T, C * P]`.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
       order: a permutation of `range(D)`: `order[k]` is the coordinate that comes k-th. By
@@ -46,17 +51,18 @@ class Autoregressive(Conditioned):
         inverse is a search then gives densities in closed form, and samples by the search.
       solver: of `forward`, "sequential" or "jacobi" (see `tfp_flows.math.jacobi`).
       context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
-      context_size: C, or 0 when no context is taken.
+      context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
       dtype: float dtype; that of the conditioner by default.
+      event_ndims: 1 for vectors, 2 for series, which come in the order of time.
       validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
-        conditioner keeps the order and computes each row on its own (D has to be known: by
-        `order` or by the conditioner's).
+        conditioner keeps the order and computes each row on its own (of vectors whose D is known:
+        by `order` or by the conditioner's).
       name: Python `str`.
 
     Raises:
       ValueError: if `order` is no permutation or not that of the conditioner, `solver` is
-        unknown, or the conditioner is not built, does not fit, or (with `validate_args`) looks at
-        what it must not.
+        unknown, either is given for series, or the conditioner is not built, does not fit, or
+        (with `validate_args`) looks at what it must not.
       TypeError: if the conditioner is not callable or the transformer lacks a method.
     """
 
@@ -71,13 +77,24 @@ class Autoregressive(Conditioned):
         context=None,
         context_size=0,
         dtype=None,
+        event_ndims=1,
         validate_args=False,
         name="autoregressive",
     ):
         parameters = dict(locals())
+        checks.one_of(event_ndims, (1, 2), "event_ndims")
         own_order = getattr(conditioner, "order", None)
         if order is None:
             order = own_order
+        if order is not None and event_ndims == 2:
+            raise ValueError(
+                "`order` must be `None` for series, which come in the order of time. "
+                f"Received: order={order}"
+            )
+        if solver == "jacobi" and event_ndims == 2:
+            raise ValueError(
+                f"`solver` must be 'sequential' for series. Received: solver={solver!r}"
+            )
         if order is not None:
             order = checks.permutation(order, np.size(order), "order")
             if own_order is not None and tuple(own_order) != order:
@@ -100,6 +117,7 @@ class Autoregressive(Conditioned):
                 validate_args,
                 parameters,
                 name,
+                event_ndims,
             )
             if order is not None:
                 position = np.argsort(order)
@@ -117,44 +135,57 @@ class Autoregressive(Conditioned):
         return self._solver
 
     def _order_of(self, x):
-        order = self._order or tuple(range(x.shape[-1]))
-        checks.event_size(x, len(order), self.name)
-        return order
+        if self._event_ndims == 1:
+            order = self._order or tuple(range(x.shape[-1]))
+            checks.event_size(x, len(order), self.name)
+            return order
+        if x.shape.rank is None or x.shape.rank < 2 or not x.shape[-2:].is_fully_defined():
+            raise ValueError(
+                f"`{self.name}` acts on series [..., steps, channels] of known size. "
+                f"Received: a tensor of shape {x.shape}"
+            )
+        return tuple(range(x.shape[-2]))
 
     def _inverse_and_log_det(self, y):
-        y = self._broadcast_with_context(y)
-        tau = self._transform(self._raw(y, len(self._order_of(y))))
+        y = self._broadcast_with_context(y, self._event_ndims)
+        self._order_of(y)  # refuses events of another size
+        tau = self._transform(self._raw(y, y.shape[-1]))
         x, log_det = inverse_and_log_det(tau, y)
-        return x, tf.reduce_sum(log_det, axis=-1)
+        return x, tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))
 
     def _transform_one(self, h_i, x_i):
         return forward_and_log_det(self._transform(h_i), x_i)
 
     def _forward_and_log_det(self, x):
-        x = self._broadcast_with_context(x)
+        x = self._broadcast_with_context(x, self._event_ndims)
         order = self._order_of(x)
-        size = len(order)
         if self._solver == "jacobi":
             return self._all_at_once(x, order)
         if hasattr(self._conditioner, "generate"):
             inputs, kwargs = self._rows(x)
             y, log_det = self._conditioner.generate(self._transform_one, inputs, **kwargs)
-            return tf.reshape(y, ps.shape(x)), tf.reshape(log_det, ps.shape(x)[:-1])
+            batch_shape = ps.shape(x)[: -self._event_ndims]
+            return tf.reshape(y, ps.shape(x)), tf.reshape(log_det, batch_shape)
         kwargs = self._in_inference()
+        size, axis = len(order), -self._event_ndims
         coordinates = tf.constant(order, tf.int32)
+        is_at = tf.reshape(tf.range(size), [size] + [1] * (self._event_ndims - 1))
 
         def step(k, y, log_det):
             i = coordinates[k]
-            h_i = tf.gather(self._raw(y, size, **kwargs), i, axis=-2)[..., tf.newaxis, :]
-            y_i, log_det_i = self._transform_one(h_i, tf.gather(x, i, axis=-1)[..., tf.newaxis])
+            # A slice of one coordinate, or of the channels of one step.
+            here = i[tf.newaxis]
+            h_i = tf.gather(self._raw(y, y.shape[-1], **kwargs), here, axis=axis - 1)
+            y_i, log_det_i = self._transform_one(h_i, tf.gather(x, here, axis=axis))
             # `where`, not a product: an infinite y_i must not make 0 * inf elsewhere.
-            return k + 1, tf.where(tf.range(size) == i, y_i, y), log_det + log_det_i[..., 0]
+            y = tf.where(is_at == i, y_i, y)
+            return k + 1, y, log_det + tf.reduce_sum(log_det_i, axis=list(range(axis, 0)))
 
         with inference_mode():
             _, y, log_det = tf.while_loop(
                 lambda k, *_: k < size,
                 step,
-                (0, tf.zeros_like(x), tf.zeros_like(x[..., 0])),
+                (0, tf.zeros_like(x), tf.zeros_like(x[(..., *[0] * self._event_ndims)])),
                 maximum_iterations=size,
             )
         return y, log_det

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfp_flows import checks
 from tfp_flows.bijectors.networks import check_network
 
 
@@ -54,7 +55,7 @@ class CheckedField:
         dtypes = [dtype] if dtype else [tf.float32, tf.float64]
         for each in dtypes:
             rows = tf.zeros([2, event_size], each)
-            context = tf.zeros([2, self._context_size], each)
+            context = tf.zeros([2, *checks.context_shape(self._context_size)], each)
             try:
                 self(tf.cast(t, each), rows, context, training=False)
                 return

@@ -22,7 +22,8 @@ class Conditioned(ContextAware, FlowBijector):
     `[N, D * P]` in that order. The transformer is a class with `params_size(**kwargs)`, which
     says P, and `new(params, **kwargs)`, which makes a bijector that acts elementwise. With
     `event_ndims=3` the events are images: rows are `[N, H, W, C]`, and D is the channels, C, in
-    each of the pixels.
+    each of the pixels. With `event_ndims=2` they are series, `[N, T, C]`, and D the channels of
+    each step.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Conditioned(ContextAware, FlowBijector):
         def raw(inputs):
             kwargs = {}
             if self._context_size:
-                kwargs["context"] = tf.zeros([2, self._context_size], dtype)
+                kwargs["context"] = tf.zeros([2, *self.context_shape], dtype)
             h = self._conditioner(inputs, **kwargs)
             self._check_raw_shape(h, num_outputs)
             return tf.reshape(h, [2, num_outputs, self._params_size])

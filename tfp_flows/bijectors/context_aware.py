@@ -11,6 +11,9 @@ from tfp_flows import checks
 class ContextAware:
     """A TFP object that depends on a context c of shape `[..., C]`, or on none (C = 0).
 
+    A context may have more axes than one, as a spectrogram has, `[..., frames, channels]`: then
+    `context_size` is the tuple of their sizes.
+
     `tfp_flows.condition` finds it by `context_size`, and binds c by `copy(context=c)`. Then c is
     one of its parameters: the batch shape of c broadcasts with its own, and slices with it.
     """
@@ -20,15 +23,15 @@ class ContextAware:
 
         Args:
           context: what converts to a float `Tensor` `[..., C]`, or `None`.
-          context_size: C, or 0 when no context is taken.
+          context_size: C, a tuple of the sizes of several axes, or 0 when no context is taken.
           dtype: that of the part, or `None` if nothing has said it.
           name: that of the part.
 
         Raises:
-          TypeError: if `context_size` is no integer.
-          ValueError: if it is negative, or `context` has another last dimension.
+          TypeError: if `context_size` is no integer, nor a tuple of them.
+          ValueError: if it is negative, or the last axes of `context` have other sizes.
         """
-        self._context_size = checks.integer_at_least(context_size, 0, "context_size")
+        self._context_size = self._no_dependency(checks.context_size(context_size))
         self._context = None
         if context is None:
             return
@@ -44,8 +47,13 @@ class ContextAware:
 
     @property
     def context_size(self):
-        """C, the size of the context that is taken; 0 for none."""
+        """C, the size of the context that is taken, or the sizes of its axes; 0 for none."""
         return self._context_size
+
+    @property
+    def context_shape(self):
+        """The shape of one context: `(C,)`, or the sizes of its axes."""
+        return checks.context_shape(self._context_size)
 
     @property
     def context(self):
@@ -54,12 +62,13 @@ class ContextAware:
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=1)}
+        return {"context": parameter_properties.ParameterProperties(event_ndims=_context_ndims)}
 
     def _check_is_bound(self):
         if self._context_size and self._context is None:
             raise ValueError(
-                f"`{self.name}` needs a context of shape [..., {self._context_size}]: bind one "
+                f"`{self.name}` needs a context of shape "
+                f"[..., {checks.listed(self.context_shape)}]: bind one "
                 "by `tfp_flows.condition(flow, context)`. Received: context=None"
             )
 
@@ -69,12 +78,24 @@ class ContextAware:
         if self._context is None:
             return x
         shape = ps.shape(x)
-        batch_shape = ps.broadcast_shape(shape[:-event_ndims], ps.shape(self._context)[:-1])
+        batch_shape = ps.broadcast_shape(shape[:-event_ndims], self._context_batch_shape())
         return tf.broadcast_to(x, ps.concat([batch_shape, shape[-event_ndims:]], axis=0))
 
     def _context_rows(self, batch_shape):
-        """c for each event of a batch, `[N, C]`, or `None` without a context."""
+        """c for each event of a batch, `[N, *context_shape]`, or `None` without a context."""
         if self._context is None:
             return None
-        shape = ps.concat([batch_shape, [self._context_size]], axis=0)
-        return tf.reshape(tf.broadcast_to(self._context, shape), [-1, self._context_size])
+        shape = ps.concat([batch_shape, self.context_shape], axis=0)
+        return tf.reshape(tf.broadcast_to(self._context, shape), [-1, *self.context_shape])
+
+    def _context_batch_shape(self):
+        return ps.shape(self._context)[: -len(self.context_shape)]
+
+
+def _context_ndims(part, x_event_ndims=None):
+    """How many axes of a part's context are those of one event, as TFP asks for them."""
+    ndims = len(part.context_shape)
+    if x_event_ndims is None:
+        return ndims
+    # More axes of a bijector's event are axes of a batch of contexts.
+    return ndims + x_event_ndims - part.forward_min_event_ndims

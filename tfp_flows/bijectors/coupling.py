@@ -15,13 +15,15 @@ class Coupling(Conditioned):
     of `log |d tau / dx|`, in nats. With `identity_transformer` the identity half A is
     transformed too, by learned parameters of its own: `y_A = tau_A(x_A; h_A)`.
 
-    Shapes: `x` is `[..., D]` with D of at least two, or an image `[..., H, W, C]`, as the mask
-    says (`forward_min_event_ndims` is 1 or 3). Domain: that of the transformer.
+    Shapes: `x` is `[..., D]` with D of at least two, an image `[..., H, W, C]`, or a series in time
+    `[..., T, C]`, as the mask says (`forward_min_event_ndims` is 1, 3 or 2). Domain: that of the
+    transformer.
 
     A mask of an image is either one of channels, `[1, 1, C]`, and the conditioner maps the channels
     of A, `[N, H, W, |A|]`, to `[N, H, W, |B| * P]`; or one of pixels, `[H, W, C]` or `[H, W, 1]`,
     as a checkerboard, and the conditioner maps the whole image, with zeros in B, to
-    `[N, H, W, C * P]`, of which the numbers for B count.
+    `[N, H, W, C * P]`, of which the numbers for B count. Of series there are the same, `[1, C]` and
+    `[T, C]` or `[T, 1]`.
 
     Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; of images, Dinh, Sohl-Dickstein
     and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.4; with splines, Durkan, Bekasov, Murray
@@ -35,9 +37,10 @@ class Coupling(Conditioned):
       transformer_kwargs: `dict` of its keywords.
       mask: which coordinates form A: a sequence of D booleans, `True` for A; or `"halves"`
         (the first half, rounded up; also `None`), `"alternate"` (even ones), `"random"` (a
-        half drawn by `seed`). Of an image: an array `[H, W, C]` of booleans, with axes of 1 where
-        it repeats; or `"channels"` (the first half, rounded up), `"checkerboard"` (pixels with
-        i + j even), `"checkerboard_odd"`. The words wait for the first input to learn its size.
+        half drawn by `seed`). Of a series or an image: an array `[T, C]` or `[H, W, C]` of
+        booleans, with axes of 1 where it repeats; or, of an image, `"channels"` (the first half,
+        rounded up), `"checkerboard"` (pixels with i + j even), `"checkerboard_odd"`. The words wait
+        for the first input to learn its size.
       invert_transformer: Python `bool`. With it `x_B = tau(y_B; h(y_A))`: a transformer whose
         inverse is a search then gives densities in closed form, and samples by the search.
       identity_transformer: a class as `transformer`, or `None`. Needs a `mask` of booleans, of
@@ -46,7 +49,7 @@ class Coupling(Conditioned):
       identity_params: `tf.Variable` `[|A|, P_A]`; made, with zeros, when it is `None`.
       seed: Python `int`, of the random mask.
       context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
-      context_size: C, or 0 when no context is taken.
+      context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
       dtype: float dtype; that of the conditioner by default.
       validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
         conditioner computes each row on its own (of vectors, with a mask of booleans).

@@ -7,7 +7,7 @@ from tfp_flows import checks
 
 
 class AxisMask:
-    """A part A of the last axis: coordinates of a vector, or channels of an image.
+    """A part A of the last axis: coordinates of a vector, or channels of an image or a series.
 
     The parts are smaller tensors, so that nothing is computed for A.
     """
@@ -52,7 +52,8 @@ class AxisMask:
 class PixelMask:
     """A part A of the pixels of an image. Both parts are images, with zeros in place of the other.
 
-    So convolutions see where things are; but what is computed for A is thrown away.
+    So convolutions see where things are; but what is computed for A is thrown away. The same of the
+    steps of a series.
     """
 
     def __init__(self, mask, name):
@@ -61,9 +62,10 @@ class PixelMask:
     def split(self, x):
         """Returns `(x_A, x_B)`, both of the shape of x."""
         expected = [None if size == 1 else size for size in self._mask.shape]
-        if not x.shape[-3:].is_compatible_with(expected):
+        if not x.shape[-len(expected) :].is_compatible_with(expected):
+            kind = "images" if len(expected) == 3 else "series"
             raise ValueError(
-                f"`{self._name}` has a mask for images of shape {self._mask.shape}. "
+                f"`{self._name}` has a mask for {kind} of shape {self._mask.shape}. "
                 f"Received: a tensor of shape {x.shape}"
             )
         return tf.where(self._mask, x, tf.zeros_like(x)), self.of_b(x)
@@ -94,10 +96,10 @@ def checked_mask(mask):
             )
         return mask, _WORDS[mask][0]
     values = np.asarray(mask)
-    if values.ndim not in (1, 3) or not np.isin(values, (0, 1)).all():
+    if values.ndim not in (1, 2, 3) or not np.isin(values, (0, 1)).all():
         raise ValueError(
-            "`mask` must be a flat sequence of booleans, or for images an array of booleans "
-            f"[H, W, C], with axes of 1 where it repeats. Received: mask={mask!r}"
+            "`mask` must be a flat sequence of booleans, or an array of booleans, [H, W, C] for "
+            f"images, [T, C] for series, with axes of 1 where it repeats. Received: mask={mask!r}"
         )
     values = values.astype(bool)
     if values.all() or not values.any():
@@ -114,10 +116,8 @@ def parts(mask, event_shape, seed, name):
         _, words = _WORDS[mask]
         # Now that the size is known, there may be too little to split.
         mask, _ = checked_mask(words(event_shape, seed))
-    if np.ndim(mask) == 1:
-        return AxisMask(mask, name)
-    if np.shape(mask)[:2] == (1, 1):
-        return AxisMask(mask[0][0], name)
+    if set(np.shape(mask)[:-1]) <= {1}:
+        return AxisMask(_nested_tuples(np.ravel(mask)), name)
     return PixelMask(mask, name)
 
 

@@ -21,26 +21,32 @@ class InvertibleConv1x1(FlowBijector):
     positive: rows of the drawn matrix change their sign where it takes that, which for the rest
     of a flow is a change of sign of a channel.
 
+    Of series in time (`event_ndims=2`) W acts on the channels of every step, as in WaveGlow, and
+    `log |det dy/dx| = -T log |det W|`.
+
     `linear` takes any other form in place of L U P, such as `QRLinear(num_channels)` or
     `HouseholderLinear(num_channels)`, which start as the identity.
 
-    Shapes: `x` is `[..., height, width, C]` (NHWC), `forward_min_event_ndims=3`. Domain: all
-    reals.
+    Shapes: `x` is `[..., height, width, C]` (NHWC), or `[..., T, C]`, and
+    `forward_min_event_ndims` is 3 or 2. Domain: all reals.
 
     Source: Kingma and Dhariwal (2018), Glow, arXiv:1807.03039, sec. 3.2; the QR form by
-    Hoogeboom, van den Berg and Welling (2019), arXiv:1901.11137.
+    Hoogeboom, van den Berg and Welling (2019), arXiv:1901.11137; of series, Prenger, Valle and
+    Catanzaro (2019), WaveGlow, arXiv:1811.00002.
 
     Args:
       num_channels: C, a Python `int` of at least one.
       linear: a `LULinear`, `QRLinear` or `HouseholderLinear` of C; made when it is `None`.
       seed: Python `int`, of the start that is drawn.
       dtype: float dtype of the variables that are made.
+      event_ndims: 3 for images, 2 for series.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
       TypeError: if `num_channels` is not an integer, or `linear` no bijector of ours.
-      ValueError: if `num_channels` is below one, or `linear` is for vectors of another size.
+      ValueError: if `num_channels` is below one, `linear` is for vectors of another size, or
+        `event_ndims` is another number.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class InvertibleConv1x1(FlowBijector):
         linear=None,
         seed=None,
         dtype="float32",
+        event_ndims=3,
         validate_args=False,
         name="invertible_conv1x1",
     ):
@@ -70,11 +77,13 @@ class InvertibleConv1x1(FlowBijector):
                 f"`linear` must be a linear map of vectors of {num_channels} channels. "
                 f"Received: linear={linear!r}"
             )
+        event_ndims = checks.one_of(event_ndims, (2, 3), "event_ndims")
         parameters.update(linear=linear)
+        self._pixels = self._no_dependency(list(range(1 - event_ndims, 0)))  # axes of log-dets
         self._num_channels = num_channels
         self._linear = linear
         super().__init__(
-            forward_min_event_ndims=3,
+            forward_min_event_ndims=event_ndims,
             is_constant_jacobian=True,
             dtype=linear.dtype,
             validate_args=validate_args,
@@ -90,12 +99,12 @@ class InvertibleConv1x1(FlowBijector):
     def _forward_and_log_det(self, x):
         checks.event_size(x, self._num_channels, self.name)
         y, log_det = self._linear._forward_and_log_det(x)
-        return y, tf.reduce_sum(log_det, axis=[-2, -1])
+        return y, tf.reduce_sum(log_det, axis=self._pixels)
 
     def _inverse_and_log_det(self, y):
         checks.event_size(y, self._num_channels, self.name)
         x, log_det = self._linear._inverse_and_log_det(y)
-        return x, tf.reduce_sum(log_det, axis=[-2, -1])
+        return x, tf.reduce_sum(log_det, axis=self._pixels)
 
 
 def _orthogonal_start(size, seed, dtype):

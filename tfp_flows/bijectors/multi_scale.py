@@ -30,25 +30,33 @@ class MultiScale(FlowBijector):
     `log |det dx/dz|` is the sum of those of f_1 to f_L, in nats. Each way evaluates each of them
     once, in the direction that it is asked for.
 
+    Series in time, `[..., T, C]`, are split in the same way; with `num_leaving` so many channels
+    leave at each scale instead of half of them, as the early outputs of WaveGlow.
+
     Shapes: `x` is `[..., H, W, C]`, z is `[..., H W C]`; `forward_min_event_ndims=1`,
-    `inverse_min_event_ndims=3`. Domain: all reals, as that of the parts.
+    `inverse_min_event_ndims=3`, or of series 2. Domain: all reals, as that of the parts.
 
     Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.6; Kingma and
-    Dhariwal (2018), Glow, arXiv:1807.03039.
+    Dhariwal (2018), Glow, arXiv:1807.03039; of series, Prenger, Valle and Catanzaro (2019),
+    WaveGlow, arXiv:1811.00002.
 
     Args:
       bijectors: f_1 to f_L, a list of bijectors of images, from data to base; `forward` maps base
         to data, so that one may be `tfb.Chain([..., tfb.Invert(Squeeze()), ...])`.
-      event_shape: `(H, W, C)` of x.
+      event_shape: `(H, W, C)` of x, or `(T, C)`.
+      num_leaving: a Python `int` of at least one, or `None` for half of the channels, rounded down.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
       TypeError: if `bijectors` holds anything else.
-      ValueError: if there is none, `event_shape` is no image, or one has too few channels to split.
+      ValueError: if there is none, `event_shape` is no image nor series, or one has too few
+        channels to split.
     """
 
-    def __init__(self, bijectors, event_shape, validate_args=False, name="multi_scale"):
+    def __init__(
+        self, bijectors, event_shape, num_leaving=None, validate_args=False, name="multi_scale"
+    ):
         parameters = dict(locals())
         bijectors = list(bijectors)
         if not all(isinstance(bijector, tfb.Bijector) for bijector in bijectors):
@@ -56,8 +64,11 @@ class MultiScale(FlowBijector):
         if not bijectors:
             raise ValueError("`bijectors` must hold at least one. Received: bijectors=[]")
         event_shape = tuple(checks.integer_at_least(n, 1, "event_shape") for n in event_shape)
-        if len(event_shape) != 3:
-            raise ValueError(f"`event_shape` must be (H, W, C). Received: {event_shape}")
+        if len(event_shape) not in (2, 3):
+            raise ValueError(f"`event_shape` must be (H, W, C) or (T, C). Received: {event_shape}")
+        if num_leaving is not None:
+            checks.integer_at_least(num_leaving, 1, "num_leaving")
+        self._num_leaving = num_leaving
         self._bijectors = bijectors
         self._image_shape = event_shape
         # Images as f_l^-1 leaves them, before the split.
@@ -69,7 +80,7 @@ class MultiScale(FlowBijector):
         dtypes = [bijector.dtype for bijector in bijectors if bijector.dtype is not None]
         super().__init__(
             forward_min_event_ndims=1,
-            inverse_min_event_ndims=3,
+            inverse_min_event_ndims=len(event_shape),
             is_constant_jacobian=all(b.is_constant_jacobian for b in bijectors),
             dtype=dtypes[0] if dtypes else None,
             validate_args=validate_args,
@@ -86,14 +97,14 @@ class MultiScale(FlowBijector):
     def _parameter_properties(cls, dtype):
         def event_ndims(self, x_event_ndims):
             # More axes of the vector's event are axes of each image's.
-            return [x_event_ndims - 1 + 3] * len(self._bijectors)
+            return [x_event_ndims - 1 + self.inverse_min_event_ndims] * len(self._bijectors)
 
         return {
             "bijectors": parameter_properties.BatchedComponentProperties(event_ndims=event_ndims)
         }
 
     def latents(self, z):
-        """z_1 to z_L, as images `[..., H_l, W_l, C_l]`, of a vector `[..., H W C]`."""
+        """z_1 to z_L, as images `[..., H_l, W_l, C_l]` or series, of a vector `[..., H W C]`."""
         z = tf.convert_to_tensor(z, dtype=self.dtype)
         checks.event_size(z, self._size(), self.name)
         shapes = [*map(self._leaving, self._shapes[:-1]), self._shapes[-1]]
@@ -105,42 +116,48 @@ class MultiScale(FlowBijector):
 
     def _forward_and_log_det(self, z):
         *leaving, x = self.latents(z)
-        x, log_det = forward_and_log_det(self._bijectors[-1], x, 3)
+        n = len(self._image_shape)
+        x, log_det = forward_and_log_det(self._bijectors[-1], x, n)
         for bijector, part in zip(self._bijectors[-2::-1], leaving[::-1], strict=True):
-            x = tf.concat([x, _broadcast(part, ps.shape(x)[:-3])], axis=-1)
-            x, more = forward_and_log_det(bijector, x, 3)
+            x = tf.concat([x, _broadcast(part, ps.shape(x)[:-n], n)], axis=-1)
+            x, more = forward_and_log_det(bijector, x, n)
             log_det += more
         return x, log_det
 
     def _inverse_and_log_det(self, x):
         x = tf.convert_to_tensor(x, dtype=self.dtype)
-        if not x.shape[-3:].is_compatible_with(self._image_shape):
+        n = len(self._image_shape)
+        if not x.shape[-n:].is_compatible_with(self._image_shape):
             raise ValueError(
-                f"`{self.name}` acts on images of shape {self._image_shape}. "
+                f"`{self.name}` acts on {'images' if n == 3 else 'series'} of shape "
+                f"{self._image_shape}. "
                 f"Received: a tensor of shape {x.shape}"
             )
-        x, log_det = inverse_and_log_det(self._bijectors[0], x, 3)
+        x, log_det = inverse_and_log_det(self._bijectors[0], x, n)
         parts = []
         for bijector in self._bijectors[1:]:
-            num_kept = x.shape[-1] - x.shape[-1] // 2
+            num_kept = x.shape[-1] - self._leaving(x.shape)[-1]
             parts.append(x[..., num_kept:])
-            x, more = inverse_and_log_det(bijector, x[..., :num_kept], 3)
+            x, more = inverse_and_log_det(bijector, x[..., :num_kept], n)
             log_det += more
-        batch_shape = ps.shape(x)[:-3]
-        parts = [_broadcast(part, batch_shape) for part in [*parts, x]]
+        batch_shape = ps.shape(x)[:-n]
+        parts = [_broadcast(part, batch_shape, n) for part in [*parts, x]]
         flat = [tf.reshape(part, ps.concat([batch_shape, [-1]], axis=0)) for part in parts]
         return tf.concat(flat, axis=-1), log_det
 
     def _leaving(self, shape):
-        return tf.TensorShape([*shape[:2], shape[2] // 2])
+        num_leaving = shape[-1] // 2 if self._num_leaving is None else self._num_leaving
+        return tf.TensorShape([*shape[:-1], num_leaving])
 
     def _kept(self, shape):
-        if shape[2] < 2:
+        num_leaving = self._leaving(shape)[-1]
+        if not 0 < num_leaving < shape[-1]:
             raise ValueError(
                 f"`event_shape` leaves too few channels to split in two after {len(self._shapes)} "
-                f"scales: an image of shape {shape}. Received: event_shape={self._image_shape}"
+                f"scales: events of shape {shape}. Received: event_shape={self._image_shape}, "
+                f"num_leaving={self._num_leaving}"
             )
-        return tf.TensorShape([*shape[:2], shape[2] - shape[2] // 2])
+        return tf.TensorShape([*shape[:-1], shape[-1] - num_leaving])
 
     def _size(self):
         return tf.TensorShape(self._image_shape).num_elements()
@@ -149,15 +166,15 @@ class MultiScale(FlowBijector):
         return shape[:-1].concatenate(self._image_shape)
 
     def _inverse_event_shape(self, shape):
-        return shape[:-3].concatenate(self._size())
+        return shape[: -len(self._image_shape)].concatenate(self._size())
 
     def _forward_event_shape_tensor(self, shape):
         return ps.concat([shape[:-1], self._image_shape], axis=0)
 
     def _inverse_event_shape_tensor(self, shape):
-        return ps.concat([shape[:-3], [self._size()]], axis=0)
+        return ps.concat([shape[: -len(self._image_shape)], [self._size()]], axis=0)
 
 
-def _broadcast(part, batch_shape):
+def _broadcast(part, batch_shape, event_ndims):
     """A part with the batch shape of what went on: coarser scales may have added a context's."""
-    return tf.broadcast_to(part, ps.concat([batch_shape, ps.shape(part)[-3:]], axis=0))
+    return tf.broadcast_to(part, ps.concat([batch_shape, ps.shape(part)[-event_ndims:]], axis=0))

@@ -12,6 +12,7 @@ from tfp_flows.flows.multiscale import multiscale
 from tfp_flows.flows.naf import naf
 from tfp_flows.flows.neural_spline import neural_spline
 from tfp_flows.flows.nice import nice
+from tfp_flows.flows.parallel_wavenet import parallel_wavenet
 from tfp_flows.flows.planar import planar
 from tfp_flows.flows.pointflow import pointflow
 from tfp_flows.flows.radial import radial
@@ -22,6 +23,8 @@ from tfp_flows.flows.sos import sos
 from tfp_flows.flows.sylvester import sylvester
 from tfp_flows.flows.umnn import umnn
 from tfp_flows.flows.variational_dequantization import variational_dequantization
+from tfp_flows.flows.waveglow import waveglow
+from tfp_flows.flows.wavenet import wavenet
 
 __all__ = [
     "bnaf",
@@ -36,6 +39,7 @@ __all__ = [
     "naf",
     "neural_spline",
     "nice",
+    "parallel_wavenet",
     "planar",
     "pointflow",
     "radial",
@@ -46,4 +50,6 @@ __all__ = [
     "sylvester",
     "umnn",
     "variational_dequantization",
+    "waveglow",
+    "wavenet",
 ]

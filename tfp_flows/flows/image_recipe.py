@@ -57,13 +57,17 @@ def squeezed(shape):
 
 def kept(shape):
     """The shape of what stays when half of the channels leave."""
-    return *shape[:2], shape[2] - shape[2] // 2
+    return *shape[:-1], shape[-1] - shape[-1] // 2
 
 
 def channels(shape, first=True):
-    """A mask of the first half of the channels, rounded up, or of the others."""
-    num_first = kept(shape)[2]
-    return [[[(i < num_first) == first for i in range(shape[2])]]]
+    """A mask of the first half of the channels, rounded up, or of the others.
+
+    The shape may be that of a series, too.
+    """
+    num_first = kept(shape)[-1]
+    mask = (np.arange(shape[-1]) < num_first) == first
+    return mask.reshape([1] * (len(shape) - 1) + [-1]).tolist()
 
 
 def coupling(
@@ -79,23 +83,24 @@ def coupling(
     invert_transformer=False,
     **network_kwargs,
 ):
-    """A `Coupling` of images with a network of its own.
+    """A `Coupling` of images, or series, with a network of its own.
 
     Args:
-      shape: `(H, W, C)`.
+      shape: `(H, W, C)`, or `(T, C)` with a network of series.
       mask: a word of `BOARDS`, or what `channels` gives.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
-      context_size: C, or 0.
+      context_size: C, or 0; with a network that takes it, a tuple.
       seed: Python `int` or `None`, of the network.
       dtype: float dtype.
       network: a class of conditioners, `ConvNet` or one with its arguments.
       invert_transformer: see `Coupling`.
       **network_kwargs: further keywords of `network`.
     """
-    num_in = num_out = shape[2]
+    num_in = num_out = shape[-1]
     if not isinstance(mask, str):
-        num_in, num_out = sum(mask[0][0]), shape[2] - sum(mask[0][0])
+        num_in = int(np.sum(mask))
+        num_out -= num_in
     conditioner = network(
         num_out * transformer.params_size(**transformer_kwargs),
         context_size=context_size,
@@ -103,7 +108,7 @@ def coupling(
         dtype=dtype,
         **network_kwargs,
     )
-    recipe.build(conditioner, (*shape[:2], num_in), context_size)
+    recipe.build(conditioner, (*shape[:-1], num_in), context_size)
     return Coupling(
         conditioner,
         transformer,

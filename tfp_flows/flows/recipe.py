@@ -52,15 +52,16 @@ def permutations(size, layer_seeds):
 def build(network, input_shape, context_size):
     """The network, built for inputs `[N, *input_shape]` and contexts `[N, context_size]`.
 
-    An `input_shape` may be one number.
+    An `input_shape` may be one number, and a `context_size` the sizes of several axes.
 
     Raises:
       ValueError: while a graph is traced, since its variables would belong to that graph.
     """
     _check_eager()
-    checks.integer_at_least(context_size, 0, "context_size")
+    context_size = checks.context_size(context_size)
     sizes = (input_shape,) if np.ndim(input_shape) == 0 else tuple(input_shape)
-    network.build((None, *sizes), (None, context_size) if context_size else None)
+    context_shape = (None, *checks.context_shape(context_size)) if context_size else None
+    network.build((None, *sizes), context_shape)
     return network
 
 
@@ -161,8 +162,8 @@ def flow(bijectors, event_size, base, dtype, name):
 
     Args:
       bijectors: a list, from data to base.
-      event_size: D.
-      base: a TFP distribution over vectors of D, or `None`.
+      event_size: D, or the shape of the base's events.
+      base: a TFP distribution over vectors of D, or over that shape, or `None`.
       dtype: float dtype of the default base.
       name: Python `str`.
 
@@ -170,15 +171,16 @@ def flow(bijectors, event_size, base, dtype, name):
       TypeError: if `base` is not a distribution.
       ValueError: if its event shape does not fit.
     """
+    shape = [event_size] if np.ndim(event_size) == 0 else list(event_size)
     if base is None:
         dtype = tf.as_dtype(dtype)
         standard = tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype))
-        base = tfd.Sample(standard, sample_shape=[event_size])
+        base = tfd.Sample(standard, sample_shape=shape)
     if not isinstance(base, tfd.Distribution):
         raise TypeError(f"`base` must be a TFP distribution. Received: base={base!r}")
-    if not base.event_shape.is_compatible_with([event_size]):
+    if not base.event_shape.is_compatible_with(shape):
         raise ValueError(
-            f"`base` must have event shape [{event_size}]. "
+            f"`base` must have event shape [{checks.listed(shape)}]. "
             f"Received: base.event_shape={base.event_shape}"
         )
     # The chain has the name, not the flow: a joint distribution takes a name for one that the

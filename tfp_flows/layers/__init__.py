@@ -12,6 +12,7 @@ from tfp_flows.layers.recurrent import Recurrent
 from tfp_flows.layers.residual_mlp import ResidualMLP
 from tfp_flows.layers.transport_regularizer import TransportRegularizer
 from tfp_flows.layers.vector_field import VectorField
+from tfp_flows.layers.wavenet import WaveNet
 
 __all__ = [
     "ConvNet",
@@ -26,4 +27,5 @@ __all__ = [
     "ResidualMLP",
     "TransportRegularizer",
     "VectorField",
+    "WaveNet",
 ]

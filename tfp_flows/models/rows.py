@@ -16,7 +16,8 @@ class Rows:
 
     Args:
       distribution: a TFP distribution.
-      context_size: C, or 0 if no context is expected with the data.
+      context_size: C, a tuple of the sizes of several axes, or 0 if no context is expected with
+        the data.
       compute_dtype: the dtype of contexts and weights.
     """
 
@@ -90,10 +91,10 @@ class Rows:
                     f"`context` must be numbers. Received: context.dtype={context.dtype}"
                 )
             context = _finite(context, "context").astype(self._compute_dtype)
-            size = self._context_size
-            if context.ndim < 2 or context.shape[-1] != size:
+            shape = checks.context_shape(self._context_size)
+            if context.ndim <= len(shape) or context.shape[-len(shape) :] != shape:
                 raise ValueError(
-                    f"`context` must have shape [N, {size}]. "
+                    f"`context` must have shape [N, {checks.listed(shape)}]. "
                     f"Received: context.shape={context.shape}"
                 )
             arrays = (context, self.checked_x(y, "x"))

@@ -1,0 +1,110 @@
+"""WaveGlow: Glow over time, conditioned on a spectrogram."""
+
+import math
+
+import tensorflow_probability as tfp
+
+from tfp_flows import checks
+from tfp_flows.bijectors import Affine, InvertibleConv1x1, MultiScale, Squeeze
+from tfp_flows.flows import image_recipe, recipe, series_recipe
+from tfp_flows.layers import WaveNet
+
+tfb = tfp.bijectors
+
+
+def waveglow(
+    event_shape,
+    *,
+    context_size=0,
+    factor=8,
+    num_scales=3,
+    num_layers=4,
+    num_leaving=2,
+    hidden_channels=(32, 32, 32, 32),
+    kernel_size=3,
+    dilations=None,
+    activation="relu",
+    max_log_scale=3.0,
+    base=None,
+    seed=None,
+    dtype="float32",
+):
+    """Steps of x = W y in every block of steps, and x_B = exp(s(y_A)) y_B + t(y_A): WaveGlow.
+
+    Blocks of `factor` steps become channels (`Squeeze`); s and t come from gated, dilated
+    convolutions over time (`WaveNet`) that see as far ahead as back; after each scale but the last
+    some channels leave early. Choose it for audio given a spectrogram: density and samples are both
+    parallel, and cost one network evaluation a step each; both are exact. Support: all of
+    R^(T x C).
+
+    Weights do not depend on T if T / frames is the same: those of a flow of short series can be
+    assigned to one of long series.
+
+    Source: Prenger, Valle and Catanzaro (2019), arXiv:1811.00002, with eight convolutions of 512
+    channels in each network; networks share one upsampling there, and have one each here.
+
+    Args:
+      event_shape: `(T, C)`; `factor` divides T.
+      context_size: C of a vector, `(frames, channels)` of a spectrogram, whose frames divide
+        T / factor, or 0 for an unconditional flow.
+      factor: how many steps become channels, at least two.
+      num_scales: how often a part of the channels leaves, plus one.
+      num_layers: steps in each scale.
+      num_leaving: channels that leave at the end of each scale but the last.
+      hidden_channels: widths, all the same, one for each gated convolution of each network.
+      kernel_size: taps of a convolution, an odd number.
+      dilations: steps between the taps, one for each convolution; 1, 2, 4, ... by default.
+      activation: of the sum of all gated convolutions; the paper has none.
+      max_log_scale: bound on |s|, or `None` (see `Affine.new`).
+      base: any TFP distribution over vectors of T C; a standard normal by default. `MultiScale`
+        says which of its coordinates stands for what.
+      seed: Python `int`, of the networks' weights and the rotations that W starts as.
+      dtype: float dtype.
+
+    Returns:
+      A distribution of series, at the start its base with channels turned.
+
+    Raises:
+      ValueError: for a size below its minimum, a `factor` that does not divide T, frames that do
+        not divide T / factor, or too few channels to split.
+    """
+    factor = checks.integer_at_least(factor, 2, "factor")
+    num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
+    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    num_leaving = checks.integer_at_least(num_leaving, 1, "num_leaving")
+    steps, channels = series_recipe.series_shape(event_shape, factor)
+    steps, channels = steps // factor, channels * factor
+    num_last = channels - (num_scales - 1) * num_leaving
+    if num_last < 2:
+        raise ValueError(
+            f"`event_shape` must have enough channels to split in two: {channels} in blocks of "
+            f"{factor} steps, less {num_leaving} (`num_leaving`) after each of {num_scales} scales "
+            f"but the last, leave {num_last}. Received: event_shape={event_shape!r}"
+        )
+    seeds = iter(recipe.seeds(seed, num_scales * num_layers))
+
+    def step(shape, seed):
+        coupling = image_recipe.coupling(
+            shape,
+            image_recipe.channels(shape),
+            Affine,
+            {"max_log_scale": max_log_scale},
+            context_size=context_size,
+            seed=seed,
+            dtype=dtype,
+            network=WaveNet,
+            hidden_channels=hidden_channels,
+            kernel_size=kernel_size,
+            dilations=dilations,
+            activation=activation,
+        )
+        return [InvertibleConv1x1(shape[-1], seed=seed, dtype=dtype, event_ndims=2), coupling]
+
+    scales = []
+    for scale in range(num_scales):
+        parts = [] if scale else [tfb.Invert(Squeeze(factor, event_ndims=2))]
+        for _ in range(num_layers):
+            parts += step((steps, channels - scale * num_leaving), next(seeds))
+        scales.append(tfb.Chain(parts))
+    bijector = MultiScale(scales, event_shape, num_leaving)
+    return recipe.flow([bijector], math.prod(event_shape), base, dtype, "waveglow")

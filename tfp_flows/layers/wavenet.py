@@ -1,0 +1,266 @@
+"""WaveNet: gated, dilated convolutions over time, given an upsampled context."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.layers import dilated_queues
+from tfp_flows.layers.mlp import derived_seed
+from tfp_flows.layers.residual_mlp import check_block_widths
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class WaveNet(keras.layers.Layer):
+    """z_0 = W * x, z_k = z_{k-1} + R_k * g_k, h = W' * a(S_1 * g_1 + ... + S_K * g_K) + b'.
+
+    g_k = tanh(p) sigmoid(q), where [p, q] = F_k * z_{k-1} + V_k * c. F_k is a convolution over time
+    whose taps lie d_k steps apart, all others are of single steps. A conditioner of series: `x` is
+    `[N, T, C_in]`, and h is `[N, T, output_channels]`. The last kernel and bias start at zero, so
+    that h = 0, which every transformer reads as (close to) the identity.
+
+    Without `causal` F_k looks as far back as ahead, as in WaveGlow. With it h_t depends on x before
+    t only, by the (kernel_size - 1) (d_1 + ... + d_K) + 1 steps before, and the network conditions
+    an `Autoregressive` of series, which samples by `generate`: T steps, each of which computes one
+    step of every convolution.
+
+    A context of two axes, `[N, frames, channels]` as of a spectrogram, is upsampled to T steps by a
+    transposed convolution that is learned: each step sees its frame and the two beside it. `frames`
+    divides T. All of a context is known to all steps, of causal networks, too. A vector `[N, C]`
+    is the same for all steps.
+
+    Source: van den Oord et al. (2016), WaveNet, arXiv:1609.03499; as a conditioner of couplings
+    Prenger, Valle and Catanzaro (2019), WaveGlow, arXiv:1811.00002, which has no activation a and
+    upsamples once for all networks; generation Le Paine et al. (2016), arXiv:1611.09482.
+
+    Args:
+        output_channels: the number of raw parameters in each step, C_out * P.
+        hidden_channels: one width for each of the K gated convolutions, all equal.
+        kernel_size: the number of taps; an odd one unless `causal`.
+        dilations: d_1 to d_K, or `None` for 1, 2, 4, ..., 2^(K-1).
+        causal: whether h_t depends on x before t only.
+        activation: a, any Keras activation, as a string or an object.
+        context_size: C, `(frames, channels)`, or 0 if no context is taken.
+        seed: a non-negative integer that makes initial weights reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range; when built, if `x` is not `[N, T, C_in]` of
+            known size, or the frames do not divide T; when called, if a context is missing or not
+            taken.
+    """
+
+    def __init__(
+        self,
+        output_channels,
+        hidden_channels=(32, 32, 32, 32),
+        kernel_size=3,
+        dilations=None,
+        causal=False,
+        activation="relu",
+        context_size=0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
+        self.hidden_channels = _integers(hidden_channels, "hidden_channels")
+        check_block_widths(self.hidden_channels, "hidden_channels")
+        self.causal = bool(causal)
+        self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
+        if not self.causal and kernel_size % 2 == 0:
+            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
+        count = len(self.hidden_channels)
+        if dilations is None:
+            dilations = tuple(2**k for k in range(count))
+        self.dilations = _integers(dilations, "dilations")
+        if len(self.dilations) != count:
+            raise ValueError(
+                "`dilations` must be as many as `hidden_channels`. "
+                f"Received: dilations={dilations}, hidden_channels={hidden_channels}"
+            )
+        self.activation = keras.activations.get(activation)
+        self.context_size = checks.context_size(context_size)
+        if isinstance(self.context_size, tuple) and len(self.context_size) != 2:
+            raise ValueError(
+                "`context_size` must be C or (frames, channels). "
+                f"Received: context_size={context_size}"
+            )
+        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self._series_shape = None  # T and C_in, known once built
+
+    def __call__(self, x, context=None, **kwargs):
+        """Returns the raw parameters `[N, T, output_channels]`."""
+        # Not within `call`, to whose errors Keras appends every argument.
+        self._check_shapes(np.shape(x), None if context is None else np.shape(context))
+        return super().__call__(x, context=context, **kwargs)
+
+    def build(self, x_shape, context_shape=None):
+        """Creates the weights for series `[N, T, C_in]`, which depend on C_in and T / frames."""
+        self._check_shapes(x_shape, context_shape)
+        steps, num_channels = self._series_shape = tuple(x_shape)[1:]
+        width, count = self.hidden_channels[0], len(self.hidden_channels)
+        self._input = self._new_dense("input", num_channels, width)
+        self._context = self._new_context(steps, width) if self.context_size else None
+        self._gates, self._shifts, self._mixes = [], [], []
+        for k in range(count):
+            self._gates.append(self._new_dense(f"gates_{k}", self.kernel_size * width, 2 * width))
+            if self.context_size:
+                self._shifts.append(self._new_dense(f"shift_{k}", width, 2 * width))
+            # The last one only adds to the sum: what it would give the next block has no use.
+            size = 2 * width if k + 1 < count else width
+            self._mixes.append(self._new_dense(f"mix_{k}", width, size))
+        self._output = self._new_dense("output", width, self.output_channels, "zeros")
+        self.built = True
+
+    def call(self, x, context=None):
+        """Returns what `__call__` documents, for tensors of checked shapes."""
+        x = tf.cast(x, self.compute_dtype)
+        shifts = self.shifts(context)
+        first = 1 - self.kernel_size if self.causal else -(self.kernel_size // 2)
+        z, total = self.first(_taps(x, [-1]) if self.causal else x), 0.0
+        for k, dilation in enumerate(self.dilations):
+            taps = _taps(z, [j * dilation for j in range(first, first + self.kernel_size)])
+            z, total = self.block(k, z, taps, shifts[k], total)
+        return self.last(total)
+
+    def generate(self, transform, x, context=None):
+        """The y that solves y_t = transform(h_t(y_<t), x_t), in T steps of a causal network.
+
+        `Autoregressive` samples by it. What a convolution still needs of the past waits in a queue,
+        so that a step costs the same however far back it looks.
+
+        Args:
+            transform: a callable; it maps `[N, C, P]` and `[N, C]` to y and log |dy/dx|, both
+                `[N, C]`.
+            x: a float `Tensor` `[N, T, C]`.
+            context: a float `Tensor` `[N, C]` or `[N, frames, channels]`, or `None`.
+
+        Returns:
+            `(y, log |det dy/dx|)`, of shapes `[N, T, C]` and `[N]`.
+        """
+        if not self.causal:
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} must be `causal` to condition an "
+                f"autoregression. Received: causal={self.causal}"
+            )
+        self._check_shapes(x.shape, None if context is None else context.shape)
+        return dilated_queues.generate(self, transform, x, context)
+
+    def first(self, x):
+        """z_0, of inputs of any number of axes before the last."""
+        return self._input(x)
+
+    def last(self, total):
+        """h, of the sum of all gated convolutions."""
+        return self._output(self.activation(total))
+
+    def block(self, k, z, taps, shift, total):
+        """z and the sum after the k-th gated convolution, whose inputs lie together in `taps`."""
+        gates = self._gates[k](taps)
+        if shift is not None:
+            gates += shift
+        p, q = tf.split(gates, 2, axis=-1)
+        mixed = self._mixes[k](tf.tanh(p) * tf.sigmoid(q))
+        if k + 1 == len(self._mixes):
+            return z, total + mixed
+        residual, skipped = tf.split(mixed, 2, axis=-1)
+        return z + residual, total + skipped
+
+    def shifts(self, context):
+        """V_k * c for each k, `[N, T, 2 width]`, `[N, 1, 2 width]` of a vector, or `None`."""
+        if context is None:
+            return [None] * len(self.dilations)
+        context = tf.cast(context, self.compute_dtype)
+        if isinstance(self.context_size, tuple):
+            # A transposed convolution of stride T / frames, as channels of a convolution of frames.
+            context = self._context(_taps(context, [-1, 0, 1]))
+            context = tf.reshape(context, [-1, self._series_shape[0], self.hidden_channels[0]])
+        else:
+            context = self._context(context)[:, tf.newaxis]
+        return [shift(context) for shift in self._shifts]
+
+    def _new_context(self, steps, width):
+        if not isinstance(self.context_size, tuple):
+            return self._new_dense("context", self.context_size, width)
+        frames, channels = self.context_size
+        if steps % frames:
+            raise ValueError(
+                f"`context_size` of {type(self).__name__} {self.name!r} must be (frames, channels) "
+                f"with a number of frames that divides that of steps, {steps}. "
+                f"Received: context_size={self.context_size}"
+            )
+        return self._new_dense("context", 3 * channels, steps // frames * width)
+
+    def _new_dense(self, name, input_size, output_size, initializer=None):
+        seed = derived_seed(self.seed, name)
+        dense = keras.layers.Dense(
+            output_size,
+            kernel_initializer=initializer or keras.initializers.GlorotUniform(seed),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build((None, input_size))
+        return dense
+
+    def _check_shapes(self, x_shape, context_shape):
+        this = f"{type(self).__name__} {self.name!r}"
+        x_shape = tuple(x_shape)
+        expected = "known sizes" if self._series_shape is None else str(self._series_shape)
+        is_series = len(x_shape) == 3 and None not in x_shape[1:]
+        if not is_series or self._series_shape not in (None, x_shape[1:]):
+            raise ValueError(
+                f"{this} takes `x` of shape [N, T, C_in] with {expected}. "
+                f"Received: x.shape={x_shape}"
+            )
+        shape = checks.context_shape(self.context_size) if self.context_size else None
+        given = None if context_shape is None else tuple(context_shape)[1:]
+        if given != shape:
+            takes = f"a `context` of shape [N, {checks.listed(shape)}]" if shape else "no `context`"
+            raise ValueError(
+                f"{this} takes {takes}. "
+                f"Received: context.shape={None if given is None else tuple(context_shape)}"
+            )
+
+    def compute_output_shape(self, x_shape, context_shape=None):
+        """Returns `[N, T, output_channels]`."""
+        return (*x_shape[:-1], self.output_channels)
+
+    def get_build_config(self):
+        """Returns the shape that the weights depend on."""
+        return {"series_shape": self._series_shape} if self.built else None
+
+    def build_from_config(self, config):
+        """Builds the layer from `get_build_config()`."""
+        shape = (None, *checks.context_shape(self.context_size)) if self.context_size else None
+        self.build((None, *config["series_shape"]), shape)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_channels": self.output_channels,
+            "hidden_channels": self.hidden_channels,
+            "kernel_size": self.kernel_size,
+            "dilations": self.dilations,
+            "causal": self.causal,
+            "activation": keras.activations.serialize(self.activation),
+            "context_size": self.context_size,
+            "seed": self.seed,
+        }
+
+
+def _taps(z, offsets):
+    """z at the steps t + offset, with zeros beyond the ends, side by side: `[N, T, taps * C]`."""
+    steps = z.shape[1]
+    before, after = max(0, -min(offsets)), max(0, max(offsets))
+    padded = tf.pad(z, [[0, 0], [before, after], [0, 0]])
+    at = [padded[:, before + offset : before + offset + steps] for offset in offsets]
+    return tf.concat(at, axis=-1)
+
+
+def _integers(values, name):
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise TypeError(f"`{name}` must be a tuple of integers. Received: {name}={values!r}")
+    return tuple(checks.integer_at_least(value, 1, name) for value in values)
