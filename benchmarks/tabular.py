@@ -54,8 +54,12 @@ def batches(x, batch_size, seed, steps):
         row = tf.random.experimental.index_shuffle(place, order_seed, last)
         return (tf.ensure_shape(tf.gather(rows, row), [batch_size, x.shape[1]]),)
 
+    options = tf.data.Options()
+    # Where tf.data tunes itself, the end of a dataset can wait for it: up to 60 s after every
+    # interval (TensorFlow 2.21).
+    options.autotune.enabled = False
     dataset = tf.data.Dataset.range(steps.start, steps.stop)
-    return dataset.map(batch, tf.data.AUTOTUNE).prefetch(2)
+    return dataset.map(batch).prefetch(2).with_options(options)
 
 
 class Training:
