@@ -48,6 +48,9 @@ def batches(arrays, sample_weight, batch_size, shuffle):
         return tuple(tf.gather(tensor, row) for tensor in tensors), kept
 
     seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)
-    dataset = seeds.flat_map(rows).map(batch, tf.data.AUTOTUNE)
+    dataset = seeds.flat_map(rows).map(batch)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    # Where tf.data tunes itself, the end of a dataset can wait for its next look: up to 60 s.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(2).with_options(options)
