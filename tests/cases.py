@@ -370,13 +370,13 @@ CASES = [
     Case("iaf", recipe(F.iaf, num_layers=2), ("iaf",)),
     Case(
         "bnaf",
-        recipe(F.bnaf, num_layers=2, hidden_units=(4,), activation=None, context_size=C),
+        recipe(F.bnaf, num_layers=1, hidden_units=(4,), activation=None, context_size=C),
         ("bnaf",),
         context_size=C,
     ),
     Case(
         "flow_plus_plus",
-        recipe(F.flow_plus_plus, num_layers=2, num_components=4, context_size=C),
+        recipe(F.flow_plus_plus, num_layers=1, num_components=4, context_size=C),
         ("flow_plus_plus",),
         context_size=C,
     ),
@@ -455,7 +455,7 @@ CASES = [
     ),
     Case(
         "neural_spline_autoregressive",
-        recipe(F.neural_spline, num_layers=2, autoregressive=True),
+        recipe(F.neural_spline, num_layers=1, autoregressive=True),
         ("neural_spline",),
     ),
     *(

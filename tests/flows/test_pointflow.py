@@ -176,6 +176,7 @@ def log_density_of_fitted_normals(x):
     return np.mean(-0.5 * np.linalg.slogdet(covariance)[1] - np.log(2.0 * np.pi) - 1.0)
 
 
+@pytest.mark.slow
 def test_fit_learns_circles_and_is_saved(tmp_path):
     x, _ = circles(640, 0)
     test, radius = circles(192, 1)
