@@ -270,7 +270,6 @@ def test_sets_of_another_number():
         ("max_log_scale", 0.0, ValueError),
         ("seed", -1, ValueError),
     ],
-    ids=str,
 )
 def test_arguments(name, value, error):
     named = "points" if name == "prior" and error is ValueError else name
