@@ -104,7 +104,7 @@ def test_mask_is_kept_as_booleans():
         ((), "at least one coordinate on either side"),
         ((0, 1, 2), "flat sequence of booleans"),
         ((0.5, 1.0), "flat sequence of booleans"),
-        ([[True, False]], "flat sequence of booleans"),
+        ([[[[True, False]]]], "flat sequence of booleans"),
         (1, "flat sequence of booleans"),
         ("even", "one of 'halves', 'alternate', 'random'"),
     ],
