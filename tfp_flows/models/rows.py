@@ -127,7 +127,7 @@ class Rows:
     def checked_x(self, x, name):
         """Returns x as an array `[N, *event_shape]` of the distribution's dtype."""
         event_shape = self._distribution.event_shape
-        expected = f"`{name}` must have shape [N, {', '.join(map(str, event_shape))}]"
+        expected = f"`{name}` must have shape [N, {checks.listed(event_shape)}]"
         x = _rectangular(x, expected)
         dtype = self._distribution.dtype
         if dtype.is_floating and x.dtype.kind != "f":

@@ -1,0 +1,44 @@
+"""A layer of random numbers that are new in training, and otherwise always the same."""
+
+import abc
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import checks
+from tfp_flows.math.replica_seed import replica_seed
+
+
+class Noise(keras.layers.Layer, abc.ABC):
+    """Random numbers of the shape of a tensor: new in training, else always the same.
+
+    Keras's training mode decides, as it does for dropout, so that `evaluate`, `predict` and a plain
+    `elbo` give the same numbers each time. The state of the seeds is saved with the model.
+
+    Args:
+        seed: a non-negative integer, or `None`.
+        **kwargs: those of `keras.layers.Layer`.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.built = True
+
+    @staticmethod
+    @abc.abstractmethod
+    def draw(shape, seed, dtype):
+        """Returns numbers of the shape, by a seed `[2]`."""
+
+    def call(self, x, training=False):
+        """Returns noise of the shape and dtype of `x`."""
+        if training:
+            seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
+        else:
+            seed = tf.constant([self.seed or 0, 0], tf.int32)
+        return self.draw(tf.shape(x), seed, x.dtype)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "seed": self.seed}
