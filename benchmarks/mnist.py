@@ -29,6 +29,7 @@ import tfp_flows as tfpf
 SHAPE = (28, 28, 1)
 STEPS_BETWEEN_CHECKPOINTS = 100
 NUM_VALIDATION = 5_000
+WARM_UP = 500  # steps
 
 # Makers, what an hour on two cores has to reach (bits per dimension of the test images, written
 # down before the first training), and what is published for large networks on GPUs.
@@ -97,7 +98,7 @@ class Clock(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         """A short warm-up, then half of a cosine."""
         fraction = min(1.0, self.state["seconds"] / self.limit)
-        warm_up = min(1.0, (self.state["steps"] + 1) / 100)
+        warm_up = min(1.0, (self.state["steps"] + 1) / WARM_UP)
         rate = 0.5 * (1.0 + math.cos(math.pi * fraction)) * warm_up
         self.model.optimizer.learning_rate = self.learning_rate * max(rate, 1e-3)
 
@@ -163,7 +164,7 @@ def main(arguments=None):
     parser.add_argument("--minutes", type=float, default=60.0, help="of training, in all")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("mnist"))
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--num-validation", type=int, default=1_000, help="images after each epoch")
     parser.add_argument("--num-test", type=int, default=10_000, help="images at the end")

@@ -10,6 +10,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
 from tfp_flows.math.clenshaw_curtis import clenshaw_curtis
+from tfp_flows.math.unit_sum import unit_sum
 
 
 class MonotoneIntegral(Monotone):
@@ -230,8 +231,8 @@ class MonotoneIntegral(Monotone):
             z = tf.tanh(w * t[..., tf.newaxis, :] + b_1)
             for a, shift in layers:
                 # Not a product of matrices, which a GPU may compute in half the digits.
-                z = tf.tanh(tf.reduce_sum(a * z[..., tf.newaxis, :, :], axis=-2) + shift)
-            return b + tf.reduce_sum(v * z, axis=-2)
+                z = tf.tanh(unit_sum(a * z[..., tf.newaxis, :, :]) + shift)
+            return b + unit_sum(v * z)
 
         return log_g
 

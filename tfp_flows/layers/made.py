@@ -278,7 +278,7 @@ class MaskedRowsLastDense(MaskedDense):
 
     def call(self, inputs):
         """Returns `inputs` times the masked kernel, plus the bias."""
-        return rows_last_product(inputs, self.masked_kernel()) + self.bias
+        return rows_last_product(inputs, self.masked_kernel(), self.bias)
 
 
 def _equal_degrees(num_units, lowest, highest):
