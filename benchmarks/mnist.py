@@ -29,7 +29,7 @@ import tfp_flows as tfpf
 SHAPE = (28, 28, 1)
 STEPS_BETWEEN_CHECKPOINTS = 100
 NUM_VALIDATION = 5_000
-WARM_UP = 500  # steps
+WARM_UP = 100  # steps
 
 # Makers, what an hour on two cores has to reach (bits per dimension of the test images, written
 # down before the first training), and what is published for large networks on GPUs.
@@ -137,7 +137,7 @@ def train(arguments, folder):
     make, _, _ = FLOWS[arguments.flow]
     train_images, validation, _ = load(arguments.data)
     model = tfpf.FlowModel(make(arguments.seed))
-    optimizer = keras.optimizers.Adam(arguments.learning_rate, clipnorm=10.0)
+    optimizer = keras.optimizers.Adam(arguments.learning_rate, global_clipnorm=1.0)
     model.compile(optimizer, jit_compile=arguments.jit)
     clock = Clock(folder / "clock.json", arguments.minutes, arguments.learning_rate)
     dataset = tf.data.Dataset.from_tensor_slices(train_images)
