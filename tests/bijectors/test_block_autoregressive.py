@@ -31,13 +31,29 @@ def test_jacobian_is_triangular_with_a_positive_diagonal():
     assert np.abs(jacobian[:, [1, 2, 2], [0, 0, 1]]).min() > 0.0
 
 
-@pytest.mark.parametrize("hidden_units", [(1,), (8, 8), (30, 30)])
+@pytest.mark.parametrize("hidden_units", [(4,), (8, 8), (30, 30)])
 def test_start_is_near_the_identity(hidden_units):
     bijector = BlockAutoregressive(3, hidden_units, seed=0, dtype="float64")
     y = points()
     log_det = bijector.inverse_log_det_jacobian(y)
-    assert np.abs(bijector.inverse(tf.identity(y)) - y).max() <= 0.05
-    assert np.abs(log_det).max() <= 0.02 * 3
+    # f is half of y near zero, and bends: an f that is small at the start is lost to training.
+    assert np.abs(bijector.inverse(tf.identity(y)) - y).mean() <= 0.25
+    assert np.abs(log_det).mean() <= 0.2 * 3
+
+
+def test_fits_a_symmetric_density():
+    # The best affine map of eight normals on a circle is 0.67 nats away, and a saddle.
+    angles = np.arange(8) * np.pi / 4
+    rng = np.random.default_rng(3)
+    x = 2.0 * np.stack([np.cos(angles), np.sin(angles)], -1)[rng.integers(8, size=20_000)]
+    x = (x + rng.normal(scale=0.4, size=x.shape)).astype("float32")
+    flow = tfpf.flows.bnaf(2, num_layers=1, hidden_units=(20, 20), seed=1)
+    model = tfpf.FlowModel(flow)
+    model.compile("adam", jit_compile=True)
+    model.optimizer.learning_rate = 1e-2
+    model.fit(x, batch_size=512, epochs=20, verbose=0)
+    # The entropy is 2.94.
+    assert model.evaluate(x, batch_size=2000, verbose=0) <= 2.94 + 0.2
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

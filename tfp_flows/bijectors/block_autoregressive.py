@@ -29,7 +29,8 @@ class BlockAutoregressive(ContextAware, FlowBijector):
     nats.
 
     The gate of the paper, a f(y) + (1 - a) y with a in (0, 1), is the case exp(c) = 1 - a. At
-    the start exp(c) is 0.995 and f is small, so that the whole is near the identity.
+    the start exp(c) is 1/2, as there, and f is nearly y / 2, so that the whole is near the
+    identity.
 
     Shapes: `x` is `[..., D]`. Domain: all reals, onto all reals.
 
@@ -166,26 +167,45 @@ class BlockAutoregressive(ContextAware, FlowBijector):
         return y, -self._inverse_and_log_det(y)[1]
 
 
+FIRST_SLOPE = 1.0 / 3.0
+
+
 def _glorot(rng, shapes):
     limits = [np.sqrt(6.0 / sum(shape)) for shape in shapes]
     return [rng.uniform(-a, a, shape) for a, shape in zip(limits, shapes, strict=True)]
 
 
 def _gains(rng, shapes):
-    """Rows of norm one, but for the last layer: a slope of f of about 0.005, for any widths."""
+    """Gains with which f is half of y, nearly, for any widths.
+
+    Its units take means of those before and bend little, since the first ones see y / 3. A small f
+    would be lost: fits of symmetric densities first shrink it, as the best affine map has none,
+    and its gradients with it.
+    """
     del rng
-    units = [shape[0] // shapes[-1][0] for shape in shapes]
-    last = np.log(0.015) - 0.5 * np.sum(np.log(units))
-    return [np.zeros(shape) for shape in shapes[:-1]] + [np.full(shapes[-1], last)]
+    widths = [1] + [shape[0] // shapes[-1][0] for shape in shapes[:-1]]
+    gains = [-0.5 * np.log(width) for width in widths]
+    gains[0] += np.log(FIRST_SLOPE)
+    # tanh(1) is the mean slope of tanh over the biases, in [-1, 1].
+    gains[-1] += np.log(0.5 / FIRST_SLOPE) - (len(shapes) - 1) * np.log(np.tanh(1.0))
+    return [np.full(shape, gain) for shape, gain in zip(shapes, gains, strict=True)]
+
+
+def _biases(rng, shapes):
+    """Spread, so that the units bend at different places, and of mean zero in each coordinate."""
+    size = shapes[-1][0]
+    biases = []
+    for shape in shapes[:-1]:
+        width = shape[0] // size
+        spread = np.linspace(-1.0, 1.0, width) if width > 1 else np.zeros([1])
+        biases.append(np.concatenate([rng.permutation(spread) for _ in range(size)]))
+    return [*biases, np.zeros(shapes[-1])]
 
 
 _START = {
     "weights": _glorot,
-    # Spread, so that the units bend at different places.
-    "biases": lambda rng, shapes: [
-        rng.uniform(-1.0, 1.0, shape) * (i < len(shapes) - 1) for i, shape in enumerate(shapes)
-    ],
+    "biases": _biases,
     "log_gains": _gains,
-    "log_linear": lambda rng, shapes: [np.full(shapes[0], np.log(0.995))],
+    "log_linear": lambda rng, shapes: [np.full(shapes[0], np.log(0.5))],
     "context_weights": lambda rng, shapes: [_glorot(rng, shapes[:1])[0], np.zeros(shapes[1])],
 }

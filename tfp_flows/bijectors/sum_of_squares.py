@@ -216,9 +216,9 @@ def _squares(x, a, log_largest):
     """
     degree = a.shape[-2] - 1
     dtype = x.dtype
-    log_powers = _exponents(degree, dtype) * tf.math.log(tf.maximum(tf.abs(x), 1.0))[
-        ..., tf.newaxis, :
-    ]
+    log_powers = (
+        _exponents(degree, dtype) * tf.math.log(tf.maximum(tf.abs(x), 1.0))[..., tf.newaxis, :]
+    )
     # Any f would do: it has no gradient. The floor serves coefficients that are all zero.
     half = tf.reduce_max(log_largest + log_powers, axis=-2)
     half = tf.stop_gradient(tf.maximum(half, -20.0))
