@@ -244,11 +244,11 @@ def _scaled_powers(x, half, degree):
 
     @tf.custom_gradient
     def scaled_powers(x, half):
-        l = _exponents(degree, x.dtype)
+        exponents = _exponents(degree, x.dtype)
         r = tf.maximum(tf.abs(x), 1.0)
         # A coefficient of zero does not count in f, and must not meet an infinity.
         limit = 0.9 * math.log(x.dtype.max)
-        log_scales = l * tf.math.log(r)[..., tf.newaxis, :] - half[..., tf.newaxis, :]
+        log_scales = exponents * tf.math.log(r)[..., tf.newaxis, :] - half[..., tf.newaxis, :]
         scales = tf.exp(tf.minimum(log_scales, limit))
         z = x / r
         powers = [tf.ones_like(z)]
@@ -257,7 +257,7 @@ def _scaled_powers(x, half, degree):
 
         def gradient(upstream):
             lower = tf.stack([tf.zeros_like(z), *powers[:-1]], axis=-2)
-            return tf.reduce_sum(upstream * l * scales * lower, axis=-2) / r, None
+            return tf.reduce_sum(upstream * exponents * scales * lower, axis=-2) / r, None
 
         return scales * tf.stack(powers, axis=-2), gradient
 

@@ -1,24 +1,19 @@
-"""Sums over the axis before the last, be it bins or units, that XLA vectorises on a CPU."""
+"""Sums over the axis before the last, that of units, which XLA vectorises on a CPU."""
 
 import tensorflow as tf
 
 NUM_SLICES = 4
 
 
-def unit_sum(terms, keepdims=False):
-    """sum_k t_k over the axis before the last, `[..., K, N]` to `[..., N]`, or `[..., 1, N]`.
+@tf.custom_gradient
+def unit_sum(terms):
+    """sum_k t_k over the axis before the last, `[..., K, N]` to `[..., N]`.
 
     As the sum of slices, K / 4 terms long: XLA computes a sum by a loop for each of its results, in
     which the terms lie apart, and vectorises neither that loop nor what the terms are made of. In
-    sums of slices it vectorises both, along N.
+    sums of slices it vectorises both, along N. The gradient is that of a sum: that of slices would
+    be four tensors to add.
     """
-    total = _sum_of_slices(terms)
-    return total[..., tf.newaxis, :] if keepdims else total
-
-
-@tf.custom_gradient
-def _sum_of_slices(terms):
-    """The sum, with the gradient of a sum: that of slices would be four tensors to add."""
 
     def gradient(upstream):
         return tf.broadcast_to(upstream[..., tf.newaxis, :], tf.shape(terms))
@@ -27,10 +22,9 @@ def _sum_of_slices(terms):
     length = size // NUM_SLICES
     if length == 0:
         return tf.reduce_sum(terms, axis=-2), gradient
-    slices = [terms[..., i * length : (i + 1) * length, :] for i in range(NUM_SLICES)]
-    total = slices[0]
-    for part in slices[1:]:
-        total += part
+    total = terms[..., :length, :]
+    for i in range(1, NUM_SLICES):
+        total += terms[..., i * length : (i + 1) * length, :]
     total = tf.reduce_sum(total, axis=-2)
     if size > NUM_SLICES * length:
         total += tf.reduce_sum(terms[..., NUM_SLICES * length :, :], axis=-2)
