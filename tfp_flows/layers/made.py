@@ -166,14 +166,13 @@ class MADE(MLP):
                     self._gate.append(self._new_dense(f"gate_{k}", self.context_size, len(degrees)))
             if self.dropout:
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
-        self._output = self._new_masked(
-            "output", seen, wanted, self.output_initializer, layer=MaskedRowsLastDense
-        )
+        # Of an affine map with two numbers the rows stay first: a density took 1.1 times as long.
+        layer = MaskedRowsLastDense if self.params_size > 2 else MaskedDense
+        self._output = self._new_masked("output", seen, wanted, self.output_initializer, layer)
 
     def _new_masked(self, name, input_degrees, degrees, initializer=None, layer=None):
         mask = input_degrees[:, np.newaxis] <= degrees
-        size = len(input_degrees)
-        layer = layer or MaskedDense
+        size, layer = len(input_degrees), layer or MaskedDense
         return self._new_dense(name, size, len(degrees), initializer, layer=layer, mask=mask)
 
     def _raw_parameters(self, x, context, training):
