@@ -12,6 +12,10 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.block_matrix import block_matrix
 from tfp_flows.math.block_network import block_network, solve_block_network
 
+# Of the first units at the start, and of hidden ones.
+FIRST_SLOPE = 0.25
+LARGEST_BIAS = 0.45
+
 
 class BlockAutoregressive(ContextAware, FlowBijector):
     """x_i = exp(c_i) y_i + f_i(y_<=i), where f is one network, increasing in y_i.
@@ -165,10 +169,6 @@ class BlockAutoregressive(ContextAware, FlowBijector):
         if self.validate_args:
             y = tf.debugging.assert_all_finite(y, f"`{self.name}` found no y for some x.")
         return y, -self._inverse_and_log_det(y)[1]
-
-
-FIRST_SLOPE = 0.25
-LARGEST_BIAS = 0.45
 
 
 def _weights(rng, shapes):
