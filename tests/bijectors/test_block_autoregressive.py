@@ -32,14 +32,14 @@ def test_jacobian_is_triangular_with_a_positive_diagonal():
     assert np.abs(jacobian[:, [1, 2, 2], [0, 0, 1]]).min() > 0.0
 
 
-@pytest.mark.parametrize("hidden_units", [(4,), (8, 8), (30, 30)])
+@pytest.mark.parametrize("hidden_units", [(1,), (8, 8), (30, 30)])
 def test_start_is_near_the_identity(hidden_units):
     bijector = BlockAutoregressive(3, hidden_units, seed=0, dtype="float64")
     y = points()
     log_det = bijector.inverse_log_det_jacobian(y)
     # f is half of y near zero, and bends: an f that is small at the start is lost to training.
-    assert np.abs(bijector.inverse(tf.identity(y)) - y).mean() <= 0.1
-    assert np.abs(log_det).mean() <= 0.1 * 3
+    assert np.abs(bijector.inverse(tf.identity(y)) - y).max() <= 0.25
+    assert np.abs(log_det).max() <= 0.15 * 3
 
 
 def test_fits_a_symmetric_density():

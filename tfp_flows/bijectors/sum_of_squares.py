@@ -216,9 +216,8 @@ def _squares(x, a, log_largest):
     """
     degree = a.shape[-2] - 1
     dtype = x.dtype
-    log_powers = (
-        _exponents(degree, dtype) * tf.math.log(tf.maximum(tf.abs(x), 1.0))[..., tf.newaxis, :]
-    )
+    r = tf.maximum(tf.abs(x), 1.0)
+    log_powers = _exponents(degree, dtype) * tf.math.log(r)[..., tf.newaxis, :]
     # Any f would do: it has no gradient. The floor serves coefficients that are all zero.
     half = tf.reduce_max(log_largest + log_powers, axis=-2)
     half = tf.stop_gradient(tf.maximum(half, -20.0))
@@ -238,8 +237,8 @@ def _squares(x, a, log_largest):
 def _scaled_powers(x, half, degree):
     """x^l exp(-f / 2), l = 0 ... L, as (r^l exp(-f / 2)) z^l: `[..., L + 1, N]`.
 
-    Its gradient is put in by hand, l x^(l-1) exp(-f / 2): that of the factors took XLA nine tenths
-    of a train step, since it computed them anew for each term.
+    Its gradient is put in by hand, l x^(l-1) exp(-f / 2): with that of the factors, which
+    XLA computed anew for each term, a train step of five layers took twice as long.
     """
 
     @tf.custom_gradient

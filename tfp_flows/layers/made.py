@@ -172,7 +172,8 @@ class MADE(MLP):
 
     def _new_masked(self, name, input_degrees, degrees, initializer=None, layer=None):
         mask = input_degrees[:, np.newaxis] <= degrees
-        size, layer = len(input_degrees), layer or MaskedDense
+        size = len(input_degrees)
+        layer = layer or MaskedDense
         return self._new_dense(name, size, len(degrees), initializer, layer=layer, mask=mask)
 
     def _raw_parameters(self, x, context, training):
