@@ -33,6 +33,14 @@ def integer_at_least(value, minimum, name):
     return int(value)
 
 
+def odd(value, name):
+    """Refuses what is not an odd integer of at least one."""
+    value = integer_at_least(value, 1, name)
+    if value % 2 == 0:
+        raise ValueError(f"`{name}` must be odd. Received: {name}={value}")
+    return value
+
+
 def widths(value, name):
     """Refuses what is not a sequence of integers of at least one; returns a tuple of ints."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):

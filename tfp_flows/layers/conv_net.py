@@ -8,10 +8,11 @@ from tfp_flows import checks
 from tfp_flows.layers.mlp import derived_seed
 from tfp_flows.layers.philox_dropout import PhiloxDropout
 from tfp_flows.layers.residual_mlp import check_block_widths
+from tfp_flows.layers.shaped_network import ShapedNetwork
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class ConvNet(keras.layers.Layer):
+class ConvNet(ShapedNetwork):
     """h_0 = W * x + V c, h_k = h_{k-1} + sigmoid(V_k c + v_k) F_k(h_{k-1}), h = W' * a(h_K) + b'.
 
     F(h) = W_2 * dropout(a(W_1 * a(h) + b_1)) + b_2, where * is a convolution that keeps the size of
@@ -47,6 +48,8 @@ class ConvNet(keras.layers.Layer):
             taken.
     """
 
+    _X_AXES = ("H", "W", "C_in")
+
     def __init__(
         self,
         output_channels,
@@ -59,17 +62,15 @@ class ConvNet(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        context_shape = _checked_context_shape(context_shape)
+        size = int(np.prod(context_shape)) if context_shape else context_size
+        super().__init__(checks.integer_at_least(size, 0, "context_size"), seed, **kwargs)
+        self.context_shape = context_shape
         self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
         self.hidden_channels = checks.widths(hidden_channels, "hidden_channels")
         check_block_widths(self.hidden_channels, "hidden_channels")
-        self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
-        if kernel_size % 2 == 0:
-            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
+        self.kernel_size = checks.odd(kernel_size, "kernel_size")
         self.activation = keras.activations.get(activation)
-        self.context_shape = _checked_context_shape(context_shape)
-        size = int(np.prod(self.context_shape)) if self.context_shape else context_size
-        self.context_size = checks.integer_at_least(size, 0, "context_size")
         if context_size not in (0, self.context_size):
             raise ValueError(
                 f"`context_size` must be that of `context_shape`, {self.context_size}. "
@@ -80,28 +81,9 @@ class ConvNet(keras.layers.Layer):
         if not 0 <= dropout < 1:
             raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
         self.dropout = float(dropout)
-        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
-        self._image_shape = None  # H, W and C_in, known once built
-
-    def __call__(self, x, context=None, **kwargs):
-        """Returns the raw parameters `[N, H, W, output_channels]`."""
-        # Not within `call`, to whose errors Keras appends every argument.
-        self._check_shapes(np.shape(x), None if context is None else np.shape(context))
-        return super().__call__(x, context=context, **kwargs)
-
-    def build(self, x_shape, context_shape=None):
-        """Creates the weights for images `[N, H, W, C_in]`."""
-        self._check_shapes(x_shape, context_shape)
-        self._image_shape = tuple(x_shape)[1:]
-        self._context_factor = self._factor()
-        joined = 0
-        if self.context_shape:
-            joined = self.context_shape[-1] * self._context_factor**2
-        self._build_layers(self._image_shape[-1] + joined)
-        self.built = True
 
     def call(self, x, context=None, training=None):
-        """Returns what `__call__` documents, for tensors of checked shapes."""
+        """Returns the raw parameters, for tensors of checked shapes."""
         x = tf.cast(x, self.compute_dtype)
         if self.context_shape:
             image = tf.reshape(tf.cast(context, self.compute_dtype), [-1, *self.context_shape])
@@ -110,7 +92,12 @@ class ConvNet(keras.layers.Layer):
             x, context = tf.concat([x, image], axis=-1), None
         return self._raw_parameters(x, context, training)
 
-    def _build_layers(self, num_channels):
+    def _build_layers(self):
+        self._context_factor = self._factor()
+        joined = self.context_shape[-1] * self._context_factor**2 if self.context_shape else 0
+        self._build_convolutions(self._x_shape[-1] + joined)
+
+    def _build_convolutions(self, num_channels):
         width = self.hidden_channels[0]
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._input = self._new_conv("input", num_channels, width)
@@ -184,46 +171,20 @@ class ConvNet(keras.layers.Layer):
         if not self.context_shape:
             return 1
         factors = {
-            divmod(c, n) for c, n in zip(self.context_shape[:2], self._image_shape[:2], strict=True)
+            divmod(c, n) for c, n in zip(self.context_shape[:2], self._x_shape[:2], strict=True)
         }
         factor, rest = factors.pop()
         if factors or rest or factor < 1:
             raise ValueError(
                 f"`context_shape` of {type(self).__name__} {self.name!r} must be a multiple of the "
-                f"height and width of `x`, {self._image_shape[:2]}, by one factor. "
+                f"height and width of `x`, {self._x_shape[:2]}, by one factor. "
                 f"Received: context_shape={self.context_shape}"
             )
         return factor
 
-    def _check_shapes(self, x_shape, context_shape):
-        this = f"{type(self).__name__} {self.name!r}"
-        x_shape = tuple(x_shape)
-        expected = "known sizes" if self._image_shape is None else str(self._image_shape)
-        is_image = len(x_shape) == 4 and None not in x_shape[1:]
-        if not is_image or self._image_shape not in (None, x_shape[1:]):
-            raise ValueError(
-                f"{this} takes `x` of shape [N, H, W, C_in] with {expected}. "
-                f"Received: x.shape={x_shape}"
-            )
-        size = tuple(context_shape)[-1] if context_shape else 0
-        if size != self.context_size:
-            raise ValueError(
-                f"{this} takes a `context` of size {self.context_size}, not {size} (0: none). "
-                f"Received: context.shape={context_shape}"
-            )
-
     def compute_output_shape(self, x_shape, context_shape=None):
         """Returns `[N, H, W, output_channels]`."""
         return (*x_shape[:-1], self.output_channels)
-
-    def get_build_config(self):
-        """Returns the shape that the weights depend on."""
-        return {"image_shape": self._image_shape} if self.built else None
-
-    def build_from_config(self, config):
-        """Builds the layer from `get_build_config()`."""
-        context_shape = (None, self.context_size) if self.context_size else None
-        self.build((None, *config["image_shape"]), context_shape)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -63,8 +63,8 @@ class GatedConvNet(ConvNet):
                 f"Received: num_heads={num_heads}, a width of {self.hidden_channels[0]}"
             )
 
-    def _build_layers(self, num_channels):
-        width, height_and_width = self.hidden_channels[0], self._image_shape[:2]
+    def _build_convolutions(self, num_channels):
+        width, height_and_width = self.hidden_channels[0], self._x_shape[:2]
         self._input = self._new_conv("input", num_channels, width)
         # Flat lists: Keras does not save layers within nested ones.
         self._conv, self._gated, self._norm, self._shift, self._dropout = [], [], [], [], []
@@ -93,7 +93,7 @@ class GatedConvNet(ConvNet):
 
     def _new_norm(self, name, width):
         norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
-        norm.build((None, *self._image_shape[:2], width))
+        norm.build((None, *self._x_shape[:2], width))
         return norm
 
     def _raw_parameters(self, x, context, training):

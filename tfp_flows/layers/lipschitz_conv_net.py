@@ -1,17 +1,17 @@
 """A convolutional network with a bound on its Lipschitz constant."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.layers.lipschitz_activations import lipschitz_activation
 from tfp_flows.layers.lipschitz_kernel import NORMS, lipschitz_kernel
 from tfp_flows.layers.mlp import derived_seed
+from tfp_flows.layers.shaped_network import ShapedNetwork
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class LipschitzConvNet(keras.layers.Layer):
+class LipschitzConvNet(ShapedNetwork):
     """g(x) = U_L * a(... a(U_1 * x + V c + b_1) ...) + b_L, U = W min(1, k^(1/L) / |W|).
 
     So Lip(g) <= k. For `tfp_flows.bijectors.Residual` of images: `x` is `[N, H, W, channels]`, and
@@ -39,6 +39,8 @@ class LipschitzConvNet(keras.layers.Layer):
             of known size; when called, if a context is missing or not taken.
     """
 
+    _X_AXES = ("H", "W", "channels")
+
     def __init__(
         self,
         hidden_channels=(64, 64),
@@ -50,7 +52,7 @@ class LipschitzConvNet(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(checks.integer_at_least(context_size, 0, "context_size"), seed, **kwargs)
         lipschitz_activation(activation)  # refuses an unknown one now
         self.hidden_channels = checks.widths(hidden_channels, "hidden_channels")
         self.kernel_sizes = checks.widths(kernel_sizes, "kernel_sizes")
@@ -62,27 +64,9 @@ class LipschitzConvNet(keras.layers.Layer):
         self.activation = activation
         self.coefficient = checks.fraction(coefficient, "coefficient")
         self.norm = checks.one_of(norm, NORMS, "norm")
-        self.context_size = checks.integer_at_least(context_size, 0, "context_size")
-        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
-        self._image_shape = None  # H, W and channels, known once built
 
-    def __call__(self, x, context=None, **kwargs):
-        """Returns g, `[N, H, W, channels]`."""
-        # Not within `call`, to whose errors Keras appends every argument.
-        self._check_context(None if context is None else np.shape(context))
-        return super().__call__(x, context=context, **kwargs)
-
-    def build(self, x_shape, context_shape=None):
-        """Creates the weights for images of the shape."""
-        shape = tuple(x_shape)[1:]
-        if len(shape) != 3 or None in shape:
-            raise ValueError(
-                f"LipschitzConvNet {self.name!r} takes `x` of shape [N, H, W, channels]. "
-                f"Received: x.shape={tuple(x_shape)}"
-            )
-        self._check_context(context_shape)
-        self._image_shape = shape
-        channels = (shape[-1], *self.hidden_channels, shape[-1])
+    def _build_layers(self):
+        channels = (self._x_shape[-1], *self.hidden_channels, self._x_shape[-1])
         self._kernels, self._biases, self._activations = [], [], []
         for i, size in enumerate(self.kernel_sizes):
             is_last = i == len(self.kernel_sizes) - 1
@@ -109,16 +93,15 @@ class LipschitzConvNet(keras.layers.Layer):
                 initializer=keras.initializers.HeNormal(seed),
                 name="context_kernel",
             )
-        self.built = True
 
     def call(self, x, context=None):
-        """Returns what `__call__` documents, for tensors of checked shapes."""
+        """Returns g, `[N, H, W, channels]`, for tensors of checked shapes."""
         return self.prepared()(x, context)
 
     def prepared(self):
         """g as a function of x and c, its kernels normalised once for any number of calls."""
         each = self.coefficient ** (1.0 / len(self._kernels))
-        image = self._image_shape[:2]
+        image = self._x_shape[:2]
         kernels = [
             lipschitz_kernel(tf.convert_to_tensor(kernel), each, self.norm, image)
             for kernel in self._kernels
@@ -138,26 +121,9 @@ class LipschitzConvNet(keras.layers.Layer):
 
         return g
 
-    def _check_context(self, shape):
-        size = shape[-1] if shape else 0
-        if size != self.context_size:
-            raise ValueError(
-                f"LipschitzConvNet {self.name!r} takes a `context` of size {self.context_size}, "
-                f"not {size} (0: none). Received: context.shape={shape}"
-            )
-
     def compute_output_shape(self, x_shape, context_shape=None):
         """Returns the shape of `x`."""
         return x_shape
-
-    def get_build_config(self):
-        """Returns the shape that the weights depend on."""
-        return {"image_shape": self._image_shape} if self.built else None
-
-    def build_from_config(self, config):
-        """Builds the layer from `get_build_config()`."""
-        context_shape = (None, self.context_size) if self.context_size else None
-        self.build((None, *config["image_shape"]), context_shape)
 
     def get_config(self):
         """Returns the constructor's arguments."""

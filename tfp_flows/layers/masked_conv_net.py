@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.layers.mlp import derived_seed
+from tfp_flows.layers.shaped_network import ShapedNetwork
 from tfp_flows.math.masked_network import masked_kernel, masked_network
 
 # The slope that f starts with; that of the whole starts close to one.
@@ -13,7 +14,7 @@ _START = 0.02
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class MaskedConvNet(keras.layers.Layer):
+class MaskedConvNet(ShapedNetwork):
     """y_i = exp(c) x_i + f_i(x_<=i), f(x) = W_L * tanh(... W_1 * x + b_1 + V c ...) + b_L + V' c.
 
     For `tfp_flows.bijectors.MaskedConvolution`: `x` and y are `[N, H, W, C]`, and i goes by rows,
@@ -42,35 +43,25 @@ class MaskedConvNet(keras.layers.Layer):
             known size; when called, if `x` has another shape, or a context is missing or not taken.
     """
 
+    _X_AXES = ("H", "W", "C")
+
     def __init__(self, hidden_units=(8, 8), kernel_size=3, context_size=0, seed=None, **kwargs):
         # Roots are to be found in full precision, whatever the policy computes in.
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(
+            checks.integer_at_least(context_size, 0, "context_size"), seed, autocast=False, **kwargs
+        )
         self.hidden_units = checks.widths(hidden_units, "hidden_units")
         if not self.hidden_units:
             raise ValueError("`hidden_units` must have at least one layer. Received: ()")
-        self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
-        if kernel_size % 2 == 0:
-            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
-        self.context_size = checks.integer_at_least(context_size, 0, "context_size")
-        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
-        self._image_shape = None  # H, W and C, known once built
+        self.kernel_size = checks.odd(kernel_size, "kernel_size")
 
     @property
     def image_shape(self):
         """`(H, W, C)`, or `None` before the layer is built."""
-        return self._image_shape
+        return self._x_shape
 
-    def __call__(self, x, context=None, **kwargs):
-        """Returns y, `[N, H, W, C]`."""
-        # Not within `call`, to whose errors Keras appends every argument.
-        self._check_shapes(np.shape(x), None if context is None else np.shape(context))
-        return super().__call__(x, context=context, **kwargs)
-
-    def build(self, x_shape, context_shape=None):
-        """Creates the weights for images of the shape."""
-        self._check_shapes(x_shape, context_shape)
-        self._image_shape = tuple(x_shape)[1:]
-        channels, radius = self._image_shape[-1], self.kernel_size // 2
+    def _build_layers(self):
+        channels, radius = self._x_shape[-1], self.kernel_size // 2
         units = (1, *self.hidden_units, 1)
         self._kernels, self._biases, self._context_kernels = [], [], []
         for i, (k_in, k_out) in enumerate(zip(units[:-1], units[1:], strict=True)):
@@ -92,15 +83,14 @@ class MaskedConvNet(keras.layers.Layer):
                 self._context_kernels.append(self._weight(name, shape, start))
         start = keras.initializers.Constant(np.log1p(-0.5 * _START))
         self._log_linear = self._weight("log_linear", (channels,), start)
-        self.built = True
 
     def call(self, x, context=None):
-        """Returns what `__call__` documents, for tensors of checked shapes."""
+        """Returns y, `[N, H, W, C]`, for tensors of checked shapes."""
         return masked_network(*self.prepared(context), tf.cast(x, self.variable_dtype))[0]
 
     def prepared(self, context=None):
         """The layers, for a context `[N, size]`, and c, as `math.masked_network` takes them."""
-        channels, dtype = self._image_shape[-1], self.variable_dtype
+        channels, dtype = self._x_shape[-1], self.variable_dtype
         kernels = [masked_kernel(tf.convert_to_tensor(k), channels) for k in self._kernels]
         biases = [tf.convert_to_tensor(b) for b in self._biases]
         if context is not None:
@@ -113,34 +103,9 @@ class MaskedConvNet(keras.layers.Layer):
     def _weight(self, name, shape, initializer):
         return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
 
-    def _check_shapes(self, x_shape, context_shape):
-        x_shape = tuple(x_shape)
-        expected = "known sizes" if self._image_shape is None else str(self._image_shape)
-        is_image = len(x_shape) == 4 and None not in x_shape[1:]
-        if not is_image or self._image_shape not in (None, x_shape[1:]):
-            raise ValueError(
-                f"MaskedConvNet {self.name!r} takes `x` of shape [N, H, W, C] with {expected}. "
-                f"Received: x.shape={x_shape}"
-            )
-        size = tuple(context_shape)[-1] if context_shape else 0
-        if size != self.context_size:
-            raise ValueError(
-                f"MaskedConvNet {self.name!r} takes a `context` of size {self.context_size}, "
-                f"not {size} (0: none). Received: context.shape={context_shape}"
-            )
-
     def compute_output_shape(self, x_shape, context_shape=None):
         """Returns the shape of `x`."""
         return x_shape
-
-    def get_build_config(self):
-        """Returns the shape that the weights depend on."""
-        return {"image_shape": self._image_shape} if self.built else None
-
-    def build_from_config(self, config):
-        """Builds the layer from `get_build_config()`."""
-        context_shape = (None, self.context_size) if self.context_size else None
-        self.build((None, *config["image_shape"]), context_shape)
 
     def get_config(self):
         """Returns the constructor's arguments."""

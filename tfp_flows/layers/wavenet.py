@@ -1,17 +1,17 @@
 """WaveNet: gated, dilated convolutions over time, given an upsampled context."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.layers import dilated_queues
 from tfp_flows.layers.mlp import derived_seed
 from tfp_flows.layers.residual_mlp import check_block_widths
+from tfp_flows.layers.shaped_network import ShapedNetwork
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class WaveNet(keras.layers.Layer):
+class WaveNet(ShapedNetwork):
     """z_0 = W * x, z_k = z_{k-1} + R_k * g_k, h = W' * a(S_1 * g_1 + ... + S_K * g_K) + b'.
 
     g_k = tanh(p) sigmoid(q), where [p, q] = F_k * z_{k-1} + V_k * c. F_k is a convolution over time
@@ -51,6 +51,8 @@ class WaveNet(keras.layers.Layer):
             taken.
     """
 
+    _X_AXES = ("T", "C_in")
+
     def __init__(
         self,
         output_channels,
@@ -63,43 +65,32 @@ class WaveNet(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(context_size, seed, **kwargs)
+        if isinstance(self.context_size, tuple) and len(self.context_size) != 2:
+            raise ValueError(
+                "`context_size` must be C or (frames, channels). "
+                f"Received: context_size={context_size}"
+            )
         self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = _integers(hidden_channels, "hidden_channels")
+        self.hidden_channels = checks.widths(hidden_channels, "hidden_channels")
         check_block_widths(self.hidden_channels, "hidden_channels")
         self.causal = bool(causal)
         self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
-        if not self.causal and kernel_size % 2 == 0:
-            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
+        if not self.causal:
+            checks.odd(kernel_size, "kernel_size")
         count = len(self.hidden_channels)
         if dilations is None:
             dilations = tuple(2**k for k in range(count))
-        self.dilations = _integers(dilations, "dilations")
+        self.dilations = checks.widths(dilations, "dilations")
         if len(self.dilations) != count:
             raise ValueError(
                 "`dilations` must be as many as `hidden_channels`. "
                 f"Received: dilations={dilations}, hidden_channels={hidden_channels}"
             )
         self.activation = keras.activations.get(activation)
-        self.context_size = checks.context_size(context_size)
-        if isinstance(self.context_size, tuple) and len(self.context_size) != 2:
-            raise ValueError(
-                "`context_size` must be C or (frames, channels). "
-                f"Received: context_size={context_size}"
-            )
-        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
-        self._series_shape = None  # T and C_in, known once built
 
-    def __call__(self, x, context=None, **kwargs):
-        """Returns the raw parameters `[N, T, output_channels]`."""
-        # Not within `call`, to whose errors Keras appends every argument.
-        self._check_shapes(np.shape(x), None if context is None else np.shape(context))
-        return super().__call__(x, context=context, **kwargs)
-
-    def build(self, x_shape, context_shape=None):
-        """Creates the weights for series `[N, T, C_in]`, which depend on C_in and T / frames."""
-        self._check_shapes(x_shape, context_shape)
-        steps, num_channels = self._series_shape = tuple(x_shape)[1:]
+    def _build_layers(self):
+        steps, num_channels = self._x_shape
         width, count = self.hidden_channels[0], len(self.hidden_channels)
         self._input = self._new_dense("input", num_channels, width)
         self._context = self._new_context(steps, width) if self.context_size else None
@@ -112,10 +103,9 @@ class WaveNet(keras.layers.Layer):
             size = 2 * width if k + 1 < count else width
             self._mixes.append(self._new_dense(f"mix_{k}", width, size))
         self._output = self._new_dense("output", width, self.output_channels, "zeros")
-        self.built = True
 
     def call(self, x, context=None):
-        """Returns what `__call__` documents, for tensors of checked shapes."""
+        """Returns the raw parameters, for tensors of checked shapes."""
         x = tf.cast(x, self.compute_dtype)
         shifts = self.shifts(context)
         first = 1 - self.kernel_size if self.causal else -(self.kernel_size // 2)
@@ -176,7 +166,7 @@ class WaveNet(keras.layers.Layer):
         if isinstance(self.context_size, tuple):
             # A transposed convolution of stride T / frames, as channels of a convolution of frames.
             context = self._context(_taps(context, [-1, 0, 1]))
-            context = tf.reshape(context, [-1, self._series_shape[0], self.hidden_channels[0]])
+            context = tf.reshape(context, [-1, self._x_shape[0], self.hidden_channels[0]])
         else:
             context = self._context(context)[:, tf.newaxis]
         return [shift(context) for shift in self._shifts]
@@ -204,37 +194,9 @@ class WaveNet(keras.layers.Layer):
         dense.build((None, input_size))
         return dense
 
-    def _check_shapes(self, x_shape, context_shape):
-        this = f"{type(self).__name__} {self.name!r}"
-        x_shape = tuple(x_shape)
-        expected = "known sizes" if self._series_shape is None else str(self._series_shape)
-        is_series = len(x_shape) == 3 and None not in x_shape[1:]
-        if not is_series or self._series_shape not in (None, x_shape[1:]):
-            raise ValueError(
-                f"{this} takes `x` of shape [N, T, C_in] with {expected}. "
-                f"Received: x.shape={x_shape}"
-            )
-        shape = checks.context_shape(self.context_size) if self.context_size else None
-        given = None if context_shape is None else tuple(context_shape)[1:]
-        if given != shape:
-            takes = f"a `context` of shape [N, {checks.listed(shape)}]" if shape else "no `context`"
-            raise ValueError(
-                f"{this} takes {takes}. "
-                f"Received: context.shape={None if given is None else tuple(context_shape)}"
-            )
-
     def compute_output_shape(self, x_shape, context_shape=None):
         """Returns `[N, T, output_channels]`."""
         return (*x_shape[:-1], self.output_channels)
-
-    def get_build_config(self):
-        """Returns the shape that the weights depend on."""
-        return {"series_shape": self._series_shape} if self.built else None
-
-    def build_from_config(self, config):
-        """Builds the layer from `get_build_config()`."""
-        shape = (None, *checks.context_shape(self.context_size)) if self.context_size else None
-        self.build((None, *config["series_shape"]), shape)
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -258,9 +220,3 @@ def _taps(z, offsets):
     padded = tf.pad(z, [[0, 0], [before, after], [0, 0]])
     at = [padded[:, before + offset : before + offset + steps] for offset in offsets]
     return tf.concat(at, axis=-1)
-
-
-def _integers(values, name):
-    if isinstance(values, str) or not hasattr(values, "__iter__"):
-        raise TypeError(f"`{name}` must be a tuple of integers. Received: {name}={values!r}")
-    return tuple(checks.integer_at_least(value, 1, name) for value in values)
