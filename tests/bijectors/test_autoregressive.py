@@ -1,5 +1,7 @@
 """Autoregressive: orders, the sequential direction, and what is refused."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -367,22 +369,34 @@ class _Forward(keras.layers.Layer):
         return self.bijector.forward(x)
 
 
-def test_recipes_pass_the_solver_on(tmp_path):
-    for make in (tfpf.flows.maf, tfpf.flows.iaf):
-        flow = make(3, num_layers=2, hidden_units=(4,), seed=1, solver="jacobi")
+RECIPES = {
+    "maf": tfpf.flows.maf,
+    "iaf": tfpf.flows.iaf,
+    "neural_spline": functools.partial(tfpf.flows.neural_spline, autoregressive=True),
+    "umnn": functools.partial(tfpf.flows.umnn, integrand_units=(4,)),
+    "naf": functools.partial(tfpf.flows.naf, num_units=4),
+    "sos": functools.partial(tfpf.flows.sos, num_polynomials=1, degree=2),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_pass_the_solver_on(name, tmp_path):
+    def make(**kwargs):
+        flow = RECIPES[name](3, num_layers=2, hidden_units=(4,), seed=1, dtype="float64", **kwargs)
         perturb(flow.variables)
-        tfpf.FlowModel(flow).save(tmp_path / "m.keras")
-        loaded = keras.saving.load_model(tmp_path / "m.keras").distribution
-        layers = [
-            part for part in tfpf.tree.walk(loaded.bijector) if isinstance(part, Autoregressive)
-        ]
-        assert [layer.solver for layer in layers] == ["jacobi", "jacobi"]
-        seed = tf.constant([1, 2])
-        x = flow.sample(4, seed=seed)
-        np.testing.assert_array_equal(loaded.sample(4, seed=seed), x)
-        other = make(3, num_layers=2, hidden_units=(4,), seed=1)
-        perturb(other.variables)
-        np.testing.assert_allclose(other.sample(4, seed=seed), x, rtol=1e-5, atol=1e-5)
+        return flow
+
+    flow = make(solver="jacobi")
+    tfpf.FlowModel(flow).save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras").distribution
+    layers = [part for part in tfpf.tree.walk(loaded.bijector) if isinstance(part, Autoregressive)]
+    assert [layer.solver for layer in layers] == ["jacobi", "jacobi"]
+    seed = tf.constant([1, 2])
+    x = flow.sample(4, seed=seed)
+    np.testing.assert_array_equal(loaded.sample(4, seed=seed), x)
+    np.testing.assert_allclose(make().sample(4, seed=seed), x, rtol=1e-10, atol=1e-10)
+    with pytest.raises(ValueError, match="`solver` must be one of.*Received: solver='newton'"):
+        make(solver="newton")
 
 
 def test_unknown_solver():

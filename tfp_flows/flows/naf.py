@@ -14,6 +14,7 @@ def naf(
     num_layers=3,
     hidden_units=(128, 128),
     activation="relu",
+    solver="sequential",
     base=None,
     seed=None,
     dtype="float32",
@@ -37,6 +38,7 @@ def naf(
       num_layers: autoregressive layers, in alternating order.
       hidden_units: widths of the hidden layers of each `MADE`.
       activation: of the networks.
+      solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
       dtype: float dtype.
@@ -45,7 +47,7 @@ def naf(
       A distribution, close to its base at the start.
 
     Raises:
-      ValueError: for a size below its minimum.
+      ValueError: for a size below its minimum, or an unknown solver.
     """
     size = recipe.vector_size(event_shape)
     given = {"num_layers": num_sigmoid_layers, "num_units": num_units}
@@ -57,6 +59,7 @@ def naf(
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,
+        solver=solver,
         context_size=context_size,
         seed=seed,
         dtype=dtype,

@@ -36,6 +36,7 @@ def neural_spline(
     hidden_units=(128, 128),
     activation="relu",
     dropout=0.0,
+    solver="sequential",
     base=None,
     seed=None,
     dtype="float32",
@@ -71,6 +72,8 @@ def neural_spline(
       hidden_units: widths, all the same, one for each residual block of each network.
       activation: of the networks.
       dropout: rate in each residual block, in training.
+      solver: of the slow direction of autoregressive layers, "sequential" or "jacobi" (see
+        `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights and the permutations.
       dtype: float dtype.
@@ -79,9 +82,14 @@ def neural_spline(
       A distribution, the identity of its base at the start.
 
     Raises:
-      ValueError: for an unknown spline, a bound that is not positive, or a size below its
-        minimum.
+      ValueError: for an unknown spline or solver, a solver of couplings, a bound that is not
+        positive, or a size below its minimum.
     """
+    if solver != "sequential" and not autoregressive:
+        raise ValueError(
+            "`solver` is of autoregressive layers: couplings have no slow direction. "
+            f"Received: solver={solver!r}, autoregressive={autoregressive}"
+        )
     if image_recipe.is_image(event_shape) and not autoregressive:
         transformer = _SPLINES[checks.one_of(spline, tuple(_SPLINES), "spline")]
         network_kwargs = {
@@ -120,7 +128,7 @@ def neural_spline(
         if autoregressive:
             network = MADE(size, params_size, hidden_units, residual=True, **common)
             recipe.build(network, size, context_size)
-            layer = Autoregressive(network, transformer, kwargs, **structure)
+            layer = Autoregressive(network, transformer, kwargs, solver=solver, **structure)
         else:
             mask = first if i % 2 == 0 else [not value for value in first]
             network = ResidualMLP((size - sum(mask)) * params_size, hidden_units, **common)

@@ -14,6 +14,7 @@ def sos(
     num_polynomials=3,
     degree=4,
     bound=5.0,
+    solver="sequential",
     base=None,
     seed=None,
     dtype="float32",
@@ -38,6 +39,7 @@ def sos(
       degree: the degree of the polynomials that are squared, L.
       bound: outside of [-bound, bound] each layer is linear in x_i; `None` for the polynomial
         everywhere, which lets outliers overflow in a few layers.
+      solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
       dtype: float dtype.
@@ -46,7 +48,7 @@ def sos(
       A distribution, close to its base at the start.
 
     Raises:
-      ValueError: for a size below its minimum.
+      ValueError: for a size below its minimum, or an unknown solver.
     """
     size = recipe.vector_size(event_shape)
     kwargs = {
@@ -62,6 +64,7 @@ def sos(
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,
+        solver=solver,
         context_size=context_size,
         seed=seed,
         dtype=dtype,

@@ -14,6 +14,7 @@ def umnn(
     integrand_units=(16,),
     num_nodes=32,
     bound=5.0,
+    solver="sequential",
     base=None,
     seed=None,
     dtype="float32",
@@ -37,6 +38,7 @@ def umnn(
       integrand_units: widths of the layers of the integrand.
       num_nodes: nodes of the quadrature; the more, the sharper the densities.
       bound: outside of [-bound, bound] each layer is linear in x_i.
+      solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
       dtype: float dtype.
@@ -45,7 +47,7 @@ def umnn(
       A distribution, the identity of its base at the start.
 
     Raises:
-      ValueError: for a size below its minimum.
+      ValueError: for a size below its minimum, or an unknown solver.
     """
     size = recipe.vector_size(event_shape)
     kwargs = {
@@ -61,6 +63,7 @@ def umnn(
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,
+        solver=solver,
         context_size=context_size,
         seed=seed,
         dtype=dtype,
