@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from tfp_flows.math.philox import philox_uniform
 from tfp_flows.math.power_series import power_series_log_det
 
 
@@ -29,9 +30,7 @@ def russian_roulette_log_det(function, x, noise, seed, num_sure=2, survival=0.5)
     Returns:
       g(x), `[N, D]`, and the estimate, `[N]`, in nats.
     """
-    # In (0, 1): Philox is the generator that XLA runs fast on CPUs, and the same as elsewhere.
-    bits = tf.random.stateless_uniform([], seed, 0, 2**24, dtype=tf.int32, alg="philox")
-    uniform = (tf.cast(bits, tf.float32) + 0.5) / 2**24
+    uniform = philox_uniform([], seed)
     num_more = tf.cast(tf.floor(tf.math.log(uniform) / math.log(survival)), tf.int32)
     num_terms = num_sure + num_more
     return power_series_log_det(function, x, noise, num_terms, num_sure, survival)
