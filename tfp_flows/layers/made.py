@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.layers import incremental
-from tfp_flows.layers.mlp import MLP, derived_seed, rows_last_product
+from tfp_flows.layers.degrees import is_word, resolved_degrees, resolved_order
+from tfp_flows.layers.masked_dense import MaskedDense, MaskedRowsLastDense
+from tfp_flows.layers.mlp import MLP, derived_seed
 from tfp_flows.layers.residual_mlp import check_block_widths
 
 
@@ -108,46 +110,18 @@ class MADE(MLP):
         # Without a seed, Python's generator, which `keras.utils.set_random_seed` sets.
         root = random.randrange(2**31) if self.seed is None else self.seed
         self.order = resolved_order(order, event_size, derived_seed(root, "order"))
-        self.degrees = self._resolved_degrees(hidden_degrees, derived_seed(root, "degrees"))
-        # What is random is saved as it came out.
-        self.hidden_degrees = "equal" if _is(hidden_degrees, "equal") else self.degrees
-
-    def _resolved_degrees(self, hidden_degrees, seed):
-        highest = self.event_size - 1
         # For D = 1 without a context, the units of degree 0 see nothing.
-        lowest = 0 if self.context_size or highest == 0 else 1
-        if _is(hidden_degrees, "equal"):
-            return tuple(_equal_degrees(n, lowest, highest) for n in self.hidden_units)
-        if _is(hidden_degrees, "random"):
-            draws = np.random.default_rng(seed)
-            degrees = [draws.integers(lowest, highest + 1, size=n) for n in self.hidden_units]
-            for layer in degrees:
-                layer[0] = lowest
-                layer.sort()
-            return tuple(degrees[:1] * len(degrees) if self.residual else degrees)
-        received = f"Received: hidden_degrees={hidden_degrees!r}"
-        if isinstance(hidden_degrees, str) or not hasattr(hidden_degrees, "__iter__"):
-            raise ValueError(
-                "`hidden_degrees` must be 'equal', 'random' or a sequence of degrees for each "
-                f"hidden layer. {received}"
-            )
-        degrees = tuple(
-            np.array(
-                [checks.integer_at_least(m, lowest, "hidden_degrees") for m in layer], dtype=int
-            )
-            for layer in hidden_degrees
+        lowest = 0 if self.context_size or event_size == 1 else 1
+        self.degrees = resolved_degrees(
+            hidden_degrees,
+            self.hidden_units,
+            lowest,
+            event_size - 1,
+            residual,
+            derived_seed(root, "degrees"),
         )
-        if tuple(map(len, degrees)) != self.hidden_units or any(
-            layer[-1] > highest or np.any(np.diff(layer) < 0) for layer in degrees
-        ):
-            raise ValueError(
-                "`hidden_degrees` must hold a degree for each of "
-                f"hidden_units={self.hidden_units}, sorted, within {lowest} .. {highest}. "
-                f"{received}"
-            )
-        if self.residual and any(np.any(layer != degrees[0]) for layer in degrees):
-            raise ValueError(f"`hidden_degrees` of residual blocks must all be equal. {received}")
-        return degrees
+        # What is random is saved as it came out.
+        self.hidden_degrees = "equal" if is_word(hidden_degrees, "equal") else self.degrees
 
     def _build_layers(self):
         seen, *_, positions = self.unit_degrees()
@@ -252,65 +226,7 @@ class MADE(MLP):
             "params_size": self.params_size,
             "order": self.order,
             "residual": self.residual,
-            "hidden_degrees": degrees if _is(degrees, "equal") else [m.tolist() for m in degrees],
+            "hidden_degrees": degrees
+            if is_word(degrees, "equal")
+            else [m.tolist() for m in degrees],
         }
-
-
-class MaskedDense(keras.layers.Dense):
-    """y = x (W * M) + b, with the constant mask M a boolean array of the kernel's shape."""
-
-    def __init__(self, units, mask, **kwargs):
-        super().__init__(units, **kwargs)
-        self._mask = mask.astype(np.float32)
-
-    def call(self, inputs):
-        """Returns `inputs` times the masked kernel, plus the bias."""
-        return tf.matmul(inputs, self.masked_kernel()) + self.bias
-
-    def masked_kernel(self):
-        """W * M, in the dtype of computation."""
-        kernel = tf.cast(self.kernel, self.compute_dtype)
-        return kernel * tf.constant(self._mask, kernel.dtype)
-
-
-class MaskedRowsLastDense(MaskedDense):
-    """y = x (W * M) + b, computed as `RowsLastDense` does."""
-
-    def call(self, inputs):
-        """Returns `inputs` times the masked kernel, plus the bias."""
-        return rows_last_product(inputs, self.masked_kernel(), self.bias)
-
-
-def _equal_degrees(num_units, lowest, highest):
-    num_degrees = highest - lowest + 1
-    if num_units >= num_degrees:
-        return lowest + np.arange(num_units) * num_degrees // num_units
-    # A unit of degree m cuts the order after position m: even cuts separate most pairs.
-    first = [0] if lowest == 0 else []
-    num_cuts = num_units - len(first)
-    cuts = np.rint(np.arange(1, num_cuts + 1) * (highest + 1) / (num_cuts + 1)).astype(int)
-    return np.concatenate([np.array(first, dtype=int), cuts])
-
-
-def resolved_order(order, event_size, seed):
-    """A permutation of range(event_size), as a tuple, of whatever `order` says."""
-    received = f"Received: order={order!r}"
-    if order is None:
-        order = range(event_size)
-    elif _is(order, "reverse"):
-        order = range(event_size - 1, -1, -1)
-    elif _is(order, "random"):
-        order = np.random.default_rng(seed).permutation(event_size)
-    elif isinstance(order, str) or not hasattr(order, "__iter__"):
-        raise ValueError(
-            f"`order` must be None, 'reverse', 'random' or a permutation of range({event_size}). "
-            f"{received}"
-        )
-    order = tuple(checks.integer_at_least(j, 0, "order") for j in order)
-    if sorted(order) != list(range(event_size)):
-        raise ValueError(f"`order` must be a permutation of range({event_size}). {received}")
-    return order
-
-
-def _is(value, name):
-    return isinstance(value, str) and value == name

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.layers.made import resolved_order
+from tfp_flows.layers.degrees import resolved_order
 from tfp_flows.layers.mlp import MLP, derived_seed
 
 _CELLS = {"gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
