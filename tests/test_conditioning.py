@@ -392,3 +392,24 @@ def test_something_else_than_a_tfp_object_or_numbers_is_refused(flow):
     for context in (None, "a", [["a", "b"]]):
         with pytest.raises(TypeError, match="`context` must be numbers. Received: "):
             tfpf.condition(flow, context)
+
+
+@pytest.mark.parametrize("flow", ["maf", "ffjord"])
+def test_a_users_function_may_condition_without_warnings(flow, caplog):
+    """AutoGraph cannot read generators, and TensorFlow counts the traces of every copy as one."""
+    make = getattr(tfpf.flows, flow)
+    conditional = make(2, context_size=3, hidden_units=(4,), seed=1)
+    logger = tf.get_logger()
+    propagate, logger.propagate = logger.propagate, True
+    try:
+
+        @tf.function
+        def sample(c):
+            return tfpf.condition(conditional, c).sample(2, seed=[1, 2])
+
+        assert sample(tf.zeros([4, 3])).shape == (2, 4, 2)
+        for n in range(6):
+            tfpf.condition(conditional, tf.zeros([3])).log_prob(tf.zeros([n + 1, 2]))
+    finally:
+        logger.propagate = propagate
+    assert not caplog.records

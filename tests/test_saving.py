@@ -658,3 +658,10 @@ def test_a_bijector_that_does_not_say_what_it_is_made_of_is_refused():
 
     with pytest.raises(ValueError, match=r"`distribution.bijectors\[0\]`.*parameters=dict"):
         saving.encode(tfp.bijectors.Chain([Silent()]))
+
+
+def test_hdf5_is_refused(tmp_path):
+    model = tfpf.FlowModel(tfpf.flows.maf(2, num_layers=1, hidden_units=(4,)))
+    with pytest.raises(ValueError, match="`filepath` must end with '.keras'.*Received: .*a.h5"):
+        model.save(tmp_path / "a.h5")
+    assert not list(tmp_path.iterdir())

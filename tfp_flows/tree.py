@@ -22,6 +22,8 @@ def parameters_of(node):
     return node.parameters or {}
 
 
+# What these two are made of is Python; AutoGraph would warn that it cannot read them.
+@tf.autograph.experimental.do_not_convert
 def walk(root, parameters=parameters_of):
     """Yields every TFP object and every Keras layer below `root`, each once, parents first.
 
@@ -49,6 +51,7 @@ def walk(root, parameters=parameters_of):
     return visit(root)
 
 
+@tf.autograph.experimental.do_not_convert
 def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node), parameters=parameters_of):
     """Returns `root` with parameters or classes changed, sharing all that is not.
 

@@ -135,3 +135,11 @@ def test_validate_args_refuses_a_scale_that_is_not_positive(graph):
         forward(tf.zeros([3, 2]))
     scale.assign([1.0, 2.0])
     np.testing.assert_array_equal(forward(tf.ones([2])), [1.0, 2.0])
+
+
+def test_events_of_another_size_are_refused():
+    for call in (Standardize(3).forward, Standardize(3).inverse):
+        with pytest.raises(
+            ValueError, match=r"`standardize` acts on .*\(3,\). Received: .*\(4, 2\)"
+        ):
+            call(tf.zeros([4, 2]))

@@ -288,3 +288,13 @@ def test_arguments(name, value, error):
         Dequantized(**{"distribution": normal(), name: value})
     with pytest.raises(ValueError, match="`num_samples` must be .*Received: num_samples=0"):
         Dequantized(normal(), K).elbo(X, num_samples=0)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 1), (3, 2, 2, 1), (3, 2), (2,), ()])
+def test_events_of_another_shape_are_refused(shape):
+    """What broadcasts, such as one row of an image, would have been taken for a whole one."""
+    flow = tfpf.flows.multiscale((2, 4, 1), num_layers=1, num_scales=1, hidden_channels=(4,))
+    x = np.zeros(shape, "uint8")
+    for call in (Dequantized(flow).elbo, Dequantized(flow).bits_per_dimension):
+        with pytest.raises(ValueError, match=r"`x` must have shape \[..., 2, 4, 1\]. Received: "):
+            call(x)

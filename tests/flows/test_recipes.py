@@ -115,3 +115,11 @@ def test_options_are_checked():
         tfpf.flows.maf(2, max_log_scale=-1.0)
     with pytest.raises(ValueError, match="`event_shape`"):
         tfpf.flows.real_nvp(1)
+
+
+def test_a_base_of_another_dtype_is_refused():
+    base = tfd.Sample(tfd.Normal(np.float64(0.0), 1.0), 2)
+    with pytest.raises(
+        ValueError, match="`base` must have the dtype float32 .*Received: base.dtype"
+    ):
+        tfpf.flows.maf(2, base=base)

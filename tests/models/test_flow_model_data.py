@@ -365,3 +365,8 @@ def test_adapt_checks_its_data(model):
     refused(TypeError, lambda: adapted.adapt(X.astype(int)), "`data` must be floating")
     refused(ValueError, lambda: adapted.adapt(np.ones([4, 2])), "constant")
     refused(ValueError, lambda: model.adapt(X), "a part that adapts")
+
+
+def test_predict_takes_a_pair(conditional):
+    with pytest.raises(TypeError, match=r"one pair.*Received: batch_size of shape \(5, 2\)"):
+        conditional.predict(np.zeros((5, 3), "float32"), np.zeros((5, 2), "float32"))

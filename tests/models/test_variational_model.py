@@ -313,3 +313,8 @@ def test_nothing_to_train():
     with pytest.raises(ValueError, match="must have trainable variables"):
         model.fit(verbose=0)
     assert isinstance(model.evaluate(steps=1, verbose=0), float)
+
+
+def test_a_flow_that_is_none_is_named():
+    with pytest.raises(TypeError, match="`flow` must be a TFP distribution. Received: flow="):
+        tfpf.VariationalModel(lambda x: x)

@@ -1,5 +1,7 @@
 """The continuous bijector (FFJORD): the flow of a vector field over a time."""
 
+import functools
+
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -124,8 +126,10 @@ class Continuous(ContextAware, FlowBijector):
             parameters=parameters,
             name=name,
         )
+        # Of the bare method TensorFlow would count the traces of all copies together, and warn.
+        integrate = functools.partial(self._integrate)
         self._kept_graph = self._no_dependency(
-            [tf.function(self._integrate, autograph=False, jit_compile=False)]
+            [tf.function(integrate, autograph=False, jit_compile=False)]
         )
         if context is None and event_size is not None:
             # A misfit is found now; a copy with a bound context has been probed already.

@@ -109,11 +109,22 @@ class Standardize(Adaptive):
             return []
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
+    def _checked(self, x):
+        try:
+            tf.broadcast_static_shape(x.shape, tf.TensorShape(self._event_shape))
+        except ValueError:
+            raise ValueError(
+                f"`{self.name}` acts on events of shape {self._event_shape}. "
+                f"Received: a tensor of shape {tuple(x.shape)}"
+            ) from None
+        return x
+
     def _forward_and_log_det(self, x):
+        x = self._checked(x)
         scale = tf.convert_to_tensor(self._scale)
         return self._mean + scale * x, tf.broadcast_to(tf.math.log(scale), tf.shape(x))
 
     def _inverse_and_log_det(self, y):
-        self._meet(y)
+        self._meet(self._checked(y))
         scale = tf.convert_to_tensor(self._scale)
         return (y - self._mean) / scale, tf.broadcast_to(-tf.math.log(scale), tf.shape(y))

@@ -139,14 +139,23 @@ class Dequantized(tfd.Distribution):
           num_samples: draws for each event, whose bounds are averaged.
 
         Raises:
-          ValueError: in eager mode, for values that are not whole numbers from 0 to K - 1.
+          ValueError: if `x` has another shape; in eager mode, for values that are not whole numbers
+            from 0 to K - 1.
         """
         num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
         x = tf.convert_to_tensor(x)
+        rank = self.event_shape.rank
+        if x.shape.rank is not None and (
+            x.shape.rank < rank or not x.shape[-rank:].is_compatible_with(self.event_shape)
+        ):
+            raise ValueError(
+                f"`x` must have shape [..., {checks.listed(self.event_shape)}]. "
+                f"Received: x.shape={tuple(x.shape)}"
+            )
         if tf.executing_eagerly():
             self.check_values(x.numpy(), "x")
         x = tf.cast(x, self.density_dtype)
-        axes = list(range(-self.event_shape.rank, 0))
+        axes = list(range(-rank, 0))
         is_value = (x >= 0.0) & (x <= self._num_values - 1.0) & (x == tf.floor(x))
         # Others must not spoil gradients of a batch.
         x = tf.clip_by_value(x, 0.0, self._num_values - 1.0)

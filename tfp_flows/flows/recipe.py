@@ -164,12 +164,12 @@ def flow(bijectors, event_size, base, dtype, name):
       bijectors: a list, from data to base.
       event_size: D, or the shape of the base's events.
       base: a TFP distribution over vectors of D, or over that shape, or `None`.
-      dtype: float dtype of the default base.
+      dtype: float dtype.
       name: Python `str`.
 
     Raises:
       TypeError: if `base` is not a distribution.
-      ValueError: if its event shape does not fit.
+      ValueError: if its event shape or dtype does not fit.
     """
     shape = [event_size] if np.ndim(event_size) == 0 else list(event_size)
     if base is None:
@@ -182,6 +182,11 @@ def flow(bijectors, event_size, base, dtype, name):
         raise ValueError(
             f"`base` must have event shape [{checks.listed(shape)}]. "
             f"Received: base.event_shape={base.event_shape}"
+        )
+    if base.dtype != tf.as_dtype(dtype):
+        raise ValueError(
+            f"`base` must have the dtype {tf.as_dtype(dtype).name} of the flow (`dtype`). "
+            f"Received: base.dtype={base.dtype}"
         )
     # The chain has the name, not the flow: a joint distribution takes a name for one that the
     # user has chosen, and refuses two alike.

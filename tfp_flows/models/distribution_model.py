@@ -108,6 +108,19 @@ class DistributionModel(keras.Model):
             # The optimizer's state is read into variables that exist.
             self.optimizer.build(self.trainable_variables)
 
+    def save(self, filepath, *args, **kwargs):
+        """As in Keras, to a `.keras` file.
+
+        Raises:
+          ValueError: for Keras's older format, HDF5, which could not be loaded.
+        """
+        if os.fspath(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "`filepath` must end with '.keras' (weights alone: `save_weights`). "
+                f"Received: filepath={os.fspath(filepath)!r}"
+            )
+        super().save(filepath, *args, **kwargs)
+
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a file that exists is replaced at once.
 

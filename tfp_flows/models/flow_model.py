@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
@@ -197,6 +198,11 @@ class FlowModel(DistributionModel):
 
     def predict(self, x, batch_size=None, **kwargs):
         """Returns the log-density of each row of `x`, or of `(context, x)`: `[N]`, in nats."""
+        if is_array(batch_size) and np.ndim(batch_size):
+            raise TypeError(
+                "`batch_size` must be an integer: a context and x are given as one pair, "
+                f"`predict((context, x))`. Received: batch_size of shape {np.shape(batch_size)}"
+            )
         batch_size = checked_batch_size(batch_size)
         is_pair = self._is_conditional and isinstance(x, tuple | list)
         if not (is_pair or is_array(x) or isinstance(x, tuple)):

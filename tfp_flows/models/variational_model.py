@@ -40,6 +40,8 @@ class VariationalModel(DistributionModel):
     def __init__(
         self, flow, target_log_prob_fn=None, num_samples=256, seed=None, name=None, **kwargs
     ):
+        if not isinstance(flow, tfp.distributions.Distribution):
+            raise TypeError(f"`flow` must be a TFP distribution. Received: flow={flow!r}")
         super().__init__(flow, name=name, **kwargs)
         if target_log_prob_fn is not None and not callable(target_log_prob_fn):
             raise TypeError(
