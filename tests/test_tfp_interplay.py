@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import made, mlp, perturb
+from cases import RECIPES, D, made, mlp, perturb
 
 import tfp_flows as tfpf
 
@@ -190,6 +190,22 @@ def test_vectorized_map(flow):
     np.testing.assert_allclose(values, flow.log_prob(X), rtol=1e-4)
     images = tf.vectorized_map(flow.bijector.forward, tf.constant(X))
     np.testing.assert_allclose(images, flow.bijector.forward(X), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", [case for case in RECIPES if not case.context_size], ids=str)
+def test_vectorized_map_and_unknown_batch_size(case):
+    flow = case.make.flow("float64")
+    perturb(flow.variables)
+    x = tf.constant(np.random.default_rng(3).normal(scale=2.5, size=(16, D)))
+    log_prob = flow.log_prob(x)
+    values = tf.vectorized_map(flow.log_prob, x)
+    np.testing.assert_allclose(values, log_prob, rtol=1e-8, atol=1e-8)
+    signature = [tf.TensorSpec([None, D], tf.float64)]
+    values = tf.function(flow.log_prob, input_signature=signature)(x)
+    np.testing.assert_allclose(values, log_prob, rtol=1e-8, atol=1e-8)
+    forward = tf.function(flow.bijector.forward, input_signature=signature)
+    u = flow.bijector.inverse(x)
+    np.testing.assert_allclose(forward(tf.identity(u)), x, rtol=1e-8, atol=1e-8)
 
 
 def test_saved_model_with_log_prob_and_sample(flow, tmp_path):

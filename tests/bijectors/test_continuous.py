@@ -293,6 +293,8 @@ def test_context_broadcasts():
         ({"solver": "dopri"}, ValueError, "solver"),
         ({"trace": "approximate"}, ValueError, "trace"),
         ({"noise": "uniform"}, ValueError, "noise"),
+        ({"noise": 3}, TypeError, "noise"),
+        ({"regularizer": 3}, TypeError, "regularizer"),
         ({"gradient": "none"}, ValueError, "gradient"),
         ({"rtol": -1e-3}, ValueError, "rtol"),
         ({"atol": 0.0}, ValueError, "atol"),

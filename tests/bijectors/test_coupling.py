@@ -328,3 +328,18 @@ def test_context_that_is_missing(method):
     bijector = Coupling(with_context, mask=(True, False), context_size=2)
     with pytest.raises(ValueError, match=r"needs a context .*\[..., 2\].*Received: context=None"):
         getattr(bijector, method)(tf.zeros([3, 2]))
+
+
+def test_tfp_transformer_whose_log_det_is_a_scalar():
+    class Shift:
+        params_size = staticmethod(lambda: 1)
+        new = staticmethod(lambda params: tfp.bijectors.Shift(params[..., 0]))
+
+    conditioner = mlp(1, 2, "float32")
+    perturb([variable.value for variable in conditioner.variables])
+    coupling = Coupling(conditioner, Shift, mask=[True, False, False])
+    x = tf.constant(np.random.default_rng(0).normal(size=[4, 3]), coupling.dtype)
+    y = coupling.forward(x)
+    np.testing.assert_allclose(y[:, 1:], x[:, 1:] + conditioner(x[:, :1]), rtol=1e-6)
+    np.testing.assert_array_equal(coupling.forward_log_det_jacobian(x, 1), np.zeros(4))
+    np.testing.assert_allclose(coupling.inverse(tf.identity(y)), x, rtol=1e-5)

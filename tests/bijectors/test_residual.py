@@ -253,3 +253,26 @@ def test_refuses_what_does_not_fit():
         Residual(tf.tanh, event_ndims=3).forward(tf.zeros([4, 3]))
     with pytest.raises(ValueError, match="needs a context"):
         Residual(network(context_size=2), context_size=2).forward(tf.zeros([4, 3], tf.float64))
+
+
+@pytest.mark.parametrize("log_det", ["exact", "power_series"])
+def test_context_of_several_axes(log_det):
+    class Gated(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(dtype="float64")
+            self.coefficient, self.built = 0.5, True
+
+        def call(self, x, context):
+            return 0.5 * tf.tanh(x + tf.reduce_mean(context, axis=[-2, -1])[:, tf.newaxis])
+
+    rng = np.random.default_rng(5)
+    context = rng.normal(size=[6, 3, 4])
+    x = rng.normal(size=[6, 2])
+    options = {"log_det": log_det, "max_exact_size": 1, "tolerance": 1e-10, "num_samples": 3}
+    bijector = tfpf.condition(Residual(Gated(), context_size=(3, 4), **options), context)
+    shift = np.mean(context, axis=(1, 2))[:, np.newaxis]
+    np.testing.assert_allclose(bijector.forward(x), x + 0.5 * np.tanh(x + shift), rtol=1e-12)
+    # J is diagonal, so that signs give its traces exactly.
+    expected = np.sum(np.log1p(0.5 / np.cosh(x + shift) ** 2), axis=-1)
+    np.testing.assert_allclose(bijector.forward_log_det_jacobian(x, 1), expected, rtol=1e-8)
+    np.testing.assert_allclose(bijector.inverse(bijector.forward(x) + 0.0), x, rtol=1e-8)

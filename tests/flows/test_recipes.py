@@ -117,6 +117,13 @@ def test_options_are_checked():
         tfpf.flows.real_nvp(1)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "float23", "bfloat16", None])
+@each_function
+def test_only_two_dtypes(name, dtype):
+    with pytest.raises(ValueError, match="`dtype` must be float32 or float64. Received: dtype="):
+        getattr(tfpf.flows, name)(2, dtype=dtype)
+
+
 def test_a_base_of_another_dtype_is_refused():
     base = tfd.Sample(tfd.Normal(np.float64(0.0), 1.0), 2)
     with pytest.raises(

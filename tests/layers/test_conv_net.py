@@ -165,6 +165,13 @@ def test_heads_must_divide_the_width():
         GatedConvNet(2, hidden_channels=(8,), num_heads=3)
 
 
+def test_embeddings_of_pixels_start_near_zero():
+    layer = GatedConvNet(2, hidden_channels=(32,), num_heads=2, seed=1)
+    layer.build((None, 16, 16, 3))
+    (embedding,) = (v.numpy() for v in layer.variables if "embedding" in v.path)
+    np.testing.assert_allclose([embedding.mean(), embedding.std()], [0.0, 0.01], atol=3e-4)
+
+
 # --- Refused ---------------------------------------------------------------------------------
 
 

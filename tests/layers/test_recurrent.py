@@ -130,3 +130,17 @@ def test_bad_arguments():
     ):
         with pytest.raises(ValueError, match=f"`{name}`.*Received: "):
             Recurrent(**{"event_size": D, "params_size": P, **change})
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_searched_transformer_with_an_unknown_number_of_rows(jit_compile):
+    recurrent = Recurrent(3, tfpf.bijectors.DeepSigmoid.params_size(num_units=4), (5,), seed=1)
+    recurrent.build((None, 3))
+    layer = Autoregressive(
+        recurrent, tfpf.bijectors.DeepSigmoid, {"num_units": 4}, invert_transformer=True
+    )
+    forward = tf.function(
+        layer.forward, input_signature=[tf.TensorSpec([None, 3])], jit_compile=jit_compile
+    )
+    x = tf.cast(points(3), tf.float32)
+    np.testing.assert_allclose(forward(x), layer.forward(x), rtol=1e-5, atol=1e-5)

@@ -78,6 +78,7 @@ def test_evaluate_is_the_elbo_of_new_samples():
     elbo = model.evaluate(steps=400, verbose=0)
     np.testing.assert_allclose(elbo, LOG_NORMALISER - divergence, atol=0.08)
     assert model.evaluate(steps=400, verbose=0) == elbo
+    assert model.evaluate(steps=400, verbose=0, return_dict=True)["elbo"] == elbo
 
 
 def test_first_loss_is_that_of_the_start_and_every_step_draws_anew():

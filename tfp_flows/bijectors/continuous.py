@@ -67,7 +67,8 @@ class Continuous(ContextAware, FlowBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: if `field` is not callable, or a number has the wrong type.
+      TypeError: if `field` or `regularizer` is not callable, `noise` is no `HutchinsonNoise`, or a
+        number has the wrong type.
       ValueError: if `field` is an unbuilt layer or gives another shape than that of z, `t0` is
         `t1`, an option is unknown, or a number is out of its range.
     """
@@ -117,6 +118,16 @@ class Continuous(ContextAware, FlowBijector):
                 noise = HutchinsonNoise(noise)
                 # A copy, or what is made again from a file, goes on with the same seeds.
                 parameters.update(noise=noise)
+        elif not isinstance(noise, HutchinsonNoise):
+            raise TypeError(
+                "`noise` must be 'rademacher', 'gaussian' or a `HutchinsonNoise`. "
+                f"Received: noise={noise!r}"
+            )
+        if regularizer is not None and not callable(regularizer):
+            raise TypeError(
+                "`regularizer` must be callable, as a `TransportRegularizer` is. "
+                f"Received: regularizer={regularizer!r}"
+            )
         self._noise, self._regularizer = noise, regularizer
         self._layer_variables = layer_variables(field, noise, regularizer)
         super().__init__(

@@ -2,8 +2,10 @@
 
 import abc
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.bijectors import chain, invert
+from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors.pass_cache import PassCache
 
@@ -80,7 +82,8 @@ def forward_and_log_det(bijector, x, event_ndims=0):
         return x, total
     if _is_direct(bijector, bijector.forward_min_event_ndims, event_ndims):
         return bijector._forward_and_log_det(x)
-    return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims)
+    y = bijector.forward(x)
+    return y, _for_each(y, bijector.forward_log_det_jacobian(x, event_ndims), event_ndims)
 
 
 def inverse_and_log_det(bijector, y, event_ndims=0):
@@ -95,7 +98,13 @@ def inverse_and_log_det(bijector, y, event_ndims=0):
         return y, total
     if _is_direct(bijector, bijector.inverse_min_event_ndims, event_ndims):
         return bijector._inverse_and_log_det(y)
-    return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims)
+    x = bijector.inverse(y)
+    return x, _for_each(x, bijector.inverse_log_det_jacobian(y, event_ndims), event_ndims)
+
+
+def _for_each(value, log_det, event_ndims):
+    """The log-det of each element: TFP's is a scalar where the slope is one number for all."""
+    return tf.broadcast_to(log_det, ps.shape(value)) if event_ndims == 0 else log_det
 
 
 def _is_chain(bijector):

@@ -43,7 +43,11 @@ class Monotone(FlowBijector):
         y = tf.convert_to_tensor(y, dtype=self.dtype)
         # Each element of a batch of parameters has a root of its own.
         batch_shape = self.experimental_batch_shape_tensor(x_event_ndims=0)
+        static_shape = tf.broadcast_static_shape(
+            y.shape, self.experimental_batch_shape(x_event_ndims=0)
+        )
         y = tf.broadcast_to(y, ps.broadcast_shape(ps.shape(y), batch_shape))
+        y = tf.ensure_shape(y, static_shape)  # `broadcast_to` forgets what is not all known
 
         def kernel(y, *parameters):
             return self._solve(self._map(*parameters), y)

@@ -60,12 +60,16 @@ class MultiScale(FlowBijector):
         parameters = dict(locals())
         bijectors = list(bijectors)
         if not all(isinstance(bijector, tfb.Bijector) for bijector in bijectors):
-            raise TypeError(f"`bijectors` must be a list of them. Received: {bijectors!r}")
+            raise TypeError(
+                f"`bijectors` must be a list of TFP bijectors. Received: bijectors={bijectors!r}"
+            )
         if not bijectors:
             raise ValueError("`bijectors` must hold at least one. Received: bijectors=[]")
         event_shape = tuple(checks.integer_at_least(n, 1, "event_shape") for n in event_shape)
         if len(event_shape) not in (2, 3):
-            raise ValueError(f"`event_shape` must be (H, W, C) or (T, C). Received: {event_shape}")
+            raise ValueError(
+                f"`event_shape` must be (H, W, C) or (T, C). Received: event_shape={event_shape}"
+            )
         if num_leaving is not None:
             checks.integer_at_least(num_leaving, 1, "num_leaving")
         self._num_leaving = num_leaving

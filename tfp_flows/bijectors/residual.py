@@ -18,8 +18,9 @@ class Residual(ContextAware, FlowBijector):
     """y = x + g(x), for a contraction g: |g(a) - g(b)| <= k |a - b| with k < 1.
 
     `forward` is fast. `inverse` is the limit of x <- y - g(x), with the derivatives of the implicit
-    function: up to 15 / log(1 / k) evaluations of g in float32, 36 / log(1 / k) in float64. A flow
-    whose densities are to be fast takes `tfb.Invert(Residual(...))`, as the papers do.
+    function: about 15 / log(1 / k) evaluations of g in float32, 36 / log(1 / k) in float64, and at
+    most twice as many, after which it is NaN. A flow whose densities are to be fast takes
+    `tfb.Invert(Residual(...))`, as the papers do.
 
     log |det dy/dx| = log det(I + J), J = dg/dx, in nats, is
 
@@ -30,9 +31,10 @@ class Residual(ContextAware, FlowBijector):
       same memory for any number of terms (see `tfp_flows.math.power_series_log_det`). They have
       first derivatives only.
     - in inference, as in a plain `flow.log_prob`, exact for D up to `max_exact_size`, whatever
-      `log_det` is. Above, a power series with as many terms as make the bias at most `tolerance`
-      nats for each dimension, with fixed signs: deterministic, but for one point off by a
-      standard error of up to sqrt(2 / num_samples) |log(I + J)|_F.
+      `log_det` is, and for any D if it is "exact". Otherwise a power series with as many terms as
+      make the bias at most `tolerance` nats for each dimension, with fixed signs: deterministic,
+      but for one point off by a standard error of up to
+      sqrt(2 / num_samples) |log(I + J)|_F.
 
     `forward` and `inverse` give opposite log-dets only where they are exact.
 
@@ -56,7 +58,8 @@ class Residual(ContextAware, FlowBijector):
         of k^1.5 and 0.5, with which the variance is finite for every g. Chen et al. take 0.5.
       num_samples: draws of signs that are averaged; each costs as much as a row.
       tolerance: of the bias in inference, in nats for each dimension.
-      max_exact_size: the largest D with exact log-dets in inference.
+      max_exact_size: the largest D for which an exact log-det takes the place of a series in
+        inference.
       event_ndims: 1 for vectors, 3 for images.
       context: float `Tensor` `[..., C]`, bound to the network (see `tfp_flows.condition`).
       context_size: C, or 0 when no context is taken.
@@ -182,7 +185,9 @@ class Residual(ContextAware, FlowBijector):
         size = event_shape.num_elements()
 
         def bound(copies):
-            kwargs = {} if context is None else {"context": tf.tile(context, [copies, 1])}
+            kwargs = {}
+            if context is not None:
+                kwargs["context"] = tf.tile(context, [copies] + [1] * (context.shape.rank - 1))
 
             def function(rows):
                 g = network(tf.reshape(rows, [-1, *event_shape]), **kwargs)

@@ -30,7 +30,7 @@ def bnaf(
       hidden_units: units of the hidden layers of each, for each coordinate.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution, near its base at the start.
@@ -38,6 +38,7 @@ def bnaf(
     Raises:
       ValueError: for a size below its minimum.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     bijectors = []

@@ -54,7 +54,7 @@ def ffjord(
       jacobian: factor of the squared norm of df/dz, not negative.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights and of the noise.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution, equal to its base at the start.
@@ -62,6 +62,7 @@ def ffjord(
     Raises:
       ValueError: for a size below its minimum, or an unknown option.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     layer_seeds = recipe.seeds(seed, 2 * num_layers)

@@ -61,7 +61,7 @@ def flow_plus_plus(
       num_heads: of the attention, for images; 0 for none.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights and the permutations.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution, near its base at the start.
@@ -69,6 +69,7 @@ def flow_plus_plus(
     Raises:
       ValueError: for D below two, or another size below its minimum.
     """
+    dtype = recipe.float_dtype(dtype)
     if image_recipe.is_image(event_shape):
         network_kwargs = {
             "hidden_channels": image_recipe.block_widths(hidden_units),

@@ -1,7 +1,7 @@
 """Glow: invertible 1x1 convolutions between couplings of channels."""
 
 from tfp_flows.bijectors import ActNorm, Affine, InvertibleConv1x1
-from tfp_flows.flows import image_recipe
+from tfp_flows.flows import image_recipe, recipe
 
 
 def glow(
@@ -37,7 +37,7 @@ def glow(
       base: any TFP distribution over vectors of H W C; a standard normal by default. `MultiScale`
         says which of its coordinates stands for what.
       seed: Python `int`, of the networks' weights and the rotations that W starts as.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution of images, at the start its base with channels turned.
@@ -45,6 +45,7 @@ def glow(
     Raises:
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
+    dtype = recipe.float_dtype(dtype)
 
     def split(shape, seed):
         coupling = image_recipe.coupling(

@@ -43,15 +43,16 @@ def iresnet(
       num_terms: of the power series in training.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights and of the draws in training.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for a size below its minimum, a coefficient outside of (0, 1), or an activation
         that is not known to be 1-Lipschitz.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     bijectors = residual_blocks(
         size,

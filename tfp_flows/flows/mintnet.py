@@ -45,7 +45,7 @@ def mintnet(
       kernel_size: width of the kernels, an odd number.
       base: any TFP distribution over vectors of H W C; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution of images, close to its base at the start, with coordinates in another order.
@@ -53,6 +53,7 @@ def mintnet(
     Raises:
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
+    dtype = recipe.float_dtype(dtype)
     num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     widths = checks.widths(hidden_channels, "hidden_channels")

@@ -45,7 +45,7 @@ def multiscale(
       base: any TFP distribution over vectors of H W C; a standard normal by default. `MultiScale`
         says which of its coordinates stands for what.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution of images, at the start its base with coordinates in another order.
@@ -53,6 +53,7 @@ def multiscale(
     Raises:
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
+    dtype = recipe.float_dtype(dtype)
     num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     shape = image_recipe.image_shape(event_shape, num_scales - 1)

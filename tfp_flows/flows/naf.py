@@ -41,7 +41,7 @@ def naf(
       solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution, close to its base at the start.
@@ -49,6 +49,7 @@ def naf(
     Raises:
       ValueError: for a size below its minimum, or an unknown solver.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     given = {"num_layers": num_sigmoid_layers, "num_units": num_units}
     layers = recipe.autoregressive_layers(

@@ -76,15 +76,16 @@ def neural_spline(
         `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights and the permutations.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for an unknown spline or solver, a solver of couplings, a bound that is not
         positive, or a size below its minimum.
     """
+    dtype = recipe.float_dtype(dtype)
     if solver != "sequential" and not autoregressive:
         raise ValueError(
             "`solver` is of autoregressive layers: couplings have no slow direction. "

@@ -36,14 +36,15 @@ def nice(
       activation: of the networks.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for D below two, or another size below its minimum.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape, minimum=2)
     first = [True] * (size - size // 2) + [False] * (size // 2)
     log_scale = tf.Variable(tf.zeros([size], dtype), name="log_scale")

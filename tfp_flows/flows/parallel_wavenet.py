@@ -55,14 +55,15 @@ def parallel_wavenet(
       max_log_scale: bound on |s|, or `None` (see `Affine.new`).
       base: any TFP distribution over `[T, C]`; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution of series, the identity of its base at the start.
+      A distribution of series, equal to its base at the start.
 
     Raises:
       ValueError: for a size below its minimum, or frames that do not divide T.
     """
+    dtype = recipe.float_dtype(dtype)
     shape = series_recipe.series_shape(event_shape)
     layers = series_recipe.autoregressive_layers(
         shape,

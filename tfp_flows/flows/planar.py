@@ -39,14 +39,15 @@ def planar(
       activation: of these networks.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the directions w and of the networks.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for a size below its minimum, or another nonlinearity.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {"event_size": size, "nonlinearity": nonlinearity}

@@ -75,7 +75,7 @@ def pointflow(
       gradient: "adjoint" or "direct".
       base: any TFP distribution over vectors of D, that of u; a standard normal by default.
       seed: Python `int`, of the networks' weights and of the draws.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A `tfp_flows.distributions.LatentSet`. At the start points are those of the base, and the
@@ -85,6 +85,7 @@ def pointflow(
       TypeError: if a number is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown option.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     latent_size = checks.integer_at_least(latent_size, 1, "latent_size")
     if num_points is not None:

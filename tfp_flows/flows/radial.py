@@ -36,14 +36,15 @@ def radial(
       activation: of these networks.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the points x_0 and of the networks.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for a size below its minimum.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     # alpha = exp(asinh(a)) is sqrt(D), about the distance of the base's points from x_0.

@@ -35,14 +35,15 @@ def real_nvp(
       max_log_scale: bound on |s|, or `None` (see `Affine.new`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for D below two, or another size below its minimum.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape, minimum=2)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {"max_log_scale": max_log_scale}

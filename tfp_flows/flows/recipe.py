@@ -29,6 +29,23 @@ def vector_size(event_shape, minimum=1):
     return checks.integer_at_least(sizes[0], minimum, "event_shape")
 
 
+def float_dtype(dtype):
+    """The name of a `dtype` that recipes can make flows of.
+
+    Raises:
+      ValueError: if it is neither float32 nor float64.
+    """
+    try:
+        name = tf.as_dtype(dtype).name
+    except TypeError:
+        name = None
+    if name not in ("float32", "float64"):
+        # Half precision leaves log-densities two or three digits; for networks there is Keras's
+        # mixed policy.
+        raise ValueError(f"`dtype` must be float32 or float64. Received: dtype={dtype!r}")
+    return name
+
+
 def seeds(seed, count):
     """Distinct seeds that follow from one, or `None`s."""
     if seed is None:

@@ -38,7 +38,7 @@ def recurrent(
       hidden_units: sizes of the states of the cells, one upon the other.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution, as close to its base at the start as the transformer at zero is to the
@@ -47,6 +47,7 @@ def recurrent(
     Raises:
       ValueError: for a size below its minimum, or an unknown cell.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     if transformer_kwargs is None:
         transformer_kwargs = {"max_log_scale": 5.0} if transformer is Affine else {}

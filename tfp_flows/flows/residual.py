@@ -54,15 +54,16 @@ def residual(
       survival: the chance that each further one is; the larger of k^1.5 and 0.5 by default.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights and of the draws in training.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for a size below its minimum, a coefficient or chance outside of (0, 1), or an
         activation that is not known to be 1-Lipschitz.
     """
+    dtype = recipe.float_dtype(dtype)
     log_det = {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival}
     if image_recipe.is_image(event_shape):
         hidden_units = checks.widths(hidden_units, "hidden_units")

@@ -19,7 +19,7 @@ def sos(
     seed=None,
     dtype="float32",
 ):
-    """x_i -> c_i + integral_0^x_i sum_k p_k(u; h_i(x_<i))^2 du, base from data, layer upon layer.
+    """u_i = m x_i + beta_i(x_<i) + integral_0^x_i sum_k p_k(v; h_i(x_<i))^2 dv, layer upon layer.
 
     Choose it where few parameters have to do, or where the moments of the data matter. The density
     costs one network evaluation a layer and polynomials in closed form; a sample costs about three,
@@ -42,7 +42,7 @@ def sos(
       solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution, close to its base at the start.
@@ -50,6 +50,7 @@ def sos(
     Raises:
       ValueError: for a size below its minimum, or an unknown solver.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     kwargs = {
         "num_polynomials": num_polynomials,

@@ -25,7 +25,7 @@ def sylvester(
 
     Choose it where `planar` would be chosen, in more dimensions: a layer bends along M directions
     at once. Samples and *their* densities are closed forms, O(D M) a layer; with a context, the
-    network of each layer gives D M + M (M + 2) numbers (fewer in the other two forms). The
+    network of each layer gives D M + M (M + 2) numbers (without the D M for "triangular"). The
     density of a point from elsewhere costs M root searches a layer. Both are exact.
     Support: all of R^D.
 
@@ -44,14 +44,15 @@ def sylvester(
       activation: of these networks.
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the Qs, the bs and the networks.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for a size below its minimum or above its maximum, or another form.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {

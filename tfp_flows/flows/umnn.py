@@ -19,7 +19,7 @@ def umnn(
     seed=None,
     dtype="float32",
 ):
-    """x_i = beta_i(x_<i) + integral_0^x_i g(t; h_i(x_<i)) dt, base from data, layer upon layer.
+    """u_i = beta_i(x_<i) + integral_0^x_i g(v; h_i(x_<i)) dv, base u from data, layer upon layer.
 
     Choose it where a smooth density matters, and affine layers are too stiff. The density costs one
     network evaluation and one quadrature of `num_nodes` a layer; a sample about three of the
@@ -41,14 +41,15 @@ def umnn(
       solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
-      A distribution, the identity of its base at the start.
+      A distribution, equal to its base at the start.
 
     Raises:
       ValueError: for a size below its minimum, or an unknown solver.
     """
+    dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape)
     kwargs = {
         "hidden_units": tuple(integrand_units),

@@ -41,7 +41,7 @@ def variational_dequantization(
       activation: of the networks.
       max_log_scale: bound on the logarithm of a scale (see `Affine.new`).
       seed: Python `int`, of the networks' weights and of the noise.
-      dtype: float dtype, that of the flow.
+      dtype: that of the flow, float32 or float64.
 
     Returns:
       A `tfp_flows.distributions.Dequantized`.
@@ -50,6 +50,7 @@ def variational_dequantization(
       TypeError: if `flow` is no distribution.
       ValueError: if it is not of images, or for a size below its minimum.
     """
+    dtype = recipe.float_dtype(dtype)
     if not isinstance(flow, tfp.distributions.Distribution):
         raise TypeError(f"`flow` must be a TFP distribution. Received: flow={flow!r}")
     if flow.event_shape.rank != 3:

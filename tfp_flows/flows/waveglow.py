@@ -59,7 +59,7 @@ def waveglow(
       base: any TFP distribution over vectors of T C; a standard normal by default. `MultiScale`
         says which of its coordinates stands for what.
       seed: Python `int`, of the networks' weights and the rotations that W starts as.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution of series, at the start its base with channels turned.
@@ -68,6 +68,7 @@ def waveglow(
       ValueError: for a size below its minimum, a `factor` that does not divide T, frames that do
         not divide T / factor, or too few channels to split.
     """
+    dtype = recipe.float_dtype(dtype)
     factor = checks.integer_at_least(factor, 2, "factor")
     num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")

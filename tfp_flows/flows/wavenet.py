@@ -46,7 +46,7 @@ def wavenet(
       activation: of the sum of all gated convolutions.
       base: any TFP distribution over `[T, C]`; a standard normal by default.
       seed: Python `int`, of the networks' weights.
-      dtype: float dtype.
+      dtype: float32 or float64.
 
     Returns:
       A distribution of series, as close to its base at the start as the transformer at zero is to
@@ -55,6 +55,7 @@ def wavenet(
     Raises:
       ValueError: for a size below its minimum, or frames that do not divide T.
     """
+    dtype = recipe.float_dtype(dtype)
     shape = series_recipe.series_shape(event_shape)
     if transformer_kwargs is None:
         transformer_kwargs = {"max_log_scale": 5.0} if transformer is Affine else {}

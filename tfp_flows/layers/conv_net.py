@@ -27,7 +27,7 @@ class ConvNet(ShapedNetwork):
     H and W by one factor: its pixels become channels where x is smaller.
 
     Source: the network of Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec.
-    3.6, without its normalisation; the pre-activation block is that of He et al. (2016),
+    3.7, without its normalisation; the pre-activation block is that of He et al. (2016),
     arXiv:1603.05027.
 
     Args:

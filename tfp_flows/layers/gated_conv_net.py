@@ -78,7 +78,9 @@ class GatedConvNet(ConvNet):
             if self.dropout:
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
             if self.num_heads:
-                initializer = self._seeded(keras.initializers.RandomNormal(0.01), f"embedding_{k}")
+                initializer = self._seeded(
+                    keras.initializers.RandomNormal(stddev=0.01), f"embedding_{k}"
+                )
                 self._embedding.append(
                     self.add_weight(
                         shape=(*height_and_width, width),
@@ -132,5 +134,5 @@ class GatedConvNet(ConvNet):
 
 
 def _gate(doubled):
-    a, b = tf.split(doubled, 2, axis=-1)
-    return a * tf.sigmoid(b)
+    p, q = tf.split(doubled, 2, axis=-1)
+    return p * tf.sigmoid(q)

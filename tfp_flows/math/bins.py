@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import tensorflow as tf
+from tensorflow_probability.python.internal import prefer_static as ps
 
 
 class Piece(NamedTuple):
@@ -35,8 +36,10 @@ def slopes_at_all_knots(slopes, num_bins):
     """The slopes `[..., K + 1, D]`: those given, or one at both ends beside `[..., K - 1, D]`."""
     if slopes.shape[-2] != num_bins - 1:
         return slopes
-    paddings = [[0, 0]] * (slopes.shape.rank - 2) + [[1, 1], [0, 0]]
-    return tf.pad(slopes, paddings, constant_values=1.0)
+    # Not `tf.pad`: `tf.vectorized_map` drops its constant, and pads with zeros (TensorFlow 2.21).
+    shape = ps.shape(slopes)
+    ends = tf.ones(ps.concat([shape[:-2], [1], shape[-1:]], axis=0), slopes.dtype)
+    return tf.concat([ends, slopes, ends], axis=-2)
 
 
 def select(position, on_x, widths, heights, slopes, lower_x, lower_y):

@@ -18,8 +18,8 @@ def exact_log_det(function, x):
       x: float `Tensor` `[N, D]`; D is static.
 
     Returns:
-      g(x), `[N, D]`, and the log-det, `[N]`, in nats; NaN where a determinant is not positive,
-      which shows that g is no contraction there.
+      g(x), `[N, D]`, and the log-det, `[N]`, in nats; for D up to 8 NaN where a pivot is
+      not positive, which shows that g is no contraction; above, log |det|, whose sign is not seen.
     """
     size = x.shape[-1]
     with tf.GradientTape(persistent=True) as tape:

@@ -168,8 +168,8 @@ def checked_dataset(x, **not_taken):
     if x is None or isinstance(x, tuple | dict | str) or not hasattr(x, "__iter__"):
         if not isinstance(x, keras.utils.PyDataset):
             raise ValueError(
-                "`x` must be an array, or a dataset of batches; a context goes before it, as "
-                f"`(context, x)` does. Received: x of type {type(x).__name__}"
+                "`x` must be an array, or a dataset of batches; a context is an argument of its "
+                f"own, the first: `fit(context, x)`. Received: x of type {type(x).__name__}"
             )
     for name, value in not_taken.items():
         if value is not None:

@@ -48,9 +48,7 @@ class VariationalModel(DistributionModel):
                 "`target_log_prob_fn` must be callable. "
                 f"Received: target_log_prob_fn={target_log_prob_fn!r}"
             )
-        if tf.nest.flatten(flow.reparameterization_type) != [
-            tfp.distributions.FULLY_REPARAMETERIZED
-        ] * len(tf.nest.flatten(flow.reparameterization_type)):
+        if flow.reparameterization_type != tfp.distributions.FULLY_REPARAMETERIZED:
             raise ValueError(
                 "`flow` must have reparameterised samples. "
                 f"Received: reparameterization_type={flow.reparameterization_type}"
@@ -110,11 +108,16 @@ class VariationalModel(DistributionModel):
         )
 
     def evaluate(self, steps=10, **kwargs):
-        """Returns the ELBO over `steps * num_samples` new samples, a `float`, in nats."""
+        """Returns the ELBO over `steps * num_samples` samples a device, a `float`, in nats.
+
+        The samples are the same in each call, and others than those of training.
+        """
         self._check_target()
         steps = checks.integer_at_least(steps, 1, "steps")
-        kwargs["return_dict"] = True
-        return float(super().evaluate(_steps(steps, self._num_replicas()), **kwargs)["elbo"])
+        return_dict = kwargs.pop("return_dict", False)
+        data = _steps(steps, self._num_replicas())
+        result = super().evaluate(data, return_dict=True, **kwargs)
+        return result if return_dict else float(result["elbo"])
 
     def train_step(self, data):
         """One step of the optimizer."""
