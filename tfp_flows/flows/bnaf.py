@@ -36,6 +36,7 @@ def bnaf(
       A distribution, near its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum.
     """
     dtype = recipe.float_dtype(dtype)

@@ -60,6 +60,7 @@ def ffjord(
       A distribution, equal to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown option.
     """
     dtype = recipe.float_dtype(dtype)

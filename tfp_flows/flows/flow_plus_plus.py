@@ -59,7 +59,8 @@ def flow_plus_plus(
       max_log_scale: bound on the logarithms of scales (see `LogisticMixtureCDF.new`).
       dropout: rate in each residual block, in training.
       num_heads: of the attention, for images; 0 for none.
-      base: any TFP distribution over vectors of D; a standard normal by default.
+      base: any TFP distribution over vectors of D, for images of H W C; a standard normal by
+        default.
       seed: Python `int`, of the networks' weights and the permutations.
       dtype: float32 or float64.
 
@@ -67,6 +68,7 @@ def flow_plus_plus(
       A distribution, near its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for D below two, or another size below its minimum.
     """
     dtype = recipe.float_dtype(dtype)

@@ -43,6 +43,7 @@ def glow(
       A distribution of images, at the start its base with channels turned.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
     dtype = recipe.float_dtype(dtype)

@@ -45,6 +45,7 @@ def iaf(
       A distribution, equal to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
     dtype = recipe.float_dtype(dtype)

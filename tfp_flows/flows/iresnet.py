@@ -49,6 +49,7 @@ def iresnet(
       A distribution, equal to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, a coefficient outside of (0, 1), or an activation
         that is not known to be 1-Lipschitz.
     """

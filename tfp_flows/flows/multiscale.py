@@ -51,6 +51,7 @@ def multiscale(
       A distribution of images, at the start its base with coordinates in another order.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
     dtype = recipe.float_dtype(dtype)

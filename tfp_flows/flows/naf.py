@@ -47,6 +47,7 @@ def naf(
       A distribution, close to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
     dtype = recipe.float_dtype(dtype)

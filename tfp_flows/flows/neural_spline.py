@@ -74,7 +74,8 @@ def neural_spline(
       dropout: rate in each residual block, in training.
       solver: of the slow direction of autoregressive layers, "sequential" or "jacobi" (see
         `Autoregressive`).
-      base: any TFP distribution over vectors of D; a standard normal by default.
+      base: any TFP distribution over vectors of D, for images of H W C; a standard normal by
+        default.
       seed: Python `int`, of the networks' weights and the permutations.
       dtype: float32 or float64.
 
@@ -82,6 +83,7 @@ def neural_spline(
       A distribution, equal to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for an unknown spline or solver, a solver of couplings, a bound that is not
         positive, or a size below its minimum.
     """

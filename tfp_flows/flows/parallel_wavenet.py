@@ -61,6 +61,7 @@ def parallel_wavenet(
       A distribution of series, equal to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or frames that do not divide T.
     """
     dtype = recipe.float_dtype(dtype)

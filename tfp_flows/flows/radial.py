@@ -42,6 +42,7 @@ def radial(
       A distribution, equal to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum.
     """
     dtype = recipe.float_dtype(dtype)

@@ -45,6 +45,7 @@ def recurrent(
       identity.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown cell.
     """
     dtype = recipe.float_dtype(dtype)

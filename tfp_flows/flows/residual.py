@@ -52,7 +52,8 @@ def residual(
       coefficient: k, the bound of the Lipschitz constant of each block, in (0, 1).
       num_terms: of the series in training, that are always computed.
       survival: the chance that each further one is; the larger of k^1.5 and 0.5 by default.
-      base: any TFP distribution over vectors of D; a standard normal by default.
+      base: any TFP distribution over vectors of D, for images of H W C; a standard normal by
+        default.
       seed: Python `int`, of the networks' weights and of the draws in training.
       dtype: float32 or float64.
 
@@ -60,6 +61,7 @@ def residual(
       A distribution, equal to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, a coefficient or chance outside of (0, 1), or an
         activation that is not known to be 1-Lipschitz.
     """

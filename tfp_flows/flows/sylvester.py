@@ -50,6 +50,7 @@ def sylvester(
       A distribution, equal to its base at the start.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum or above its maximum, or another form.
     """
     dtype = recipe.float_dtype(dtype)

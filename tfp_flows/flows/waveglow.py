@@ -65,6 +65,7 @@ def waveglow(
       A distribution of series, at the start its base with channels turned.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, a `factor` that does not divide T, frames that do
         not divide T / factor, or too few channels to split.
     """

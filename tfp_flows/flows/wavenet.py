@@ -53,6 +53,7 @@ def wavenet(
       the identity.
 
     Raises:
+      TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or frames that do not divide T.
     """
     dtype = recipe.float_dtype(dtype)
