@@ -292,3 +292,11 @@ def test_single_precision_of_the_flow_wins_over_the_data():
         model.fit(X.astype("float64"), verbose=0)
         assert model.predict(X.astype("float64"), verbose=0).dtype == dtype
         assert {weight.dtype for weight in model.weights} == {dtype}
+
+
+def test_a_batch_of_flows_is_refused():
+    flow = tfpf.flows.maf(2, context_size=1, num_layers=1, hidden_units=(4,), seed=0)
+    bound = tfpf.condition(flow, np.zeros([5, 1], "float32"))
+    with pytest.raises(ValueError, match="`distribution` must be one .*Received: .*batch_shape="):
+        tfpf.FlowModel(bound)
+    tfpf.FlowModel(tfpf.condition(flow, np.zeros([1, 1], "float32")))

@@ -23,7 +23,7 @@ class Autoregressive(Conditioned):
     `solver="jacobi"` all coordinates are computed at once, again and again until nothing changes:
     after D evaluations at most, and after far fewer where coordinates depend on few others or
     weakly. It is meant for machines on which an evaluation for all coordinates takes as long as for
-    one; on a CPU the other is faster. It has first derivatives only.
+    one; on a CPU "sequential" is faster. "jacobi" has first derivatives only.
     `tfb.Invert` swaps the two directions and turns MAF into IAF. `log |det dy/dx|` is the sum of
     `log |d tau / dx_i|`, in nats.
 

@@ -18,7 +18,7 @@ LARGEST_BIAS = 0.45
 
 
 class BlockAutoregressive(ContextAware, FlowBijector):
-    """x_i = exp(c_i) y_i + f_i(y_<=i), where f is one network, increasing in y_i.
+    """x_i = exp(s_i) y_i + f_i(y_<=i), where f is one network, increasing in y_i.
 
     f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh. A hidden layer
     has H_l units for each coordinate, and the matrices are made of blocks `[H_l, H_{l-1}]`, one
@@ -32,8 +32,8 @@ class BlockAutoregressive(ContextAware, FlowBijector):
     evaluate the rest of the network once. `tfb.Invert` swaps the two. `log |det dy/dx|` is in
     nats.
 
-    The gate of the paper, a f(y) + (1 - a) y with a in (0, 1), is the case exp(c) = 1 - a. At
-    the start exp(c) is 1/2, as there, and f is nearly y / 2, so that the whole is near the
+    The gate of the paper, a f(y) + (1 - a) y with a in (0, 1), is the case exp(s) = 1 - a. At
+    the start exp(s) is 1/2, as there, and f is nearly y / 2, so that the whole is near the
     identity.
 
     Shapes: `x` is `[..., D]`. Domain: all reals, onto all reals.
@@ -49,7 +49,7 @@ class BlockAutoregressive(ContextAware, FlowBijector):
         the last (H = 1). Made at random when it is `None`, as are the next four.
       biases: b_l, each `[D H_l]`.
       log_gains: g_l, each `[D H_l]`.
-      log_linear: c, `[D]`.
+      log_linear: s, `[D]`.
       context_weights: a pair `[C, D H_1]` and `[C, D]`: what the context adds to the first and
         to the last layer. `None` without a context.
       context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).

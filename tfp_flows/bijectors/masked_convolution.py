@@ -10,7 +10,7 @@ from tfp_flows.math.masked_network import masked_network, solve_masked_network
 
 
 class MaskedConvolution(ContextAware, FlowBijector):
-    """x_i = exp(c) y_i + f_i(y_<=i), where f is a network of masked convolutions.
+    """x_i = exp(s) y_i + f_i(y_<=i), where f is a network of masked convolutions.
 
     i goes over the numbers of an image, by rows, columns and channels. f_i increases in y_i, so
     that dx/dy is triangular with a positive diagonal, whose logarithms sum up to the log-det, in
@@ -30,7 +30,7 @@ class MaskedConvolution(ContextAware, FlowBijector):
     the first sweeps, with alpha = 1.
 
     Args:
-      network: a built `tfp_flows.layers.MaskedConvNet`, which has f and c; or what has its
+      network: a built `tfp_flows.layers.MaskedConvNet`, which has f and s; or what has its
         `image_shape`, `context_size` and `prepared`.
       reverse: Python `bool`. With it the last number comes first: all of the above holds for
         images turned by half a turn, with channels in reverse.
@@ -73,7 +73,7 @@ class MaskedConvolution(ContextAware, FlowBijector):
 
     @property
     def network(self):
-        """What has f and c."""
+        """What has f and s."""
         return self._network
 
     def _inverse_and_log_det(self, y):
@@ -91,7 +91,7 @@ class MaskedConvolution(ContextAware, FlowBijector):
         return self._in_order(tf.reshape(y, shape)), tf.reshape(log_det, shape[:-3])
 
     def _images(self, x):
-        """`x` in order as `[N, H, W, C]`, the layers and c, and the full shape of `x`."""
+        """`x` in order as `[N, H, W, C]`, the layers and s, and the full shape of `x`."""
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         if x.shape.rank is None or not x.shape[-3:].is_compatible_with(self._network.image_shape):
             raise ValueError(

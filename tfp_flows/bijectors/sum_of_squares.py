@@ -20,7 +20,8 @@ class SumOfSquares(Monotone):
     L + 1 nodes, a sum of positive terms. `inverse` is a bracketed Newton search
     (`tfp_flows.math.find_root`), some 5 to 15 times its cost, for any target.
     `log |dy/dx| = log(m + sum_k p_k(x)^2)` is elementwise, in nats, and finite also where y
-    overflows to an infinity (from 1e-6 of which on y has no gradient to the parameters).
+    overflows. Where |y| is above a millionth of the largest number of the dtype, y has no gradient
+    to the parameters.
 
     With a bound B the tails |x| > B are the lines of the slope at +-B. That tames stacks of
     layers: without, a sample of 10 grows like 10^(2 L + 1) in each.

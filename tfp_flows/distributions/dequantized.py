@@ -33,8 +33,8 @@ class Dequantized(tfd.Distribution):
     that leaves the first half as it is, as couplings do whose part A holds it. Noise is drawn anew
     in Keras's training mode, and otherwise always the same, so that `evaluate` is deterministic.
 
-    `sample` draws y, and rounds v down; what `distribution` gives to values beyond the range, the
-    bound has lost, and `sample` puts on its ends.
+    `sample` draws y, and rounds v down. Mass of `distribution` beyond the range is lost to the
+    bound; samples from there become 0 or K - 1.
 
     Shapes: x is `[..., *event_shape]`, that of `distribution`. The dtype of samples is uint8 for K
     up to 256, else int32; `elbo` takes any numeric dtype.

@@ -15,7 +15,7 @@ def bnaf(
     seed=None,
     dtype="float32",
 ):
-    """u_i = exp(c_i) x_i + f_i(x_<=i), layer upon layer, in alternating order: B-NAF.
+    """u_i = exp(s_i) x_i + f_i(x_<=i), layer upon layer, in alternating order: B-NAF.
 
     Choose it to estimate densities with few weights. The density costs one network evaluation a
     layer; samples cost D root searches a layer, and reach every target. Both are exact.

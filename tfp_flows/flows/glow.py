@@ -17,10 +17,10 @@ def glow(
     seed=None,
     dtype="float32",
 ):
-    """Steps of `ActNorm`, x = W y in every pixel, y_B = exp(s(y_A)) x_B + t(y_A), in scales: Glow.
+    """x = `ActNorm`(W z) in each pixel, z_A = u_A, z_B = exp(s(u_A)) u_B + t(u_A), in scales: Glow.
 
-    Each scale is `Squeeze` and some steps; then half of the channels leave, conditioned on those
-    that stay. Choose it for images; `neural_spline` is the same with splines, and fits more.
+    Each scale is `Squeeze` and some such steps; then half of the channels leave, conditioned on
+    those that stay. Choose it for images; `neural_spline` is the same with splines, and fits more.
     Density and samples cost one network evaluation a step each; both are exact. Support: all of
     R^D: give images of whole numbers to it in `tfp_flows.distributions.Dequantized`.
 

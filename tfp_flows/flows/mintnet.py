@@ -22,7 +22,7 @@ def mintnet(
     seed=None,
     dtype="float32",
 ):
-    """u_i = exp(c) y_i + f_i(y_<=i), f masked convolutions, in alternating order: MintNet.
+    """u_i = exp(s) x_i + f_i(x_<=i), f masked convolutions, in alternating order: MintNet.
 
     Choose it where densities of images matter most and samples may be slow: every number is
     transformed in each layer, given all before it that the kernels reach. A density costs one

@@ -22,7 +22,7 @@ def parallel_wavenet(
     seed=None,
     dtype="float32",
 ):
-    """y_t = (x_t - t_t(x_<t)) exp(-s_t(x_<t)), layer upon layer over time: Parallel WaveNet.
+    """y_i = (x_i - t_i(x_<i)) exp(-s_i(x_<i)), i a step of time, in layers: Parallel WaveNet.
 
     Choose it where series have to be sampled fast. A sample, and its own density by
     `experimental_sample_and_log_prob`, cost one network evaluation a layer, for all steps at once.

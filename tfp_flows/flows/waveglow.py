@@ -29,12 +29,12 @@ def waveglow(
     seed=None,
     dtype="float32",
 ):
-    """Steps of x = W y in every block of steps, and x_B = exp(s(y_A)) y_B + t(y_A): WaveGlow.
+    """x = W z in blocks of time, z_A = u_A, z_B = exp(s(u_A)) u_B + t(u_A), in scales: WaveGlow.
 
     Blocks of `factor` steps become channels (`Squeeze`); s and t come from gated, dilated
     convolutions over time (`WaveNet`) that see as far ahead as back; after each scale but the last
     some channels leave early. Choose it for audio given a spectrogram: density and samples are both
-    parallel, and cost one network evaluation a step each; both are exact. Support: all of
+    parallel, and cost one network evaluation a layer; both are exact. Support: all of
     R^(T x C).
 
     Weights do not depend on T if T / frames is the same: those of a flow of short series can be

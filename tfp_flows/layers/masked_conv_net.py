@@ -15,13 +15,13 @@ _START = 0.02
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class MaskedConvNet(ShapedNetwork):
-    """y_i = exp(c) x_i + f_i(x_<=i), f(x) = W_L * tanh(... W_1 * x + b_1 + V c ...) + b_L + V' c.
+    """y_i = exp(s) x_i + f_i(x_<=i), f(x) = W_L * tanh(... W_1 * x + b_1 + V c ...) + b_L + V' c.
 
     For `tfp_flows.bijectors.MaskedConvolution`: `x` and y are `[N, H, W, C]`, and i goes by rows,
     columns and channels. Each number of an image has K_l units in layer l. They see all units of
     the numbers before it that the kernel reaches, with any weights, and those of the number itself
     with weights that are squares, so that y_i increases in x_i: dy/dx is triangular, and its
-    diagonal is above exp(c). f is bounded. Kernels have no places for what comes after.
+    diagonal is above exp(s). f is bounded. Kernels have no places for what comes after.
 
     The last kernel starts at zero but for the squares, so that y is close to x.
 
@@ -89,7 +89,7 @@ class MaskedConvNet(ShapedNetwork):
         return masked_network(*self.prepared(context), tf.cast(x, self.variable_dtype))[0]
 
     def prepared(self, context=None):
-        """The layers, for a context `[N, size]`, and c, as `math.masked_network` takes them."""
+        """The layers, for a context `[N, size]`, and s, as `math.masked_network` takes them."""
         channels, dtype = self._x_shape[-1], self.variable_dtype
         kernels = [masked_kernel(tf.convert_to_tensor(k), channels) for k in self._kernels]
         biases = [tf.convert_to_tensor(b) for b in self._biases]

@@ -19,9 +19,9 @@ class WaveNet(ShapedNetwork):
     `[N, T, C_in]`, and h is `[N, T, output_channels]`. The last kernel and bias start at zero, so
     that h = 0, which every transformer reads as (close to) the identity.
 
-    Without `causal` F_k looks as far back as ahead, as in WaveGlow. With it h_t depends on x before
-    t only, by the (kernel_size - 1) (d_1 + ... + d_K) + 1 steps before, and the network conditions
-    an `Autoregressive` of series, which samples by `generate`: T steps, each of which computes one
+    Without `causal` F_k looks as far back as ahead, as in WaveGlow. With it h_t depends only on
+    the (kernel_size - 1) (d_1 + ... + d_K) + 1 steps of x before t, and the network conditions an
+    `Autoregressive` of series, which samples by `generate`: T steps, each of which computes one
     step of every convolution.
 
     A context of two axes, `[N, frames, channels]` as of a spectrogram, is upsampled to T steps by a

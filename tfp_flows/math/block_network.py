@@ -7,14 +7,14 @@ from tfp_flows.math.find_root import find_root
 
 
 def block_network(layers, log_linear, y, first, last):
-    """x_i = exp(c_i) y_i + f_i(y_<=i), and log dx_i/dy_i, by one evaluation of f.
+    """x_i = exp(s_i) y_i + f_i(y_<=i), and log dx_i/dy_i, by one evaluation of f.
 
     f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh.
 
     Args:
       layers: `[(W_l, logarithms of its diagonal blocks, b_l)]`, the first two as
         `tfp_flows.math.block_matrix.block_matrix` returns them.
-      log_linear: float `Tensor` `[D]`, c.
+      log_linear: float `Tensor` `[D]`, s.
       y: float `Tensor` `[N, D]`.
       first: what is added to the first layer, `[N, D H_1]` or a scalar.
       last: what is added to x, `[N, D]` or a scalar.
@@ -42,7 +42,7 @@ def solve_block_network(layers, log_linear, x, first, last):
     """
     size = layers[0][1].shape[0]
     widths = [log_block.shape[2] for _, log_block, _ in layers]
-    c = tf.convert_to_tensor(log_linear)
+    s = tf.convert_to_tensor(log_linear)
     last += tf.zeros_like(x)
     first += tf.zeros([tf.shape(x)[0], layers[0][0].shape[0]], x.dtype)
 
@@ -66,7 +66,7 @@ def solve_block_network(layers, log_linear, x, first, last):
             blocks.append(log_block)
             offsets.append(offset)
         offsets[-1] += tf.gather(last, i, axis=1)[:, tf.newaxis]
-        c_i, x_i = tf.gather(c, i), tf.gather(x, i, axis=1)
+        s_i, x_i = tf.gather(s, i), tf.gather(x, i, axis=1)
 
         def units(y_i):
             """All of h_l for y_i, then x_i and log dx_i/dy_i."""
@@ -79,14 +79,14 @@ def solve_block_network(layers, log_linear, x, first, last):
                 if len(found) < len(blocks):
                     h = tf.tanh(z)
                     log_slope += log_tanh_slope(z)
-            return found, tf.exp(c_i) * y_i + z[:, 0], _log_add(c_i, log_slope[:, 0])
+            return found, tf.exp(s_i) * y_i + z[:, 0], _log_add(s_i, log_slope[:, 0])
 
         def value_and_slope(y_i):
             _, value, log_slope = units(y_i)
             return value, tf.exp(log_slope)
 
         # f is bounded, so y_i is not far from x_i without it.
-        guess = x_i * tf.exp(-c_i)
+        guess = x_i * tf.exp(-s_i)
         radius = 1.0 + 0.5 * tf.abs(guess)
         result = find_root(value_and_slope, x_i, lower=guess - radius, upper=guess + radius)
         is_i = (tf.range(size) == i)[:, tf.newaxis]

@@ -7,12 +7,12 @@ import tensorflow as tf
 
 
 def clenshaw_curtis(integrand, x, *, lower=0.0, num_nodes=32, name="clenshaw_curtis"):
-    """F(x) = integral_a^x g(t) dt = (x - a) / 2 sum_k w_k g(t_k), elementwise.
+    """F(x) = integral_a^x g(t) dt = (x - a) sum_k w_k g(t_k), elementwise.
 
-    The nodes are `t_k = a + (x - a) (1 + cos(pi k / (n - 1))) / 2`, k = 0 ... n - 1; both ends
-    are among them. All weights w_k are positive. Exact for polynomials of a degree below n. For
-    smooth integrands the error falls geometrically; measured, relative to the integral from 0
-    to 5, in float64:
+    The nodes are `t_k = a + (x - a) sin(pi k / (2 (n - 1)))^2`, k = 0 ... n - 1; both ends are
+    among them. All weights w_k are positive, and add up to one. Exact for polynomials of a degree
+    below n. For smooth integrands the error falls geometrically; measured, relative to the
+    integral from 0 to 5, in float64:
 
         num_nodes               8      16      32      64
         exp(-t)               2e-6   2e-15   2e-16   2e-16

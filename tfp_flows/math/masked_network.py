@@ -37,14 +37,14 @@ def masked_kernel(raw, channels):
 
 
 def masked_network(layers, log_linear, x):
-    """y_i = exp(c) x_i + f_i(x_<=i), and log dy_i/dx_i, by one evaluation of f.
+    """y_i = exp(s) x_i + f_i(x_<=i), and log dy_i/dx_i, by one evaluation of f.
 
     f has layers h_l = tanh(W_l * h_{l-1} + b_l), h_0 = x, the last without tanh.
 
     Args:
       layers: `[(kernel, own, b_l)]`, the first two as `masked_kernel` returns them, b_l `[C K_l]`
         or `[N, 1, 1, C K_l]`.
-      log_linear: float `Tensor` `[C]`, c.
+      log_linear: float `Tensor` `[C]`, s.
       x: float `Tensor` `[N, H, W, C]`.
 
     Returns:

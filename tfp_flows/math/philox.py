@@ -13,7 +13,7 @@ _INTEGERS = {tf.float32: (tf.int32, 23), tf.float64: (tf.int64, 52)}
 def philox_bits(shape, seed, dtype=tf.int32):
     """Integers over the whole range of their type, by the generator Philox.
 
-    Under XLA on a CPU TensorFlow's default generator takes some 25 times as long, and gives other
+    Under XLA on a CPU TensorFlow's default generator takes many times as long, and gives other
     numbers than without XLA. Of Philox that is true of `tf.random.stateless_normal` and of uniform
     *floats*, but not of integers, so that all else in this file is made of them.
 

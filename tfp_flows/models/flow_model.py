@@ -60,12 +60,18 @@ class FlowModel(DistributionModel):
 
     Raises:
       TypeError: if `distribution` is not a TFP distribution.
-      ValueError: if it has no variables, or parts with contexts of different sizes, or does not
-        suit the objective.
+      ValueError: if it has no variables, a batch shape, or parts with contexts of different sizes,
+        or does not suit the objective.
     """
 
     def __init__(self, distribution, name=None, objective="likelihood", **kwargs):
         super().__init__(distribution, name=name, **kwargs)
+        if distribution.batch_shape.num_elements() not in (None, 1):
+            raise ValueError(
+                "`distribution` must be one distribution, not a batch of them. A conditional flow "
+                "is fitted before it is bound: `fit(context, x)`. "
+                f"Received: distribution.batch_shape={distribution.batch_shape}"
+            )
         self.objective = checks.one_of(objective, ("likelihood", "flow_matching"), "objective")
         self.matching = FlowMatching(distribution) if objective == "flow_matching" else None
         self._is_conditional = waits_for_context(distribution)
