@@ -159,7 +159,7 @@ def test_is_saved(tmp_path):
 
 
 def test_bijectors():
-    with pytest.raises(TypeError, match="`bijectors` must be a list of TFP bijectors. Received: bijectors="):
+    with pytest.raises(TypeError, match="`bijectors` must be a list of TFP bijectors. Received: b"):
         MultiScale([tf.tanh], SHAPE)
     with pytest.raises(ValueError, match="`bijectors` must hold at least one. Received: "):
         MultiScale([], SHAPE)
