@@ -17,7 +17,7 @@ def glow(
     seed=None,
     dtype="float32",
 ):
-    """x = `ActNorm`(W z) in each pixel, z_A = u_A, z_B = exp(s(u_A)) u_B + t(u_A), in scales: Glow.
+    """x = ActNorm(W z) in each pixel, z_A = u_A, z_B = exp(s(u_A)) u_B + t(u_A), in scales: Glow.
 
     Each scale is `Squeeze` and some such steps; then half of the channels leave, conditioned on
     those that stay. Choose it for images; `neural_spline` is the same with splines, and fits more.
