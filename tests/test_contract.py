@@ -199,30 +199,19 @@ def test_xla_equals_eager(case):
     bijector = made_case(case)
     variables = list(bijector.trainable_variables)
 
+    def value_and_gradients(x, value, log_det):
+        x = fresh(x)
+        # A tape each: under a persistent one TensorFlow traces second derivatives of loops as well.
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y, nats = value(x), log_det(x, 1)
+            scalar = tf.reduce_sum(tf.asinh(y)) + tf.reduce_sum(nats)
+        return y, nats, tape.gradient(scalar, [x, variables])
+
     def everything(x):
-        # Value and log-det of one pass each: what XLA compiles, and compiles slowly.
-        there, back = fresh(x), fresh(x)
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch([there, back])
-            forward, forward_log_det = (
-                bijector.forward(there),
-                bijector.forward_log_det_jacobian(there, 1),
-            )
-            inverse, inverse_log_det = (
-                bijector.inverse(back),
-                bijector.inverse_log_det_jacobian(back, 1),
-            )
-            scalars = [
-                tf.reduce_sum(tf.asinh(value)) + tf.reduce_sum(log_det)
-                for value, log_det in ((forward, forward_log_det), (inverse, inverse_log_det))
-            ]
         return {
-            "forward": forward,
-            "inverse": inverse,
-            "forward_log_det": forward_log_det,
-            "inverse_log_det": inverse_log_det,
-            "forward_gradients": tape.gradient(scalars[0], [there, variables]),
-            "inverse_gradients": tape.gradient(scalars[1], [back, variables]),
+            "forward": value_and_gradients(x, bijector.forward, bijector.forward_log_det_jacobian),
+            "inverse": value_and_gradients(x, bijector.inverse, bijector.inverse_log_det_jacobian),
         }
 
     x = points(case)

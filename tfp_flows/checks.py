@@ -50,31 +50,52 @@ def widths(value, name):
     return tuple(integer_at_least(item, 1, name) for item in value)
 
 
+def at_least_one_layer(value, name):
+    """The widths of layers, of which there has to be one."""
+    layers = widths(value, name)
+    if not layers:
+        raise ValueError(f"`{name}` must have at least one layer. Received: {name}={value!r}")
+    return layers
+
+
+def block_widths(value, name):
+    """The widths of residual blocks: at least one, all equal."""
+    blocks = widths(value, name)
+    if not blocks or len(set(blocks)) > 1:
+        raise ValueError(
+            f"`{name}` must give one width for each residual block, at least one and all equal. "
+            f"Received: {name}={value!r}"
+        )
+    return blocks
+
+
+def _number(value, name, wanted, is_wanted):
+    message = f"`{name}` must be {wanted}. Received: {name}={value!r}"
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(message)
+    if not is_wanted(value):
+        raise ValueError(message)
+    return float(value)
+
+
 def finite_number(value, name):
     """Refuses what is not a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not np.isfinite(value):
-        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
-    return float(value)
+    return _number(value, name, "a finite number", np.isfinite)
 
 
 def positive_number(value, name):
     """Refuses what is not a finite number above zero."""
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
-        raise TypeError(f"`{name}` must be a positive number. Received: {name}={value!r}")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
-    return float(value)
+    return _number(value, name, "a positive number", lambda x: 0 < x < float("inf"))
 
 
 def fraction(value, name):
     """Refuses what is not a number strictly between zero and one."""
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
-        raise TypeError(f"`{name}` must be a number in (0, 1). Received: {name}={value!r}")
-    if not 0 < value < 1:
-        raise ValueError(f"`{name}` must be a number in (0, 1). Received: {name}={value!r}")
-    return float(value)
+    return _number(value, name, "a number in (0, 1)", lambda x: 0 < x < 1)
+
+
+def rate(value, name):
+    """Refuses what is not a number from zero to below one."""
+    return _number(value, name, "a number in [0, 1)", lambda x: 0 <= x < 1)
 
 
 def one_of(value, options, name):

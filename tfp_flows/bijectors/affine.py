@@ -7,6 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.math.soft_bound import soft_bound
 
 
 class Affine(FlowBijector):
@@ -98,7 +99,7 @@ class Affine(FlowBijector):
             return cls(shift, validate_args=validate_args, name=name)
         a = params[..., 1]
         if max_log_scale is not None:
-            a = a / (1.0 + tf.abs(a / max_log_scale))
+            a = soft_bound(a, max_log_scale)
         return cls(shift, a, validate_args=validate_args, name=name)
 
     def _forward_and_log_det(self, x):

@@ -83,9 +83,7 @@ class BlockAutoregressive(ContextAware, FlowBijector):
     ):
         parameters = dict(locals())
         event_size = checks.integer_at_least(event_size, 1, "event_size")
-        hidden_units = tuple(checks.integer_at_least(h, 1, "hidden_units") for h in hidden_units)
-        if not hidden_units:
-            raise ValueError("`hidden_units` must have at least one layer. Received: ()")
+        hidden_units = checks.at_least_one_layer(hidden_units, "hidden_units")
         context_size = checks.integer_at_least(context_size, 0, "context_size")
         sizes = (1, *hidden_units, 1)
         pairs = list(itertools.pairwise(event_size * h for h in sizes))

@@ -10,6 +10,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
+from tfp_flows.math.network_input import network_input
 
 tfb = tfp.bijectors
 
@@ -24,6 +25,9 @@ class Conditioned(ContextAware, FlowBijector):
     `event_ndims=3` the events are images: rows are `[N, H, W, C]`, and D is the channels, C, in
     each of the pixels. With `event_ndims=2` they are series, `[N, T, C]`, and D the channels of
     each step.
+
+    What it sees is bounded by the square root of the dtype's largest number, so that no product of
+    a network overflows (see `network_input`).
     """
 
     def __init__(
@@ -170,7 +174,7 @@ class Conditioned(ContextAware, FlowBijector):
         Of images h is `[..., H, W, D, P]`.
         """
         inputs, context = self._rows(x)
-        h = self._conditioner(inputs, **context, **kwargs)
+        h = self._conditioner(network_input(inputs), **context, **kwargs)
         self._check_raw_shape(h, num_outputs, x.shape[-self._event_ndims : -1])
         h = tf.cast(h, x.dtype)
         shape = ps.concat([ps.shape(x)[:-1], [num_outputs, self._params_size]], axis=0)

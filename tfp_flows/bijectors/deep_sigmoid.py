@@ -7,6 +7,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
 from tfp_flows.math.logit_mixture import distinct_offsets, log_softmax, logit_mixture
+from tfp_flows.math.soft_bound import soft_bound
 
 
 class DeepSigmoid(Monotone):
@@ -115,7 +116,7 @@ class DeepSigmoid(Monotone):
         a, b, logits = tf.split(tf.reshape(params, shape), 3, axis=-1)
         offsets, log_slope = distinct_offsets(num_units)
         return cls(
-            a / (1.0 + tf.abs(a / m)) + log_slope,
+            soft_bound(a, m) + log_slope,
             b + tf.constant(offsets, params.dtype),
             logits,
             validate_args=validate_args,

@@ -8,6 +8,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
 from tfp_flows.math.logit_mixture import distinct_offsets, log_softmax, logit_mixture
+from tfp_flows.math.soft_bound import soft_bound
 
 
 class DenseDeepSigmoid(Monotone):
@@ -116,7 +117,7 @@ class DenseDeepSigmoid(Monotone):
         for layer in range(self._num_layers):
             raw_u, raw_a, raw_b, raw_w = pieces[4 * layer : 4 * layer + 4]
             log_u = log_softmax(_matrices(raw_u, size)) if layer > 0 else None
-            log_a = raw_a / (1.0 + tf.abs(raw_a / m)) + log_slope_at_zero
+            log_a = soft_bound(raw_a, m) + log_slope_at_zero
             logits = _matrices(raw_w, size)
             if layer < self._num_layers - 1:
                 logits += preference

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.math.philox import philox_bits, philox_normal
-from tfp_flows.math.replica_seed import replica_seed
+from tfp_flows.math.replica_seed import next_replica_seed
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -41,7 +41,7 @@ class HutchinsonNoise(keras.layers.Layer):
         if not (training or self.in_inference):
             return None
         if training:
-            seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
+            seed = next_replica_seed(self.seed_generator)
         else:
             seed = tf.constant([self.seed or 0, 0], tf.int32)
         if self.distribution == "gaussian":

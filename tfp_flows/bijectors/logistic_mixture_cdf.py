@@ -8,6 +8,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
 from tfp_flows.math.logit_mixture import distinct_offsets, log_softmax, logit_mixture
+from tfp_flows.math.soft_bound import soft_bound
 
 
 class LogisticMixtureCDF(Monotone):
@@ -148,8 +149,8 @@ class LogisticMixtureCDF(Monotone):
         return cls(
             logits,
             loc - tf.constant(offsets * math.exp(-log_slope), params.dtype),
-            s / (1.0 + tf.abs(s / m)) - log_slope,
-            a / (1.0 + tf.abs(a / m)),
+            soft_bound(s, m) - log_slope,
+            soft_bound(a, m),
             params[..., -1],
             validate_args=validate_args,
             name=name,

@@ -60,15 +60,8 @@ class LULinear(FlowBijector):
         dtype = checks.common_dtype(lower_upper, bias)
         self._lower_upper = checks.as_tensor(lower_upper, dtype, "lower_upper")
         self._bias = checks.as_tensor(bias, dtype, "bias")
-        for parameter, value, shape in (
-            ("lower_upper", self._lower_upper, (event_size, event_size)),
-            ("bias", self._bias, (event_size,)),
-        ):
-            if not value.shape.is_compatible_with(shape):
-                raise ValueError(
-                    f"`{parameter}` must have shape {shape}. "
-                    f"Received: {parameter}.shape={tuple(value.shape)}"
-                )
+        checks.static_shape(self._lower_upper, (event_size, event_size), "lower_upper")
+        checks.static_shape(self._bias, (event_size,), "bias")
         self._event_size = event_size
         # Where P^T takes each coordinate from; folded into the D x D matrix it costs nothing.
         self._back = None if permutation is None else np.argsort(permutation)

@@ -1,7 +1,9 @@
 """The base class of transformers whose inverse has no closed form."""
 
 import abc
+import math
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -59,7 +61,9 @@ class Monotone(FlowBijector):
 
         def value_and_slope(x):
             value, log_slope = value_and_log_slope(x)
-            return value, tf.exp(log_slope)
+            # An infinite slope has no gradient: 0 * inf would be NaN.
+            overflows = log_slope > math.log(log_slope.dtype.max)
+            return value, tf.exp(tf.where(overflows, tf.constant(np.inf, y.dtype), log_slope))
 
         radius = 1.0 + 0.5 * tf.abs(y)
         result = find_root(value_and_slope, y, lower=y - radius, upper=y + radius)

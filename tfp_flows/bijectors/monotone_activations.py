@@ -6,6 +6,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
+from tfp_flows.math.soft_bound import soft_bound
 
 # Weights of all activations together at the start: enough for gradients, near the identity.
 _START = 0.05
@@ -131,7 +132,7 @@ class MonotoneActivations(Monotone):
         checks.one_of(activation, tuple(_ACTIVATIONS), "activation")
         params = tf.convert_to_tensor(params, name="params")
         checks.last_axis(params, size, "params")
-        bounded = params / (1.0 + tf.abs(params / m))
+        bounded = soft_bound(params, m)
         b = np.linspace(-2.0, 2.0, num_units) if num_units > 1 else np.zeros([1])
         weight = _START / num_units
         # Not a tensor of a graph: the offsets are numbers.

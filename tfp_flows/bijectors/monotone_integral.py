@@ -10,6 +10,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.monotone import Monotone
 from tfp_flows.math.clenshaw_curtis import clenshaw_curtis
+from tfp_flows.math.soft_bound import soft_bound
 from tfp_flows.math.unit_sum import unit_sum
 
 
@@ -139,12 +140,7 @@ class MonotoneIntegral(Monotone):
         Takes the keywords of `new`; only `hidden_units` matters.
         """
         del num_nodes, bound, max_log_slope, validate_args, name
-        if np.ndim(hidden_units) != 1 or len(hidden_units) == 0:
-            raise ValueError(
-                "`hidden_units` must be a tuple of at least one integer. "
-                f"Received: hidden_units={hidden_units!r}"
-            )
-        sizes = [checks.integer_at_least(size, 1, "hidden_units") for size in hidden_units]
+        sizes = checks.at_least_one_layer(hidden_units, "hidden_units")
         inputs = [1, *sizes[:-1]]
         return 2 + sizes[-1] + sum(h * (i + 1) for h, i in zip(sizes, inputs, strict=True))
 
@@ -208,13 +204,13 @@ class MonotoneIntegral(Monotone):
         sizes = self._hidden_units
         raw_b, raw_v, rest = tf.split(raw, [1, sizes[-1], -1], axis=-2)
         raw_b = raw_b[..., 0, :]
-        b = raw_b / (1.0 + tf.abs(raw_b) / m)
+        b = soft_bound(raw_b, m)
         v = _bounded(raw_v, m)
 
         w, b_1 = tf.split(rest[..., : 2 * sizes[0], :], 2, axis=-2)
         slope, centers = 0.5 * sharpest, np.linspace(-1.0, 1.0, sizes[0] + 2)[1:-1]
         w = w + 2.0 * slope  # r / (1 + |r| / max) = max / 2 at r = max
-        w = w / (1.0 + tf.abs(w) / sharpest)
+        w = soft_bound(w, sharpest)
         centers = tf.constant(0.75 * self._bound * slope * centers, raw.dtype)
         b_1 = b_1 - centers[:, tf.newaxis]
         layers, start = [], 2 * sizes[0]

@@ -7,6 +7,7 @@ from tfp_flows import checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.householder_linear import checked_num_reflections
 from tfp_flows.math.householder import householder_product, paired_vectors
+from tfp_flows.math.soft_bound import soft_bound
 
 
 class QRLinear(FlowBijector):
@@ -88,7 +89,7 @@ class QRLinear(FlowBijector):
         """Returns `(R, s)`."""
         raw = tfp.math.fill_triangular(tf.convert_to_tensor(self._triangle), upper=True)
         a = tf.linalg.diag_part(raw)
-        s = a / (1.0 + tf.abs(a / self._max_log_scale))
+        s = soft_bound(a, self._max_log_scale)
         return tf.linalg.set_diag(raw, tf.exp(s)), s
 
     def _forward_and_log_det(self, x):

@@ -7,7 +7,7 @@ from tfp_flows import checks
 from tfp_flows.math.exact_log_det import exact_log_det
 from tfp_flows.math.philox import philox_bits
 from tfp_flows.math.power_series import num_terms_for, power_series_log_det
-from tfp_flows.math.replica_seed import replica_seed
+from tfp_flows.math.replica_seed import next_replica_seed
 from tfp_flows.math.russian_roulette import russian_roulette_log_det
 
 LOG_DETS = ("exact", "power_series", "russian_roulette")
@@ -75,7 +75,7 @@ class ResidualLogDet(keras.layers.Layer):
             g, log_det = power_series_log_det(function, many, noise, num_terms)
         else:
             # Integers: under XLA the floats of TensorFlow's generators differ.
-            seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
+            seed = next_replica_seed(self.seed_generator)
             noise = _signs(tf.shape(many), seed, x.dtype)
             if self.log_det == "power_series":
                 g, log_det = power_series_log_det(function, many, noise, self.num_terms)

@@ -49,12 +49,8 @@ class Standardize(Adaptive):
         dtype = checks.common_dtype(mean, scale)
         self._mean = checks.as_tensor(mean, dtype, "mean")
         self._scale = checks.as_tensor(scale, dtype, "scale")
-        for parameter, value in (("mean", self._mean), ("scale", self._scale)):
-            if not value.shape.is_compatible_with(event_shape):
-                raise ValueError(
-                    f"`{parameter}` must have shape {event_shape}. "
-                    f"Received: {parameter}.shape={tuple(value.shape)}"
-                )
+        checks.static_shape(self._mean, event_shape, "mean")
+        checks.static_shape(self._scale, event_shape, "scale")
         self._event_shape = self._no_dependency(event_shape)
         super().__init__(
             forward_min_event_ndims=0,

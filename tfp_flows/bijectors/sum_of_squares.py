@@ -179,7 +179,9 @@ class SumOfSquares(Monotone):
         c, m = shift[..., 0, :], tf.constant(self._min_slope, a.dtype)
 
         def value_and_log_slope(x):
-            near = x if self._bound is None else tf.clip_by_value(x, -self._bound, self._bound)
+            # A layer before may have overflowed: without tails an infinity counts as the largest x.
+            bound = x.dtype.max if self._bound is None else self._bound
+            near = tf.clip_by_value(x, -bound, bound)
             mean_square, square, log_factor = _squares(near, a, log_largest)
             # m / factor, which is below the smallest number where the factor has overflowed.
             log_slope = log_factor + tf.math.log(square + m * tf.exp(-log_factor))
@@ -198,7 +200,8 @@ class SumOfSquares(Monotone):
             large_y += slope * (near - tf.stop_gradient(near))
             y = c + m * near + tf.where(large, large_y, small_y)
             if self._bound is not None:
-                y += tf.exp(log_slope) * (x - near)
+                # Bounded, since inf * 0 within the tails' ends would be NaN.
+                y += tf.exp(tf.minimum(log_slope, limit - 1.0)) * (x - near)
             return y, log_slope
 
         return value_and_log_slope

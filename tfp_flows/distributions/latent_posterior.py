@@ -6,7 +6,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.networks import check_network
-from tfp_flows.distributions.latent_noise import stateless_seed
+from tfp_flows.distributions.stateless_seed import stateless_seed
 from tfp_flows.math.philox import philox_normal
 
 

@@ -9,8 +9,9 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.networks import layer_variables
 from tfp_flows.conditioning import condition, context_size
-from tfp_flows.distributions.latent_noise import LatentNoise, stateless_seed
+from tfp_flows.distributions.latent_noise import LatentNoise
 from tfp_flows.distributions.latent_posterior import LatentPosterior
+from tfp_flows.distributions.stateless_seed import stateless_seed
 from tfp_flows.math.philox import philox_split
 
 tfd = tfp.distributions

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.math.replica_seed import replica_seed
+from tfp_flows.math.replica_seed import next_replica_seed
 
 
 class Noise(keras.layers.Layer, abc.ABC):
@@ -34,7 +34,7 @@ class Noise(keras.layers.Layer, abc.ABC):
     def call(self, x, training=False):
         """Returns noise of the shape and dtype of `x`."""
         if training:
-            seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
+            seed = next_replica_seed(self.seed_generator)
         else:
             seed = tf.constant([self.seed or 0, 0], tf.int32)
         return self.draw(tf.shape(x), seed, x.dtype)

@@ -74,7 +74,7 @@ def flow_plus_plus(
     dtype = recipe.float_dtype(dtype)
     if image_recipe.is_image(event_shape):
         network_kwargs = {
-            "hidden_channels": image_recipe.block_widths(hidden_units),
+            "hidden_channels": checks.block_widths(hidden_units, "hidden_units"),
             "activation": activation or "elu",
             "dropout": dropout,
             "context_size": context_size,
@@ -86,12 +86,11 @@ def flow_plus_plus(
     size = recipe.vector_size(event_shape, minimum=2)
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {"num_components": num_components, "max_log_scale": max_log_scale}
-    first = [True] * (size - size // 2) + [False] * (size // 2)
     bijectors = []
     layer_seeds = recipe.seeds(seed, num_layers)
     permutations = recipe.permutations(size, layer_seeds)
     for i, layer_seed in enumerate(layer_seeds):
-        mask = first if i % 2 == 0 else [not value for value in first]
+        mask = recipe.half(size, first=i % 2 == 0)
         network = ResidualMLP(
             (size - sum(mask)) * LogisticMixtureCDF.params_size(**kwargs),
             hidden_units,

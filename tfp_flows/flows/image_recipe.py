@@ -9,7 +9,6 @@ from tfp_flows import checks
 from tfp_flows.bijectors import Coupling, MultiScale, Squeeze
 from tfp_flows.flows import recipe
 from tfp_flows.layers import ConvNet
-from tfp_flows.layers.residual_mlp import check_block_widths
 
 tfb = tfp.bijectors
 
@@ -43,13 +42,6 @@ def image_shape(event_shape, num_squeezes):
     return shape
 
 
-def block_widths(hidden_units):
-    """`hidden_units` of a recipe as the `hidden_channels` of its networks, refused by its name."""
-    widths = checks.widths(hidden_units, "hidden_units")
-    check_block_widths(widths, "hidden_units")
-    return widths
-
-
 def squeezed(shape):
     """The shape of an image after `Squeeze`."""
     return shape[0] // 2, shape[1] // 2, 4 * shape[2]
@@ -65,9 +57,8 @@ def channels(shape, first=True):
 
     The shape may be that of a series, too.
     """
-    num_first = kept(shape)[-1]
-    mask = (np.arange(shape[-1]) < num_first) == first
-    return mask.reshape([1] * (len(shape) - 1) + [-1]).tolist()
+    mask = recipe.half(shape[-1], first)
+    return np.reshape(mask, [1] * (len(shape) - 1) + [-1]).tolist()
 
 
 def coupling(

@@ -57,12 +57,7 @@ def mintnet(
     dtype = recipe.float_dtype(dtype)
     num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
-    widths = checks.widths(hidden_channels, "hidden_channels")
-    if not widths:
-        raise ValueError(
-            "`hidden_channels` must have at least one layer. "
-            f"Received: hidden_channels={hidden_channels!r}"
-        )
+    widths = checks.at_least_one_layer(hidden_channels, "hidden_channels")
     shape = image_recipe.image_shape(event_shape, num_scales - 1)
     layer_seeds = iter(recipe.seeds(seed, num_scales * num_layers))
     parts = []

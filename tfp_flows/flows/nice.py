@@ -47,11 +47,10 @@ def nice(
     """
     dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape, minimum=2)
-    first = [True] * (size - size // 2) + [False] * (size // 2)
     log_scale = tf.Variable(tf.zeros([size], dtype), name="log_scale")
     bijectors = [tfp.bijectors.Scale(log_scale=log_scale)]
     for i, layer_seed in enumerate(recipe.seeds(seed, _layers(num_layers))):
-        mask = first if i % 2 == 0 else [not value for value in first]
+        mask = recipe.half(size, first=i % 2 == 0)
         network = MLP(
             size - sum(mask), hidden_units, activation, context_size, seed=layer_seed, dtype=dtype
         )

@@ -54,6 +54,11 @@ def seeds(seed, count):
     return [int(state) for state in np.random.SeedSequence(seed).generate_state(count) >> 1]
 
 
+def half(size, first=True):
+    """A mask of the first half of D coordinates, rounded up, or of the others."""
+    return ((np.arange(size) < size - size // 2) == first).tolist()
+
+
 def permutations(size, layer_seeds):
     """Random permutations, one a layer, of which the last undoes the others.
 

@@ -5,9 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.layers.mlp import derived_seed
+from tfp_flows.layers.derived_seed import derived_seed
 from tfp_flows.layers.philox_dropout import PhiloxDropout
-from tfp_flows.layers.residual_mlp import check_block_widths
 from tfp_flows.layers.shaped_network import ShapedNetwork
 
 
@@ -67,8 +66,7 @@ class ConvNet(ShapedNetwork):
         super().__init__(checks.integer_at_least(size, 0, "context_size"), seed, **kwargs)
         self.context_shape = context_shape
         self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = checks.widths(hidden_channels, "hidden_channels")
-        check_block_widths(self.hidden_channels, "hidden_channels")
+        self.hidden_channels = checks.block_widths(hidden_channels, "hidden_channels")
         self.kernel_size = checks.odd(kernel_size, "kernel_size")
         self.activation = keras.activations.get(activation)
         if context_size not in (0, self.context_size):
@@ -76,11 +74,7 @@ class ConvNet(ShapedNetwork):
                 f"`context_size` must be that of `context_shape`, {self.context_size}. "
                 f"Received: context_size={context_size}, context_shape={context_shape}"
             )
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float):
-            raise TypeError(f"`dropout` must be a number. Received: dropout={dropout!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
-        self.dropout = float(dropout)
+        self.dropout = checks.rate(dropout, "dropout")
 
     def call(self, x, context=None, training=None):
         """Returns the raw parameters, for tensors of checked shapes."""

@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.layers.mlp import MLP, derived_seed
+from tfp_flows.layers.derived_seed import derived_seed
+from tfp_flows.layers.mlp import MLP
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

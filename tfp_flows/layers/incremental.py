@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.math.network_input import network_input
+
 
 def generate(made, transform, x, context=None):
     """y with y_i = tau(x_i; h_i(y_<i)), for a `MADE` h, at about the cost of one h(y).
@@ -47,7 +49,7 @@ def generate(made, transform, x, context=None):
             sums[s] += tf.matmul(tf.gather(within[s], j), v)
             return sums[s][: widths[s + 1]]
 
-        made.through(add, tf.cast(y_j, dtype), [gate[: widths[1]] for gate in gates])
+        made.through(add, tf.cast(network_input(y_j), dtype), [gate[: widths[1]] for gate in gates])
         for s in range(len(sums) - 1):
             sums[s] = _moved_on(sums[s], widths[s + 1])
         gates = [_moved_on(gate, widths[1]) for gate in gates]

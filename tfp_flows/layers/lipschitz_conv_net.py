@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.layers.derived_seed import derived_seed
 from tfp_flows.layers.lipschitz_activations import lipschitz_activation
 from tfp_flows.layers.lipschitz_kernel import NORMS, lipschitz_kernel
-from tfp_flows.layers.mlp import derived_seed
 from tfp_flows.layers.shaped_network import ShapedNetwork
 
 

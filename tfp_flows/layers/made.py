@@ -9,9 +9,9 @@ import tensorflow as tf
 from tfp_flows import checks
 from tfp_flows.layers import incremental
 from tfp_flows.layers.degrees import is_word, resolved_degrees, resolved_order
+from tfp_flows.layers.derived_seed import derived_seed
 from tfp_flows.layers.masked_dense import MaskedDense, MaskedRowsLastDense
-from tfp_flows.layers.mlp import MLP, derived_seed
-from tfp_flows.layers.residual_mlp import check_block_widths
+from tfp_flows.layers.mlp import MLP
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -103,7 +103,7 @@ class MADE(MLP):
             **kwargs,
         )
         if residual:
-            check_block_widths(self.hidden_units)
+            checks.block_widths(self.hidden_units, "hidden_units")
         self.event_size = self._x_size = event_size
         self.params_size = params_size
         self.residual = residual

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.layers.mlp import derived_seed
+from tfp_flows.layers.derived_seed import derived_seed
 from tfp_flows.layers.shaped_network import ShapedNetwork
 from tfp_flows.math.masked_network import masked_kernel, masked_network
 
@@ -50,9 +50,7 @@ class MaskedConvNet(ShapedNetwork):
         super().__init__(
             checks.integer_at_least(context_size, 0, "context_size"), seed, autocast=False, **kwargs
         )
-        self.hidden_units = checks.widths(hidden_units, "hidden_units")
-        if not self.hidden_units:
-            raise ValueError("`hidden_units` must have at least one layer. Received: ()")
+        self.hidden_units = checks.at_least_one_layer(hidden_units, "hidden_units")
         self.kernel_size = checks.odd(kernel_size, "kernel_size")
 
     @property

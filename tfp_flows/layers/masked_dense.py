@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.layers.mlp import rows_last_product
+from tfp_flows.layers.rows_last_dense import rows_last_product
 
 
 class MaskedDense(keras.layers.Dense):

@@ -5,7 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.layers.derived_seed import derived_seed
 from tfp_flows.layers.philox_dropout import PhiloxDropout
+from tfp_flows.layers.rows_last_dense import RowsLastDense
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -51,17 +53,13 @@ class MLP(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
-            raise TypeError(f"`dropout` must be a number. Received: dropout={dropout!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
         if not isinstance(layer_norm, bool):
             raise TypeError(f"`layer_norm` must be a bool. Received: layer_norm={layer_norm!r}")
         self.output_size = checks.integer_at_least(output_size, 1, "output_size")
         self.hidden_units = checks.widths(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
         self.context_size = checks.integer_at_least(context_size, 0, "context_size")
-        self.dropout = float(dropout)
+        self.dropout = checks.rate(dropout, "dropout")
         self.layer_norm = layer_norm
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.output_initializer = keras.initializers.get(output_initializer)
@@ -210,29 +208,3 @@ class MLP(keras.layers.Layer):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "seed": self.seed,
         }
-
-
-class RowsLastDense(keras.layers.Dense):
-    """y = x W + b, where under XLA the numbers of one output lie together."""
-
-    def call(self, inputs):
-        """Returns `inputs` times the kernel, plus the bias."""
-        return rows_last_product(inputs, self.kernel, self.bias)
-
-
-def rows_last_product(x, kernel, bias):
-    """x W + b, computed as (W^T x^T + b)^T.
-
-    XLA leaves it in this layout where what comes next has the rows last, as splines have: a copy
-    from the other one cost half as much as a spline with its gradient. The bias stands inside,
-    since XLA takes the transpose of a bare product for x W again.
-    """
-    product = tf.matmul(kernel, x, transpose_a=True, transpose_b=True)
-    return tf.transpose(product + bias[:, tf.newaxis])
-
-
-def derived_seed(seed, name):
-    """Returns a 31-bit seed for the part `name`, or None if `seed` is None."""
-    if seed is None:
-        return None
-    return int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0] >> 1)

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.math.philox import philox_bits
-from tfp_flows.math.replica_seed import replica_seed
+from tfp_flows.math.replica_seed import next_replica_seed
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -18,7 +18,7 @@ class PhiloxDropout(keras.layers.Dropout):
         """Drops a fraction `rate` of `inputs` and scales the rest by 1 / (1 - rate)."""
         if not training:
             return inputs
-        seed = replica_seed(tf.cast(self.seed_generator.next(), tf.int32))
+        seed = next_replica_seed(self.seed_generator)
         kept = philox_bits(tf.shape(inputs), seed) >= int(self.rate * 2**32) - 2**31
         scale = tf.cast(1.0 / (1.0 - self.rate), inputs.dtype)
         return tf.where(kept, inputs * scale, tf.zeros_like(inputs))

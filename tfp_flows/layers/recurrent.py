@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.layers.degrees import resolved_order
-from tfp_flows.layers.mlp import MLP, derived_seed
+from tfp_flows.layers.derived_seed import derived_seed
+from tfp_flows.layers.mlp import MLP
+from tfp_flows.math.network_input import network_input
 
 _CELLS = {"gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
 
@@ -145,7 +147,7 @@ class Recurrent(MLP):
         def next_y(k, h_k):
             h_k, x_k = tf.cast(h_k, x.dtype)[:, tf.newaxis], x_in_order[:, k, tf.newaxis]
             y_k, log_det_k = transform(h_k, x_k)
-            return y_k[:, 0], tf.concat([y_k, log_det_k], axis=-1)
+            return network_input(y_k[:, 0]), tf.concat([y_k, log_det_k], axis=-1)
 
         y, log_det = tf.unstack(self._run(next_y, x.dtype, x, context), axis=-1)
         return y, tf.reduce_sum(log_det, axis=-1)

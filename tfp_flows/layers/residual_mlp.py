@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers.mlp import MLP, RowsLastDense
+from tfp_flows import checks
+from tfp_flows.layers.mlp import MLP
+from tfp_flows.layers.rows_last_dense import RowsLastDense
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -65,7 +67,7 @@ class ResidualMLP(MLP):
             seed=seed,
             **kwargs,
         )
-        check_block_widths(self.hidden_units)
+        checks.block_widths(self.hidden_units, "hidden_units")
 
     def _build_layers(self):
         units = self.hidden_units[0]
@@ -102,12 +104,3 @@ class ResidualMLP(MLP):
                 f = f * tf.sigmoid(self._gate[k](context))
             h = h + f
         return self._output(h)
-
-
-def check_block_widths(widths, name="hidden_units"):
-    """Raises a `ValueError` unless there is a block and all widths are equal."""
-    if not widths or len(set(widths)) > 1:
-        raise ValueError(
-            f"`{name}` must give one width for each residual block, at least one and all equal. "
-            f"Received: {name}={widths}"
-        )

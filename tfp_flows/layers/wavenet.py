@@ -5,8 +5,7 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.layers import dilated_queues
-from tfp_flows.layers.mlp import derived_seed
-from tfp_flows.layers.residual_mlp import check_block_widths
+from tfp_flows.layers.derived_seed import derived_seed
 from tfp_flows.layers.shaped_network import ShapedNetwork
 
 
@@ -72,8 +71,7 @@ class WaveNet(ShapedNetwork):
                 f"Received: context_size={context_size}"
             )
         self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = checks.widths(hidden_channels, "hidden_channels")
-        check_block_widths(self.hidden_channels, "hidden_channels")
+        self.hidden_channels = checks.block_widths(hidden_channels, "hidden_channels")
         self.causal = bool(causal)
         self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
         if not self.causal:

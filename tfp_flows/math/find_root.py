@@ -143,12 +143,15 @@ def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
         low = tf.where(below & ~done, x, low)
         high = tf.where(above & ~done, x, high)
         scale = tolerance * tf.maximum(tf.ones_like(x), tf.abs(x))
-        newton_step = -residual / slope
+        # A slope beyond the dtype says nothing: not that the step is zero.
+        newton_step = tf.where(
+            tf.math.is_finite(slope), -residual / slope, tf.constant(np.inf, dtype)
+        )
         near = tf.abs(residual) <= tolerance * tf.abs(target)
-        near |= (tf.abs(newton_step) <= scale) & tf.math.is_finite(slope)
-        near &= tf.math.is_finite(value)
+        near |= tf.abs(newton_step) <= scale
         bracketed = tf.math.is_finite(low) & tf.math.is_finite(high)
         near |= bracketed & (high - low <= scale)
+        near &= tf.math.is_finite(value)
 
         newton = x + newton_step
         converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)

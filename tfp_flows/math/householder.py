@@ -26,13 +26,9 @@ def householder_product(vectors, x, transpose=False):
       A `Tensor` of the shape of `x`.
     """
     unit = _unit_rows(vectors)
-    num_vectors, size = unit.shape
-    above = np.triu(np.ones([num_vectors] * 2), 1)
-    gram = tf.matmul(unit, unit, transpose_b=True) * tf.constant(above, unit.dtype)
-    system = gram + 0.5 * tf.eye(num_vectors, dtype=unit.dtype)
     # For rows r the product Q r is r - (r U^T) S^-T U.
-    solved = tf.linalg.triangular_solve(system, unit, lower=False, adjoint=not transpose)
-    rows = tf.reshape(x, [-1, size])
+    solved = tf.linalg.triangular_solve(_system(unit), unit, lower=False, adjoint=not transpose)
+    rows = tf.reshape(x, [-1, unit.shape[-1]])
     rows -= tf.matmul(tf.matmul(rows, unit, transpose_b=True), solved)
     return tf.reshape(rows, tf.shape(x))
 
@@ -48,12 +44,9 @@ def householder_columns(vectors, num_columns):
       A `Tensor` `[..., D, M]`.
     """
     unit = _unit_rows(vectors)
-    num_vectors, size = unit.shape[-2:]
-    above = np.triu(np.ones([num_vectors] * 2), 1)
-    gram = tf.matmul(unit, unit, transpose_b=True) * tf.constant(above, unit.dtype)
-    system = gram + 0.5 * tf.eye(num_vectors, dtype=unit.dtype)
-    solved = tf.linalg.triangular_solve(system, unit[..., :num_columns], lower=False)
-    return tf.eye(size, num_columns, dtype=unit.dtype) - tf.matmul(unit, solved, transpose_a=True)
+    solved = tf.linalg.triangular_solve(_system(unit), unit[..., :num_columns], lower=False)
+    start = tf.eye(unit.shape[-1], num_columns, dtype=unit.dtype)
+    return start - tf.matmul(unit, solved, transpose_a=True)
 
 
 def paired_vectors(num_vectors, size, seed=None):
@@ -72,6 +65,14 @@ def paired_vectors(num_vectors, size, seed=None):
     pairs = np.random.default_rng(seed).normal(size=[num_vectors // 2, size])
     odd = np.eye(1, size)[: num_vectors % 2]
     return np.concatenate([np.repeat(pairs, 2, axis=0), odd])
+
+
+def _system(unit):
+    """S, `[..., K, K]`."""
+    num_vectors = unit.shape[-2]
+    above = np.triu(np.ones([num_vectors] * 2), 1)
+    gram = tf.matmul(unit, unit, transpose_b=True) * tf.constant(above, unit.dtype)
+    return gram + 0.5 * tf.eye(num_vectors, dtype=unit.dtype)
 
 
 def _unit_rows(vectors):

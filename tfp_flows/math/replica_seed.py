@@ -19,3 +19,8 @@ def replica_seed(seed):
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
     # Odd, so that no two products are equal modulo 2^32; large, so that counts do not meet them.
     return seed + tf.stack([replica * -1640531535, 0])
+
+
+def next_replica_seed(seed_generator):
+    """The next state of a `keras.random.SeedGenerator` as such a seed."""
+    return replica_seed(tf.cast(seed_generator.next(), tf.int32))

@@ -1,0 +1,16 @@
+"""Seeds for stateless generators."""
+
+import numbers
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import samplers
+
+from tfp_flows import checks
+
+
+def stateless_seed(seed):
+    """An int32 `Tensor` `[2]`: of an integer always the same, whatever was drawn before."""
+    if isinstance(seed, numbers.Integral | np.integer):
+        return tf.constant([checks.integer_at_least(seed, 0, "seed"), 0], tf.int32)
+    return tf.cast(samplers.sanitize_seed(seed), tf.int32)

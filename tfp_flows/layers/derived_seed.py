@@ -1,0 +1,10 @@
+"""Seeds of the parts of a network, from its own."""
+
+import numpy as np
+
+
+def derived_seed(seed, name):
+    """Returns a 31-bit seed for the part `name`, or None if `seed` is None."""
+    if seed is None:
+        return None
+    return int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0] >> 1)
