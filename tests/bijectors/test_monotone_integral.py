@@ -115,8 +115,8 @@ def test_makes_two_modes_through_its_inverse():
 
 def test_bad_arguments():
     size = MonotoneIntegral.params_size()
-    for hidden_units in ((), (0,), 5):
-        with pytest.raises(ValueError, match="`hidden_units`"):
+    for hidden_units, error in (((), ValueError), ((0,), ValueError), (5, TypeError)):
+        with pytest.raises(error, match="`hidden_units`"):
             MonotoneIntegral.params_size(hidden_units)
     with pytest.raises(ValueError, match="`params`"):
         MonotoneIntegral.new(tf.zeros([size + 1]))
