@@ -1,5 +1,7 @@
 """Fixed steps: the order of each method, and the conditions its table has to meet."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,6 +21,7 @@ def pendulum(t, state):
 START = np.array([[0.5, -0.2], [1.5, 1.0]])
 
 
+@functools.cache
 def solved(tableau, num_steps, start=0.0, stop=2.0):
     return fixed_steps(
         pendulum,
