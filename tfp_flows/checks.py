@@ -108,9 +108,7 @@ def one_of(value, options, name):
 
 def last_axis(tensor, size, name):
     """Refuses a tensor whose last axis has another static size."""
-    if tensor.shape.rank == 0 or (
-        tensor.shape.rank is not None and tensor.shape[-1] not in (None, size)
-    ):
+    if tensor.shape.rank == 0 or tensor.shape[-1] not in (None, size):
         raise ValueError(
             f"`{name}` must have {size} numbers on its last axis. "
             f"Received: {name}.shape={tuple(tensor.shape)}"
@@ -134,6 +132,17 @@ def event_size(tensor, size, name):
             f"`{name}` acts on events of {size} dimensions. "
             f"Received: a tensor of shape {tuple(tensor.shape)}"
         )
+
+
+def known_event(tensor, event_ndims, name):
+    """Refuses a tensor whose event, of so many axes, has no static shape; returns that shape."""
+    shape = tensor.shape
+    if shape.rank is None or shape.rank < event_ndims or None in shape[shape.rank - event_ndims :]:
+        axes = "one axis" if event_ndims == 1 else f"{event_ndims} axes"
+        raise ValueError(
+            f"`{name}` acts on events of {axes} of known size. Received: a tensor of shape {shape}"
+        )
+    return shape[shape.rank - event_ndims :]
 
 
 def context_size(value):

@@ -122,6 +122,14 @@ def test_events_of_another_size(method):
         getattr(bijector, method)(tf.zeros([5, 4]))
 
 
+@pytest.mark.parametrize("method", ["forward", "inverse"])
+def test_events_of_unknown_size(method):
+    function = getattr(Autoregressive(made(Affine, {}, "float32")), method)
+    match = "`autoregressive` acts on events of one axis of known size. Received: "
+    with pytest.raises(ValueError, match=match):
+        tf.function(function).get_concrete_function(tf.TensorSpec(None))
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_inverted_transformer(order):
     """x_i = tau(y_i; h_i(y_<i))."""

@@ -318,6 +318,9 @@ def test_bad_input_is_named(options, error, named):
 def test_events_of_another_size():
     with pytest.raises(ValueError, match="events of 2 dimensions.*Received"):
         B.Continuous(growth, event_size=2).forward(tf.zeros([3, 4]))
+    with pytest.raises(ValueError, match="events of one axis of known size.*Received"):
+        forward = B.Continuous(growth, event_size=2).forward
+        tf.function(forward).get_concrete_function(tf.TensorSpec(None))
     with pytest.raises(ValueError, match="`field`.*Received: shape"):
         B.Continuous(lambda t, z: z[:, :1]).forward(tf.zeros([3, 4]))
 

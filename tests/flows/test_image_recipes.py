@@ -127,6 +127,12 @@ def test_is_saved(case, tmp_path):
     np.testing.assert_array_equal(loaded.log_prob(x), bound(case, flow).log_prob(x))
 
 
+@pytest.mark.parametrize(("shape", "num_scales"), [((1, 1, 4), 1), ((2, 2, 3), 2)], ids=str)
+def test_a_checkerboard_has_two_pixels(shape, num_scales):
+    with pytest.raises(ValueError, match="`event_shape` must leave .*Received: event_shape="):
+        tfpf.flows.multiscale(shape, num_scales=num_scales, num_layers=1, hidden_channels=(4,))
+
+
 def test_autoregressive_splines_are_for_vectors():
     with pytest.raises(ValueError, match="`event_shape` must be D .*Received: event_shape"):
         tfpf.flows.neural_spline((4, 4, 1), autoregressive=True)

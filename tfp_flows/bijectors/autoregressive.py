@@ -135,16 +135,11 @@ class Autoregressive(Conditioned):
         return self._solver
 
     def _order_of(self, x):
-        if self._event_ndims == 1:
-            order = self._order or tuple(range(x.shape[-1]))
-            checks.event_size(x, len(order), self.name)
-            return order
-        if x.shape.rank is None or x.shape.rank < 2 or not x.shape[-2:].is_fully_defined():
-            raise ValueError(
-                f"`{self.name}` acts on series [..., steps, channels] of known size. "
-                f"Received: a tensor of shape {x.shape}"
-            )
-        return tuple(range(x.shape[-2]))
+        size = checks.known_event(x, self._event_ndims, self.name)[0]
+        if self._order is None:
+            return tuple(range(size))
+        checks.event_size(x, len(self._order), self.name)
+        return self._order
 
     def _inverse_and_log_det(self, y):
         y = self._broadcast_with_context(y, self._event_ndims)

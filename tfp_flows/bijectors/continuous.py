@@ -237,6 +237,7 @@ class Continuous(ContextAware, FlowBijector):
     def _rows(self, x):
         """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
         x = tf.convert_to_tensor(x, dtype=self.dtype)
+        checks.known_event(x, 1, self.name)
         if self._event_size is not None:
             checks.event_size(x, self._event_size, self.name)
         x = self._broadcast_with_context(x)

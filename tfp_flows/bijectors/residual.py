@@ -172,12 +172,7 @@ class Residual(ContextAware, FlowBijector):
         """Returns `x` as `[N, D]`, g of m times such rows, and the shape of x and context."""
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         event_ndims = self._event_ndims
-        event_shape = x.shape[-event_ndims:]
-        if x.shape.rank is None or x.shape.rank < event_ndims or not event_shape.is_fully_defined():
-            raise ValueError(
-                f"`{self.name}` acts on events of {event_ndims} axes of known size. "
-                f"Received: a tensor of shape {x.shape}"
-            )
+        event_shape = checks.known_event(x, event_ndims, self.name)
         x = self._broadcast_with_context(x, event_ndims)
         shape = ps.shape(x)
         context = self._context_rows(shape[:-event_ndims])

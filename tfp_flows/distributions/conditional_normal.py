@@ -39,6 +39,7 @@ class ConditionalNormal(ContextAware, tfd.Distribution):
       context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
       dtype: float dtype; that of a Keras layer, or float32, when it is `None`.
       validate_args: Python `bool`.
+      allow_nan_stats: Python `bool`, as in TFP.
       name: Python `str`.
 
     Raises:

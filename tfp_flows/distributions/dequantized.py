@@ -51,6 +51,7 @@ class Dequantized(tfd.Distribution):
       seed: Python `int`, of the noise.
       noise: the layer that draws it, made of the seed when it is `None`; copies share it.
       validate_args: Python `bool`. With it a dequantizer that changes x is an error.
+      allow_nan_stats: Python `bool`, as in TFP.
       name: Python `str`.
 
     Raises:

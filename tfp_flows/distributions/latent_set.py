@@ -51,6 +51,7 @@ class LatentSet(tfd.Distribution):
       seed: Python `int`, of the draws of w.
       noise: the layer that makes them, made of the seed when it is `None`; copies share it.
       validate_args: Python `bool`.
+      allow_nan_stats: Python `bool`, as in TFP.
       name: Python `str`.
 
     Raises:

@@ -58,10 +58,10 @@ def multiscale(
     num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
     shape = image_recipe.image_shape(event_shape, num_scales - 1)
-    if min(shape[:2]) == 1:
+    if shape[0] * shape[1] < 2 * 4 ** (num_scales - 1):
         raise ValueError(
-            "`event_shape` must have sides of at least two, for checkerboards. "
-            f"Received: event_shape={event_shape!r}"
+            "`event_shape` must leave at least two pixels to the checkerboards of the last scale. "
+            f"Received: event_shape={event_shape!r}, num_scales={num_scales}"
         )
     layer_seeds = iter(recipe.seeds(seed, num_scales * (2 * num_layers + 1)))
 

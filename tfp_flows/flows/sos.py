@@ -24,8 +24,8 @@ def sos(
     Choose it where few parameters have to do, or where the moments of the data matter. The density
     costs one network evaluation a layer and polynomials in closed form; a sample costs about three,
     in D steps, each with a search of about 10 polynomials. Both are exact. Support: all of R^D.
-    Gradients have the tails of polynomials: clip them (`keras.optimizers.Adam(...,
-    global_clipnorm=5.0)`).
+    Gradients have the tails of polynomials: clip them, and step with care (`keras.optimizers.Adam(
+    1e-3, global_clipnorm=5.0)`; at a rate of 1e-2 one step can end far out).
 
     Source: Jaini, Selby and Yu (2019), Sum-of-squares polynomial flow, arXiv:1905.02325.
 
