@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.math.exact_log_det import exact_log_det
-from tfp_flows.math.philox import philox_bits
+from tfp_flows.math.philox import philox_signs
 from tfp_flows.math.power_series import num_terms_for, power_series_log_det
 from tfp_flows.math.replica_seed import next_replica_seed
 from tfp_flows.math.russian_roulette import russian_roulette_log_det
@@ -69,14 +69,15 @@ class ResidualLogDet(keras.layers.Layer):
         if self.log_det == "exact" or not training and x.shape[-1] <= self.max_exact_size:
             return exact_log_det(bound(1), x)
         many, function = tf.tile(x, [self.num_samples, 1]), bound(self.num_samples)
+        # Of all noise of mean zero and variance one, signs give the trace the least variance.
         if not training:
             num_terms = num_terms_for(self.coefficient, self.tolerance)
-            noise = _signs(tf.shape(many), [0, 0], x.dtype)
+            noise = philox_signs(tf.shape(many), [0, 0], x.dtype)
             g, log_det = power_series_log_det(function, many, noise, num_terms)
         else:
             # Integers: under XLA the floats of TensorFlow's generators differ.
             seed = next_replica_seed(self.seed_generator)
-            noise = _signs(tf.shape(many), seed, x.dtype)
+            noise = philox_signs(tf.shape(many), seed, x.dtype)
             if self.log_det == "power_series":
                 g, log_det = power_series_log_det(function, many, noise, self.num_terms)
             else:
@@ -92,8 +93,3 @@ class ResidualLogDet(keras.layers.Layer):
         """Returns the constructor's arguments."""
         names = "log_det coefficient num_terms survival num_samples tolerance max_exact_size seed"
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
-
-
-def _signs(shape, seed, dtype):
-    """Noise of mean zero and variance one; of all such, signs give the trace the least variance."""
-    return tf.where(philox_bits(shape, seed) >= 0, tf.ones([], dtype), -tf.ones([], dtype))

@@ -2,7 +2,7 @@
 
 import keras
 
-from tfp_flows.distributions.noise import Noise
+from tfp_flows.bijectors.noise import Noise
 from tfp_flows.math.philox import philox_normal
 
 

@@ -32,6 +32,11 @@ def philox_split(seed, num_seeds):
     return tf.unstack(philox_bits([num_seeds, 2], seed))
 
 
+def philox_signs(shape, seed, dtype=tf.float32):
+    """Numbers that are 1 or -1, each as often as the other."""
+    return tf.where(philox_bits(shape, seed) >= 0, tf.ones([], dtype), -tf.ones([], dtype))
+
+
 def philox_uniform(shape, seed, dtype=tf.float32):
     """Uniform on the open interval (0, 1): the middles of 2^23 intervals, in float64 of 2^52.
 

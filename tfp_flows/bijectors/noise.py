@@ -26,9 +26,8 @@ class Noise(keras.layers.Layer, abc.ABC):
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.built = True
 
-    @staticmethod
     @abc.abstractmethod
-    def draw(shape, seed, dtype):
+    def draw(self, shape, seed, dtype):
         """Returns numbers of the shape, by a seed `[2]`."""
 
     def call(self, x, training=False):
