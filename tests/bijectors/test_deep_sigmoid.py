@@ -54,8 +54,8 @@ def test_zero_parameters_are_near_the_identity_and_tie_no_units(layers, units):
 
 
 @pytest.mark.parametrize("scale", [50.0, 1e30])
-@pytest.mark.parametrize("inverse", [False, True])
-@pytest.mark.parametrize("jit", [False, True])
+# The search of the inverse evaluates the forward direction, so XLA compiles that one as well.
+@pytest.mark.parametrize(("inverse", "jit"), [(False, False), (True, False), (True, True)])
 def test_saturated_parameters_are_finite(scale, inverse, jit):
     params = scale * tf.sign(raw(24, batch=(64, 3), dtype="float32"))
     x = tf.constant(3.0 * np.random.default_rng(3).normal(size=(64, 3)), tf.float32)

@@ -66,8 +66,8 @@ def test_log_det_is_exact_in_both_tails(dtype):
     np.testing.assert_allclose(log_slope, np.broadcast_to(widest, [4, 3]), atol=1e-6)
 
 
-@pytest.mark.parametrize("inverse", [False, True])
-@pytest.mark.parametrize("jit", [False, True])
+# The search of the inverse evaluates the forward direction, so XLA compiles that one as well.
+@pytest.mark.parametrize(("inverse", "jit"), [(False, False), (True, False), (True, True)])
 def test_saturated_parameters_are_finite(inverse, jit):
     params = 50.0 * tf.sign(raw(batch=(64, 3), dtype="float32"))
     x = tf.constant(3.0 * np.random.default_rng(3).normal(size=(64, 3)), tf.float32)

@@ -75,9 +75,10 @@ def test_the_interval_goes_onto_itself(cls, kwargs):
 
 
 @each_form
-@pytest.mark.parametrize("scale,jit", [(3.0, False), (50.0, True), (1e30, False)])
-def test_saturated_parameters_are_finite(cls, kwargs, scale, jit):
+@pytest.mark.parametrize("scale", [3.0, 50.0, 1e30])
+def test_saturated_parameters_are_finite(cls, kwargs, scale):
     lower, upper = ends(cls, kwargs)
+    jit = scale == 50.0 and not kwargs  # forms of one class share their arithmetic
     rng = np.random.default_rng(1)
     raw = np.sign(rng.normal(size=[40, 3, cls.params_size(**kwargs)]))
     raw = tf.constant(scale * raw, tf.float32)
