@@ -20,8 +20,8 @@ class SumOfSquares(Monotone):
     L + 1 nodes, a sum of positive terms. `inverse` is a bracketed Newton search
     (`tfp_flows.math.find_root`), some 5 to 15 times its cost, for any target.
     `log |dy/dx| = log(m + sum_k p_k(x)^2)` is elementwise, in nats, and finite also where y
-    overflows. Where |y| is above a millionth of the largest number of the dtype, y has no gradient
-    to the parameters.
+    overflows. Where a term of y is above a millionth of the largest number of the dtype, y has no
+    gradient to the parameters.
 
     With a bound B the tails |x| > B are the lines of the slope at +-B. That tames stacks of
     layers: without, a sample of 10 grows like 10^(2 L + 1) in each.
@@ -182,29 +182,37 @@ class SumOfSquares(Monotone):
             # A layer before may have overflowed: without tails an infinity counts as the largest x.
             bound = x.dtype.max if self._bound is None else self._bound
             near = tf.clip_by_value(x, -bound, bound)
+            beyond = tf.zeros_like(x) if self._bound is None else x - near
             mean_square, square, log_factor = _squares(near, a, log_largest)
             # m / factor, which is below the smallest number where the factor has overflowed.
             log_slope = log_factor + tf.math.log(square + m * tf.exp(-log_factor))
 
             # Autodiff of a y close to overflow, or beyond, would meet inf - inf: there the slope
-            # is put in by hand, and parameters get no gradient through y.
-            size = tf.maximum(tf.abs(near), 1.0)
-            log_size = log_factor + tf.math.log(mean_square) + tf.math.log(size)
+            # is put in by hand, and parameters get no gradient through y. That is where exp(f) |x|,
+            # its largest term, comes near; their number, K (L + 1)^2, is within the margin.
             limit = math.log(x.dtype.max)
-            large = tf.stop_gradient(log_size) > limit - 15.0
-            root = tf.exp(0.5 * tf.where(large, tf.zeros_like(log_factor), log_factor))
+            large = log_factor + tf.math.log(tf.maximum(tf.abs(x), 1.0))
+            large = tf.stop_gradient(large) > limit - 15.0
+            # Bounded, since inf * 0 where the tails begin would be NaN.
+            slope = tf.exp(tf.minimum(log_slope, limit - 1.0))
+            constant_slope = tf.stop_gradient(slope)
+            zero = tf.zeros_like(slope)
+            root = tf.exp(0.5 * tf.where(large, zero, log_factor))
             small_y = near * root * mean_square * root
+            small_y += tf.where(large, constant_slope, slope) * tf.where(large, zero, beyond)
             root = tf.exp(0.5 * log_factor)
-            slope = tf.stop_gradient(tf.exp(tf.minimum(log_slope, limit - 1.0)))
-            large_y = tf.stop_gradient(near * root * mean_square * root)
-            large_y += slope * (near - tf.stop_gradient(near))
+            large_y = tf.stop_gradient(near * root * mean_square * root + slope * beyond)
+            large_y += constant_slope * _zero_with_gradient(near + beyond)
             y = c + m * near + tf.where(large, large_y, small_y)
-            if self._bound is not None:
-                # Bounded, since inf * 0 within the tails' ends would be NaN.
-                y += tf.exp(tf.minimum(log_slope, limit - 1.0)) * (x - near)
             return y, log_slope
 
         return value_and_log_slope
+
+
+def _zero_with_gradient(x):
+    """Zero, with the gradient of x, also of one that has overflowed."""
+    finite = tf.clip_by_value(x, x.dtype.min, x.dtype.max)
+    return finite - tf.stop_gradient(finite)
 
 
 def _squares(x, a, log_largest):
@@ -225,7 +233,9 @@ def _squares(x, a, log_largest):
     # Any f would do: it has no gradient. The floor serves coefficients that are all zero.
     half = tf.reduce_max(log_largest + log_powers, axis=-2)
     half = tf.stop_gradient(tf.maximum(half, -20.0))
-    terms = a * _scaled_powers(x + tf.zeros_like(half), half, degree)[..., tf.newaxis, :, :]
+    x += tf.zeros_like(half)
+    shape = ps.concat([ps.shape(x)[:-1], a.shape[-3:-1], ps.shape(x)[-1:]], axis=0)
+    terms = _terms(x, tf.broadcast_to(a, shape), half)
 
     nodes, weights = np.polynomial.legendre.leggauss(degree + 1)
     nodes = np.append(0.5 * (nodes + 1.0), 1.0)
@@ -238,15 +248,17 @@ def _squares(x, a, log_largest):
     return mean, squares[..., -1, :], 2.0 * half
 
 
-def _scaled_powers(x, half, degree):
-    """x^l exp(-f / 2), l = 0 ... L, as (r^l exp(-f / 2)) z^l: `[..., L + 1, N]`.
+def _terms(x, a, half):
+    """a_kl x^l exp(-f / 2), l = 0 ... L, as a_kl (r^l exp(-f / 2)) z^l: `[..., K, L + 1, N]`.
 
-    Its gradient is put in by hand, l x^(l-1) exp(-f / 2): with that of the factors, which
-    XLA computed anew for each term, a train step of five layers took twice as long.
+    Its gradient to x is put in by hand, l a_kl x^(l-1) exp(-f / 2): with that of the factors, which
+    XLA computed anew for each term, a train step of five layers took twice as long. And a_kl, which
+    may be huge, meets its factor first there, too.
     """
+    degree = a.shape[-2] - 1
 
     @tf.custom_gradient
-    def scaled_powers(x, half):
+    def terms(x, a, half):
         exponents = _exponents(degree, x.dtype)
         r = tf.maximum(tf.abs(x), 1.0)
         # A coefficient of zero does not count in f, and must not meet an infinity.
@@ -258,13 +270,17 @@ def _scaled_powers(x, half, degree):
         for _ in range(degree):
             powers.append(powers[-1] * z)
 
+        scaled_powers = scales * tf.stack(powers, axis=-2)
+
         def gradient(upstream):
             lower = tf.stack([tf.zeros_like(z), *powers[:-1]], axis=-2)
-            return tf.reduce_sum(upstream * exponents * scales * lower, axis=-2) / r, None
+            to_powers = tf.reduce_sum(upstream * (a * scales[..., tf.newaxis, :, :]), axis=-3)
+            to_x = tf.reduce_sum(to_powers * exponents * lower, axis=-2) / r
+            return to_x, upstream * scaled_powers[..., tf.newaxis, :, :], None
 
-        return scales * tf.stack(powers, axis=-2), gradient
+        return a * scaled_powers[..., tf.newaxis, :, :], gradient
 
-    return scaled_powers(x, half)
+    return terms(x, a, half)
 
 
 def _exponents(degree, dtype):

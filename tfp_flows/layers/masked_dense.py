@@ -1,7 +1,6 @@
 """Dense layers with a constant mask on their kernel."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.layers.rows_last_dense import rows_last_product
@@ -12,7 +11,7 @@ class MaskedDense(keras.layers.Dense):
 
     def __init__(self, units, mask, **kwargs):
         super().__init__(units, **kwargs)
-        self._mask = mask.astype(np.float32)
+        self._mask = mask
 
     def call(self, inputs):
         """Returns `inputs` times the masked kernel, plus the bias."""
@@ -21,7 +20,8 @@ class MaskedDense(keras.layers.Dense):
     def masked_kernel(self):
         """W * M, in the dtype of computation."""
         kernel = tf.cast(self.kernel, self.compute_dtype)
-        return kernel * tf.constant(self._mask, kernel.dtype)
+        # Not a product: gradients of masked entries may overflow, and inf * 0 is NaN.
+        return tf.where(self._mask, kernel, tf.zeros([], kernel.dtype))
 
 
 class MaskedRowsLastDense(MaskedDense):

@@ -33,7 +33,7 @@ def masked_kernel(raw, channels):
     mask[-1, columns // 2] = c_in[:, np.newaxis] < c_out
     here = tf.reshape(raw[-1, columns // 2], [channels, units_in, channels, units_out])
     own = tf.stack([here[c, :, c] for c in range(channels)])
-    return raw * tf.constant(mask, raw.dtype), tf.square(own)
+    return tf.where(mask, raw, tf.zeros([], raw.dtype)), tf.square(own)
 
 
 def masked_network(layers, log_linear, x):
