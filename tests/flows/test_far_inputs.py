@@ -12,9 +12,8 @@ NAMES = ["nice", "real_nvp", "maf", "iaf", "neural_spline", "flow_plus_plus", "s
 FAR = [0.0, 3.0, 1e12, -1e15, 1e30, -1e30]
 
 
-def far_flow(name, dtype="float32"):
-    """A flow with twice the weights it starts with, and moved."""
-    flow = getattr(tfpf.flows, name)(3, seed=1, dtype=dtype)
+def moved(flow):
+    """The flow, with twice the weights it starts with, and moved."""
     rng = np.random.default_rng(0)
     for v in flow.trainable_variables:
         v.assign(2.0 * v + tf.constant(0.1 * rng.normal(size=v.shape), v.dtype))
@@ -23,7 +22,7 @@ def far_flow(name, dtype="float32"):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_nan(name):
-    flow = far_flow(name)
+    flow = moved(getattr(tfpf.flows, name)(3, seed=1))
     bijector = flow.bijector
     x = tf.constant(list(itertools.product(FAR, FAR, FAR)), tf.float32)
     for value, log_det in (
@@ -38,6 +37,22 @@ def test_no_nan(name):
         assert not np.isnan(nats).any()
         gradients = tape.gradient(nats, [x, *flow.trainable_variables])
         assert not any(g is not None and np.isnan(g).any() for g in gradients)
+
+
+@pytest.mark.parametrize("name", ["real_nvp", "maf", "bnaf", "residual", "ffjord"])
+def test_no_nan_of_far_contexts(name):
+    flow = moved(getattr(tfpf.flows, name)(3, context_size=2, seed=1))
+    far = [0.0, 3.0, 1e15, 3e38, -3e38]
+    context = tf.constant(list(itertools.product(far, far)))
+    x = tf.random.stateless_normal([len(context), 3], seed=[1, 2])
+    with tf.GradientTape() as tape:
+        tape.watch(context)
+        bijector = tfpf.condition(flow.bijector, context)
+        y, nats = bijector.inverse(x), bijector.inverse_log_det_jacobian(x, 1)
+    assert not np.isnan(y).any()
+    assert not np.isnan(nats).any()
+    gradients = tape.gradient(nats, [context, *flow.trainable_variables])
+    assert not any(g is not None and np.isnan(g).any() for g in gradients)
 
 
 @pytest.mark.parametrize("network", ["MADE", "Recurrent"])

@@ -6,6 +6,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
+from tfp_flows.math.network_input import network_input
 
 
 class ContextAware:
@@ -82,11 +83,15 @@ class ContextAware:
         return tf.broadcast_to(x, ps.concat([batch_shape, shape[-event_ndims:]], axis=0))
 
     def _context_rows(self, batch_shape):
-        """c for each event of a batch, `[N, *context_shape]`, or `None` without a context."""
+        """c for each event of a batch, `[N, *context_shape]`, or `None` without a context.
+
+        It is what networks see: of a size that they do not overflow from (see `network_input`).
+        """
         if self._context is None:
             return None
         shape = ps.concat([batch_shape, self.context_shape], axis=0)
-        return tf.reshape(tf.broadcast_to(self._context, shape), [-1, *self.context_shape])
+        context = tf.broadcast_to(network_input(self._context), shape)
+        return tf.reshape(context, [-1, *self.context_shape])
 
     def _context_batch_shape(self):
         return ps.shape(self._context)[: -len(self.context_shape)]
