@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -134,12 +135,15 @@ def _tail(piece, on_x):
 
 
 def _knots(sizes, lower):
-    """The K + 1 knots, used in comparisons only; `tf.cumsum` is four times slower under XLA."""
-    sizes = tf.unstack(tf.stop_gradient(sizes), axis=-2)
-    sums = [tf.zeros_like(sizes[0])]
-    for size in sizes:
-        sums.append(sums[-1] + size)
-    return lower + tf.stack(sums, axis=-2)
+    """The K + 1 knots, used in comparisons only.
+
+    Masked sums: under XLA `tf.cumsum` is four times slower, and sums one after the other are as
+    fast and take a tenth longer to compile, all of a train step.
+    """
+    num_bins = sizes.shape[-2]
+    before = tf.constant(np.tri(num_bins + 1, num_bins, -1)[..., np.newaxis], sizes.dtype)
+    sizes = tf.stop_gradient(sizes)[..., tf.newaxis, :, :]
+    return lower + tf.reduce_sum(before * sizes, axis=-2)
 
 
 def _same_batch(tensors):
