@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import checks
+from tfp_flows.math.permuted import permuted
 
 
 class AxisMask:
@@ -15,27 +16,24 @@ class AxisMask:
     def __init__(self, mask, name):
         self._mask, self._name = mask, name
         self.num_a = sum(mask)
-        order = np.argsort(np.logical_not(mask), kind="stable")
-        self._in_a, self._in_b = order[: self.num_a], order[self.num_a :]
-        self._back = np.argsort(order)
+        self._order = np.argsort(np.logical_not(mask), kind="stable")
 
     def split(self, x):
         """Returns `(x_A, x_B)`."""
         checks.event_size(x, len(self._mask), self._name)
-        # Slices are views; a gather is not, and XLA does not fuse it as well.
-        if self._is_first():
-            return x[..., : self.num_a], x[..., self.num_a :]
+        # Slices are views; a permutation is not, and XLA does not fuse it as well.
         if self._is_last():
             return x[..., -self.num_a :], x[..., : -self.num_a]
-        return tf.gather(x, self._in_a, axis=-1), tf.gather(x, self._in_b, axis=-1)
+        if not self._is_first():
+            x = permuted(x, self._order)
+        return x[..., : self.num_a], x[..., self.num_a :]
 
     def join(self, a, b):
         """Puts the parts back in place."""
-        if self._is_first():
-            return tf.concat([a, b], axis=-1)
         if self._is_last():
             return tf.concat([b, a], axis=-1)
-        return tf.gather(tf.concat([a, b], axis=-1), self._back, axis=-1)
+        x = tf.concat([a, b], axis=-1)
+        return x if self._is_first() else permuted(x, np.argsort(self._order))
 
     def of_b(self, values, trailing_axes=0):
         """What belongs to B of values for each element of x_B; here all of them."""

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfp_flows import checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.math.permuted import permuted
 
 
 class LULinear(FlowBijector):
@@ -94,7 +95,7 @@ class LULinear(FlowBijector):
         columns = tf.linalg.triangular_solve(lower, columns, lower=True)
         columns = tf.linalg.triangular_solve(upper, columns, lower=False)
         if self._back is not None:
-            columns = tf.gather(columns, self._back, axis=0)
+            columns = permuted(columns, self._back, axis=0)
         y = tf.reshape(tf.transpose(columns), tf.shape(x)) + self._bias
         return y, tf.broadcast_to(-tf.reduce_sum(d), tf.shape(x)[:-1])
 
@@ -104,6 +105,6 @@ class LULinear(FlowBijector):
         rows = tf.reshape(y - self._bias, [-1, self._event_size])
         matrix = tf.matmul(lower, upper)
         if self._back is not None:
-            matrix = tf.gather(matrix, self._back, axis=1)
+            matrix = permuted(matrix, self._back, axis=1)
         x = tf.reshape(tf.matmul(rows, matrix, transpose_b=True), tf.shape(y))
         return x, tf.broadcast_to(tf.reduce_sum(d), tf.shape(y)[:-1])

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.math.network_input import network_input
+from tfp_flows.math.permuted import permuted
 
 
 def generate(made, transform, x, context=None):
@@ -82,7 +83,7 @@ def generate(made, transform, x, context=None):
         y, log_det = _moved_on(y, group_size, y_k), _moved_on(log_det, group_size, log_det_k)
         return k + 1, _moved_on(x, group_size), sums, gates, y, log_det
 
-    x = tf.gather(tf.transpose(x), made.order)
+    x = permuted(tf.transpose(x), made.order, axis=0)
     x = tf.pad(x, [[0, num_groups * group_size - size], [0, 0]])
     if num_groups == 1:
         _, y, log_det = unlock_group(x, sums, gates, [w.within[0] for w in weights])
@@ -93,7 +94,7 @@ def generate(made, transform, x, context=None):
             (tf.constant(0), x, sums, gates, tf.zeros_like(x), tf.zeros_like(x)),
             maximum_iterations=num_groups,
         )
-    y = tf.transpose(tf.gather(y, np.argsort(made.order)))
+    y = tf.transpose(permuted(y[:size], np.argsort(made.order), axis=0))
     return y, tf.reduce_sum(log_det[:size], axis=0)
 
 

@@ -11,6 +11,7 @@ from tfp_flows.layers.degrees import resolved_order
 from tfp_flows.layers.derived_seed import derived_seed
 from tfp_flows.layers.mlp import MLP
 from tfp_flows.math.network_input import network_input
+from tfp_flows.math.permuted import permuted
 
 _CELLS = {"gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
 
@@ -123,7 +124,7 @@ class Recurrent(MLP):
 
     def _raw_parameters(self, x, context, training):
         del training
-        y = tf.gather(x, self.order, axis=-1)
+        y = permuted(x, self.order)
         h = self._run(lambda k, h_k: (y[:, k], h_k), self.compute_dtype, x, context)
         return tf.reshape(h, [tf.shape(x)[0], self.output_size])
 
@@ -142,7 +143,7 @@ class Recurrent(MLP):
         Returns:
             `(y, log |det dy/dx|)`, of shapes `[N, D]` and `[N]`.
         """
-        x_in_order = tf.gather(x, self.order, axis=-1)
+        x_in_order = permuted(x, self.order)
 
         def next_y(k, h_k):
             h_k, x_k = tf.cast(h_k, x.dtype)[:, tf.newaxis], x_in_order[:, k, tf.newaxis]
@@ -177,7 +178,7 @@ class Recurrent(MLP):
             (0, tf.zeros_like(x[:, 0]), tf.nest.flatten(start), outputs),
             maximum_iterations=self.event_size,
         )
-        outputs = tf.gather(outputs.stack(), np.argsort(self.order))
+        outputs = permuted(outputs.stack(), np.argsort(self.order), axis=0)
         return tf.transpose(outputs, [1, 0, 2])
 
     def get_config(self):
