@@ -81,17 +81,17 @@ def _rise(offset, w, h, slope_left, slope_right):
     theta, phi = offset * per_w, (w - offset) * per_w
     point = _point(theta, phi, w / h, slope_left, slope_right)
     per_q = 1.0 / point.q
-    y = theta * point.p * per_q
+    f = theta * point.p * per_q
     # q^2 may overflow where its logarithm is harmless.
     log_slope = tf.math.log(point.n * h * per_w) - 2.0 * tf.math.log(point.q)
 
     def gradient(to_rise, to_log_slope):
         through_value = to_rise * h * (point.n * per_q * per_q)
         to_theta = through_value + to_log_slope * _log_slope_by_theta(point)
-        to_shape = _to_shape(point, w, h, to_rise * y, through_value, to_log_slope, to_theta)
+        to_shape = _to_shape(point, w, h, to_rise * f, through_value, to_log_slope, to_theta)
         return to_theta * per_w, *to_shape
 
-    return (h * y, log_slope), gradient
+    return (h * f, log_slope), gradient
 
 
 @tf.custom_gradient
@@ -101,8 +101,9 @@ def _run(offset, w, h, slope_left, slope_right):
     eta, xi = offset * per_h, (h - offset) * per_h
     w_over_h = w * per_h
     t = w_over_h * (slope_left * xi - slope_right * eta)
-    # Divided by a number of its own size, t^2 neither overflows nor underflows to a root of 0.
-    scale = tf.maximum(tf.abs(t), tf.minimum(eta, xi))
+    # Divided by a number of its own size, t^2 neither overflows nor underflows to a root of 0. The
+    # scale cancels, so it needs no gradient in that of the gradient.
+    scale = tf.stop_gradient(tf.maximum(tf.abs(t), tf.minimum(eta, xi)))
     per_scale = 1.0 / scale
     root = scale * tf.sqrt(tf.square(t * per_scale) + 4.0 * (eta * per_scale) * (xi * per_scale))
     rising = t >= 0.0
