@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfp_flows import checks
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.networks import LayerVariables
+from tfp_flows.bijectors.networks import layer_variables
 from tfp_flows.bijectors.running_moments import RunningMoments
 
 
@@ -84,7 +84,7 @@ class BatchNorm(FlowBijector):
                 f"Received: moments={moments!r}"
             )
         self._moments = moments
-        self._moments_variables = LayerVariables(moments)
+        self._moments_variables = layer_variables(moments)
         self._event_size = event_size
         super().__init__(
             forward_min_event_ndims=1,

@@ -9,7 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.networks import LayerVariables, check_network, dtype_of
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
 from tfp_flows.math.network_input import network_input
 
 tfb = tfp.bijectors
@@ -53,7 +53,7 @@ class Conditioned(ContextAware, FlowBijector):
             )
         self._conditioner = conditioner
         self._event_ndims = event_ndims
-        self._conditioner_variables = LayerVariables(conditioner)
+        self._conditioner_variables = layer_variables(conditioner)
         self._transformer = transformer
         self._transformer_kwargs = self._no_dependency(dict(transformer_kwargs or {}))
         self._invert_transformer = invert_transformer

@@ -1,6 +1,5 @@
 """The continuous bijector (FFJORD): the flow of a vector field over a time."""
 
-import copy
 import functools
 
 import tensorflow as tf
@@ -12,7 +11,7 @@ from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.hutchinson_noise import HutchinsonNoise
 from tfp_flows.bijectors.inference_mode import inference_mode
-from tfp_flows.bijectors.networks import LayerVariables, dtype_of
+from tfp_flows.bijectors.networks import dtype_of, layer_variables
 from tfp_flows.bijectors.ode_solver import OdeSolver
 from tfp_flows.bijectors.values_only import is_values_only
 from tfp_flows.math.divergence import exact_divergence, hutchinson_divergence
@@ -130,7 +129,7 @@ class Continuous(ContextAware, FlowBijector):
                 f"Received: regularizer={regularizer!r}"
             )
         self._noise, self._regularizer = noise, regularizer
-        self._layer_variables = LayerVariables(field, noise, regularizer)
+        self._layer_variables = layer_variables(field, noise, regularizer)
         super().__init__(
             forward_min_event_ndims=1,
             dtype=dtype,
@@ -147,10 +146,6 @@ class Continuous(ContextAware, FlowBijector):
             # A misfit is found now; a copy with a bound context has been probed already.
             with tf.init_scope():
                 self._velocity.probe(self._t0, event_size, dtype)
-
-    def __deepcopy__(self, memo):
-        # Not attribute by attribute: what has been traced cannot be copied.
-        return type(self)(**copy.deepcopy(self.parameters, memo))
 
     @property
     def field(self):

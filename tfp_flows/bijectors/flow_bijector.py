@@ -1,6 +1,7 @@
 """The base class of every bijector here: value and log-det in one evaluation."""
 
 import abc
+import copy
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -29,6 +30,14 @@ class FlowBijector(tfb.Bijector):
     """
 
     _cache = PassCache()
+
+    def __deepcopy__(self, memo):
+        # Made anew: attribute by attribute the copy would list variables that its networks, which
+        # Keras copies by its own rules, do not have.
+        copied = type(self)(**copy.deepcopy(self.parameters, memo))
+        for variable, value in zip(copied.variables, self.variables, strict=True):
+            variable.assign(value)
+        return copied
 
     @abc.abstractmethod
     def _forward_and_log_det(self, x):

@@ -5,7 +5,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.networks import LayerVariables, check_network, dtype_of
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
 from tfp_flows.math.masked_network import masked_network, solve_masked_network
 
 
@@ -60,7 +60,7 @@ class MaskedConvolution(ContextAware, FlowBijector):
             )
         check_network(network, "network(x) or network(x, context=c)", "network")
         self._network, self._reverse = network, bool(reverse)
-        self._layer_variables = LayerVariables(network)
+        self._layer_variables = layer_variables(network)
         dtype = dtype_of(network, dtype)
         self._bind_context(context, network.context_size, dtype, name)
         super().__init__(

@@ -1,7 +1,5 @@
 """What TFP objects have to see to for networks inside of them: checks, variables, a dtype."""
 
-import copy
-
 import keras
 import tensorflow as tf
 
@@ -34,24 +32,13 @@ def row_shapes(network):
     return shape[1:], tuple(network.compute_output_shape(shape))[1:]
 
 
-class LayerVariables(tf.Module):
+def layer_variables(*parts):
     """The `tf.Variable`s of those parts that are Keras layers.
 
-    A TFP object keeps this as an attribute: its trackers see a `tf.Variable`, but no Keras 3 layer.
-    In a deep copy of the object they are those of the copied layers.
+    A TFP object keeps them as an attribute: its trackers see a `tf.Variable`, but no Keras 3 layer.
     """
-
-    def __init__(self, *parts):
-        super().__init__(name="layer_variables")
-        layers = tuple(part for part in parts if isinstance(part, keras.Layer))
-        self._layers = self._no_dependency(layers)
-        self._variables = [variable.value for layer in layers for variable in layer.variables]
-
-    def __iter__(self):
-        return iter(self._variables)
-
-    def __deepcopy__(self, memo):
-        return LayerVariables(*copy.deepcopy(self._layers, memo))
+    layers = [part for part in parts if isinstance(part, keras.Layer)]
+    return [variable.value for layer in layers for variable in layer.variables]
 
 
 def dtype_of(network, dtype=None):

@@ -9,7 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.networks import LayerVariables, check_network, dtype_of, row_shapes
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables, row_shapes
 from tfp_flows.bijectors.residual_log_det import ResidualLogDet
 from tfp_flows.math.fixed_point import fixed_point
 
@@ -124,7 +124,7 @@ class Residual(ContextAware, FlowBijector):
         # The layer holds the state of the seeds, which copies share.
         parameters.update(estimator=estimator)
         self._network, self._estimator = network, estimator
-        self._layer_variables = LayerVariables(network, estimator)
+        self._layer_variables = layer_variables(network, estimator)
         super().__init__(
             forward_min_event_ndims=event_ndims,
             dtype=dtype,

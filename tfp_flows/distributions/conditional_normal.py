@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 from tfp_flows import checks
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.context_aware import ContextAware
-from tfp_flows.bijectors.networks import LayerVariables, check_network, dtype_of
+from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
 from tfp_flows.distributions.philox_bases import PhiloxMultivariateNormalDiag
 
 tfd = tfp.distributions
@@ -63,7 +63,7 @@ class ConditionalNormal(ContextAware, tfd.Distribution):
         parameters = dict(locals())
         check_network(conditioner, "conditioner(context)", "conditioner")
         self._conditioner = conditioner
-        self._conditioner_variables = LayerVariables(conditioner)
+        self._conditioner_variables = layer_variables(conditioner)
         self._event_size = checks.integer_at_least(event_size, 1, "event_size")
         self._max_log_scale = checks.positive_number(max_log_scale, "max_log_scale")
         dtype = dtype_of(conditioner, dtype) or tf.float32

@@ -10,7 +10,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det
-from tfp_flows.bijectors.networks import LayerVariables
+from tfp_flows.bijectors.networks import layer_variables
 from tfp_flows.distributions.dequantization_noise import DequantizationNoise
 from tfp_flows.math.softplus import softplus
 
@@ -91,7 +91,7 @@ class Dequantized(tfd.Distribution):
         # The layer holds the state of the seeds, which copies share.
         parameters.update(noise=noise)
         self._noise = noise
-        self._noise_variables = LayerVariables(noise)
+        self._noise_variables = layer_variables(noise)
         self._distribution, self._dequantizer = distribution, dequantizer
         self._values = _values_bijector(num_values, alpha, distribution.dtype)
         super().__init__(

@@ -7,7 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import checks
-from tfp_flows.bijectors.networks import LayerVariables
+from tfp_flows.bijectors.networks import layer_variables
 from tfp_flows.conditioning import condition, context_size
 from tfp_flows.distributions.latent_noise import LatentNoise
 from tfp_flows.distributions.latent_posterior import LatentPosterior
@@ -106,7 +106,7 @@ class LatentSet(tfd.Distribution):
         self._posterior = LatentPosterior(
             encoder, self._latent_size, max_log_scale, noise, prior.dtype
         )
-        self._layer_variables = LayerVariables(encoder, noise)
+        self._layer_variables = layer_variables(encoder, noise)
         kinds = {prior.reparameterization_type, points.reparameterization_type}
         is_reparameterized = kinds == {tfd.FULLY_REPARAMETERIZED}
         super().__init__(
