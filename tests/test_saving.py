@@ -427,6 +427,29 @@ def test_bijector_of_the_user(tmp_path):
     np.testing.assert_array_equal(loaded(X), model(X))
 
 
+def test_numpy_numbers_come_back_as_numbers(tmp_path):
+    flow = tfpf.flows.neural_spline(3, num_bins=np.int64(4), bound=np.float32(2.0), **SMALL)
+    model = tfpf.FlowModel(flow)
+    perturb(flow.variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def test_a_frozen_network_stays_frozen(tmp_path):
+    frozen, trained = network(1, 4), network(1, 4)
+    frozen.trainable = False
+    parts = [
+        tfpf.bijectors.Coupling(layer, mask=[True, False, False]) for layer in (frozen, trained)
+    ]
+    model = tfpf.FlowModel(tfd.TransformedDistribution(standard_normal(), tfb.Chain(parts)))
+    assert len(model.trainable_variables) == 4
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(loaded.trainable_variables) == 4
+    assert len(loaded.variables) == len(model.variables)
+
+
 def test_shared_objects_stay_shared(tmp_path):
     network = Registered()
     network(np.zeros([1, 2], "float32"))

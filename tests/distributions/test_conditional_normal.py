@@ -165,3 +165,10 @@ def test_bad_input_is_named(change, error, named):
     arguments.setdefault("conditioner", lambda c: tf.zeros([len(c), 4]))
     with pytest.raises(error, match=f"`{named}` must .*Received: "):
         tfpf.distributions.ConditionalNormal(**arguments)
+
+
+@pytest.mark.parametrize("size", [1e25, 1e38])
+def test_a_context_far_out_gives_no_nan(size):
+    base, _ = made("float32")
+    bound = tfpf.condition(base, tf.constant([[size, -size, size]], tf.float32))
+    assert not np.isnan(bound.log_prob(tf.zeros([1, 2]))).any()

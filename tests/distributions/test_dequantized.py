@@ -298,3 +298,21 @@ def test_events_of_another_shape_are_refused(shape):
     for call in (Dequantized(flow).elbo, Dequantized(flow).bits_per_dimension):
         with pytest.raises(ValueError, match=r"`x` must have shape \[..., 2, 4, 1\]. Received: "):
             call(x)
+
+
+def test_events_without_axes():
+    """A density of one number; its bound is that of events with one."""
+    x = np.array([[0, 3, 1], [2, 1, 0]])
+    scalar = Dequantized(tfd.Normal(tf.zeros([], tf.float64), 0.6), K)
+    vector = Dequantized(normal(1, 0.6), K)
+    draws = scalar.elbo(x, num_samples=3)
+    assert draws.shape == [2, 3]
+    exact = exact_log_prob(x[..., np.newaxis], 0.05, 0.6)
+    many = np.mean([scalar.elbo(x, num_samples=50).numpy() for _ in range(40)], axis=0)
+    same = np.mean([vector.elbo(x[..., np.newaxis], num_samples=50).numpy() for _ in range(40)], 0)
+    assert (many <= exact + 0.02).all()
+    np.testing.assert_allclose(many, same, atol=0.05)
+    with pytest.raises(ValueError, match="`dequantizer` must be None where events have no axes"):
+        Dequantized(tfd.Normal(0.0, 1.0), K, dequantizer=tfb.Shift(1.0))
+    with pytest.raises(ValueError, match="whole numbers from 0 to 3"):
+        tfpf.FlowModel(Dequantized(tfd.Normal(tf.Variable(0.0), 1.0), K)).predict(np.array([7]))

@@ -347,8 +347,36 @@ def test_bad_batches_of_a_dataset():
     model = made_model()
     with pytest.raises(TypeError, match="floating point"):
         model.fit(dataset(X.astype(int)), verbose=0)
-    with pytest.raises(ValueError, match="events of 2 dimensions"):
+    with pytest.raises(ValueError, match=r"shape \[N, 2\].*Received: x.shape=\(None, 3\)"):
         made_model().fit(dataset(CONTEXT), verbose=0)
+
+
+@pytest.mark.parametrize("weight", [np.ones([4, 1], "float32"), np.float32(2.0)])
+def test_weights_of_a_batch_that_are_not_one_for_each_row(weight):
+    data = [(X[:4], None, weight)]
+    with pytest.raises(ValueError, match=r"`sample_weight` must have a number for each row"):
+        made_model().train_on_batch(*data[0])
+    batches_of_it = tf.data.Dataset.from_tensors((X[:4], weight)).map(lambda x, w: (x, None, w))
+    with pytest.raises(ValueError, match=r"Received: sample_weight.shape=.*x.shape=\(4, 2\)"):
+        made_model().fit(batches_of_it, verbose=0)
+
+
+def test_weights_that_are_negative_are_named(model):
+    weight = np.ones(10)
+    weight[3] = -2.0
+    refused(ValueError, lambda: model.fit(X, sample_weight=weight), "negative", "-2.0 as the least")
+
+
+def test_predict_on_batch_takes_a_pair(conditional):
+    together = conditional.predict_on_batch((CONTEXT, X))
+    np.testing.assert_allclose(together, log_prob(conditional, CONTEXT), rtol=1e-5)
+
+
+def test_fractions_are_no_data_of_a_distribution_over_whole_numbers():
+    model = tfpf.FlowModel(tfd.Categorical(logits=tf.Variable([0.0, 0.0, 0.0])))
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    model.fit(np.array([0.0, 1.0, 1.0, 2.0]), verbose=0)
+    refused(ValueError, lambda: model.fit(np.array([0.0, 1.5])), "whole numbers", "Received: 1.5")
 
 
 def test_nan_in_a_dataset_stops_training_at_its_step():

@@ -104,3 +104,45 @@ def test_each_device_draws_its_own_noise():
         [sys.executable, "-c", NOISE_SCRIPT], capture_output=True, text=True, timeout=600
     )
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+WEIGHT_SCRIPT = """
+import contextlib
+import keras, numpy as np, tensorflow as tf, tensorflow_probability as tfp
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import tfp_flows as tfpf
+x = np.random.default_rng(0).normal(size=(10, 2)).astype("float32")
+# The second batch of eight has two rows, and six to fill it up; then rows that do not count; then
+# a dataset whose last batch leaves one device without any row.
+fits = {
+    "filled": lambda model: model.fit(x, batch_size=8, shuffle=False, verbose=0),
+    "weighted": lambda model: model.fit(
+        x[:8], sample_weight=[1, 1, 1, 1, 1, 0, 0, 0], batch_size=8, shuffle=False, verbose=0
+    ),
+    "short": lambda model: model.fit(
+        tf.data.Dataset.from_tensor_slices(x[:9]).batch(8), verbose=0
+    ),
+}
+for name, fit in fits.items():
+    reached = []
+    for scope in (
+        contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
+    ):
+        with scope():
+            location = tf.Variable([0.0, 0.0])
+            normal = tfp.distributions.MultivariateNormalDiag(location, [1.0, 1.0])
+            model = tfpf.FlowModel(normal)
+            model.compile(keras.optimizers.SGD(0.5), jit_compile="auto")
+        assert not model.jit_compile
+        fit(model)
+        reached.append(location.numpy())
+    np.testing.assert_allclose(*reached, rtol=1e-5, err_msg=name)
+"""
+
+
+def test_a_row_counts_by_its_weight_on_whichever_device():
+    result = subprocess.run(
+        [sys.executable, "-c", WEIGHT_SCRIPT], capture_output=True, text=True, timeout=600
+    )
+    assert result.returncode == 0, result.stderr[-2000:]

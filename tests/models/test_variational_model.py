@@ -150,6 +150,15 @@ class FixedNormal(tfd.Normal):
         return tf.constant(np.random.default_rng(0).normal(size=[n]), tf.float32)
 
 
+def test_the_seed_of_keras_sets_the_one_that_is_drawn():
+    seeds = []
+    for _ in range(2):
+        keras.utils.set_random_seed(5)
+        seeds.append(made_model(seed=None).seed)
+    assert seeds[0] == seeds[1]
+    assert made_model(seed=None).seed != seeds[0]
+
+
 def test_jit_on_and_off_are_equal():
     models = []
     for jit_compile in (False, True):

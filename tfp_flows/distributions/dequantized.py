@@ -82,6 +82,11 @@ class Dequantized(tfd.Distribution):
             raise TypeError(
                 f"`dequantizer` must be a TFP bijector. Received: dequantizer={dequantizer!r}"
             )
+        if dequantizer is not None and distribution.event_shape.rank == 0:
+            raise ValueError(
+                "`dequantizer` must be None where events have no axes: it takes [x, e], joined "
+                f"along the last one. Received: dequantizer={dequantizer!r}"
+            )
         self._num_values = checks.integer_at_least(num_values, 2, "num_values")
         if alpha is not None and not 0 < checks.positive_number(alpha, "alpha") < 0.5:
             raise ValueError(f"`alpha` must be in (0, 0.5), or None. Received: alpha={alpha}")
@@ -146,9 +151,8 @@ class Dequantized(tfd.Distribution):
         num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
         x = tf.convert_to_tensor(x)
         rank = self.event_shape.rank
-        if x.shape.rank is not None and (
-            x.shape.rank < rank or not x.shape[-rank:].is_compatible_with(self.event_shape)
-        ):
+        expected = tf.TensorShape([None] * max((x.shape.rank or 0) - rank, 0)) + self.event_shape
+        if not expected.is_compatible_with(x.shape):
             raise ValueError(
                 f"`x` must have shape [..., {checks.listed(self.event_shape)}]. "
                 f"Received: x.shape={tuple(x.shape)}"
@@ -160,7 +164,8 @@ class Dequantized(tfd.Distribution):
         is_value = (x >= 0.0) & (x <= self._num_values - 1.0) & (x == tf.floor(x))
         # Others must not spoil gradients of a batch.
         x = tf.clip_by_value(x, 0.0, self._num_values - 1.0)
-        batch_shape = ps.broadcast_shape(ps.shape(x)[: -len(axes)], self.batch_shape_tensor())
+        batch_shape = ps.shape(x)[: ps.rank(x) - rank]
+        batch_shape = ps.broadcast_shape(batch_shape, self.batch_shape_tensor())
         shape = ps.concat([[num_samples], batch_shape, self.event_shape], axis=0)
         x = tf.broadcast_to(x, shape)
         u, log_q = self._draw(x, axes)

@@ -87,7 +87,7 @@ class DistributionModel(keras.Model):
         # XLA cannot compile a step that spans devices, but it can what each of them does.
         self._jit_inside = jit_compile is True and self._num_replicas() > 1
         super().compile(
-            optimizer=optimizer, jit_compile=jit_compile and not self._jit_inside, **kwargs
+            optimizer=optimizer, jit_compile=False if self._jit_inside else jit_compile, **kwargs
         )
 
     def get_compile_config(self):

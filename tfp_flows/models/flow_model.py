@@ -228,9 +228,20 @@ class FlowModel(DistributionModel):
         with tf.GradientTape() as tape:
             values = self._score(inputs, training=True)
             loss = self.compute_loss(y_pred=values, sample_weight=weight)
-            scaled = self.optimizer.scale_loss(loss / self._num_replicas())
+            scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight))
         self._apply_gradients(tape, scaled)
         return self._logs(loss, values, weight)
+
+    def _part_of_loss(self, loss, values, weight):
+        """What this device adds to the loss of all, in which a row counts by its weight."""
+        num_replicas = self._num_replicas()
+        if num_replicas == 1:
+            return loss
+        own = total_weight(values, weight)
+        context = tf.distribute.get_replica_context()
+        share = tf.math.divide_no_nan(own, context.all_reduce(tf.distribute.ReduceOp.SUM, own))
+        mean = weighted_mean(-values, weight)
+        return (loss - mean) / num_replicas + share * mean
 
     def test_step(self, data):
         """One step of `evaluate`; regularisers do not count."""

@@ -33,6 +33,8 @@ class Rows:
 
     def unpacked(self, data):
         """Returns `(inputs of call, weights or None)` of a batch as Keras or `batches` give it."""
+        if isinstance(data, tuple | list) and len(data) == 1 and isinstance(data[0], tuple | list):
+            data = data[0]  # the pair that `predict_on_batch` was given
         if isinstance(data, tuple | list) and len(data) == 2 and isinstance(data[0], tuple):
             parts, weight = (*data[0], None)[:2], data[1]
         else:
@@ -44,7 +46,7 @@ class Rows:
                 f"`(context, x[, sample_weight])`, of tensors. Received: {data!r}"
             )
         if weight is not None:
-            weight = tf.cast(weight, self._compute_dtype)
+            weight = self._checked_weight(weight, first if second is None else second)
         if not self._context_size:
             if second is not None:
                 raise ValueError(
@@ -59,6 +61,16 @@ class Rows:
             )
         return (tf.cast(first, self._compute_dtype), self._checked_batch(second)), weight
 
+    def _checked_weight(self, weight, x):
+        event_ndims = self._distribution.event_shape.rank
+        expected = x.shape[: x.shape.rank - event_ndims] if x.shape.rank else x.shape
+        if not expected.is_compatible_with(weight.shape):
+            raise ValueError(
+                "`sample_weight` must have a number for each row, [N]. Received: "
+                f"sample_weight.shape={weight.shape} with x.shape={x.shape}"
+            )
+        return tf.cast(weight, self._compute_dtype)
+
     def _checked_batch(self, x):
         event_ndims = self._distribution.event_shape.rank
         if x.shape.rank is not None and x.shape.rank == event_ndims:
@@ -66,6 +78,13 @@ class Rows:
                 "A dataset must give batches: call its method `batch`. "
                 f"Received: an element of shape {x.shape}, which is one event"
             )
+        event_shape = self._distribution.event_shape
+        if event_ndims and x.shape.rank is not None:
+            if not event_shape.is_compatible_with(x.shape[-event_ndims:]):
+                raise ValueError(
+                    f"A batch must have shape [N, {checks.listed(event_shape)}]. "
+                    f"Received: x.shape={x.shape}"
+                )
         dtype = self._distribution.dtype
         if not dtype.is_floating:
             return x
@@ -113,10 +132,15 @@ class Rows:
             )
         if sample_weight is not None:
             sample_weight = _finite(np.asarray(sample_weight, np.float64), "sample_weight")
-            if sample_weight.shape != (num_rows,) or (sample_weight < 0).any():
+            if sample_weight.shape != (num_rows,):
                 raise ValueError(
-                    f"`sample_weight` must have shape [{num_rows}] and no negative number. "
+                    f"`sample_weight` must have shape [{num_rows}]. "
                     f"Received: sample_weight.shape={sample_weight.shape}"
+                )
+            if (sample_weight < 0).any():
+                raise ValueError(
+                    "`sample_weight` must have no negative number. "
+                    f"Received: {sample_weight.min()} as the least"
                 )
             if not sample_weight.any():
                 raise ValueError(
@@ -143,7 +167,13 @@ class Rows:
             self._distribution.check_values(x, name)
         if len(x) == 0:
             raise ValueError(f"`{name}` must have rows. Received: {name}.shape={x.shape}")
-        return _finite(x, name).astype(dtype.as_numpy_dtype)
+        x = _finite(x, name)
+        if dtype.is_integer and x.dtype.kind == "f" and (x != np.floor(x)).any():
+            raise ValueError(
+                f"`{name}` must be whole numbers, as the distribution is over {dtype.name}. "
+                f"Received: {x[x != np.floor(x)][0]}"
+            )
+        return x.astype(dtype.as_numpy_dtype)
 
     def validation_batches(self, data, batch_size):
         """The same of `validation_data` as `FlowModel.fit` takes it."""

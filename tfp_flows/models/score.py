@@ -10,9 +10,12 @@ def score(distribution, x):
 
 
 def weighted_mean(values, weight):
-    """sum_n w_n a_n / sum_n w_n, or without weights the mean."""
+    """sum_n w_n a_n / sum_n w_n, or without weights the mean.
+
+    Zero where there are no rows, as one of several devices may have none.
+    """
     if weight is None:
-        return tf.reduce_mean(values)
+        return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype))
     # A row of weight zero fills up a batch; what it gives must not matter, even if infinite.
     total = tf.reduce_sum(tf.math.multiply_no_nan(values, weight))
     return tf.math.divide_no_nan(total, tf.reduce_sum(weight))

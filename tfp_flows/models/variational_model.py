@@ -1,7 +1,8 @@
 """Reverse KL, Keras's way."""
 
+import random
+
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -61,7 +62,8 @@ class VariationalModel(DistributionModel):
         self.target_log_prob_fn = target_log_prob_fn
         self.num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
         if seed is None:
-            seed = int(np.random.default_rng().integers(2**31 - 1))
+            # Of the generator that `keras.utils.set_random_seed` sets.
+            seed = random.randrange(2**31 - 1)
         self.seed = checks.integer_at_least(seed, 0, "seed")
         self.samples = _Samples(flow, self.num_samples)
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)

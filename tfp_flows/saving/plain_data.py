@@ -130,11 +130,16 @@ def decode(config):
             return made[value["index"]]
         if "layer" in value:
             layer = keras.saving.deserialize_keras_object(value["layer"], safe_mode=True)
+            if not layer.trainable:
+                # Its constructor kept that word for itself: assigned, a change reaches its parts.
+                layer.trainable = True
+                layer.trainable = False
             made[value["index"]] = layer
             return layer
         if "array" in value:
             array = _decode_array(value["array"])
-            return tf.constant(array) if value["tensor"] else array
+            # `[()]` makes a numpy number again of what has no axes, and changes nothing else.
+            return tf.constant(array) if value["tensor"] else array[()]
         if "dict" in value:
             return {visit(key): visit(item) for key, item in value["dict"]}
         if "tuple" in value:
