@@ -33,6 +33,30 @@ def test_adapt_sums_in_double_precision():
     np.testing.assert_allclose(bijector.scale, data.astype("float64").std(0), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "data,message",
+    [
+        (np.full([50, 1], 0.1, "float32"), "constant coordinates"),
+        (1e9 + np.arange(50.0)[:, np.newaxis], "constant coordinates"),
+        (1e-60 * np.arange(50.0)[:, np.newaxis], "constant coordinates"),
+        (1e60 * np.arange(50.0)[:, np.newaxis], "float32 can hold"),
+        (np.zeros([0, 1]), "with rows"),
+        (np.zeros([]), "with rows"),
+    ],
+)
+def test_adapt_refuses_what_its_dtype_cannot_tell_apart_or_hold(data, message):
+    bijector = Standardize(1)
+    with pytest.raises(ValueError, match=f"`data` must .*{message}"):
+        bijector.adapt(data)
+    np.testing.assert_array_equal(bijector.scale, [1.0])
+
+
+@pytest.mark.parametrize("shape", [[5, 1], [1], [], [3, 2]])
+def test_events_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"acts on events of shape \(3,\)"):
+        Standardize(3).forward(np.zeros(shape, "float32"))
+
+
 def test_adapting_again_replaces():
     bijector = Standardize(1)
     for shift in (0.0, 100.0):
@@ -99,7 +123,9 @@ def test_integer_parameters_are_refused():
 
 @pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 2, 1), ()])
 def test_adapt_to_data_of_another_shape(shape):
-    with pytest.raises(ValueError, match=r"`data` must have shape \[N, 2\]. Received: data.shape="):
+    with pytest.raises(
+        ValueError, match=r"shape \[N, 2\], with rows. Received: data.shape="
+    ):
         Standardize(2).adapt(np.ones(shape))
 
 

@@ -55,6 +55,35 @@ def test_no_nan_of_far_contexts(name):
     assert not any(g is not None and np.isnan(g).any() for g in gradients)
 
 
+@pytest.mark.parametrize("network", ["MLP", "MADE", "Recurrent"])
+def test_no_nan_of_networks_in_half_precision(network):
+    """A float16 network must not see what float16 cannot hold."""
+    options = {"context_size": 2, "dtype": "mixed_float16", "seed": 1}
+    arguments = (4, (8,)) if network == "MLP" else (3, 2)
+    conditioner = getattr(tfpf.layers, network)(*arguments, **options)
+    conditioner(tf.zeros([1, 1 if network == "MLP" else 3]), context=tf.zeros([1, 2]))
+    if network == "MLP":
+        bijector = tfpf.bijectors.Coupling(conditioner, mask=[True, False, False], context_size=2)
+    else:
+        bijector = tfpf.bijectors.Autoregressive(conditioner, context_size=2)
+    for v in conditioner.trainable_variables:
+        v.assign(v + 0.1 * np.random.default_rng(0).normal(size=v.shape))
+    context = tf.constant([[1e5, -1e5], [1e30, 0.0], [300.0, -3.0]])
+    bijector = tfpf.condition(bijector, context)
+    x = tf.constant([[1e5, -1e6, 1e5], [1e30, 2.0, -1e30], [-2000.0, 1000.0, 3.0]])
+    for y in (bijector.forward(x), bijector.inverse(x)):
+        assert not np.isnan(y).any()
+
+
+@pytest.mark.parametrize("name", ["bnaf", "naf", "sylvester", "radial", "planar"])
+def test_roots_of_the_largest_numbers(name):
+    """The first brackets of searches reach beyond the dtype there."""
+    flow = moved(getattr(tfpf.flows, name)(2, seed=1))
+    y = tf.constant([[1e38, -1e38], [1e38, 0.0], [-3.0, 2e38]])
+    assert not np.isnan(flow.bijector.forward(y)).any()
+    assert not np.isnan(flow.bijector.inverse(tf.identity(y))).any()
+
+
 @pytest.mark.parametrize("network", ["MADE", "Recurrent"])
 def test_sampling_sees_what_density_sees(network):
     """`generate` bounds what its network sees as a call for each coordinate does."""

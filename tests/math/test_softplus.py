@@ -18,6 +18,12 @@ def test_keeps_its_relative_accuracy(dtype, wide, jit_compile):
     np.testing.assert_allclose(y, np.logaddexp(wide(0.0), wide(x)), rtol=6 * np.finfo(dtype).eps)
 
 
+def test_bfloat16():
+    x = np.linspace(-10.0, 10.0, 81).astype("float32")
+    y = tf.cast(softplus(tf.cast(x, tf.bfloat16)), tf.float32)
+    np.testing.assert_allclose(y, np.logaddexp(0.0, x), rtol=0.02)
+
+
 def test_ends():
     y = softplus(tf.constant([-np.inf, np.inf, np.nan])).numpy()
     np.testing.assert_array_equal(y, [0.0, np.inf, np.nan])

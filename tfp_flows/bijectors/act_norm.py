@@ -1,5 +1,6 @@
 """Glow's activation normalisation, which starts from the data."""
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -124,7 +125,7 @@ class ActNorm(Adaptive):
         rows = data.reshape([-1, self._event_size]).astype(np.float64)
         mean, deviation = rows.mean(axis=0), rows.std(axis=0)
         # Less than the rounding of the mean is not seen to vary in this dtype.
-        is_constant = deviation <= np.finfo(self.dtype.as_numpy_dtype).eps * np.abs(mean)
+        is_constant = deviation <= ml_dtypes.finfo(self.dtype.as_numpy_dtype).eps * np.abs(mean)
         return mean, np.log(np.where(is_constant, 1.0, deviation))
 
     def _assign(self, shift, log_scale):

@@ -165,7 +165,7 @@ class Conditioned(ContextAware, FlowBijector):
         """
         shape, event_ndims = ps.shape(x), self._event_ndims
         inputs = tf.reshape(x, ps.concat([[-1], shape[-event_ndims:]], axis=0))
-        context = self._context_rows(shape[:-event_ndims])
+        context = self._context_rows(shape[:-event_ndims], self._conditioner)
         return inputs, {} if context is None else {"context": context}
 
     def _raw(self, x, num_outputs, **kwargs):
@@ -174,7 +174,7 @@ class Conditioned(ContextAware, FlowBijector):
         Of images h is `[..., H, W, D, P]`.
         """
         inputs, context = self._rows(x)
-        h = self._conditioner(network_input(inputs), **context, **kwargs)
+        h = self._conditioner(network_input(inputs, self._conditioner), **context, **kwargs)
         self._check_raw_shape(h, num_outputs, x.shape[-self._event_ndims : -1])
         h = tf.cast(h, x.dtype)
         shape = ps.concat([ps.shape(x)[:-1], [num_outputs, self._params_size]], axis=0)

@@ -82,15 +82,15 @@ class ContextAware:
         batch_shape = ps.broadcast_shape(shape[:-event_ndims], self._context_batch_shape())
         return tf.broadcast_to(x, ps.concat([batch_shape, shape[-event_ndims:]], axis=0))
 
-    def _context_rows(self, batch_shape):
+    def _context_rows(self, batch_shape, network=None):
         """c for each event of a batch, `[N, *context_shape]`, or `None` without a context.
 
-        It is what networks see: of a size that they do not overflow from (see `network_input`).
+        It is what the network sees: of a size that it does not overflow from (see `network_input`).
         """
         if self._context is None:
             return None
         shape = ps.concat([batch_shape, self.context_shape], axis=0)
-        context = tf.broadcast_to(network_input(self._context), shape)
+        context = tf.broadcast_to(network_input(self._context, network), shape)
         return tf.reshape(context, [-1, *self.context_shape])
 
     def _context_batch_shape(self):

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfp_flows import checks
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.conditioned import Conditioned
 from tfp_flows.bijectors.coupling_mask import AxisMask, checked_mask, parts
@@ -131,6 +132,8 @@ class Coupling(Conditioned):
                 f"`{self.name}` acts on events of {self._event_ndims} axes, as its mask has. "
                 f"Received: a tensor of shape {x.shape}"
             )
+        if isinstance(self._mask, str):
+            checks.known_event(x, self._event_ndims, self.name)
         return parts(self._mask, x.shape, self._seed, self.name)
 
     def _identity(self):

@@ -1,5 +1,6 @@
 """The linear bijector in LU form."""
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -80,7 +81,7 @@ class LULinear(FlowBijector):
         packed = tf.convert_to_tensor(self._lower_upper)
         # Held where the squares of exp(d) and exp(-d) are numbers of the dtype: beyond, 0 * inf in
         # the product of L and U would be NaN.
-        bound = 0.5 * np.log(np.finfo(packed.dtype.as_numpy_dtype).max)
+        bound = 0.5 * np.log(ml_dtypes.finfo(packed.dtype.as_numpy_dtype).max)
         d = tf.clip_by_value(tf.linalg.diag_part(packed), -bound, bound)
         below = np.tril(np.ones([self._event_size] * 2), -1)
         lower = packed * tf.constant(below, packed.dtype)

@@ -100,7 +100,7 @@ class MaskedConvolution(ContextAware, FlowBijector):
             )
         x = self._broadcast_with_context(self._in_order(x), event_ndims=3)
         shape = ps.shape(x)
-        layers = self._network.prepared(self._context_rows(shape[:-3]))
+        layers = self._network.prepared(self._context_rows(shape[:-3], self._network))
         return tf.reshape(x, [-1, *self._network.image_shape]), layers, shape
 
     def _in_order(self, x):

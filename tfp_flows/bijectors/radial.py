@@ -116,7 +116,7 @@ class Radial(FlowBijector):
         checks.event_size(x, self._event_size, self.name)
         center, alpha, p = self._parts()
         difference = x - center
-        stretch, log_det = self._stretch_and_log_det(length(difference), alpha, p)
+        stretch, log_det = self._stretch_and_log_det(_length(difference), alpha, p)
         return center + stretch * difference, log_det
 
     def _inverse_and_log_det(self, y):
@@ -124,9 +124,14 @@ class Radial(FlowBijector):
         checks.event_size(y, self._event_size, self.name)
         center, alpha, p = self._parts()
         difference = y - center
-        r = _radius(length(difference), alpha, p)
+        r = _radius(_length(difference), alpha, p)
         stretch, log_det = self._stretch_and_log_det(r, alpha, p)
         return center + difference / stretch, -log_det
+
+
+def _length(difference):
+    """|x - x_0|, or a number of which sums do not overflow: the map is the identity so far out."""
+    return tf.minimum(length(difference), 0.25 * difference.dtype.max)
 
 
 def _radius(s, alpha, p):
@@ -138,4 +143,4 @@ def _radius(s, alpha, p):
     # Of the two forms of the solution the one that does not cancel.
     positive = m > 0.0
     divisor = tf.where(positive, m + root, tf.ones_like(m))
-    return tf.where(positive, 2.0 * alpha * (s / divisor), 0.5 * (root - m))
+    return tf.where(positive, 2.0 * alpha * (s / divisor), 0.5 * root - 0.5 * m)

@@ -162,7 +162,7 @@ class RationalQuadraticSpline(FlowBijector):
         heights alike; d = m + softplus(raw + c), with c such that d = 1 at raw = 0.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` `[..., P]`; any numbers up to 1e-3 of the largest of the dtype.
           num_bins: Python `int` K, at least 1.
           bound: positive `float`. x and y outside of [-bound, bound] are in the tails.
           tails: `"identity"`, or `"linear"` with learned slopes.

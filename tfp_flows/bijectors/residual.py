@@ -2,7 +2,7 @@
 
 import math
 
-import numpy as np
+import ml_dtypes
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -165,7 +165,7 @@ class Residual(ContextAware, FlowBijector):
         if self.coefficient is None:
             return 1000
         # From a start a million times further off than x is large.
-        digits = math.log(1e6) - math.log(np.finfo(dtype.as_numpy_dtype).eps)
+        digits = math.log(1e6) - math.log(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         return math.ceil(digits / -math.log(self.coefficient))
 
     def _rows(self, x):
@@ -175,7 +175,7 @@ class Residual(ContextAware, FlowBijector):
         event_shape = checks.known_event(x, event_ndims, self.name)
         x = self._broadcast_with_context(x, event_ndims)
         shape = ps.shape(x)
-        context = self._context_rows(shape[:-event_ndims])
+        context = self._context_rows(shape[:-event_ndims], self._network)
         network = self._network.prepared() if hasattr(self._network, "prepared") else self._network
         size = event_shape.num_elements()
 

@@ -1,5 +1,6 @@
 """The bijector that learns location and scale from the data, before training."""
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -78,13 +79,13 @@ class Standardize(Adaptive):
           data: an array `[N, *event_shape]`.
 
         Raises:
-          ValueError: if the shape does not fit, a value is not finite, or a coordinate is
-            constant (it has no density).
+          ValueError: if the shape does not fit, there is no row, a value is not finite, or a
+            coordinate is constant to the rounding of the dtype (it has no density).
         """
         data = np.asarray(data)
-        if data.ndim != 1 + len(self._event_shape) or data.shape[1:] != self._event_shape:
+        if data.ndim == 0 or data.shape[1:] != self._event_shape or len(data) == 0:
             raise ValueError(
-                f"`data` must have shape [N, {', '.join(map(str, self._event_shape))}]. "
+                f"`data` must have shape [N, {checks.listed(self._event_shape)}], with rows. "
                 f"Received: data.shape={data.shape}"
             )
         if not np.isfinite(data).all():
@@ -92,13 +93,24 @@ class Standardize(Adaptive):
         # float64: a float32 sum over a million rows loses the digits that matter here.
         mean = data.mean(axis=0, dtype=np.float64)
         scale = data.std(axis=0, dtype=np.float64)
-        if not (scale > 0).all():
+        # Less than the rounding of the mean is not seen to vary in this dtype.
+        is_constant = scale <= ml_dtypes.finfo(self.dtype.as_numpy_dtype).eps * np.abs(mean)
+        with np.errstate(over="ignore"):
+            mean, scale = (t.astype(self.dtype.as_numpy_dtype) for t in (mean, scale))
+        is_constant |= scale == 0
+        if is_constant.any():
             raise ValueError(
-                "`data` must vary in every coordinate; a constant one has no density. "
-                f"Received: constant coordinates {np.argwhere(scale == 0).tolist()}"
+                "`data` must vary in every coordinate, by more than the rounding of "
+                f"{self.dtype.name}; a constant one has no density. "
+                f"Received: constant coordinates {np.argwhere(is_constant).tolist()}"
             )
-        self._mean.assign(mean.astype(self.dtype.as_numpy_dtype))
-        self._scale.assign(scale.astype(self.dtype.as_numpy_dtype))
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+            raise ValueError(
+                f"`data` must have a mean and a deviation that {self.dtype.name} can hold. "
+                f"Received: a mean of {mean.max()} and a deviation of {scale.max()} at most"
+            )
+        self._mean.assign(mean)
+        self._scale.assign(scale)
 
     def _parameter_control_dependencies(self, is_init):
         if not self.validate_args or is_init:
@@ -106,13 +118,14 @@ class Standardize(Adaptive):
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
     def _checked(self, x):
-        try:
-            tf.broadcast_static_shape(x.shape, tf.TensorShape(self._event_shape))
-        except ValueError:
+        rank = x.shape.rank
+        num_rows_axes = 0 if rank is None else max(rank - len(self._event_shape), 0)
+        expected = tf.TensorShape([None] * num_rows_axes) + self._event_shape
+        if not expected.is_compatible_with(x.shape):
             raise ValueError(
                 f"`{self.name}` acts on events of shape {self._event_shape}. "
                 f"Received: a tensor of shape {tuple(x.shape)}"
-            ) from None
+            )
         return x
 
     def _forward_and_log_det(self, x):

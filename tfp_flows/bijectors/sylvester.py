@@ -209,7 +209,7 @@ class Sylvester(FlowBijector):
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         checks.event_size(x, self._event_size, self.name)
         frame, r, t, b, p = self._parts()
-        z = _row_times(x, tf.matmul(frame, t, transpose_b=True)) + b
+        z = _row_times(_seen(x), tf.matmul(frame, t, transpose_b=True)) + b
         move, log_det = self._move(frame, r, z, p)
         return x + move, log_det
 
@@ -217,12 +217,19 @@ class Sylvester(FlowBijector):
         y = tf.convert_to_tensor(y, dtype=self.dtype)
         checks.event_size(y, self._event_size, self.name)
         frame, r, t, b, p = self._parts()
-        s = solve_triangular_tanh(_row_times(y, frame), r, t, b, p)
+        s = solve_triangular_tanh(_row_times(_seen(y), frame), r, t, b, p)
         if self.validate_args:
             s = tf.debugging.assert_all_finite(s, f"`{self.name}` found no x for some y.")
         z = _row_times(s, tf.linalg.matrix_transpose(t)) + b
         move, log_det = self._move(frame, r, z, p)
         return y - move, -log_det
+
+
+def _seen(x):
+    """x as tanh sees it: flat so far out, and sums of products of longer vectors would overflow."""
+    limit = x.dtype.max**0.5
+    size = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
+    return x * (limit / tf.maximum(size, limit))
 
 
 def _row_times(x, matrix):

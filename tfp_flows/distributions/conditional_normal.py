@@ -109,7 +109,8 @@ class ConditionalNormal(ContextAware, tfd.Distribution):
     def _normal(self):
         """The distribution for the bound context."""
         self._check_is_bound()
-        h = tf.cast(self._raw(self._context_rows(self._context_batch_shape())), self.dtype)
+        rows = self._context_rows(self._context_batch_shape(), self._conditioner)
+        h = tf.cast(self._raw(rows), self.dtype)
         shape = tf.concat([tf.shape(self._context)[:-1], [self._event_size, 2]], axis=0)
         affine = Affine.new(tf.reshape(h, shape), max_log_scale=self._max_log_scale)
         return PhiloxMultivariateNormalDiag(affine.shift, tf.exp(affine.log_scale))

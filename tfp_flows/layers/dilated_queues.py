@@ -27,7 +27,7 @@ def generate(network, transform, x, context=None):
     shifts = network.shifts(context)
 
     def step(t, y, queues, outputs):
-        z, total, moved = network.first(tf.cast(network_input(y), dtype)), 0.0, []
+        z, total, moved = network.first(tf.cast(network_input(y, network), dtype)), 0.0, []
         for k, dilation in enumerate(network.dilations):
             window = tf.concat([queues[k], z[:, tf.newaxis]], axis=1)
             moved.append(window[:, 1:])

@@ -50,7 +50,8 @@ def generate(made, transform, x, context=None):
             sums[s] += tf.matmul(tf.gather(within[s], j), v)
             return sums[s][: widths[s + 1]]
 
-        made.through(add, tf.cast(network_input(y_j), dtype), [gate[: widths[1]] for gate in gates])
+        seen = tf.cast(network_input(y_j, made), dtype)
+        made.through(add, seen, [gate[: widths[1]] for gate in gates])
         for s in range(len(sums) - 1):
             sums[s] = _moved_on(sums[s], widths[s + 1])
         gates = [_moved_on(gate, widths[1]) for gate in gates]

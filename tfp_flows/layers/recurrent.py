@@ -148,7 +148,7 @@ class Recurrent(MLP):
         def next_y(k, h_k):
             h_k, x_k = tf.cast(h_k, x.dtype)[:, tf.newaxis], x_in_order[:, k, tf.newaxis]
             y_k, log_det_k = transform(h_k, x_k)
-            return network_input(y_k[:, 0]), tf.concat([y_k, log_det_k], axis=-1)
+            return network_input(y_k[:, 0], self), tf.concat([y_k, log_det_k], axis=-1)
 
         y, log_det = tf.unstack(self._run(next_y, x.dtype, x, context), axis=-1)
         return y, tf.reduce_sum(log_det, axis=-1)

@@ -1,5 +1,6 @@
 """Block-triangular matrices with positive diagonal blocks, and products in the log domain."""
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -49,7 +50,7 @@ def log_matvec(log_matrix, log_vector):
     scaled = tf.exp(log_matrix - row_top[..., tf.newaxis])
     product = tf.einsum("dhk,ndk->ndh", scaled, tf.exp(log_vector - top))
     # The largest of A and of v may belong to different k, and what is left underflow.
-    tiny = np.finfo(product.dtype.as_numpy_dtype).tiny
+    tiny = ml_dtypes.finfo(product.dtype.as_numpy_dtype).tiny
     product = tf.maximum(product, tf.constant(tiny, product.dtype))
     return tf.math.log(product) + row_top + top
 

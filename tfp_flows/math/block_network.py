@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfp_flows.math.block_matrix import log_matvec, log_tanh_slope
 from tfp_flows.math.find_root import find_root
+from tfp_flows.math.hyperbolic import tanh_input
 
 
 def block_network(layers, log_linear, y, first, last):
@@ -22,7 +23,7 @@ def block_network(layers, log_linear, y, first, last):
     Returns:
       `(x, log_slopes)`, both `[N, D]`.
     """
-    h, log_slope = y, tf.zeros_like(y)[..., tf.newaxis]
+    h, log_slope = tanh_input(y), tf.zeros_like(y)[..., tf.newaxis]
     for layer, (matrix, log_block, bias) in enumerate(layers):
         z = tf.matmul(h, matrix, transpose_b=True) + bias
         log_slope = log_matvec(log_block, log_slope)
@@ -70,7 +71,7 @@ def solve_block_network(layers, log_linear, x, first, last):
 
         def units(y_i):
             """All of h_l for y_i, then x_i and log dx_i/dy_i."""
-            h, log_slope = y_i[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
+            h, log_slope = tanh_input(y_i)[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
             found = []
             for log_block, offset in zip(blocks, offsets, strict=True):
                 found.append(h)
@@ -86,7 +87,8 @@ def solve_block_network(layers, log_linear, x, first, last):
             return value, tf.exp(log_slope)
 
         # f is bounded, so y_i is not far from x_i without it.
-        guess = x_i * tf.exp(-s_i)
+        largest = x.dtype.max
+        guess = tf.clip_by_value(x_i * tf.exp(-s_i), -largest, largest)
         radius = 1.0 + 0.5 * tf.abs(guess)
         result = find_root(value_and_slope, x_i, lower=guess - radius, upper=guess + radius)
         is_i = (tf.range(size) == i)[:, tf.newaxis]

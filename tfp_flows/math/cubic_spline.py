@@ -1,6 +1,6 @@
 """The monotone cubic spline: value, inverse, log-derivatives, and Steffen's slopes."""
 
-import numpy as np
+import ml_dtypes
 import tensorflow as tf
 
 from tfp_flows.math import bins
@@ -138,6 +138,6 @@ def _root(eta, xi, a, b):
     # and from z = 0 Newton would jump far. There z^3 hardly counts.
     numerator = 2.0 * eta / xi
     denominator = c + tf.sqrt(tf.maximum(c * c + 6.0 * m * numerator, 0.0))
-    small = numerator < np.finfo(z.dtype.as_numpy_dtype).eps ** 0.25 * denominator
+    small = numerator < ml_dtypes.finfo(z.dtype.as_numpy_dtype).eps ** 0.25 * denominator
     z = tf.where(small, tf.math.divide_no_nan(numerator, denominator), z)
     return z / (1.0 + z)

@@ -1,5 +1,6 @@
 """Ordinary differential equations by Dormand and Prince's method, with steps of adaptive size."""
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -61,7 +62,7 @@ def dormand_prince(
     state, quadrature = tuple(state), tuple(quadrature)
     dtype = state[0].dtype
     direction = 1.0 if stop > start else -1.0
-    eps = float(np.finfo(dtype.as_numpy_dtype).eps)
+    eps = float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
     rtol, atol = max(rtol, 10.0 * eps), max(atol, 10.0 * eps)
     # t + h must differ from t.
     smallest = 16.0 * eps * max(abs(start), abs(stop), abs(stop - start))

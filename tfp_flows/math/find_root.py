@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -56,7 +57,7 @@ def find_root(
         values are those of an overflow, and NaN away from the first guess is taken for one too.
       target: float `Tensor`, y. An infinite one has the root of the same infinity.
       lower: float, or `Tensor` that broadcasts to `target`.
-      upper: likewise, above `lower`.
+      upper: likewise, above `lower`. Ends beyond the dtype count as its largest number.
       tolerance: positive float; 32 machine epsilons of the dtype by default.
       max_iterations: Python `int`, the most evaluations of the search. Bisection alone needs
         about 60 in float64, 35 in float32.
@@ -79,7 +80,7 @@ def find_root(
         if not dtype.is_floating:
             raise TypeError(f"`target` must be floating point. Received: dtype={dtype.name}")
         if tolerance is None:
-            tolerance = 32.0 * float(np.finfo(dtype.as_numpy_dtype).eps)
+            tolerance = 32.0 * float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         if not tolerance > 0.0:
             raise ValueError(f"`tolerance` must be positive. Received: tolerance={tolerance}")
         if max_iterations < 1:
@@ -90,11 +91,9 @@ def find_root(
             raise ValueError(
                 f"`lower` must be below `upper`. Received: lower={lower}, upper={upper}"
             )
-        lower = tf.broadcast_to(tf.cast(lower, dtype), tf.shape(target))
-        upper = tf.broadcast_to(tf.cast(upper, dtype), tf.shape(target))
-        # `broadcast_to` forgets static sizes.
-        start = tf.stop_gradient(tf.ensure_shape(lower + 0.5 * (upper - lower), target.shape))
-        radius = tf.stop_gradient(tf.ensure_shape(0.5 * (upper - lower), target.shape))
+        # Halved first: the width of a bracket may be beyond the dtype.
+        lower, upper = (_half(end, target) for end in (lower, upper))
+        start, radius = upper + lower, upper - lower
         search = _search(
             value_and_slope, tf.stop_gradient(target), start, radius, tolerance, max_iterations
         )
@@ -201,6 +200,14 @@ def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
         maximum_iterations=max_iterations,
     )
     return tf.nest.map_structure(tf.stop_gradient, result)
+
+
+def _half(end, target):
+    """Half an end of the first bracket, without gradients; one beyond the dtype is its largest."""
+    largest = target.dtype.max
+    end = tf.stop_gradient(tf.clip_by_value(tf.cast(end, target.dtype), -largest, largest))
+    # `broadcast_to` forgets static sizes.
+    return tf.ensure_shape(tf.broadcast_to(0.5 * end, tf.shape(target)), target.shape)
 
 
 def _middle(low, high):

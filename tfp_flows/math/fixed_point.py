@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -74,7 +75,7 @@ def fixed_point(
         if not dtype.is_floating:
             raise TypeError(f"`initial` must be floating point. Received: dtype={dtype.name}")
         if tolerance is None:
-            tolerance = 32.0 * float(np.finfo(dtype.as_numpy_dtype).eps)
+            tolerance = 32.0 * float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         if not tolerance > 0.0:
             raise ValueError(f"`tolerance` must be positive. Received: tolerance={tolerance}")
         if max_iterations < 1:

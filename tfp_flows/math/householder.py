@@ -1,5 +1,6 @@
 """Products of Householder reflections, as matrix products and one triangular system."""
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -81,7 +82,7 @@ def _unit_rows(vectors):
     largest = tf.stop_gradient(tf.reduce_max(tf.abs(vectors), axis=-1, keepdims=True))
     # Below the smallest normal number XLA takes numbers for zero, and 0 / 0 is NaN. `where` stands
     # inside, too: behind a division by zero it would stop the NaN of the value only.
-    is_zero = largest < np.finfo(vectors.dtype.as_numpy_dtype).tiny
+    is_zero = largest < ml_dtypes.finfo(vectors.dtype.as_numpy_dtype).tiny
     # First by the largest number: the square of 1e30, or of 1e-30, is not a float32.
     scaled = vectors / tf.where(is_zero, tf.ones_like(largest), largest)
     squared = tf.reduce_sum(tf.square(scaled), axis=-1, keepdims=True)

@@ -21,6 +21,12 @@ def exp_asinh(a):
     return tf.where(a < 0.0, below, root + a)
 
 
+def tanh_input(x):
+    """x as a network of tanh sees it: sums of larger ones would leave the dtype, and it is flat."""
+    limit = 1e-6 * x.dtype.max
+    return tf.clip_by_value(x, -limit, limit)
+
+
 def tanh_and_slope(z):
     """`(tanh(z), 1 - tanh(z)^2)`, the second by 4 sigmoid(2 z) sigmoid(-2 z), exact in the tails.
 

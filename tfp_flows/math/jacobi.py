@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-import numpy as np
+import ml_dtypes
 import tensorflow as tf
 from tensorflow.python.eager import record
 
@@ -69,7 +69,7 @@ def jacobi(function, initial, position, *, tolerance=None, name="jacobi"):
         if not dtype.is_floating:
             raise TypeError(f"`initial` must be floating point. Received: dtype={dtype.name}")
         if tolerance is None:
-            tolerance = 4.0 * float(np.finfo(dtype.as_numpy_dtype).eps)
+            tolerance = 4.0 * float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         if not tolerance > 0.0:
             raise ValueError(f"`tolerance` must be positive. Received: tolerance={tolerance}")
         size = initial.shape[-1]

@@ -1,9 +1,11 @@
 """A network of masked convolutions, increasing in each number of an image, and its inverse."""
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.math.find_root import find_root
+from tfp_flows.math.hyperbolic import tanh_input
 from tfp_flows.math.triangular_inverse import with_triangular_gradient
 
 # Sweeps before root searches take over.
@@ -96,7 +98,7 @@ def solve_masked_network(layers, log_linear, y):
 def _value_and_slope(layers, log_linear, x):
     """y, and dy_i/dx_i, of `masked_network`."""
     linear = tf.exp(log_linear)
-    h, slope = _bounded(x), tf.ones_like(x)[..., tf.newaxis]
+    h, slope = tanh_input(x), tf.ones_like(x)[..., tf.newaxis]
     for layer, (kernel, own, bias) in enumerate(layers):
         z = _convolution(h, kernel + _own_kernel(own, kernel.shape)) + bias
         slope = _times_own(slope, own)
@@ -108,7 +110,7 @@ def _value_and_slope(layers, log_linear, x):
 
 def _sweeps(layers, log_linear, y):
     """The solution, without derivatives, and how many roundings each of its equations is off."""
-    rounding = float(np.finfo(y.dtype.as_numpy_dtype).eps)
+    rounding = float(ml_dtypes.finfo(y.dtype.as_numpy_dtype).eps)
     kernel, own, bias = layers[-1]
     reach = tf.reduce_sum(tf.abs(kernel), axis=[0, 1, 2]) + tf.reduce_sum(own, axis=[1, 2])
 
@@ -144,7 +146,7 @@ def _sweeps(layers, log_linear, y):
 def _roots(layers, log_linear, x, y):
     """The solution of each equation for its own number, given all others."""
     linear = tf.exp(log_linear)
-    before, h = [], _bounded(x)
+    before, h = [], tanh_input(x)
     for kernel, own, bias in layers:
         z = _convolution(h, kernel) + bias
         before.append(_by_number(z, own))
@@ -152,7 +154,7 @@ def _roots(layers, log_linear, x, y):
             h = tf.tanh(z + _convolution(h, _own_kernel(own, (1, 1))))
 
     def value_and_slope(x):
-        h, slope = _bounded(x)[..., tf.newaxis], tf.ones_like(x)[..., tf.newaxis]
+        h, slope = tanh_input(x)[..., tf.newaxis], tf.ones_like(x)[..., tf.newaxis]
         for layer, (_, own, _) in enumerate(layers):
             z = before[layer] + _times_own(h, own)
             slope = _times_own(slope, own)
@@ -165,12 +167,6 @@ def _roots(layers, log_linear, x, y):
     # What a number's own part of f adds at most.
     radius = 1.0 + tf.reduce_sum(layers[-1][1], axis=[1, 2]) / linear
     return find_root(value_and_slope, y, lower=guess - radius, upper=guess + radius).root
-
-
-def _bounded(x):
-    """x as the network sees it: sums of larger ones would leave the dtype, and tanh is flat."""
-    limit = 1e-6 * x.dtype.max
-    return tf.clip_by_value(x, -limit, limit)
 
 
 def _convolution(h, kernel):

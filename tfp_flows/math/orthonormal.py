@@ -1,6 +1,6 @@
 """Gram-Schmidt orthonormalisation, with gradients that stay finite."""
 
-import numpy as np
+import ml_dtypes
 import tensorflow as tf
 
 
@@ -27,7 +27,7 @@ def orthonormal_columns(matrix):
         q, r = q * sign[..., tf.newaxis, :], r * sign[..., tf.newaxis]
 
         def gradient(of_q):
-            roundings = 10.0 * np.finfo(r.dtype.as_numpy_dtype).eps
+            roundings = 10.0 * ml_dtypes.finfo(r.dtype.as_numpy_dtype).eps
             least = roundings * tf.reduce_max(tf.abs(r), axis=[-2, -1])
             # For a matrix of zeros.
             least = tf.maximum(least, tf.constant(1e-12, r.dtype))[..., tf.newaxis]

@@ -2,7 +2,7 @@
 
 import math
 
-import numpy as np
+import ml_dtypes
 import tensorflow as tf
 
 
@@ -24,7 +24,7 @@ def softplus(x):
     e = tf.exp(-tf.abs(x))
     z = e / (2.0 + e)
     square = tf.square(z)
-    terms = _num_terms(np.finfo(x.dtype.as_numpy_dtype).eps)
+    terms = _num_terms(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
     series = tf.ones_like(x) / (2 * terms - 1)
     for k in reversed(range(terms - 1)):
         series = series * square + 1.0 / (2 * k + 1)

@@ -1,6 +1,6 @@
 """Derivatives of the inverse of a triangular map."""
 
-import numpy as np
+import ml_dtypes
 import tensorflow as tf
 
 
@@ -32,7 +32,7 @@ def with_triangular_gradient(value_and_slope, x, y, *, event_ndims=1, name="tria
     with tf.name_scope(name):
         x = tf.stop_gradient(tf.convert_to_tensor(x))
         size = x.shape[-event_ndims:].num_elements()
-        tolerance = 4.0 * float(np.finfo(x.dtype.as_numpy_dtype).eps)
+        tolerance = 4.0 * float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
         axes = list(range(-event_ndims, 0))
 
         @tf.custom_gradient
