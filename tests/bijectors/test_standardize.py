@@ -123,9 +123,7 @@ def test_integer_parameters_are_refused():
 
 @pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 2, 1), ()])
 def test_adapt_to_data_of_another_shape(shape):
-    with pytest.raises(
-        ValueError, match=r"shape \[N, 2\], with rows. Received: data.shape="
-    ):
+    with pytest.raises(ValueError, match=r"shape \[N, 2\], with rows. Received: data.shape="):
         Standardize(2).adapt(np.ones(shape))
 
 

@@ -367,6 +367,34 @@ def test_weights_that_are_negative_are_named(model):
     refused(ValueError, lambda: model.fit(X, sample_weight=weight), "negative", "-2.0 as the least")
 
 
+def test_numbers_beyond_the_dtype_are_no_data(model, conditional):
+    x = X.astype("float64")
+    x[3] = 1e60
+    refused(ValueError, lambda: model.fit(x), "`x` must be finite in float32", "first is row 3")
+    context = np.full([10, 3], 1e60)
+    refused(ValueError, lambda: conditional.fit(context, X), "`context` must be finite in float32")
+
+
+def test_what_stands_alone_or_nested_is_named(model, conditional):
+    refused(ValueError, lambda: conditional.fit([CONTEXT, X]), "(context, x)", "of type list")
+    refused(TypeError, lambda: model.adapt(dataset(X)), "`x` must be an array")
+    history = model.fit(X, validation_data=X.tolist(), verbose=0).history
+    np.testing.assert_allclose(history["val_loss"], [-log_prob(model).mean()], rtol=1e-5)
+
+
+def test_a_batch_shape_of_two_axes_is_refused():
+    loc = tf.Variable(tf.zeros([1, 1, 2]))
+    with pytest.raises(ValueError, match=r"not a batch of them.*Received: .*\(1, 1\)"):
+        tfpf.FlowModel(tfd.MultivariateNormalDiag(loc))
+
+
+def test_export_gives_log_densities_of_any_number_of_rows(model, conditional, tmp_path):
+    for name, made, inputs in (("plain", model, X), ("context", conditional, (CONTEXT, X))):
+        made.export(str(tmp_path / name), verbose=False)
+        exported = tf.saved_model.load(tmp_path / name)
+        np.testing.assert_allclose(exported.serve(inputs), made.predict(inputs, verbose=0), rtol=1e-5)
+
+
 def test_predict_on_batch_takes_a_pair(conditional):
     together = conditional.predict_on_batch((CONTEXT, X))
     np.testing.assert_allclose(together, log_prob(conditional, CONTEXT), rtol=1e-5)

@@ -263,6 +263,22 @@ def test_target_without_a_finite_value_stops_at_its_step():
         model.fit(steps_per_epoch=3, verbose=0)
 
 
+def test_a_target_that_is_assigned_takes_effect():
+    model = made_model()
+    model.fit(steps_per_epoch=1, verbose=0)
+    before = model.evaluate(steps=2, verbose=0)
+    model.target_log_prob_fn = lambda x: registered_target(x) + 3.0
+    np.testing.assert_allclose(model.evaluate(steps=2, verbose=0), before + 3.0, rtol=1e-5)
+    with pytest.raises(TypeError, match="`target_log_prob_fn` must be callable"):
+        model.target_log_prob_fn = 3
+
+
+@pytest.mark.parametrize("name", ["validation_data", "shuffle", "x"])
+def test_data_are_refused(name):
+    with pytest.raises(ValueError, match=f"`{name}` must not be given: the samples are the data"):
+        made_model().fit(steps_per_epoch=1, verbose=0, **{name: np.zeros([2, 2])})
+
+
 def test_conditional_flow_that_is_not_bound():
     flow = tfpf.flows.iaf(2, context_size=1, **SMALL)
     with pytest.raises(ValueError, match="must be bound to a context.*context_size=1"):

@@ -12,5 +12,7 @@ from tfp_flows import checks
 def stateless_seed(seed):
     """An int32 `Tensor` `[2]`: of an integer always the same, whatever was drawn before."""
     if isinstance(seed, numbers.Integral | np.integer):
-        return tf.constant([checks.integer_at_least(seed, 0, "seed"), 0], tf.int32)
+        seed = checks.integer_at_least(seed, -(2**63), "seed")
+        # Both halves of its 64 bits.
+        return tf.constant(np.array([seed], np.int64).view(np.int32))
     return tf.cast(samplers.sanitize_seed(seed), tf.int32)

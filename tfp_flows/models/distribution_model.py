@@ -22,6 +22,12 @@ class DistributionModel(keras.Model):
     is adopted, so that the optimizer, `summary`, checkpoints and `.keras` files see all of them.
     """
 
+    # What is said of a loss that is not finite from the start.
+    _advice_at_start = (
+        "The first batch already has no finite density: its rows, or some parameters, are not "
+        "finite, or rows lie outside of the support of the distribution."
+    )
+
     def __init__(self, distribution, name=None, **kwargs):
         if not isinstance(distribution, tfp.distributions.Distribution):
             raise TypeError(
@@ -166,10 +172,14 @@ class DistributionModel(keras.Model):
         for callback in watched:
             if isinstance(callback, keras.callbacks.BackupAndRestore):
                 _drop_broken_metadata(callback.backup_dir)
-        watch = _StopAtNonFinite()
-        # A list that is made already tells its model to nobody new.
-        watch.set_model(self)
-        watched.append(watch)
+        # A list of the user's may be given to another `fit`.
+        watches = [each for each in watched if isinstance(each, _StopAtNonFinite)]
+        if not watches:
+            watches = [_StopAtNonFinite()]
+            watched.extend(watches)
+        for watch in watches:
+            # A list that is made already tells its model to nobody new.
+            watch.set_model(self)
         return result
 
     def _apply_gradients(self, tape, loss):
@@ -213,25 +223,23 @@ class _LooseVariables(keras.Layer):
 class _StopAtNonFinite(keras.callbacks.Callback):
     """Ends a training whose loss, or whose weights, are lost."""
 
+    def on_train_begin(self, logs=None):
+        self.is_first = True
+
     def on_epoch_begin(self, epoch, logs=None):
         self.place = f"epoch {epoch + 1}"
         self.step = 0
 
     def on_train_batch_end(self, batch, logs=None):
         loss = float((logs or {}).get("loss", 0.0))
-        is_first = self.step == 0 and self.place == "epoch 1"
         self.step = batch + 1
         if not abs(loss) < float("inf"):
-            advice = (
-                "The first batch already has no finite density: its rows, or some parameters, are "
-                "not finite, or rows lie outside of the support of the distribution."
-                if is_first
-                else _ADVICE
-            )
+            advice = self.model._advice_at_start if self.is_first else _ADVICE
             raise FloatingPointError(
                 f"The loss must stay finite, and training stops at step {self.step} of "
                 f"{self.place}. {advice} Received: loss={loss}"
             )
+        self.is_first = False
 
     def on_epoch_end(self, epoch, logs=None):
         # The loss of a step is that before its update: the last one is not seen otherwise.

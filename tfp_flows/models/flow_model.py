@@ -66,7 +66,8 @@ class FlowModel(DistributionModel):
 
     def __init__(self, distribution, name=None, objective="likelihood", **kwargs):
         super().__init__(distribution, name=name, **kwargs)
-        if distribution.batch_shape.num_elements() not in (None, 1):
+        batch_shape = distribution.batch_shape
+        if not (batch_shape.is_compatible_with([]) or batch_shape.is_compatible_with([1])):
             raise ValueError(
                 "`distribution` must be one distribution, not a batch of them. A conditional flow "
                 "is fitted before it is bound: `fit(context, x)`. "
@@ -114,6 +115,11 @@ class FlowModel(DistributionModel):
         Raises:
           ValueError: if no part adapts, or one stands where data do not reach it.
         """
+        if not is_array(x):
+            raise TypeError(
+                "`x` must be an array: parts adapt to all rows at once. "
+                f"Received: x of type {type(x).__name__}"
+            )
         if y is None:
             adapt(self.distribution, self._rows.checked_x(x, "data"))
             return
@@ -221,6 +227,22 @@ class FlowModel(DistributionModel):
         """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
         initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        """As in Keras: what is exported gives the log-density of x, or of `(context, x)`.
+
+        Args:
+          filepath: of the folder.
+          format: as in Keras.
+          verbose: as in Keras.
+          input_signature: a list of the inputs' `tf.TensorSpec`; by default of any number of rows.
+          **kwargs: further arguments of `keras.Model.export`.
+        """
+        if input_signature is None:
+            input_signature = [self._rows.signature()]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def train_step(self, data):
         """One step of the optimizer."""

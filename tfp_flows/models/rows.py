@@ -96,20 +96,30 @@ class Rows:
             )
         return tf.cast(x, dtype)
 
+    def signature(self):
+        """The `tf.TensorSpec` of x, or those of `(c, x)`, of any number of rows."""
+        event_shape = self._distribution.event_shape
+        x = tf.TensorSpec([None, *event_shape], self._distribution.dtype, "x")
+        if not self._context_size:
+            return x
+        shape = checks.context_shape(self._context_size)
+        return tf.TensorSpec([None, *shape], self._compute_dtype, "context"), x
+
     def checked(self, x, y=None, sample_weight=None):
         """Returns `((x,) or (context, x), sample_weight)` as checked arrays."""
         if self._context_size:
             if y is None:
+                shape = f"shape {x.shape}" if hasattr(x, "shape") else f"type {type(x).__name__}"
                 raise ValueError(
                     "Data of a conditional flow must be given as `(context, x)`. "
-                    f"Received: one array of shape {np.shape(x)}"
+                    f"Received: one alone, of {shape}"
                 )
             context = np.asarray(x)
             if context.dtype.kind not in "fiub":
                 raise TypeError(
                     f"`context` must be numbers. Received: context.dtype={context.dtype}"
                 )
-            context = _finite(context, "context").astype(self._compute_dtype)
+            context = _finite(context, "context", self._compute_dtype)
             shape = checks.context_shape(self._context_size)
             if context.ndim <= len(shape) or context.shape[-len(shape) :] != shape:
                 raise ValueError(
@@ -131,7 +141,8 @@ class Rows:
                 f"Received: {len(arrays[0])} and {num_rows}"
             )
         if sample_weight is not None:
-            sample_weight = _finite(np.asarray(sample_weight, np.float64), "sample_weight")
+            sample_weight = np.asarray(sample_weight, np.float64)
+            sample_weight = _finite(sample_weight, "sample_weight", self._compute_dtype)
             if sample_weight.shape != (num_rows,):
                 raise ValueError(
                     f"`sample_weight` must have shape [{num_rows}]. "
@@ -167,17 +178,18 @@ class Rows:
             self._distribution.check_values(x, name)
         if len(x) == 0:
             raise ValueError(f"`{name}` must have rows. Received: {name}.shape={x.shape}")
-        x = _finite(x, name)
+        result = _finite(x, name, dtype.as_numpy_dtype)
         if dtype.is_integer and x.dtype.kind == "f" and (x != np.floor(x)).any():
             raise ValueError(
                 f"`{name}` must be whole numbers, as the distribution is over {dtype.name}. "
                 f"Received: {x[x != np.floor(x)][0]}"
             )
-        return x.astype(dtype.as_numpy_dtype)
+        return result
 
     def validation_batches(self, data, batch_size):
         """The same of `validation_data` as `FlowModel.fit` takes it."""
-        if not isinstance(data, tuple | list):
+        is_nested = isinstance(data, list) and all(isinstance(row, list | float) for row in data)
+        if not isinstance(data, tuple | list) or is_nested:
             data = (data,)
         if len(data) > 3:
             raise ValueError(
@@ -230,14 +242,17 @@ def _rectangular(x, expected):
     )
 
 
-def _finite(array, name):
-    if not np.isfinite(array).all():
-        rows = np.unique(np.argwhere(~np.isfinite(array))[:, 0])
+def _finite(array, name, dtype):
+    """The array in the dtype; refuses one that is not finite, or would not be."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = array.astype(dtype)
+    if not (np.isfinite(array).all() and np.isfinite(result).all()):
+        rows = np.unique(np.argwhere(~np.isfinite(array) | ~np.isfinite(result))[:, 0])
         raise ValueError(
-            f"`{name}` must be finite. Received: NaN or infinity in {len(rows)} rows, "
-            f"the first is row {rows[0]}"
+            f"`{name}` must be finite in {np.dtype(dtype).name}. Received: NaN, infinity or larger "
+            f"numbers in {len(rows)} rows, the first is row {rows[0]}"
         )
-    return array
+    return result
 
 
 def split(arrays, sample_weight, validation_split):

@@ -10,6 +10,12 @@ from tfp_flows import checks, saving
 from tfp_flows.conditioning import context_size, waits_for_context
 from tfp_flows.models.distribution_model import DistributionModel
 
+# Arguments of Keras's `fit` that say what the data are.
+_OF_DATA = {
+    *("x", "y", "batch_size", "shuffle", "sample_weight", "class_weight"),
+    *("validation_data", "validation_split", "validation_steps", "validation_batch_size"),
+}
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class VariationalModel(DistributionModel):
@@ -38,17 +44,17 @@ class VariationalModel(DistributionModel):
       ValueError: if the flow has no variables, no reparameterised samples, or an unbound context.
     """
 
+    _advice_at_start = (
+        "The first samples already have no finite ELBO: `target_log_prob_fn` is not finite at some "
+        "of them, or the density of the flow is not."
+    )
+
     def __init__(
         self, flow, target_log_prob_fn=None, num_samples=256, seed=None, name=None, **kwargs
     ):
         if not isinstance(flow, tfp.distributions.Distribution):
             raise TypeError(f"`flow` must be a TFP distribution. Received: flow={flow!r}")
         super().__init__(flow, name=name, **kwargs)
-        if target_log_prob_fn is not None and not callable(target_log_prob_fn):
-            raise TypeError(
-                "`target_log_prob_fn` must be callable. "
-                f"Received: target_log_prob_fn={target_log_prob_fn!r}"
-            )
         if flow.reparameterization_type != tfp.distributions.FULLY_REPARAMETERIZED:
             raise ValueError(
                 "`flow` must have reparameterised samples. "
@@ -68,6 +74,21 @@ class VariationalModel(DistributionModel):
         self.samples = _Samples(flow, self.num_samples)
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
         self._elbo_mean = keras.metrics.Mean(name="elbo", dtype=self.compute_dtype)
+
+    @property
+    def target_log_prob_fn(self):
+        """`log p~`; another one may be assigned, which the next `fit` or `evaluate` compiles."""
+        return self._target_log_prob_fn
+
+    @target_log_prob_fn.setter
+    def target_log_prob_fn(self, value):
+        if value is not None and not callable(value):
+            raise TypeError(
+                f"`target_log_prob_fn` must be callable. Received: target_log_prob_fn={value!r}"
+            )
+        self._target_log_prob_fn = value
+        # What is compiled holds the old one.
+        self.train_function = self.test_function = None
 
     @property
     def metrics(self):
@@ -92,11 +113,16 @@ class VariationalModel(DistributionModel):
           A `keras.callbacks.History` of `loss` and `elbo`, in nats.
 
         Raises:
-          ValueError: if there is no target.
+          ValueError: if there is no target, or data are given.
           FloatingPointError: when the loss turns non-finite; names the step.
         """
         self._check_trainable()
         self._check_target()
+        for name in _OF_DATA & kwargs.keys():
+            raise ValueError(
+                f"`{name}` must not be given: the samples are the data. "
+                f"Received: {name} of type {type(kwargs[name]).__name__}"
+            )
         return super().fit(
             _steps(
                 checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
