@@ -392,7 +392,8 @@ def test_export_gives_log_densities_of_any_number_of_rows(model, conditional, tm
     for name, made, inputs in (("plain", model, X), ("context", conditional, (CONTEXT, X))):
         made.export(str(tmp_path / name), verbose=False)
         exported = tf.saved_model.load(tmp_path / name)
-        np.testing.assert_allclose(exported.serve(inputs), made.predict(inputs, verbose=0), rtol=1e-5)
+        expected = made.predict(inputs, verbose=0)
+        np.testing.assert_allclose(exported.serve(inputs), expected, rtol=1e-5)
 
 
 def test_predict_on_batch_takes_a_pair(conditional):
