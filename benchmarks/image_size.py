@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from one_core import ONE_THREAD, check_known, default_core, pin
+from one_core import ONE_THREAD, check_known, checked_core, pin
 from worker import forget_peak, memory
 
 FLOWS = {
@@ -62,16 +62,18 @@ def main():
     parser.add_argument("--flows", nargs="+", default=list(FLOWS))
     parser.add_argument("--sides", nargs="+", type=int, default=[8, 16, 32])
     parser.add_argument("--steps", type=int, default=5, help="timed, after one that is not")
-    parser.add_argument("--core", type=int, default=default_core())
+    parser.add_argument("--core", type=int, help="the last by default")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("image_size.json"))
     parser.add_argument("--one", action="store_true", help="in this process, as JSON")
     options = parser.parse_args()
     check_known(parser, "flows", options.flows, FLOWS)
+    if options.steps < 1:
+        parser.error(f"--steps must be at least 1. Received: {options.steps}")
     if options.one:
         print(json.dumps(measure(options.flows[0], options.sides[0], options.steps)))
         return
     # Each in a process of its own, for memory that is given back is not always given up.
-    pin(options.core)
+    pin(checked_core(parser, options.core))
     results = []
     print("| flow | side | weights | train step, ms (range) | first step, s | peak, MB |")
     print("| --- | --- | --- | --- | --- | --- |")

@@ -12,7 +12,7 @@ import pathlib
 import statistics
 import time
 
-from one_core import ONE_THREAD, check_known, default_core, pin
+from one_core import ONE_THREAD, check_known, checked_core, pin
 
 SHORT = 0.2  # s of CPU time; a step that takes less is made several times in a row
 # Those of `workloads.py` whose layers have conditioner networks.
@@ -137,7 +137,7 @@ def main():
         parser.error(f"--repeats must be at least 1. Received: {arguments.repeats}")
     # Before TensorFlow is imported, which counts the cores then.
     os.environ.update(ONE_THREAD)
-    pin(default_core() if arguments.core is None else arguments.core)
+    pin(checked_core(parser, arguments.core))
     results = {}
     for name in arguments.workloads:
         results[name] = measure(name, arguments.repeats)

@@ -19,6 +19,16 @@ def default_core():
     return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
+def checked_core(parser, core):
+    """The core that was asked for, or the default; ends the program if it may not run there."""
+    if core is None:
+        return default_core()
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [core]
+    if core not in allowed:
+        parser.error(f"--core must be one of {', '.join(map(str, allowed))}. Received: {core}")
+    return core
+
+
 def pin(core):
     """Keeps this process on one core, where the system lets it."""
     if hasattr(os, "sched_setaffinity"):

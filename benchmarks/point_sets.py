@@ -134,6 +134,11 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("point_sets"))
     arguments = parser.parse_args(arguments)
+    for name, unit in (("steps", 100), ("num_test", 50)):
+        value = getattr(arguments, name)
+        if value < 1 or value % unit:
+            option = f"--{name.replace('_', '-')}"
+            parser.error(f"{option} must be a positive multiple of {unit}. Received: {value}")
     keras.utils.set_random_seed(arguments.seed)
     x, test = draw_sets(arguments.num_sets, 0), draw_sets(arguments.num_test, 1)
 

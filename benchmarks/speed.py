@@ -16,7 +16,7 @@ import sys
 
 import environments
 import report
-from one_core import ONE_THREAD, check_known, default_core
+from one_core import ONE_THREAD, check_known, checked_core
 from workloads import TASKS, WORKLOADS
 
 HERE = pathlib.Path(__file__).parent
@@ -156,7 +156,7 @@ def main():
     check_known(parser, "framework", arguments.frameworks, list(FRAMEWORKS))
     if arguments.repeats < 1:
         parser.error(f"--repeats must be at least 1. Received: {arguments.repeats}")
-    core = default_core() if arguments.core is None else arguments.core
+    core = checked_core(parser, arguments.core)
 
     results, offers = {}, {}
     for workload in arguments.workloads:
