@@ -24,7 +24,8 @@ ALLOWED = {
     "models": BOTTOM
     | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"},
 }
-MATH_MAY_IMPORT = ("numpy", "tensorflow", "tensorflow_probability")
+# `ml_dtypes` is where numpy knows bfloat16 from.
+MATH_MAY_IMPORT = ("numpy", "ml_dtypes", "tensorflow", "tensorflow_probability")
 STANDARD = ("math", "typing", "functools", "collections", "dataclasses", "enum", "itertools")
 
 
