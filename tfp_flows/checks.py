@@ -134,6 +134,12 @@ def event_size(tensor, size, name):
         )
 
 
+def has_event_shape(tensor, event_shape):
+    """Whether the last axes of a tensor have the sizes of an event, as far as they are known."""
+    num_others = max((tensor.shape.rank or 0) - len(event_shape), 0)
+    return (tf.TensorShape([None] * num_others) + event_shape).is_compatible_with(tensor.shape)
+
+
 def known_event(tensor, event_ndims, name):
     """Refuses a tensor whose event, of so many axes, has no static shape; returns that shape."""
     shape = tensor.shape

@@ -378,8 +378,13 @@ def test_numbers_beyond_the_dtype_are_no_data(model, conditional):
 def test_what_stands_alone_or_nested_is_named(model, conditional):
     refused(ValueError, lambda: conditional.fit([CONTEXT, X]), "(context, x)", "of type list")
     refused(TypeError, lambda: model.adapt(dataset(X)), "`x` must be an array")
-    history = model.fit(X, validation_data=X.tolist(), verbose=0).history
-    np.testing.assert_allclose(history["val_loss"], [-log_prob(model).mean()], rtol=1e-5)
+    for nested in (X.tolist(), [X.tolist()]):
+        history = model.fit(X, validation_data=nested, verbose=0).history
+        np.testing.assert_allclose(history["val_loss"], [-log_prob(model).mean()], rtol=1e-5)
+    nested = [CONTEXT.tolist(), X.tolist()]
+    history = conditional.fit(CONTEXT, X, validation_data=nested, verbose=0).history
+    expected = -log_prob(conditional, CONTEXT).mean()
+    np.testing.assert_allclose(history["val_loss"], [expected], rtol=1e-5)
 
 
 def test_a_batch_shape_of_two_axes_is_refused():

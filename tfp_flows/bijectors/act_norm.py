@@ -1,6 +1,5 @@
 """Glow's activation normalisation, which starts from the data."""
 
-import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -120,12 +119,8 @@ class ActNorm(Adaptive):
                 f"`data` must have shape [..., {self._event_size}], with rows. "
                 f"Received: data.shape={data.shape}"
             )
-        if not np.isfinite(data).all():
-            raise ValueError("`data` must be finite. Received: data with NaN or infinity")
-        rows = data.reshape([-1, self._event_size]).astype(np.float64)
-        mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-        # Less than the rounding of the mean is not seen to vary in this dtype.
-        is_constant = deviation <= ml_dtypes.finfo(self.dtype.as_numpy_dtype).eps * np.abs(mean)
+        rows = data.reshape([-1, self._event_size])
+        mean, deviation, is_constant = self._moments_of_rows(rows)
         return mean, np.log(np.where(is_constant, 1.0, deviation))
 
     def _assign(self, shift, log_scale):

@@ -4,6 +4,7 @@ import abc
 import contextlib
 import contextvars
 
+import ml_dtypes
 import numpy as np
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
@@ -22,6 +23,17 @@ class Adaptive(FlowBijector):
     @abc.abstractmethod
     def adapt(self, data):
         """Learns from data `[N, ...]`, as they are at the data's end of this part."""
+
+    def _moments_of_rows(self, data):
+        """Mean and standard deviation in float64, and which coordinates are constant."""
+        if not np.isfinite(data).all():
+            raise ValueError("`data` must be finite. Received: data with NaN or infinity")
+        # float64: a float32 sum over a million rows loses the digits that matter here.
+        mean = data.mean(axis=0, dtype=np.float64)
+        deviation = data.std(axis=0, dtype=np.float64)
+        # Less than the rounding of the mean is not seen to vary in this dtype.
+        is_constant = deviation <= ml_dtypes.finfo(self.dtype.as_numpy_dtype).eps * np.abs(mean)
+        return mean, deviation, is_constant
 
     def _meet(self, data, adapt=None):
         """Adapts to the data if this is its turn. The first line of `_inverse_and_log_det`."""

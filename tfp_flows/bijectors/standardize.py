@@ -1,6 +1,5 @@
 """The bijector that learns location and scale from the data, before training."""
 
-import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -88,13 +87,7 @@ class Standardize(Adaptive):
                 f"`data` must have shape [N, {checks.listed(self._event_shape)}], with rows. "
                 f"Received: data.shape={data.shape}"
             )
-        if not np.isfinite(data).all():
-            raise ValueError("`data` must be finite. Received: data with NaN or infinity")
-        # float64: a float32 sum over a million rows loses the digits that matter here.
-        mean = data.mean(axis=0, dtype=np.float64)
-        scale = data.std(axis=0, dtype=np.float64)
-        # Less than the rounding of the mean is not seen to vary in this dtype.
-        is_constant = scale <= ml_dtypes.finfo(self.dtype.as_numpy_dtype).eps * np.abs(mean)
+        mean, scale, is_constant = self._moments_of_rows(data)
         with np.errstate(over="ignore"):
             mean, scale = (t.astype(self.dtype.as_numpy_dtype) for t in (mean, scale))
         is_constant |= scale == 0
@@ -118,10 +111,7 @@ class Standardize(Adaptive):
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
     def _checked(self, x):
-        rank = x.shape.rank
-        num_rows_axes = 0 if rank is None else max(rank - len(self._event_shape), 0)
-        expected = tf.TensorShape([None] * num_rows_axes) + self._event_shape
-        if not expected.is_compatible_with(x.shape):
+        if not checks.has_event_shape(x, self._event_shape):
             raise ValueError(
                 f"`{self.name}` acts on events of shape {self._event_shape}. "
                 f"Received: a tensor of shape {tuple(x.shape)}"

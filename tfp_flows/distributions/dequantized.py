@@ -151,8 +151,7 @@ class Dequantized(tfd.Distribution):
         num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
         x = tf.convert_to_tensor(x)
         rank = self.event_shape.rank
-        expected = tf.TensorShape([None] * max((x.shape.rank or 0) - rank, 0)) + self.event_shape
-        if not expected.is_compatible_with(x.shape):
+        if not checks.has_event_shape(x, self.event_shape):
             raise ValueError(
                 f"`x` must have shape [..., {checks.listed(self.event_shape)}]. "
                 f"Received: x.shape={tuple(x.shape)}"

@@ -79,12 +79,11 @@ class Rows:
                 f"Received: an element of shape {x.shape}, which is one event"
             )
         event_shape = self._distribution.event_shape
-        if event_ndims and x.shape.rank is not None:
-            if not event_shape.is_compatible_with(x.shape[-event_ndims:]):
-                raise ValueError(
-                    f"A batch must have shape [N, {checks.listed(event_shape)}]. "
-                    f"Received: x.shape={x.shape}"
-                )
+        if not checks.has_event_shape(x, event_shape):
+            raise ValueError(
+                f"A batch must have shape [N, {checks.listed(event_shape)}]. "
+                f"Received: x.shape={x.shape}"
+            )
         dtype = self._distribution.dtype
         if not dtype.is_floating:
             return x
@@ -186,10 +185,18 @@ class Rows:
             )
         return result
 
+    def _is_nested(self, data):
+        """Whether a list is x itself, as nested lists of numbers, and not the parts of data."""
+        return (
+            isinstance(data, list)
+            and not self._context_size
+            and all(isinstance(row, list | float) for row in data)
+            and np.ndim(data[:1]) == 1 + self._distribution.event_shape.rank
+        )
+
     def validation_batches(self, data, batch_size):
         """The same of `validation_data` as `FlowModel.fit` takes it."""
-        is_nested = isinstance(data, list) and all(isinstance(row, list | float) for row in data)
-        if not isinstance(data, tuple | list) or is_nested:
+        if not isinstance(data, tuple | list) or self._is_nested(data):
             data = (data,)
         if len(data) > 3:
             raise ValueError(
