@@ -121,7 +121,7 @@ def test_each_unit_is_activated_once():
     widths = []
 
     def activation(z):
-        widths.append(z.shape[0])
+        widths.append(z.shape[-1])
         return tf.tanh(z)
 
     made = MADE(7, 2, (12, 18), activation, seed=1)

@@ -115,12 +115,12 @@ def _start(made, layers, context, rows, num_groups):
     dtype = made.compute_dtype
     weights, sums = [], []
     for dense, below, above in zip(made.masked_layers(), layers, layers[1:], strict=False):
-        kernel = above.spread(below.spread(tf.transpose(dense.masked_kernel()), axis=1), axis=0)
+        kernel = above.spread(below.spread(tf.transpose(dense.used_kernel()), axis=1), axis=0)
         weights.append(_Weights(kernel, below, above, num_groups, above is layers[-1]))
         bias = above.spread(tf.cast(dense.bias, dtype), axis=0)
         sums.append(tf.broadcast_to(bias[:, tf.newaxis], [bias.shape[0], rows]))
     free = tf.zeros([rows, 0], dtype) if context is None else tf.cast(context, dtype)
-    gates = [layers[1].spread(tf.transpose(gate), axis=0) for gate in made.gates(free)]
+    gates = [layers[1].spread(gate, axis=0) for gate in made.gates(free)]
 
     def add(s, v):
         sums[s] += tf.matmul(weights[s].of_free, v)

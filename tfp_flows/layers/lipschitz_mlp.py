@@ -81,7 +81,9 @@ class LipschitzMLP(MLP):
         for i, units in enumerate(sizes):
             is_last = i == len(sizes) - 1
             initializer = self.output_initializer if is_last else None
-            self._dense.append(self._new_dense(f"dense_{i}", size, units, initializer))
+            self._dense.append(
+                self._new_dense(f"dense_{i}", size, units, initializer, keras.layers.Dense)
+            )
             size = units
             if not is_last:
                 self._activations.append(
@@ -91,7 +93,7 @@ class LipschitzMLP(MLP):
                 )
         if self.context_size:
             self._context_dense = self._new_dense(
-                "context", self.context_size, sizes[0], use_bias=False
+                "context", self.context_size, sizes[0], None, keras.layers.Dense, use_bias=False
             )
 
     def prepared(self):

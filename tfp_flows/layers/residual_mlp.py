@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import checks
-from tfp_flows.layers.mlp import MLP
-from tfp_flows.layers.rows_last_dense import RowsLastDense
+from tfp_flows.layers.mlp import MLP, by_rows
+from tfp_flows.layers.rows_last_dense import columns
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -86,21 +86,20 @@ class ResidualMLP(MLP):
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
             if self.context_size:
                 self._gate.append(self._new_dense(f"gate_{k}", self.context_size, units))
-        self._output = self._new_dense(
-            "output", units, self.output_size, self.output_initializer, layer=RowsLastDense
-        )
+        self._output = self._new_dense("output", units, self.output_size, self.output_initializer)
 
     def _raw_parameters(self, x, context, training):
-        h = self._input(x if context is None else tf.concat([x, context], axis=-1))
+        h = self._input(self._joined(x, context))
+        gate_input = None if context is None else columns(context)
         for k in range(len(self.hidden_units)):
-            f = self._norm_1[k](h) if self.layer_norm else h
-            f = self._dense_1[k](self.activation(f))
-            f = self._norm_2[k](f) if self.layer_norm else f
-            f = self.activation(f)
+            f = by_rows(self._norm_1[k], h) if self.layer_norm else h
+            f = self._dense_1[k](self._activated(f))
+            f = by_rows(self._norm_2[k], f) if self.layer_norm else f
+            f = self._activated(f)
             if self.dropout:
                 f = self._dropout[k](f, training=training)
             f = self._dense_2[k](f)
             if context is not None:
-                f = f * tf.sigmoid(self._gate[k](context))
+                f = f * tf.sigmoid(self._gate[k](gate_input))
             h = h + f
-        return self._output(h)
+        return tf.transpose(self._output(h))

@@ -1,23 +1,62 @@
-"""A dense layer whose outputs XLA keeps with the rows last."""
+"""A dense layer that keeps the rows of a batch on the last axis."""
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+FEW = 64  # columns
 
 
 class RowsLastDense(keras.layers.Dense):
-    """y = x W + b, where under XLA the numbers of one output lie together."""
+    """y = W^T x + b, of `x` `[n, N]` and `y` `[m, N]`, for the N rows of a batch.
+
+    XLA on a CPU multiplies such matrices faster than `[N, n]`, above all within gradients, and
+    loops over the last axis, which is long here, are vectorised (`docs/decisions.md`).
+
+    Args:
+        units: m.
+        **kwargs: those of `keras.layers.Dense`.
+    """
+
+    def build(self, input_shape):
+        """Creates the weights; the shape is `(N, n)`, as that of any dense layer."""
+        super().build(input_shape)
+        self.input_spec = None  # Keras's wants n on the last axis.
 
     def call(self, inputs):
-        """Returns `inputs` times the kernel, plus the bias."""
-        return rows_last_product(inputs, self.kernel, self.bias)
+        """Returns `[m, N]`."""
+        kernel, bias = self.used_kernel(), tf.convert_to_tensor(self.bias)
+        return _plus_bias(tf.matmul(kernel, inputs, transpose_a=True), bias)
+
+    def used_kernel(self):
+        """The kernel, in the dtype of computation."""
+        return tf.convert_to_tensor(self.kernel)
 
 
-def rows_last_product(x, kernel, bias):
-    """x W + b, computed as (W^T x^T + b)^T.
+def columns(x):
+    """x^T, for the first of several `RowsLastDense`.
 
-    XLA leaves it in this layout where what comes next has the rows last, as splines have: a copy
-    from the other one cost half as much as a spline with its gradient. The bias stands inside,
-    since XLA takes the transpose of a bare product for x W again.
+    XLA makes a bare transpose part of the products that follow, and reads the gradient across its
+    rows in two of them: five times as slow where n is small. So it is a product by the identity,
+    exact for finite numbers. Where n is large this would take longer than it saves.
+
+    Args:
+        x: `Tensor` `[N, n]`.
+
+    Returns:
+        A `Tensor` `[n, N]`.
     """
-    product = tf.matmul(kernel, x, transpose_a=True, transpose_b=True)
-    return tf.transpose(product + bias[:, tf.newaxis])
+    n = x.shape[-1]
+    if n > FEW:
+        return tf.transpose(x)
+    return tf.matmul(tf.constant(np.eye(n), x.dtype), x, transpose_b=True)
+
+
+@tf.custom_gradient
+def _plus_bias(product, bias):
+    """The sum, whose gradient sums over rows by a product: XLA does not vectorise such sums."""
+
+    def gradient(upstream):
+        return upstream, tf.linalg.matvec(upstream, tf.ones_like(upstream[0]))
+
+    return product + bias[:, tf.newaxis], gradient
