@@ -141,17 +141,14 @@ class LogisticMixtureCDF(Monotone):
         m = checks.positive_number(max_log_scale, "max_log_scale")
         params = tf.convert_to_tensor(params, name="params")
         checks.last_axis(params, size, "params")
-        logits, loc, s = (
-            params[..., k * num_components : (k + 1) * num_components] for k in range(3)
-        )
-        a = params[..., -2]
+        logits, loc, s, a, b = tf.split(params, [num_components] * 3 + [1, 1], axis=-1)
         offsets, log_slope = distinct_offsets(num_components)
         return cls(
             logits,
             loc - tf.constant(offsets * math.exp(-log_slope), params.dtype),
             soft_bound(s, m) - log_slope,
-            soft_bound(a, m),
-            params[..., -1],
+            soft_bound(a[..., 0], m),
+            b[..., 0],
             validate_args=validate_args,
             name=name,
         )

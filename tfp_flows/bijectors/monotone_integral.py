@@ -170,10 +170,13 @@ class MonotoneIntegral(Monotone):
           ValueError: if a number is out of its range, or the last axis of `params` is not P.
         """
         params = tf.convert_to_tensor(params, name="params")
-        checks.last_axis(params, cls.params_size(hidden_units), "params")
+        size = cls.params_size(hidden_units)
+        checks.last_axis(params, size, "params")
+        # The gradient of slices would be a sum of padded pieces, that of pieces puts them together.
+        shift, network = tf.split(params, [1, size - 1], axis=-1)
         return cls(
-            params[..., 0],
-            params[..., 1:],
+            shift[..., 0],
+            network,
             hidden_units=hidden_units,
             num_nodes=num_nodes,
             bound=bound,
@@ -202,26 +205,26 @@ class MonotoneIntegral(Monotone):
         """The function log g of t `[..., N]`, with all weights within their bounds."""
         m, sharpest = self._max_log_slope, self._num_nodes / (4.0 * self._bound)
         sizes = self._hidden_units
-        raw_b, raw_v, rest = tf.split(raw, [1, sizes[-1], -1], axis=-2)
-        raw_b = raw_b[..., 0, :]
-        b = soft_bound(raw_b, m)
+        pieces = [1, sizes[-1], sizes[0], sizes[0]]
+        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+            pieces += [outputs * inputs, outputs]
+        raw_b, raw_v, w, b_1, *rest = tf.split(raw, pieces, axis=-2)
+        b = soft_bound(raw_b[..., 0, :], m)
         v = _bounded(raw_v, m)
 
-        w, b_1 = tf.split(rest[..., : 2 * sizes[0], :], 2, axis=-2)
         slope, centers = 0.5 * sharpest, np.linspace(-1.0, 1.0, sizes[0] + 2)[1:-1]
         w = w + 2.0 * slope  # r / (1 + |r| / max) = max / 2 at r = max
         w = soft_bound(w, sharpest)
         centers = tf.constant(0.75 * self._bound * slope * centers, raw.dtype)
         b_1 = b_1 - centers[:, tf.newaxis]
-        layers, start = [], 2 * sizes[0]
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
-            stop = start + outputs * inputs
+        layers = []
+        for inputs, outputs, raw_a, shift in zip(
+            sizes[:-1], sizes[1:], rest[::2], rest[1::2], strict=True
+        ):
             batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
             shape = ps.concat([batch_shape, [outputs, inputs], rows], axis=0)
             offsets = tf.constant(_mixing(outputs, inputs), raw.dtype)[..., tf.newaxis]
-            a = _bounded(tf.reshape(rest[..., start:stop, :], shape) + offsets, 2.0)
-            layers.append((a, rest[..., stop : stop + outputs, :]))
-            start = stop + outputs
+            layers.append((_bounded(tf.reshape(raw_a, shape) + offsets, 2.0), shift))
 
         def log_g(t):
             z = tf.tanh(w * t[..., tf.newaxis, :] + b_1)

@@ -157,10 +157,11 @@ class SumOfSquares(Monotone):
         checks.last_axis(params, size, "params")
         shape = tf.concat([tf.shape(params)[:-1], [num_polynomials, degree + 1]], axis=0)
         offsets, scales = _start(num_polynomials, degree, min_slope)
-        coefficients = tf.reshape(params[..., 1:], shape) / tf.constant(scales, params.dtype)
+        shift, raw = tf.split(params, [1, size - 1], axis=-1)
+        coefficients = tf.reshape(raw, shape) / tf.constant(scales, params.dtype)
         return cls(
             coefficients + tf.constant(offsets, params.dtype),
-            shift=params[..., 0],
+            shift=shift[..., 0],
             min_slope=min_slope,
             bound=bound,
             validate_args=validate_args,
@@ -235,52 +236,54 @@ def _squares(x, a, log_largest):
     half = tf.stop_gradient(tf.maximum(half, -20.0))
     x += tf.zeros_like(half)
     shape = ps.concat([ps.shape(x)[:-1], a.shape[-3:-1], ps.shape(x)[-1:]], axis=0)
-    terms = _terms(x, tf.broadcast_to(a, shape), half)
+    mean, square = _mean_and_last(x, tf.broadcast_to(a, shape), half)
+    return mean, square, 2.0 * half
+
+
+@tf.custom_gradient
+def _mean_and_last(x, a, half):
+    """Of sum_k p_k(s x)^2 exp(-f) the mean over s in [0, 1], by Gauss-Legendre, and that at s = 1.
+
+    p_k(s x) is the sum of a_kl (r^l exp(-f / 2)) z^l s^l, where a_kl, which may be huge, meets its
+    factor first. The gradient is by hand. That of the factors XLA computed anew for each term; and
+    what comes from above it computes anew wherever it enters a sum, so that it is the last factor.
+    """
+    degree, dtype = a.shape[-2] - 1, x.dtype
+    exponents = _exponents(degree, dtype)
+    r = tf.maximum(tf.abs(x), 1.0)
+    # A coefficient of zero does not count in f, and must not meet an infinity.
+    limit = 0.9 * math.log(dtype.max)
+    log_scales = exponents * tf.math.log(r)[..., tf.newaxis, :] - half[..., tf.newaxis, :]
+    scales = tf.exp(tf.minimum(log_scales, limit))
+    z = x / r
+    powers = [tf.ones_like(z)]
+    for _ in range(degree):
+        powers.append(powers[-1] * z)
+    scaled_powers = (scales * tf.stack(powers, axis=-2))[..., tf.newaxis, :, :]
+    terms = a * scaled_powers
 
     nodes, weights = np.polynomial.legendre.leggauss(degree + 1)
     nodes = np.append(0.5 * (nodes + 1.0), 1.0)
     table = tf.constant((nodes[:, np.newaxis] ** np.arange(degree + 1))[..., np.newaxis], dtype)
+    weights = tf.constant(0.5 * weights[:, np.newaxis], dtype)
     # Not a product of matrices, which a GPU may compute in half the digits.
     p = tf.reduce_sum(terms[..., tf.newaxis, :, :] * table, axis=-2)
     squares = tf.reduce_sum(tf.square(p), axis=-3)
-    weights = tf.constant(0.5 * weights[:, np.newaxis], dtype)
-    mean = tf.reduce_sum(squares[..., :-1, :] * weights, axis=-2)
-    return mean, squares[..., -1, :], 2.0 * half
+    mean, last = tf.reduce_sum(squares[..., :-1, :] * weights, axis=-2), squares[..., -1, :]
 
+    def gradient(to_mean, to_last):
+        weighted = 2.0 * (p[..., :-1, :] * weights)
+        mean_by_term = tf.reduce_sum(weighted[..., tf.newaxis, :] * table[:-1], axis=-3)
+        last_by_term = 2.0 * p[..., -1:, :]
+        lower = tf.stack([tf.zeros_like(z), *powers[:-1]], axis=-2)
+        slopes = (a * scales[..., tf.newaxis, :, :]) * (exponents * lower)[..., tf.newaxis, :, :]
+        mean_by_x = tf.reduce_sum(mean_by_term * slopes, axis=[-3, -2]) / r
+        last_by_x = tf.reduce_sum(last_by_term * slopes, axis=[-3, -2]) / r
+        to_x = to_mean * mean_by_x + to_last * last_by_x
+        to_mean, to_last = (t[..., tf.newaxis, tf.newaxis, :] for t in (to_mean, to_last))
+        return to_x, (to_mean * mean_by_term + to_last * last_by_term) * scaled_powers, None
 
-def _terms(x, a, half):
-    """a_kl x^l exp(-f / 2), l = 0 ... L, as a_kl (r^l exp(-f / 2)) z^l: `[..., K, L + 1, N]`.
-
-    Its gradient to x is put in by hand, l a_kl x^(l-1) exp(-f / 2): with that of the factors, which
-    XLA computed anew for each term, a train step of five layers took twice as long. And a_kl, which
-    may be huge, meets its factor first there, too.
-    """
-    degree = a.shape[-2] - 1
-
-    @tf.custom_gradient
-    def terms(x, a, half):
-        exponents = _exponents(degree, x.dtype)
-        r = tf.maximum(tf.abs(x), 1.0)
-        # A coefficient of zero does not count in f, and must not meet an infinity.
-        limit = 0.9 * math.log(x.dtype.max)
-        log_scales = exponents * tf.math.log(r)[..., tf.newaxis, :] - half[..., tf.newaxis, :]
-        scales = tf.exp(tf.minimum(log_scales, limit))
-        z = x / r
-        powers = [tf.ones_like(z)]
-        for _ in range(degree):
-            powers.append(powers[-1] * z)
-
-        scaled_powers = scales * tf.stack(powers, axis=-2)
-
-        def gradient(upstream):
-            lower = tf.stack([tf.zeros_like(z), *powers[:-1]], axis=-2)
-            to_powers = tf.reduce_sum(upstream * (a * scales[..., tf.newaxis, :, :]), axis=-3)
-            to_x = tf.reduce_sum(to_powers * exponents * lower, axis=-2) / r
-            return to_x, upstream * scaled_powers[..., tf.newaxis, :, :], None
-
-        return a * scaled_powers[..., tf.newaxis, :, :], gradient
-
-    return terms(x, a, half)
+    return (mean, last), gradient
 
 
 def _exponents(degree, dtype):
