@@ -4,14 +4,13 @@ import tensorflow as tf
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
+from tfp_flows.bijectors.clipped_raw import clipped_raw
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.find_root import find_root
 from tfp_flows.math.hyperbolic import exp_asinh, tanh_and_slope
 from tfp_flows.math.length import length
 
 NEGATIVE_SLOPE = 0.2
-# Raw numbers are clipped here, so that products of them fit into float32.
-LARGEST_RAW = 1e6
 
 
 class Planar(FlowBijector):
@@ -110,7 +109,7 @@ class Planar(FlowBijector):
 
     def _parts(self):
         """Returns `(w, u, b, p)`; b and p are `[..., 1]`."""
-        params = tf.clip_by_value(tf.convert_to_tensor(self._params), -LARGEST_RAW, LARGEST_RAW)
+        params = clipped_raw(self._params)
         size = self._event_size
         w = params[..., :size] + tf.constant(size**-0.5, params.dtype)
         u = params[..., size : 2 * size]

@@ -4,12 +4,10 @@ import tensorflow as tf
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
+from tfp_flows.bijectors.clipped_raw import clipped_raw
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.hyperbolic import exp_asinh
 from tfp_flows.math.length import length
-
-# Raw numbers are clipped here, so that products of them fit into float32.
-LARGEST_RAW = 1e6
 
 
 class Radial(FlowBijector):
@@ -97,7 +95,7 @@ class Radial(FlowBijector):
 
     def _parts(self):
         """Returns `(x_0, alpha, p)`; the last two are `[..., 1]`."""
-        params = tf.clip_by_value(tf.convert_to_tensor(self._params), -LARGEST_RAW, LARGEST_RAW)
+        params = clipped_raw(self._params)
         positive = exp_asinh(params[..., -2:])
         return params[..., :-2], positive[..., :1], positive[..., 1:]
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import checks
+from tfp_flows.bijectors.clipped_raw import clipped_raw
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.householder import householder_columns
 from tfp_flows.math.hyperbolic import exp_asinh, tanh_and_slope
@@ -12,8 +13,6 @@ from tfp_flows.math.orthonormal import orthonormal_columns
 from tfp_flows.math.triangular_tanh import solve_triangular_tanh
 
 FORMS = ("orthogonal", "householder", "triangular")
-# Raw numbers are clipped here, so that products of them fit into float32.
-LARGEST_RAW = 1e6
 
 
 class Sylvester(FlowBijector):
@@ -165,7 +164,7 @@ class Sylvester(FlowBijector):
 
     def _parts(self):
         """Returns `(Q, R, T, b, p)`; Q is `[..., D, M]`, R and T `[..., M, M]`."""
-        params = tf.clip_by_value(tf.convert_to_tensor(self._params), -LARGEST_RAW, LARGEST_RAW)
+        params = clipped_raw(self._params)
         m = self._num_units
         frame, square = params[..., : -m * (m + 2)], params[..., -m * (m + 2) : -2 * m]
         square = tf.reshape(square, tf.concat([tf.shape(params)[:-1], [m, m]], axis=0))
