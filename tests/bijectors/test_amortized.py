@@ -100,3 +100,15 @@ def test_bad_arguments():
         Amortized(network(7), Planar, {"event_sizes": D}, context_size=C)
     with pytest.raises(ValueError, match="needs a context"):
         Amortized(network(7), Planar, kwargs, context_size=C).forward(tf.zeros([D], tf.float64))
+
+
+def test_an_infinite_context_is_bounded():
+    """As it is for couplings: the network sees a number whose products do not overflow."""
+    size = Radial.params_size(event_size=D)
+    amortized = Amortized(network(size), Radial, {"event_size": D}, context_size=C)
+    x = np.random.default_rng(1).normal(size=[1, D])
+    y, expected = (
+        tfpf.condition(amortized, np.array([[c, 1.0]])).forward(x) for c in (np.inf, 1e154)
+    )
+    assert np.all(np.isfinite(y))
+    np.testing.assert_allclose(y, expected, rtol=1e-12)

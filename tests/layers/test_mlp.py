@@ -253,3 +253,27 @@ def test_constructor_errors(error, kwargs):
     (name, _), *_ = kwargs.items()
     with pytest.raises(error, match=rf"`{name}` .*Received: {name}="):
         MLP(**{"output_size": 4, **kwargs})
+
+
+@pytest.mark.parametrize("x", [np.array([[1, 0, 2]]), np.array([[True, False, True]])])
+def test_whole_numbers_count_as_floats(x):
+    mlp = MLP(2, (4,), seed=0, output_initializer="he_normal")
+    np.testing.assert_array_equal(mlp(x), mlp(x.astype("float32")))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_an_infinity_saturates(jit_compile):
+    """It leaves the other coordinates of its row as they are, and gradients finite."""
+    mlp = MLP(2, (4,), "tanh", seed=0, output_initializer="he_normal")
+    mlp.build((None, 3))
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def value_and_gradient(x):
+        with tf.GradientTape() as tape:
+            h = mlp(x)
+        return h, tape.gradient(h, mlp.trainable_variables[1].value)
+
+    far = value_and_gradient(tf.constant([[np.inf, 1.0, -np.inf]], tf.float32))
+    near = value_and_gradient(tf.constant([[1e6, 1.0, -1e6]], tf.float32))
+    for found, expected in zip(far, near, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -6,6 +6,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.conditioned import Conditioned
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
+from tfp_flows.math.network_input import network_input
 
 
 class Amortized(Conditioned):
@@ -87,7 +88,8 @@ class Amortized(Conditioned):
         self._check_is_bound()
         batch_shape = ps.shape(self._context)[:-1]
         num_outputs = x.shape[-1] if self._is_elementwise else 1
-        h = self._conditioner(tf.reshape(self._context, [-1, self._context_size]))
+        context = network_input(self._context, self._conditioner)
+        h = self._conditioner(tf.reshape(context, [-1, self._context_size]))
         self._check_raw_shape(h, num_outputs)
         size = num_outputs * self._params_size
         h = tf.reshape(tf.cast(h, x.dtype), ps.concat([batch_shape, [size]], axis=0))

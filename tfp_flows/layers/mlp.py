@@ -113,8 +113,9 @@ class MLP(keras.layers.Layer):
                 h = self._dropout[i](h, training=training)
         return tf.transpose(self._output(h))
 
-    @staticmethod
-    def _joined(x, context):
+    def _joined(self, x, context):
+        if not x.dtype.is_floating:  # Keras casts floats only.
+            x = tf.cast(x, self.compute_dtype)
         # One product of the joined input: faster, with its gradient, than the sum of two.
         return columns(x if context is None else tf.concat([x, context], axis=-1))
 

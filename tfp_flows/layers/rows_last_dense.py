@@ -41,14 +41,16 @@ def columns(x):
     exact for finite numbers. Where n is large this would take longer than it saves.
 
     Args:
-        x: `Tensor` `[N, n]`.
+        x: float `Tensor` `[N, n]`.
 
     Returns:
-        A `Tensor` `[n, N]`.
+        A `Tensor` `[n, N]`, in which infinities may count as the largest numbers.
     """
     n = x.shape[-1]
     if n > FEW:
         return tf.transpose(x)
+    # An infinity times zero would be NaN, in all of its row.
+    x = tf.clip_by_value(x, x.dtype.min, x.dtype.max)
     return tf.matmul(tf.constant(np.eye(n), x.dtype), x, transpose_b=True)
 
 
