@@ -181,7 +181,10 @@ class MADE(MLP):
 
     def gates(self, context):
         """The gates of the residual blocks, `[units, N]` each; none without a context."""
-        return [tf.sigmoid(gate(columns(context))) for gate in self._gate]
+        if not self._gate:
+            return []
+        c = columns(context)
+        return [tf.sigmoid(gate(c)) for gate in self._gate]
 
     def unit_degrees(self):
         """Degrees of the inputs (0 for the context), of each hidden layer, and of the outputs.
