@@ -312,12 +312,21 @@ def test_jit_equals_eager_with_gradient(residual):
         (ValueError, {"hidden_units": (4, 5), "residual": True}),
         (ValueError, {"hidden_units": (0,)}),
         (ValueError, {"dropout": 2}),
+        (ValueError, {"activation": "softmax"}),
+        (ValueError, {"activation": "glu"}),
+        (ValueError, {"activation": lambda h: h - tf.reduce_mean(h, axis=-1, keepdims=True)}),
     ],
 )
 def test_constructor_errors(error, kwargs):
     (name, _), *_ = kwargs.items()
     with pytest.raises(error, match=rf"`{name}` .*Received: {name}="):
         MADE(**{"event_size": 3, "params_size": 2, "hidden_units": (2, 2), **kwargs})
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "mixed_bfloat16", "bfloat16"])
+def test_takes_activations_of_the_user(dtype):
+    made = MADE(3, 2, (8,), activation=lambda h: tf.sin(h) + h, dtype=dtype)
+    assert made(tf.ones([5, 3])).shape == (5, 6)
 
 
 def test_shape_errors_name_layer_and_sizes():

@@ -10,6 +10,7 @@ from tfp_flows import checks
 from tfp_flows.layers import incremental
 from tfp_flows.layers.degrees import is_word, resolved_degrees, resolved_order
 from tfp_flows.layers.derived_seed import derived_seed
+from tfp_flows.layers.elementwise import check_elementwise
 from tfp_flows.layers.masked_dense import MaskedDense
 from tfp_flows.layers.mlp import MLP
 from tfp_flows.layers.rows_last_dense import columns
@@ -42,7 +43,7 @@ class MADE(MLP):
         event_size: D.
         params_size: P, the number of raw parameters of each coordinate.
         hidden_units: the widths of the hidden layers, or one width for each residual block.
-        activation: any Keras activation, as a string or an object.
+        activation: a Keras activation that acts on each unit by itself, as a string or an object.
         order: the order of the coordinates: `None` (as they come), `"reverse"`, `"random"`, or a
             permutation of range(D) whose k-th entry is the coordinate generated k-th.
         context_size: C, or 0 if no context is taken.
@@ -66,8 +67,8 @@ class MADE(MLP):
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of range, `order` is not a permutation, or the degrees
-            do not fit; when built or called, as `MLP`.
+        ValueError: if an argument is out of range, `activation` mixes units, `order` is not a
+            permutation, or the degrees do not fit; when built or called, as `MLP`.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class MADE(MLP):
         )
         if residual:
             checks.block_widths(self.hidden_units, "hidden_units")
+        check_elementwise(self.activation, self.variable_dtype, self.name)
         self.event_size = self._x_size = event_size
         self.params_size = params_size
         self.residual = residual
