@@ -208,6 +208,16 @@ def test_vectorized_map_and_unknown_batch_size(case):
     np.testing.assert_allclose(forward(tf.identity(u)), x, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("case", [case for case in RECIPES if not case.context_size], ids=str)
+def test_event_shape_stays_known_where_no_batch_axis_is(case):
+    flow = case.make.flow("float32")
+    for method in (flow.bijector.forward, flow.bijector.inverse):
+        traced = tf.function(method).get_concrete_function(tf.TensorSpec([None, None, D]))
+        assert traced.outputs[0].shape.as_list() == [None, None, D]
+    traced = tf.function(flow.log_prob).get_concrete_function(tf.TensorSpec([None, None, D]))
+    assert traced.outputs[0].shape.as_list() == [None, None]
+
+
 def test_saved_model_with_log_prob_and_sample(flow, tmp_path):
     class Exported(tf.Module):
         def __init__(self, flow):

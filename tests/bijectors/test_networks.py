@@ -1,7 +1,8 @@
-"""Networks inside of TFP objects: whose variables a deep copy lists."""
+"""Networks inside of TFP objects: deep copies, and ready-made models with a context."""
 
 import copy
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -63,3 +64,45 @@ def test_deep_copy_is_trained_by_the_variables_that_it_lists(make):
         v.assign_add(0.1 * tf.ones_like(v))
     assert np.abs(copied.forward(tf.identity(x)) - before).max() > 1e-3
     np.testing.assert_array_equal(original.forward(tf.identity(x)), before)
+
+
+# --- Ready-made models of Keras with a context -------------------------------------------------
+
+
+def two_inputs(names, structure):
+    """h = 2 x + sum_j c_j as a functional model, and its two numbers for one coordinate."""
+    inputs = {"x": keras.Input((1,), name=names[0]), "context": keras.Input((3,), name=names[1])}
+    both = keras.layers.Concatenate()([inputs["x"], inputs["context"]])
+    h = keras.layers.Dense(2, kernel_initializer=lambda *_, **__: [[2.0, 2.0]] + [[1.0, 1.0]] * 3)
+    return keras.Model(structure(inputs), h(both))
+
+
+@pytest.mark.parametrize(
+    "names,structure",
+    [
+        ((None, None), lambda i: [i["x"], i["context"]]),
+        (("a", "b"), lambda i: [i["x"], i["context"]]),
+        (("x", "context"), lambda i: [i["context"], i["x"]]),
+        (("x", "context"), lambda i: i),
+    ],
+)
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_functional_models_take_the_context_as_their_second_input(names, structure):
+    coupling = B.Coupling(two_inputs(names, structure), mask=[True, False], context_size=3)
+    x, c = np.float32([[0.1, 0.5], [0.2, -0.3]]), np.float32([[0.1, 0.2, 0.3], [0.0, 0.1, 0.0]])
+    y = tfpf.condition(coupling, c).forward(x)
+    h = 2 * x[:, 0] + c.sum(axis=1)
+    same = B.Affine.new(tf.stack([h, h], axis=-1)).forward(x[:, 1])
+    np.testing.assert_allclose(y, np.stack([x[:, 0], same], axis=1), rtol=1e-6)
+
+
+def test_models_without_a_place_for_the_context_are_refused():
+    one = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
+    message = r"`conditioner` must be .* inputs are x and the context. Received: .* 1 inputs$"
+    with pytest.raises(ValueError, match=message):
+        B.Coupling(one, mask=[True, False], context_size=3)
+    with pytest.raises(ValueError, match=r"inputs are x. Received: .* 2 inputs$"):
+        B.Coupling(two_inputs(("x", "context"), dict), mask=[True, False])
+    same = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"`network` must be .* Received: .* 1 inputs$"):
+        B.Residual(same, coefficient=0.5, context_size=3)

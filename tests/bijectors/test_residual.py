@@ -249,6 +249,8 @@ def test_refuses_what_does_not_fit():
     for layer in (narrow, dense):
         with pytest.raises(ValueError, match=r"`network` must give.*\(3,\).*Received: .*\(2,\)"):
             Residual(layer)
+    with pytest.raises(ValueError, match=r"acts on events of shape \(3,\).*Received: .*\(5, 4\)"):
+        Residual(network()).forward(tf.zeros([5, 4], tf.float64))
     with pytest.raises(ValueError, match="known size"):
         Residual(tf.tanh, event_ndims=3).forward(tf.zeros([4, 3]))
     with pytest.raises(ValueError, match="needs a context"):

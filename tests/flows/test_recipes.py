@@ -39,6 +39,14 @@ def test_sample_and_log_prob_agrees_with_log_prob(case):
 
 
 @each_recipe
+@pytest.mark.parametrize("shape", [(5, D + 1), (5, 1), ()], ids=str)
+def test_points_of_another_size_are_refused(case, shape):
+    flow = bound(case, case.make.flow("float32"))
+    with pytest.raises(ValueError, match="Received: "):
+        flow.log_prob(np.zeros(shape, "float32"))
+
+
+@each_recipe
 def test_density_integrates_to_one(case):
     """By importance sampling from a wider normal."""
     flow = case.make.flow("float64")

@@ -157,7 +157,8 @@ class Autoregressive(Conditioned):
         if self._solver == "jacobi":
             return self._all_at_once(x, order)
         if hasattr(self._conditioner, "generate"):
-            inputs, kwargs = self._rows(x)
+            inputs, context = self._rows(x)
+            kwargs = {} if context is None else {"context": context}
             y, log_det = self._conditioner.generate(self._transform_one, inputs, **kwargs)
             batch_shape = ps.shape(x)[: -self._event_ndims]
             return tf.reshape(y, ps.shape(x)), tf.reshape(log_det, batch_shape)

@@ -9,7 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
+from tfp_flows.bijectors.networks import called, check_called, dtype_of, layer_variables
 from tfp_flows.math.network_input import network_input
 
 tfb = tfp.bijectors
@@ -44,7 +44,7 @@ class Conditioned(ContextAware, FlowBijector):
         name,
         event_ndims=1,
     ):
-        check_network(conditioner, "conditioner(x) or conditioner(x, context=c)", "conditioner")
+        check_called(conditioner, "conditioner", bool(context_size))
         methods = ("params_size", "new")
         if not isinstance(transformer, type) or not all(hasattr(transformer, m) for m in methods):
             raise TypeError(
@@ -111,10 +111,8 @@ class Conditioned(ContextAware, FlowBijector):
         rows = np.random.default_rng(0).normal(size=[2, num_inputs])
 
         def raw(inputs):
-            kwargs = {}
-            if self._context_size:
-                kwargs["context"] = tf.zeros([2, *self.context_shape], dtype)
-            h = self._conditioner(inputs, **kwargs)
+            context = tf.zeros([2, *self.context_shape], dtype) if self._context_size else None
+            h = called(self._conditioner, inputs, context)
             self._check_raw_shape(h, num_outputs)
             return tf.reshape(h, [2, num_outputs, self._params_size])
 
@@ -158,15 +156,14 @@ class Conditioned(ContextAware, FlowBijector):
             )
 
     def _rows(self, x):
-        """`x` as `[N, D]`, and the keywords of the conditioner, the context as `[N, C]`.
+        """`x` as `[N, D]`, and the context as `[N, C]`, or `None`.
 
         Networks see `[N, D]`, or `[N, H, W, C]` of images, whatever the rank of `x`: Keras's
         `Dense` refuses vectors, and a functional model any rank but its own.
         """
         shape, event_ndims = ps.shape(x), self._event_ndims
         inputs = tf.reshape(x, ps.concat([[-1], shape[-event_ndims:]], axis=0))
-        context = self._context_rows(shape[:-event_ndims], self._conditioner)
-        return inputs, {} if context is None else {"context": context}
+        return inputs, self._context_rows(shape[:-event_ndims], self._conditioner)
 
     def _raw(self, x, num_outputs, **kwargs):
         """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
@@ -174,7 +171,8 @@ class Conditioned(ContextAware, FlowBijector):
         Of images h is `[..., H, W, D, P]`.
         """
         inputs, context = self._rows(x)
-        h = self._conditioner(network_input(inputs, self._conditioner), **context, **kwargs)
+        inputs = network_input(inputs, self._conditioner)
+        h = called(self._conditioner, inputs, context, **kwargs)
         self._check_raw_shape(h, num_outputs, x.shape[-self._event_ndims : -1])
         h = tf.cast(h, x.dtype)
         shape = ps.concat([ps.shape(x)[:-1], [num_outputs, self._params_size]], axis=0)

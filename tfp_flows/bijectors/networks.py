@@ -21,6 +21,43 @@ def check_network(network, call, name):
         )
 
 
+def check_called(network, name, takes_context):
+    """Checks a network that is run by `called`.
+
+    A sequential or functional model would drop a context without a word: it must have an input for
+    it.
+    """
+    call = f"{name}(x, context=c)" if takes_context else f"{name}(x)"
+    check_network(network, call, name)
+    wanted = ("x", "the context") if takes_context else ("x",)
+    if _is_ready_made(network) and len(network.inputs) != len(wanted):
+        raise ValueError(
+            f"`{name}` must be a layer called as {call}, or a functional model whose inputs are "
+            f"{' and '.join(wanted)}. "
+            f"Received: {name}={network!r} with {len(network.inputs)} inputs"
+        )
+
+
+def called(network, x, context=None, **kwargs):
+    """`network(x)`, `network(x, context=c)`, or of a functional model `network([x, c])`.
+
+    Its inputs may come as a `dict` of "x" and "context", and c first if it is named "context".
+    """
+    if context is None:
+        return network(x, **kwargs)
+    if not _is_ready_made(network):
+        return network(x, context=context, **kwargs)
+    if isinstance(network.input, dict):
+        return network({"x": x, "context": context}, **kwargs)
+    is_first = network.inputs[0].name == "context"
+    return network([context, x] if is_first else [x, context], **kwargs)
+
+
+def _is_ready_made(network):
+    """Whether it is called as `keras.Sequential` and functional models are."""
+    return isinstance(network, keras.Model) and type(network).call.__module__.startswith("keras.")
+
+
 def row_shapes(network):
     """The shape of a row that goes in and of one that comes out, or `None` if that is not said.
 

@@ -9,7 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import checks
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables, row_shapes
+from tfp_flows.bijectors.networks import called, check_called, dtype_of, layer_variables, row_shapes
 from tfp_flows.bijectors.residual_log_det import ResidualLogDet
 from tfp_flows.math.fixed_point import fixed_point
 
@@ -97,13 +97,14 @@ class Residual(ContextAware, FlowBijector):
         name="residual",
     ):
         parameters = dict(locals())
-        check_network(network, "network(x) or network(x, context=c)", "network")
+        check_called(network, "network", bool(context_size))
         shapes = row_shapes(network)
         if shapes is not None and shapes[0] != shapes[1]:
             raise ValueError(
                 f"`network` must give the shape of x, {shapes[0]}, for each row. "
                 f"Received: a network that gives {shapes[1]}"
             )
+        self._network_shape = tf.TensorShape(shapes and shapes[0])
         coefficient = getattr(network, "coefficient", None) if coefficient is None else coefficient
         self._event_ndims = checks.one_of(event_ndims, (1, 3), "event_ndims")
         dtype = dtype_of(network, dtype)
@@ -173,6 +174,11 @@ class Residual(ContextAware, FlowBijector):
         x = tf.convert_to_tensor(x, dtype=self.dtype)
         event_ndims = self._event_ndims
         event_shape = checks.known_event(x, event_ndims, self.name)
+        if not event_shape.is_compatible_with(self._network_shape):
+            raise ValueError(
+                f"`{self.name}` acts on events of shape {self._network_shape}, as its network. "
+                f"Received: a tensor of shape {x.shape}"
+            )
         x = self._broadcast_with_context(x, event_ndims)
         shape = ps.shape(x)
         context = self._context_rows(shape[:-event_ndims], self._network)
@@ -180,12 +186,12 @@ class Residual(ContextAware, FlowBijector):
         size = event_shape.num_elements()
 
         def bound(copies):
-            kwargs = {}
+            tiled = None
             if context is not None:
-                kwargs["context"] = tf.tile(context, [copies] + [1] * (context.shape.rank - 1))
+                tiled = tf.tile(context, [copies] + [1] * (context.shape.rank - 1))
 
             def function(rows):
-                g = network(tf.reshape(rows, [-1, *event_shape]), **kwargs)
+                g = called(network, tf.reshape(rows, [-1, *event_shape]), tiled)
                 if not g.shape[1:].is_compatible_with(event_shape):
                     raise ValueError(
                         f"`network` of `{self.name}` must give the shape of x, {event_shape}, "

@@ -5,6 +5,8 @@ last axis are vectorised, and K and D are short: so kernels want K, be it bins o
 before the last, and the N rows of a batch behind.
 """
 
+import functools
+
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -59,11 +61,20 @@ def apply(kernel, value, dtype, parameters, *scalars):
     scalar = value.shape.rank == 0
     if scalar:
         value = value[tf.newaxis]
-    value, log_slope = kernel(value, *(units_first(t) for t in parameters), *scalars)
+    results = kernel(value, *(units_first(t) for t in parameters), *scalars)
+    # Of batches with several unknown axes a kernel that broadcasts them loses D.
+    shapes = [value.shape, *(t.shape[:-1] for t in parameters), *(t.shape for t in scalars)]
+    shape = functools.reduce(tf.broadcast_static_shape, shapes)
+    value, log_slope = (_of_shape(t, shape) for t in results)
     ranks = [t.shape.rank for t in (*parameters, *scalars)]
     if scalar and ranks == [1] * len(parameters) + [0] * len(scalars):
         return value[0], log_slope[0]
     return value, log_slope
+
+
+def _of_shape(tensor, shape):
+    tensor.set_shape(shape)
+    return tensor
 
 
 def _rows_last(tensor):

@@ -1,4 +1,4 @@
-"""NICE: additive couplings and one diagonal scaling."""
+"""NICE: additive couplings and a diagonal scaling of the base."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -20,7 +20,7 @@ def nice(
     seed=None,
     dtype="float32",
 ):
-    """y_B = x_B + t(y_A), layer upon layer, then exp(s) y: NICE.
+    """exp(s) u, then y_B = x_B + t(y_A), layer upon layer: NICE.
 
     Choose it to read the history, or where volume must be kept: between the two ends of the
     flow only the diagonal s changes it. Density and samples cost one network evaluation a layer
@@ -48,7 +48,7 @@ def nice(
     dtype = recipe.float_dtype(dtype)
     size = recipe.vector_size(event_shape, minimum=2)
     log_scale = tf.Variable(tf.zeros([size], dtype), name="log_scale")
-    bijectors = [tfp.bijectors.Scale(log_scale=log_scale)]
+    bijectors = []
     for i, layer_seed in enumerate(recipe.seeds(seed, _layers(num_layers))):
         mask = recipe.half(size, first=i % 2 == 0)
         network = MLP(
@@ -58,6 +58,8 @@ def nice(
         bijectors.append(
             Coupling(network, Affine, {"log_scale": False}, mask, context_size=context_size)
         )
+    # At the base, as in the paper: at the data it would broadcast events of the wrong size.
+    bijectors.append(tfp.bijectors.Scale(log_scale=log_scale))
     return recipe.flow(bijectors, size, base, dtype, "nice")
 
 
