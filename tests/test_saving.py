@@ -346,6 +346,56 @@ def test_registered_function_is_kept_by_its_name(tmp_path):
     np.testing.assert_array_equal(loaded(X), model(X))
 
 
+def test_a_lambda_within_a_network_is_refused(tmp_path):
+    dense = keras.layers.Dense(2, activation=lambda t: t * t)
+    for network in (
+        tfpf.layers.MLP(2, (4,), activation=lambda t: t * t),
+        keras.Sequential([keras.Input((2,)), dense]),
+    ):
+        network.build((None, 2))
+        model = tfpf.FlowModel(with_conditioner(network))
+        with pytest.raises(ValueError, match="conditioner` cannot be saved.*with a lambda$"):
+            model.save(tmp_path / "m.keras")
+
+
+def test_a_file_stays_when_another_model_cannot_be_saved(tmp_path):
+    model = tfpf.FlowModel(with_conditioner(network(2, 2)))
+    model.save(tmp_path / "m.keras")
+    other = tfpf.FlowModel(with_conditioner(network(2, 2, activation=lambda t: t)))
+    with pytest.raises(ValueError, match="cannot be saved"):
+        other.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded(X), model(X))
+    assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
+
+
+def test_variables_and_layers_that_are_frozen_stay_frozen(tmp_path):
+    base = tfpf.distributions.mixture_of_gaussians(3, num_components=2, seed=1)
+    model = tfpf.FlowModel(tfpf.flows.maf(3, base=base, **SMALL))
+    model.loose_variables.adopted[0].trainable = False
+    model.networks[0].masked_layers()[1].trainable = False
+    model.compile("adam", jit_compile=False)
+    model.fit(X, verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    flags, expected = ([w.trainable for w in m.weights] for m in (loaded, model))
+    assert flags == expected and flags.count(False) == 3
+    assert loaded.optimizer.iterations == 1
+    model.trainable = False
+    model.save(tmp_path / "m.keras")
+    assert not keras.saving.load_model(tmp_path / "m.keras").trainable_weights
+
+
+def test_a_clone_has_the_values_of_variables_and_new_networks():
+    model = tfpf.FlowModel(standardized())
+    for clone in (keras.models.clone_model(model), tfpf.FlowModel.from_config(model.get_config())):
+        values = zip(clone.loose_variables.weights, model.loose_variables.weights, strict=True)
+        for own, value in values:
+            np.testing.assert_array_equal(own, value)
+            assert own.value is not value.value
+        assert np.isfinite(clone(X)).all()
+
+
 # --- Layers and bijectors of the user --------------------------------------------------------
 
 

@@ -252,3 +252,25 @@ def test_loss_and_metrics_are_not_chosen(cls, argument):
         model.compile(**argument)
     model.compile(**{name: None})
     assert model.jit_compile is True
+
+
+def test_half_precision_gets_a_loss_scale_as_in_keras(tmp_path):
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, dtype="mixed_float16")])
+    flow = tfpf.distributions.Flow(BASE, tfpf.bijectors.Coupling(network, mask=[True, False]))
+    model = tfpf.FlowModel(flow)
+    model.compile("adam", jit_compile=False)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    model.fit(X, verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert isinstance(loaded.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert isinstance(loaded.optimizer.inner_optimizer, keras.optimizers.Adam)
+    assert loaded.optimizer.iterations == model.optimizer.iterations
+    model.compile("adam", auto_scale_loss=False)
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
+
+
+@pytest.mark.parametrize("cls", [tfpf.FlowModel, tfpf.VariationalModel])
+def test_the_dtype_is_that_of_the_distribution(cls):
+    with pytest.raises(ValueError, match="`dtype` must not be given.*Received: dtype='float64'"):
+        cls(tfpf.flows.maf(2, hidden_units=(4,)), dtype="float64")

@@ -361,6 +361,44 @@ def test_weights_of_a_batch_that_are_not_one_for_each_row(weight):
         made_model().fit(batches_of_it, verbose=0)
 
 
+@pytest.mark.parametrize("options", [{"run_eagerly": True}, {}, {"jit_compile": True}], ids=str)
+def test_bad_batches_after_good_ones_leave_the_good_ones(options):
+    """TensorFlow traces a step for any shape once it has met several."""
+    model = made_model()
+    model.compile(keras.optimizers.SGD(0.0), **{"jit_compile": False, **options})
+    loss = model.train_on_batch(X)
+    bad = r"shape \[N, 2\]|expected shape \[\?,2\]|its method `batch`"
+    for rows in (np.zeros([10, 3], "float32"), X[:, 0]):
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=bad):
+            model.train_on_batch(rows)
+        np.testing.assert_allclose(model.train_on_batch(X), loss, rtol=1e-6)
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
+        model.evaluate(tf.data.Dataset.from_tensor_slices(X), verbose=0)
+    with pytest.raises(ValueError, match=r"shape \[N, 2\]"):
+        model.evaluate(tf.data.Dataset.from_tensors(X).batch(1), verbose=0)
+    np.testing.assert_allclose(model.evaluate(X, verbose=0), loss, rtol=1e-6)
+
+
+def test_eager_steps_take_arrays():
+    model = made_model()
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=True)
+    expected = -np.mean(model.distribution.log_prob(X))
+    np.testing.assert_allclose(model.train_on_batch(X), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.test_on_batch(X), expected, rtol=1e-6)
+    assert model.predict_on_batch(X).shape == (10,)
+    with pytest.raises(TypeError, match="A batch must be .*Received: parts of types list, "):
+        model.train_on_batch(X.tolist())
+
+
+def test_what_rows_cannot_have_is_named(model):
+    with pytest.raises(ValueError, match="`class_weight` must not .*Received: class_weight="):
+        model.fit(X, class_weight={0: 1.0}, verbose=0)
+    with pytest.raises(ValueError, match="`x` must have .*Received: .*masked elements"):
+        model.fit(np.ma.masked_array(X, X > 1.0), verbose=0)
+    with pytest.raises(ValueError, match="`x` must have batches.*Received: x="):
+        model.evaluate(tf.data.Dataset.from_tensor_slices(X).take(0).batch(4), verbose=0)
+
+
 def test_weights_that_are_negative_are_named(model):
     weight = np.ones(10)
     weight[3] = -2.0

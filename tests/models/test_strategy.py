@@ -28,6 +28,12 @@ for scope in (contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "
         )
         variational.compile(keras.optimizers.Adam(1e-2))
         elbo = variational.fit(steps_per_epoch=20, epochs=2, verbose=0).history["elbo"]
+        dense = keras.layers.Dense(2, activity_regularizer="l2", kernel_initializer="ones")
+        network = keras.Sequential([keras.Input((1,)), dense])
+        coupling = tfpf.bijectors.Coupling(network, mask=[True, False])
+        penalized = tfpf.FlowModel(tfpf.distributions.Flow(flow.distribution, coupling))
+        penalized.compile(keras.optimizers.SGD(0.01), jit_compile=True)
+        penalties = penalized.fit(x, epochs=2, batch_size=128, shuffle=False, verbose=0)
         parts = [tfpf.bijectors.ActNorm(2), tfpf.bijectors.BatchNorm(2, momentum=0.5)]
         normed = tfpf.FlowModel(tfpf.distributions.Flow(flow, tfp.bijectors.Chain(parts)))
         normed.compile(keras.optimizers.SGD(0.0), jit_compile=True)
@@ -44,7 +50,8 @@ for scope in (contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "
     score = normed.evaluate(y, batch_size=128, verbose=0)
     np.testing.assert_allclose(-normed.predict(y, verbose=0).mean(), score, rtol=1e-5)
     np.testing.assert_allclose(-np.mean(normed.distribution.log_prob(y)), score, rtol=1e-5)
-    print(*history["loss"], evaluated, *predicted[:3], elbo[0] < elbo[1])
+    numbers = history["loss"] + penalties.history["loss"]
+    print(*numbers, evaluated, *predicted[:3], elbo[0] < elbo[1])
 """
 
 

@@ -129,6 +129,46 @@ def test_regularisers_count_in_the_loss_and_not_in_the_elbo():
 # --- Where the samples come from -------------------------------------------------------------
 
 
+@pytest.mark.parametrize("options", [{"run_eagerly": True}, {}, {"jit_compile": True}], ids=str)
+def test_what_networks_add_to_the_loss_counts_once(options):
+    network = keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(4, activity_regularizer=keras.regularizers.L2(1.0)),
+            keras.layers.Dense(2),
+        ]
+    )
+    flow = tfpf.distributions.Flow(BASE, tfpf.bijectors.Coupling(network, mask=[True, False]))
+    model = tfpf.VariationalModel(flow, registered_target, num_samples=4096, seed=1)
+    model.compile(keras.optimizers.SGD(0.0), **{"jit_compile": False, **options})
+    model.evaluate(1, verbose=0)
+    logs = model.fit(steps_per_epoch=1, epochs=3, verbose=0).history
+    penalties = np.add(logs["loss"], logs["elbo"])
+    z = flow.sample(100_000, seed=1)[:, :1]
+    expected = np.mean(network.layers[0](z) ** 2) * 4
+    np.testing.assert_allclose(penalties, expected, rtol=0.1)
+    model.target_log_prob_fn = banana
+    assert np.isfinite(model.fit(steps_per_epoch=1, verbose=0).history["loss"]).all()
+
+
+def test_on_batch_methods_take_no_data():
+    model = made_model(optimizer=keras.optimizers.SGD(0.0))
+    assert model.test_on_batch(return_dict=True)["elbo"] == model.evaluate(1, verbose=0)
+    loss, elbo = model.train_on_batch()
+    assert loss == -elbo
+    for method in (model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match="`x` must not be given.*Received: x of type ndarray"):
+            method(np.zeros([4, 2]))
+
+
+def test_export_gives_the_density_of_the_flow(tmp_path):
+    model = made_model()
+    model.export(tmp_path, verbose=False)
+    x = np.float32([[0.1, 0.2], [0.3, -2.0], [1.0, 0.0]])
+    loaded = tf.saved_model.load(tmp_path)
+    np.testing.assert_allclose(loaded.serve(x), model.distribution.log_prob(x), rtol=1e-5)
+
+
 def test_one_seed_gives_the_same_numbers_and_another_does_not():
     same, again, other = made_model(), made_model(), made_model(seed=4)
     losses = [m.fit(steps_per_epoch=3, verbose=0).history["loss"] for m in (same, again, other)]

@@ -1,5 +1,6 @@
 """What the Keras models of a distribution share: its variables, saving, a watch on the loss."""
 
+import functools
 import json
 import os
 import tempfile
@@ -40,6 +41,11 @@ class DistributionModel(keras.Model):
                 "`distribution` must be over one tensor, not over several as a joint distribution "
                 f"is. Received: distribution={distribution!r}"
             )
+        if "dtype" in kwargs:
+            raise ValueError(
+                "`dtype` must not be given: it is that of the distribution. "
+                f"Received: dtype={kwargs['dtype']!r}"
+            )
         variables = distribution.variables
         networks = [node for node in walk(distribution) if isinstance(node, keras.Layer)]
         if not variables and not any(network.weights for network in networks):
@@ -55,6 +61,7 @@ class DistributionModel(keras.Model):
         super().__init__(name=name, dtype=dtype.name if dtype.is_floating else "float32", **kwargs)
         self._distribution = distribution
         self._jit_inside = False
+        self._penalties = None
         self.networks = networks
         owned = {id(weight.value) for network in networks for weight in network.weights}
         self.loose_variables = _LooseVariables(
@@ -89,6 +96,11 @@ class DistributionModel(keras.Model):
                     f"`{name}` must not be given: the loss follows from the distribution. "
                     f"Received: {name}={kwargs[name]!r}"
                 )
+        if kwargs.get("auto_scale_loss", True) and self._is_half_precision():
+            # Keras does it by the policy of the model, which is that of the density.
+            optimizer = keras.optimizers.get(optimizer)
+            if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         self._jit = jit_compile
         # XLA cannot compile a step that spans devices, but it can what each of them does.
         self._jit_inside = jit_compile is True and self._num_replicas() > 1
@@ -109,23 +121,26 @@ class DistributionModel(keras.Model):
     def compile_from_config(self, config):
         """Compiles as the saved model was, so that training goes on where it was."""
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
-        self.compile(optimizer=optimizer, jit_compile=config["jit_compile"])
+        # It has been wrapped already, if it was to be.
+        self.compile(optimizer=optimizer, jit_compile=config["jit_compile"], auto_scale_loss=False)
         if config["is_started"]:
             # The optimizer's state is read into variables that exist.
             self.optimizer.build(self.trainable_variables)
 
-    def save(self, filepath, *args, **kwargs):
-        """As in Keras, to a `.keras` file.
+    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+        """As in Keras, to a `.keras` file; one that exists is replaced at once, or stays.
 
         Raises:
-          ValueError: for Keras's older format, HDF5, which could not be loaded.
+          ValueError: for Keras's older format, HDF5, which could not be loaded; for a distribution
+            that cannot be saved.
         """
         if os.fspath(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
                 "`filepath` must end with '.keras' (weights alone: `save_weights`). "
                 f"Received: filepath={os.fspath(filepath)!r}"
             )
-        super().save(filepath, *args, **kwargs)
+        write = functools.partial(super().save, zipped=zipped, **kwargs)
+        self._write(write, filepath, ".keras", overwrite)
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a file that exists is replaced at once.
@@ -133,27 +148,70 @@ class DistributionModel(keras.Model):
         A training that is killed while it writes leaves the previous file, so that
         `keras.callbacks.BackupAndRestore` can always resume.
         """
+        write = functools.partial(super().save_weights, **kwargs)
+        self._write(write, filepath, ".weights.h5", overwrite)
+
+    def _write(self, write, filepath, ending, overwrite):
+        """`write(filepath)`, beside the file and then in its place."""
         filepath = os.path.abspath(os.fspath(filepath))
-        if not filepath.endswith(".weights.h5") or (os.path.exists(filepath) and not overwrite):
-            super().save_weights(filepath, overwrite=overwrite, **kwargs)
+        if not filepath.endswith(ending) or (os.path.exists(filepath) and not overwrite):
+            write(filepath, overwrite=overwrite)
             return
         folder = os.path.dirname(filepath)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing") as scratch:
-            written = os.path.join(scratch, "new.weights.h5")
-            super().save_weights(written, **kwargs)
+            written = os.path.join(scratch, f"new{ending}")
+            write(written)
             os.replace(written, filepath)
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        """As in Keras: what is exported gives the log-density of x, or of `(context, x)`.
+
+        Args:
+          filepath: of the folder.
+          format: as in Keras.
+          verbose: as in Keras.
+          input_signature: a list of the inputs' `tf.TensorSpec`; by default of any number of rows.
+          **kwargs: further arguments of `keras.Model.export`.
+        """
+        if input_signature is None:
+            input_signature = [self._signature()]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    def _signature(self):
+        """The `tf.TensorSpec` of the inputs, of any number of rows."""
+        shape = [None, *self.distribution.event_shape]
+        return tf.TensorSpec(shape, self.distribution.dtype, "x")
+
+    def _is_half_precision(self):
+        layers = [layer for each in self.networks for layer in (each, *getattr(each, "layers", ()))]
+        return any(layer.compute_dtype == "float16" for layer in layers)
+
+    @property
+    def losses(self):
+        """As in Keras: what regularisers and networks add to the loss."""
+        # Those of a function within the step are what it returned.
+        return super().losses if self._penalties is None else list(self._penalties)
 
     def _num_replicas(self):
         return self.distribute_strategy.num_replicas_in_sync
 
     def _run(self, layer, inputs, training):
         """`layer(inputs)` in the mode, compiled here if the step around it cannot be."""
+        # Keras clears what the step before has added by `add_loss` in parts of the layer only.
+        self._clear_losses()
+        self._penalties = None
         if not self._jit_inside:
             return layer(inputs, training=training)
-        compiled = tf.function(
-            lambda inputs: layer(inputs, training=training), jit_compile=True, autograph=False
-        )
-        return compiled(inputs)
+
+        @tf.function(jit_compile=True, autograph=False)
+        def compiled(inputs):
+            values = layer(inputs, training=training)
+            return values, tuple(self.losses)
+
+        values, self._penalties = compiled(inputs)
+        return values
 
     def _check_trainable(self):
         if not self.trainable_weights:
@@ -185,6 +243,7 @@ class DistributionModel(keras.Model):
     def _apply_gradients(self, tape, loss):
         weights = self.trainable_weights
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        self._penalties = None
 
     def get_config(self):
         """The model as plain data; raises `ValueError` for what cannot be saved, by name."""
@@ -192,6 +251,7 @@ class DistributionModel(keras.Model):
             "name": self.name,
             "format_version": saving.FORMAT_VERSION,
             "distribution": saving.encode(self.distribution),
+            "frozen": [i for i, weight in enumerate(self.weights) if not weight.trainable],
         }
 
     @classmethod
@@ -201,7 +261,11 @@ class DistributionModel(keras.Model):
         saving.check_version(config.pop("format_version", None))
         with saving.custom_object_scope(custom_objects):
             distribution = saving.decode(config.pop("distribution"))
-        return cls(distribution, **config)
+        frozen = config.pop("frozen")
+        model = cls(distribution, **config)
+        for i in frozen:
+            model.weights[i].trainable = False
+        return model
 
     def get_build_config(self):
         """Nothing: the networks are built when they are made."""

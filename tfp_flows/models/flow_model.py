@@ -170,6 +170,11 @@ class FlowModel(DistributionModel):
           FloatingPointError: when the loss turns non-finite; names the step.
         """
         self._check_trainable()
+        if kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "`class_weight` must not be given: rows have no classes, but a `sample_weight`. "
+                f"Received: class_weight={kwargs['class_weight']!r}"
+            )
         if not is_array(x):
             dataset = checked_dataset(
                 x, y=y, sample_weight=sample_weight, validation_split=validation_split or None
@@ -206,6 +211,8 @@ class FlowModel(DistributionModel):
         average_devices(self)
         return_dict = kwargs.pop("return_dict", False)
         result = super().evaluate(x, return_dict=True, **kwargs)
+        if "loss" not in result:
+            raise ValueError(f"`x` must have batches. Received: x={x!r} without one")
         return result if return_dict else float(result["loss"])
 
     def predict(self, x, batch_size=None, **kwargs):
@@ -228,21 +235,8 @@ class FlowModel(DistributionModel):
         initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
-    def export(
-        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
-    ):
-        """As in Keras: what is exported gives the log-density of x, or of `(context, x)`.
-
-        Args:
-          filepath: of the folder.
-          format: as in Keras.
-          verbose: as in Keras.
-          input_signature: a list of the inputs' `tf.TensorSpec`; by default of any number of rows.
-          **kwargs: further arguments of `keras.Model.export`.
-        """
-        if input_signature is None:
-            input_signature = [self._rows.signature()]
-        super().export(filepath, format, verbose, input_signature, **kwargs)
+    def _signature(self):
+        return self._rows.signature()
 
     def train_step(self, data):
         """One step of the optimizer."""

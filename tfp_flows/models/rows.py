@@ -39,11 +39,16 @@ class Rows:
             parts, weight = (*data[0], None)[:2], data[1]
         else:
             *parts, weight = keras.utils.unpack_x_y_sample_weight(data)
-        first, second = parts
+        # Eager steps are given arrays as they are.
+        first, second, weight = (
+            tf.convert_to_tensor(part) if isinstance(part, np.ndarray) else part
+            for part in (*parts, weight)
+        )
         if any(part is not None and not tf.is_tensor(part) for part in (first, second, weight)):
             raise TypeError(
                 "A batch must be `x`, `(x,)`, `(x, None, sample_weight)` or "
-                f"`(context, x[, sample_weight])`, of tensors. Received: {data!r}"
+                "`(context, x[, sample_weight])`, of tensors or arrays. Received: parts of types "
+                f"{', '.join(type(part).__name__ for part in (first, second, weight))}"
             )
         if weight is not None:
             weight = self._checked_weight(weight, first if second is None else second)
@@ -79,11 +84,13 @@ class Rows:
                 f"Received: an element of shape {x.shape}, which is one event"
             )
         event_shape = self._distribution.event_shape
-        if not checks.has_event_shape(x, event_shape):
+        if not x.shape.is_compatible_with([None, *event_shape]):
             raise ValueError(
                 f"A batch must have shape [N, {checks.listed(event_shape)}]. "
                 f"Received: x.shape={x.shape}"
             )
+        # After batches of several shapes TensorFlow traces a step for any, right or wrong.
+        x = tf.ensure_shape(x, [None, *event_shape])
         dtype = self._distribution.dtype
         if not dtype.is_floating:
             return x
@@ -238,6 +245,8 @@ def checked_batch_size(batch_size):
 
 def _rectangular(x, expected):
     """x as an array; refuses rows of different shapes, such as sets of different sizes."""
+    if np.ma.is_masked(x):
+        raise ValueError(f"{expected}, without gaps. Received: an array with masked elements")
     try:
         if not isinstance(x, tf.RaggedTensor):
             return np.asarray(x)

@@ -147,6 +147,16 @@ class VariationalModel(DistributionModel):
         result = super().evaluate(data, return_dict=True, **kwargs)
         return result if return_dict else float(result["elbo"])
 
+    def train_on_batch(self, x=None, **kwargs):
+        """As in Keras, on one draw of samples; it takes no data."""
+        _check_no_data(x)
+        return super().train_on_batch(tf.zeros([], tf.int64), **kwargs)
+
+    def test_on_batch(self, x=None, **kwargs):
+        """As in Keras, on the first draw of `evaluate`; it takes no data."""
+        _check_no_data(x)
+        return super().test_on_batch(tf.zeros([], tf.int64), **kwargs)
+
     def train_step(self, data):
         """One step of the optimizer."""
         del data
@@ -220,6 +230,14 @@ class _Samples(keras.Layer):
 
     def call(self, seed):
         return self._flow.experimental_sample_and_log_prob(self._num_samples, seed=seed)
+
+
+def _check_no_data(x):
+    if x is not None:
+        raise ValueError(
+            "`x` must not be given: the samples are the data. "
+            f"Received: x of type {type(x).__name__}"
+        )
 
 
 def _replica():

@@ -1,8 +1,9 @@
 """Writing a TFP object down as plain data, and making it again.
 
-What is written is what `parameters` holds: the arguments of constructors. Values of variables
-and networks are not part of it; Keras keeps them with the weights of a model. Reading makes
-instances of the classes that `tfp_flows.saving.names` knows, and of no others.
+What is written is what `parameters` holds: the arguments of constructors, and the values of
+variables, without which a clone would be no distribution. Weights of networks are not part of it;
+Keras keeps them, and variables again, with the weights of a model. Reading makes instances of the
+classes that `tfp_flows.saving.names` knows, and of no others.
 """
 
 import base64
@@ -51,8 +52,7 @@ def encode(root, name="distribution"):
                 else {
                     "variable": {
                         "index": index,
-                        "shape": value.shape.as_list(),
-                        "dtype": value.dtype.base_dtype.name,
+                        "value": _encode_array(_value(value), path),
                         "trainable": value.trainable,
                         "name": value.name.split(":")[0],
                     }
@@ -76,6 +76,9 @@ def encode(root, name="distribution"):
             index, known = number(value)
             if known:
                 return {"again": index}
+            if _has_a_lambda(value):
+                # Keras would write its code down, and refuse to read it.
+                raise ValueError(f"{_refusal(path, value)} with a lambda")
             return {"layer": keras.saving.serialize_keras_object(value), "index": index}
         if isinstance(value, np.ndarray | np.generic) or tf.is_tensor(value):
             return {"array": _encode_array(value, path), "tensor": tf.is_tensor(value)}
@@ -99,7 +102,7 @@ def encode(root, name="distribution"):
 
 
 def decode(config):
-    """Makes again what `encode` has written, with new variables.
+    """Makes again what `encode` has written, with new variables of the same values.
 
     Raises:
       ValueError: if the data name a class that may not be loaded, or cannot be read.
@@ -116,7 +119,7 @@ def decode(config):
         if "variable" in value:
             spec = value["variable"]
             made[spec["index"]] = tf.Variable(
-                tf.zeros(spec["shape"], spec["dtype"]),
+                _decode_array(spec["value"]),
                 trainable=spec["trainable"],
                 name=spec["name"],
             )
@@ -197,6 +200,21 @@ def _checked_name(cls, path):
 def _is_tracked_sequence(value):
     # `tf.Module` wraps the lists and tuples that are assigned to its attributes.
     return isinstance(value, list) or hasattr(value, "__wrapped__") and isinstance(value, tuple)
+
+
+def _value(variable):
+    with tf.init_scope():
+        return tf.identity(variable).numpy()
+
+
+def _has_a_lambda(layer):
+    """Whether a function without a name is in it, or in the layers of a model."""
+    functions = [
+        getattr(part, name, None)
+        for part in (layer, *getattr(layer, "layers", ()))
+        for name in ("activation", "function")
+    ]
+    return any(getattr(function, "__name__", None) == "<lambda>" for function in functions)
 
 
 def _encode_array(value, path):
