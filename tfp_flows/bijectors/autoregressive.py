@@ -39,10 +39,10 @@ class Autoregressive(Conditioned):
 
     Args:
       conditioner: a built Keras layer, or any callable: `conditioner(y)`, or
-        `conditioner(y, context=c)`, over `[N, D]` gives `[N, D, P]` or `[N, D * P]`, where the
-        numbers for coordinate i depend only on those before it in `order`
-        (see `tfp_flows.layers.MADE`). Of series, over `[N, T, C]` it gives `[N, T, C, P]` or
-        `[N, T, C * P]`.
+        `conditioner(y, context=c)` (a functional model: `conditioner([y, c])`), over `[N, D]` gives
+        `[N, D, P]` or `[N, D * P]`, where the numbers for coordinate i depend only on those before
+        it in `order` (see `tfp_flows.layers.MADE`). Of series, over `[N, T, C]` it gives
+        `[N, T, C, P]` or `[N, T, C * P]`.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
       order: a permutation of `range(D)`: `order[k]` is the coordinate that comes k-th. By

@@ -32,8 +32,9 @@ class Coupling(Conditioned):
 
     Args:
       conditioner: a built Keras layer, or any callable: `conditioner(x_A)`, or
-        `conditioner(x_A, context=c)`, over `[N, |A|]` gives `[N, |B|, P]` or `[N, |B| * P]`;
-        of images, see above, with C and P on two axes or on one.
+        `conditioner(x_A, context=c)` (a functional model: `conditioner([x_A, c])`), over
+        `[N, |A|]` gives `[N, |B|, P]` or `[N, |B| * P]`; of images, see above, with C and P on two
+        axes or on one.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
       mask: which coordinates form A: a sequence of D booleans, `True` for A; or `"halves"`

@@ -45,8 +45,9 @@ class Residual(ContextAware, FlowBijector):
     (2019), Residual flows for invertible generative modeling, arXiv:1906.02735.
 
     Args:
-      network: g, a built Keras layer or any callable, `network(x)` or `network(x, context=c)`, from
-        `[N, D]` (or images) to the same shape, row by row; see `tfp_flows.layers.LipschitzMLP` and
+      network: g, a built Keras layer or any callable, `network(x)` or `network(x, context=c)` (a
+        functional model: `network([x, c])`), from `[N, D]` (or images) to the same shape, row by
+        row; see `tfp_flows.layers.LipschitzMLP` and
         `LipschitzConvNet`. If it has a method `prepared()`, which returns such a callable, that is
         called once for all evaluations of a pass.
       log_det: "exact", "power_series" or "russian_roulette".
