@@ -259,6 +259,7 @@ def digits():
     return images[:1500], images[1500:]
 
 
+@pytest.mark.slow
 def test_learns_digits():
     train, test = digits()
     flow = tfpf.flows.multiscale((8, 8, 1), num_layers=2, hidden_channels=(24,), seed=0)
