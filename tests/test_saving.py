@@ -381,9 +381,14 @@ def test_variables_and_layers_that_are_frozen_stay_frozen(tmp_path):
     flags, expected = ([w.trainable for w in m.weights] for m in (loaded, model))
     assert flags == expected and flags.count(False) == 3
     assert loaded.optimizer.iterations == 1
+    layer = loaded.networks[0].masked_layers()[1]
+    assert not layer.trainable
+    layer.trainable = True
+    assert len(layer.trainable_weights) == 2
     model.trainable = False
     model.save(tmp_path / "m.keras")
-    assert not keras.saving.load_model(tmp_path / "m.keras").trainable_weights
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert not loaded.trainable and not loaded.trainable_weights
 
 
 def test_a_clone_has_the_values_of_variables_and_new_networks():

@@ -103,6 +103,9 @@ def test_models_without_a_place_for_the_context_are_refused():
         B.Coupling(one, mask=[True, False], context_size=3)
     with pytest.raises(ValueError, match=r"inputs are x. Received: .* 2 inputs$"):
         B.Coupling(two_inputs(("x", "context"), dict), mask=[True, False])
+    alien = two_inputs(("z", "y"), lambda i: {"z": i["x"], "y": i["context"]})
+    with pytest.raises(ValueError, match=r"must name its inputs .* Received: .* inputs 'y', 'z'$"):
+        B.Coupling(alien, mask=[True, False], context_size=3)
     same = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match=r"`network` must be .* Received: .* 1 inputs$"):
         B.Residual(same, coefficient=0.5, context_size=3)

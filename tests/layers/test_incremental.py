@@ -126,9 +126,10 @@ def test_each_unit_is_activated_once():
 
     made = MADE(7, 2, (12, 18), activation, seed=1)
     made.build((None, 7))
-    Autoregressive(made).forward(tf.zeros([3, 7]))
+    bijector = Autoregressive(made)
+    widths.clear()  # of the calls by which layer and bijector look at what they are given
+    bijector.forward(tf.zeros([3, 7]))
     # Six degrees share 12 and 18 units, and the last coordinate unlocks none, but has slots.
-    del widths[:2]  # of the call by which the bijector looks at the shape
     assert sum(widths) == 7 * (2 + 3)
 
 

@@ -29,12 +29,20 @@ def check_called(network, name, takes_context):
     """
     call = f"{name}(x, context=c)" if takes_context else f"{name}(x)"
     check_network(network, call, name)
+    if not _is_ready_made(network):
+        return
     wanted = ("x", "the context") if takes_context else ("x",)
-    if _is_ready_made(network) and len(network.inputs) != len(wanted):
+    if len(network.inputs) != len(wanted):
         raise ValueError(
             f"`{name}` must be a layer called as {call}, or a functional model whose inputs are "
             f"{' and '.join(wanted)}. "
             f"Received: {name}={network!r} with {len(network.inputs)} inputs"
+        )
+    keys = network.input if isinstance(network.input, dict) else {}
+    if takes_context and keys and set(keys) != {"x", "context"}:
+        raise ValueError(
+            f"`{name}` must name its inputs 'x' and 'context' if they are a `dict`. "
+            f"Received: {name}={network!r} with the inputs {', '.join(map(repr, sorted(keys)))}"
         )
 
 

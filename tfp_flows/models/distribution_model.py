@@ -251,7 +251,9 @@ class DistributionModel(keras.Model):
             "name": self.name,
             "format_version": saving.FORMAT_VERSION,
             "distribution": saving.encode(self.distribution),
-            "frozen": [i for i, weight in enumerate(self.weights) if not weight.trainable],
+            # Of layers, too: Keras lets go of weights only with the layer that it has frozen.
+            "frozen_layers": _frozen(self._flatten_layers()),
+            "frozen_weights": _frozen(self.weights),
         }
 
     @classmethod
@@ -261,10 +263,11 @@ class DistributionModel(keras.Model):
         saving.check_version(config.pop("format_version", None))
         with saving.custom_object_scope(custom_objects):
             distribution = saving.decode(config.pop("distribution"))
-        frozen = config.pop("frozen")
+        layers, weights = config.pop("frozen_layers"), config.pop("frozen_weights")
         model = cls(distribution, **config)
-        for i in frozen:
-            model.weights[i].trainable = False
+        for every, frozen in ((list(model._flatten_layers()), layers), (model.weights, weights)):
+            for i in frozen:
+                every[i].trainable = False
         return model
 
     def get_build_config(self):
@@ -312,6 +315,10 @@ class _StopAtNonFinite(keras.callbacks.Callback):
                 f"The weights must stay finite, and training stops after step {self.step} of "
                 f"{self.place}. {_ADVICE} Received: weights with NaN or infinity"
             )
+
+
+def _frozen(parts):
+    return [i for i, part in enumerate(parts) if not part.trainable]
 
 
 def _drop_broken_metadata(backup_dir):
