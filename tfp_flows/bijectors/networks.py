@@ -38,8 +38,9 @@ def check_called(network, name, takes_context):
             f"{' and '.join(wanted)}. "
             f"Received: {name}={network!r} with {len(network.inputs)} inputs"
         )
-    keys = network.input if isinstance(network.input, dict) else {}
-    if takes_context and keys and set(keys) != {"x", "context"}:
+    # A sequential model, which has one input, has no `input`.
+    keys = set(network.input) if takes_context and isinstance(network.input, dict) else None
+    if keys not in (None, {"x", "context"}):
         raise ValueError(
             f"`{name}` must name its inputs 'x' and 'context' if they are a `dict`. "
             f"Received: {name}={network!r} with the inputs {', '.join(map(repr, sorted(keys)))}"

@@ -210,7 +210,8 @@ class DistributionModel(keras.Model):
             values = layer(inputs, training=training)
             return values, tuple(self.losses)
 
-        values, self._penalties = compiled(inputs)
+        values, penalties = compiled(inputs)
+        self._penalties = penalties if training else None
         return values
 
     def _check_trainable(self):
