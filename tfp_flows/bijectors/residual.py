@@ -47,9 +47,9 @@ class Residual(ContextAware, FlowBijector):
     Args:
       network: g, a built Keras layer or any callable, `network(x)` or `network(x, context=c)` (a
         functional model: `network([x, c])`), from `[N, D]` (or images) to the same shape, row by
-        row; see `tfp_flows.layers.LipschitzMLP` and
-        `LipschitzConvNet`. If it has a method `prepared()`, which returns such a callable, that is
-        called once for all evaluations of a pass.
+        row; see `tfp_flows.layers.LipschitzMLP` and `LipschitzConvNet`. If it has a method
+        `prepared()`, which returns such a callable, that is called once for all evaluations of a
+        pass.
       log_det: "exact", "power_series" or "russian_roulette".
       coefficient: k, a bound of g that the user vouches for; that of the network by default, its
         attribute `coefficient`. It sets numbers of terms and iterations.

@@ -119,10 +119,7 @@ class VariationalModel(DistributionModel):
         self._check_trainable()
         self._check_target()
         for name in _OF_DATA & kwargs.keys():
-            raise ValueError(
-                f"`{name}` must not be given: the samples are the data. "
-                f"Received: {name} of type {type(kwargs[name]).__name__}"
-            )
+            raise _data_given(name, kwargs[name])
         return super().fit(
             _steps(
                 checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
@@ -149,12 +146,14 @@ class VariationalModel(DistributionModel):
 
     def train_on_batch(self, x=None, **kwargs):
         """As in Keras, on one draw of samples; it takes no data."""
-        _check_no_data(x)
+        if x is not None:
+            raise _data_given("x", x)
         return super().train_on_batch(tf.zeros([], tf.int64), **kwargs)
 
     def test_on_batch(self, x=None, **kwargs):
         """As in Keras, on the first draw of `evaluate`; it takes no data."""
-        _check_no_data(x)
+        if x is not None:
+            raise _data_given("x", x)
         return super().test_on_batch(tf.zeros([], tf.int64), **kwargs)
 
     def train_step(self, data):
@@ -232,12 +231,11 @@ class _Samples(keras.Layer):
         return self._flow.experimental_sample_and_log_prob(self._num_samples, seed=seed)
 
 
-def _check_no_data(x):
-    if x is not None:
-        raise ValueError(
-            "`x` must not be given: the samples are the data. "
-            f"Received: x of type {type(x).__name__}"
-        )
+def _data_given(name, value):
+    return ValueError(
+        f"`{name}` must not be given: the samples are the data. "
+        f"Received: {name} of type {type(value).__name__}"
+    )
 
 
 def _replica():
