@@ -1,9 +1,11 @@
 """TFP objects as trees: every distribution and bijector knows what it was made of.
 
 `parameters` of a TFP object holds the arguments of its constructor. One walk over them serves
-conditioning (bind a context everywhere), training (find the networks) and saving (write down
-what to make again).
+conditioning (bind a context everywhere), training (find the networks), saving (write down what to
+make again) and copying.
 """
+
+import copy
 
 import keras
 import tensorflow as tf
@@ -52,7 +54,13 @@ def walk(root, parameters=parameters_of):
 
 
 @tf.autograph.experimental.do_not_convert
-def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node), parameters=parameters_of):
+def rebuild(
+    root,
+    changes=lambda node: {},
+    twin=lambda node: type(node),
+    parameters=parameters_of,
+    leaf=None,
+):
     """Returns `root` with parameters or classes changed, sharing all that is not.
 
     Args:
@@ -62,6 +70,8 @@ def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node), paramet
       twin: a callable that takes one of them and returns the class that it is to have, one with
         the same parameters.
       parameters: a callable that gives the parameters of a TFP object that are walked through.
+      leaf: a callable that takes what is no TFP object, and no `dict`, list or tuple, and returns
+        what is to stand in its place; `None` to keep it.
 
     Returns:
       The same object if nothing has changed in it, else a copy. What occurs twice in `root`
@@ -79,7 +89,8 @@ def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node), paramet
                 }
                 changed.update(changes(value))
                 cls = twin(value)
-                if cls is not type(value):
+                # `copy` of a distribution remembers the one that it came from, variables and all.
+                if cls is not type(value) or (changed and leaf is not None):
                     done[id(value)] = cls(**{**value.parameters, **changed})
                 else:
                     done[id(value)] = value.copy(**changed) if changed else value
@@ -94,6 +105,19 @@ def rebuild(root, changes=lambda node: {}, twin=lambda node: type(node), paramet
                 return value
             is_namedtuple = hasattr(value, "_fields")
             return type(value)(*items) if is_namedtuple else type(value)(items)
-        return value
+        return value if leaf is None else leaf(value)
 
     return visit(root)
+
+
+def deep_copy(root, memo):
+    """`root` with variables of its own, for `__deepcopy__`.
+
+    It is made anew of what it was made of: attribute by attribute distributions cannot be copied,
+    and bijectors would list variables that their networks, which Keras copies, do not have.
+    """
+    copied = rebuild(root, leaf=lambda value: copy.deepcopy(value, memo))
+    # Some are made by constructors.
+    for variable, value in zip(copied.variables, root.variables, strict=True):
+        variable.assign(value)
+    return copied

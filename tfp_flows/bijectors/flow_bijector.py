@@ -1,7 +1,6 @@
 """The base class of every bijector here: value and log-det in one evaluation."""
 
 import abc
-import copy
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -9,6 +8,7 @@ from tensorflow_probability.python.bijectors import chain, invert
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors.pass_cache import PassCache
+from tfp_flows.tree import deep_copy
 
 tfb = tfp.bijectors
 
@@ -30,14 +30,7 @@ class FlowBijector(tfb.Bijector):
     """
 
     _cache = PassCache()
-
-    def __deepcopy__(self, memo):
-        # Made anew: attribute by attribute the copy would list variables that its networks, which
-        # Keras copies by its own rules, do not have.
-        copied = type(self)(**copy.deepcopy(self.parameters, memo))
-        for variable, value in zip(copied.variables, self.variables, strict=True):
-            variable.assign(value)
-        return copied
+    __deepcopy__ = deep_copy
 
     @abc.abstractmethod
     def _forward_and_log_det(self, x):

@@ -8,6 +8,7 @@ from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.context_aware import ContextAware
 from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
 from tfp_flows.distributions.philox_bases import PhiloxMultivariateNormalDiag
+from tfp_flows.tree import deep_copy
 
 tfd = tfp.distributions
 
@@ -47,6 +48,8 @@ class ConditionalNormal(ContextAware, tfd.Distribution):
       ValueError: if it is not built or gives another number of parameters, a size is below one,
         or `max_log_scale` not positive.
     """
+
+    __deepcopy__ = deep_copy
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from tfp_flows.bijectors.flow_bijector import forward_and_log_det
 from tfp_flows.bijectors.networks import layer_variables
 from tfp_flows.distributions.dequantization_noise import DequantizationNoise
 from tfp_flows.math.softplus import softplus
+from tfp_flows.tree import deep_copy
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
@@ -59,6 +60,8 @@ class Dequantized(tfd.Distribution):
       ValueError: if a number is out of its range; in eager mode, if `elbo` is asked for values
         that are not whole numbers from 0 to K - 1. In a graph their bound is minus infinity.
     """
+
+    __deepcopy__ = deep_copy
 
     def __init__(
         self,

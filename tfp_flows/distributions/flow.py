@@ -5,6 +5,7 @@ from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows.bijectors.values_only import values_only
 from tfp_flows.distributions.philox_bases import drawn_by_philox
+from tfp_flows.tree import deep_copy
 
 
 class Flow(transformed_distribution._TransformedDistribution):
@@ -27,6 +28,8 @@ class Flow(transformed_distribution._TransformedDistribution):
       validate_args: Python `bool`.
       name: Python `str`.
     """
+
+    __deepcopy__ = deep_copy
 
     def __init__(self, distribution, bijector, validate_args=False, name=None):
         parameters = dict(locals())

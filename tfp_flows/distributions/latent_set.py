@@ -13,6 +13,7 @@ from tfp_flows.distributions.latent_noise import LatentNoise
 from tfp_flows.distributions.latent_posterior import LatentPosterior
 from tfp_flows.distributions.stateless_seed import stateless_seed
 from tfp_flows.math.philox import philox_split
+from tfp_flows.tree import deep_copy
 
 tfd = tfp.distributions
 
@@ -62,6 +63,8 @@ class LatentSet(tfd.Distribution):
 
     # Parameters whose parts get their context here, not by `tfp_flows.condition`.
     supplies_context_to = ("points",)
+
+    __deepcopy__ = deep_copy
 
     def __init__(
         self,
