@@ -34,13 +34,14 @@ def traced(case, *functions):
 
 
 def jacobian(function, x):
-    """Returns y and dy/dx of shape `[N, D, D]`, by D gradients: no loop has to be vectorised."""
-    x = fresh(x)
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(x)
-        y = function(x)
-        outputs = tf.unstack(y, axis=-1)
-    return y, np.stack([tape.gradient(y_i, x) for y_i in outputs], axis=-2)
+    """Returns y and dy/dx of shape `[N, D, D]`, by one gradient of D copies of each row."""
+    copies = tf.repeat(x, D, axis=0)
+    with tf.GradientTape() as tape:
+        tape.watch(copies)
+        y = function(copies)
+        # The i-th copy of a row has the gradient of y_i.
+        picked = tf.reduce_sum(y * tf.tile(tf.eye(D, dtype=x.dtype), [len(x), 1]))
+    return y[::D], tf.reshape(tape.gradient(picked, copies), [-1, D, D]).numpy()
 
 
 def log_prob_like(bijector, x):
@@ -59,7 +60,7 @@ def inverse_log_prob_like(bijector, y):
 
 
 @each_case
-@pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
+@pytest.mark.parametrize("batch", [(), (2, 3)], ids=str)
 def test_shapes(case, batch):
     bijector = made_case(case, "float32")
     x = points(case, "float32", (*batch, D))
@@ -72,10 +73,12 @@ def test_shapes(case, batch):
 
 
 @each_case
-def test_perturbed_case_is_not_the_identity(case):
+def test_perturbed_case_moves_points_and_each_on_its_own(case):
     bijector = made_case(case)
     x = points(case, shape=(50, D))
-    assert np.abs(bijector.forward(x) - x).max() > 0.1
+    y = bijector.forward(x)
+    assert np.abs(y - x).max() > 0.1
+    np.testing.assert_allclose(bijector.forward(x[7:8]), y[7:8], rtol=case.float64, atol=1e-12)
 
 
 @each_case
@@ -91,53 +94,40 @@ def test_round_trip(case, dtype):
 
 
 @each_case
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_round_trip_far_from_the_identity(case, dtype):
+def test_round_trip_far_from_the_identity(case):
     """To the tolerance times the norm of the Jacobian of the way back.
 
     What comes back cannot be more exact than that: y itself is known to a rounding only.
     """
     # Layers in a row multiply: the condition of the whole may be better than that of its parts.
     scale = 0.2 if hasattr(case.make, "flow") else 0.5
-    bijector = made_case(case, dtype, scale)
-    exact = made_case(case, "float64", scale)
-    forward, inverse = traced(case, bijector.forward, bijector.inverse)
-    exact_forward, exact_inverse = traced(case, exact.forward, exact.inverse)
-    for there, back, exact_back in (
-        (forward, inverse, exact_inverse),
-        (inverse, forward, exact_forward),
-    ):
-        x = points(case, dtype, (100, D))
-        y = there(x)
-        y64 = tf.cast(y, tf.float64)
-        norm = np.linalg.norm(jacobian(exact_back, y64)[1], ord=2, axis=(1, 2))
-        size = 1.0 + np.abs(x).max(-1) + np.abs(y).max(-1)
-        error = np.abs(back(fresh(y)) - x).max(-1) / (np.maximum(1.0, norm) * size)
-        assert error.max() <= getattr(case, dtype)
+    maps = {}
+    for dtype in ("float32", "float64"):
+        bijector = made_case(case, dtype, scale)
+        maps[dtype] = traced(case, bijector.forward, bijector.inverse)
+    x = points(case, shape=(100, D))
+    for there, back in ((0, 1), (1, 0)):
+        _, dx_dy = jacobian(maps["float64"][back], maps["float64"][there](x))
+        norm = np.maximum(1.0, np.linalg.norm(dx_dy, ord=2, axis=(1, 2)))
+        for dtype, functions in maps.items():
+            z = tf.cast(x, dtype)
+            y = functions[there](z)
+            size = 1.0 + np.abs(z).max(-1) + np.abs(y).max(-1)
+            error = np.abs(functions[back](fresh(y)) - z).max(-1) / (norm * size)
+            assert error.max() <= getattr(case, dtype), dtype
 
 
 @each_case
-def test_log_det_is_that_of_the_jacobian(case):
+def test_log_dets_are_those_of_jacobians_and_opposite(case):
     bijector = made_case(case)
     x = points(case)
     y, dy_dx = jacobian(*traced(case, bijector.forward), x)
     _, expected = np.linalg.slogdet(dy_dx)
-    np.testing.assert_allclose(
-        bijector.forward_log_det_jacobian(fresh(x), 1), expected, rtol=1e-10, atol=1e-10
-    )
-    _, expected = np.linalg.slogdet(jacobian(bijector.inverse, y)[1])
-    np.testing.assert_allclose(
-        bijector.inverse_log_det_jacobian(fresh(y), 1), expected, rtol=1e-9, atol=1e-9
-    )
-
-
-@each_case
-def test_log_dets_are_opposite(case):
-    bijector = made_case(case)
-    x = points(case)
-    y = bijector.forward(x)
     forward = bijector.forward_log_det_jacobian(fresh(x), 1)
+    np.testing.assert_allclose(forward, expected, rtol=1e-10, atol=1e-10)
+    _, expected = np.linalg.slogdet(jacobian(*traced(case, bijector.inverse), y)[1])
     inverse = bijector.inverse_log_det_jacobian(fresh(y), 1)
+    np.testing.assert_allclose(inverse, expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(forward, -inverse, rtol=1e-9, atol=1e-9)
 
 
@@ -165,6 +155,7 @@ def test_gradients_are_those_of_finite_differences(case, scalar):
             return scalar(tfpf.condition(bijector, inputs[1]), inputs[0])
         return scalar(bijector, inputs[0])
 
+    evaluate_in_graph = tf.function(evaluate, autograph=False)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         value = evaluate(inputs)
@@ -178,7 +169,7 @@ def test_gradients_are_those_of_finite_differences(case, scalar):
             ):
                 variable.assign(value + step * direction)
             moved = [x + step * v for x, v in zip(inputs, input_directions, strict=True)]
-            return evaluate(moved).numpy()
+            return evaluate_in_graph(moved).numpy()
 
         # Splines have kinks in the second derivative: the error is of order h, not h^2.
         h = 1e-6
