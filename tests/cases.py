@@ -461,11 +461,17 @@ CASES = [
     *(
         Case(
             f"{make_flow.__name__}_context",
-            recipe(make_flow, num_layers=2, context_size=C),
+            recipe(make_flow, num_layers=num_layers, context_size=C),
             (make_flow.__name__,),
             context_size=C,
         )
-        for make_flow in (F.nice, F.real_nvp, F.maf, F.iaf, F.neural_spline)
+        for make_flow, num_layers in (
+            (F.nice, 2),
+            (F.real_nvp, 2),
+            (F.maf, 1),
+            (F.iaf, 1),
+            (F.neural_spline, 1),
+        )
     ),
 ]
 
