@@ -17,7 +17,7 @@ WITHOUT_SEED_OF_TENSORFLOW = {"test_contract", "test_image_contract", "test_pass
 
 @pytest.fixture(autouse=True)
 def _seeded(request):
-    if request.module.__name__ in WITHOUT_SEED_OF_TENSORFLOW:
+    if request.path.stem in WITHOUT_SEED_OF_TENSORFLOW:
         random.seed(0)
         np.random.seed(0)
     else:
