@@ -114,7 +114,10 @@ def killed(backup_dir, moment, after=4):
     return epoch
 
 
-@pytest.mark.parametrize("moment", ["random", "weights", "replace"])
+@pytest.mark.parametrize(
+    "moment",
+    ["weights", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "replace"))],
+)
 def test_killed_training_goes_on(moment, uninterrupted, tmp_path):
     whole, losses = uninterrupted
     backup_dir = tmp_path / "backup"

@@ -15,7 +15,7 @@ import tfp_flows as tfpf
 x = np.random.default_rng(0).normal(size=(512, 2)).astype("float32")
 for scope in (contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope):
     with scope():
-        flow = tfpf.flows.maf(2, num_layers=1, hidden_units=(16,), seed=1)
+        flow = tfpf.flows.maf(2, num_layers=2, hidden_units=(16,), seed=1)
         model = tfpf.FlowModel(flow)
         model.compile(keras.optimizers.Adam(1e-2), jit_compile=True)
         history = model.fit(x, epochs=3, batch_size=128, shuffle=False, verbose=0).history
