@@ -194,13 +194,15 @@ def test_gradients_are_those_of_finite_differences(case, scalar):
         check(no_inputs, of_variables)
 
 
-# Of recipes, whose parts are cases too, samples are among the slow ones.
+# Of recipes, whose parts are cases too, samples and contexts are among the slow ones.
 XLA_CASES = [
     pytest.param(
         case,
         direction,
         id=f"{direction}-{case}",
-        marks=[pytest.mark.slow] if direction == "forward" and hasattr(case.make, "flow") else [],
+        marks=[pytest.mark.slow]
+        if hasattr(case.make, "flow") and (direction == "forward" or case.context_size)
+        else [],
     )
     for case in CASES
     for direction in ("forward", "inverse")

@@ -75,7 +75,7 @@ def test_the_interval_goes_onto_itself(cls, kwargs):
 
 
 @each_form
-@pytest.mark.parametrize("scale", [3.0, 50.0, 1e30])
+@pytest.mark.parametrize("scale", [50.0, 1e30])
 def test_saturated_parameters_are_finite(cls, kwargs, scale):
     lower, upper = ends(cls, kwargs)
     jit = scale == 50.0 and not kwargs  # forms of one class share their arithmetic
