@@ -88,6 +88,7 @@ def test_the_tails_are_lines():
     assert log_det[0] == log_det[2] and log_det[3] == log_det[5]
 
 
+@pytest.mark.slow
 def test_makes_two_modes_through_its_inverse():
     """Reverse KL: samples by the search, from a normal to a mixture of two."""
     base = tf.constant(np.random.default_rng(0).normal(size=[256]))

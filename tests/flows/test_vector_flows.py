@@ -46,6 +46,7 @@ def banana(x):
     return -0.5 * x[:, 0] ** 2 - 2.0 * (x[:, 1] - 0.5 * x[:, 0] ** 2) ** 2
 
 
+@pytest.mark.slow
 def test_continuous_flow_reaches_the_density():
     """Fitted with fixed steps, whose errors reverse KL could exploit, and judged without them."""
     field = tfpf.layers.VectorField(2, (32,), seed=1)
