@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -476,6 +477,25 @@ CASES = [
 ]
 
 RECIPES = [case for case in CASES if hasattr(case.make, "flow")]
+
+
+def each_direction(cases):
+    """Pairs of a case and "forward" or "inverse".
+
+    Of recipes, whose parts are cases too, samples and contexts are among the slow ones.
+    """
+    return [
+        pytest.param(
+            case,
+            direction,
+            id=f"{direction}-{case}",
+            marks=[pytest.mark.slow]
+            if hasattr(case.make, "flow") and (direction == "forward" or case.context_size)
+            else [],
+        )
+        for case in cases
+        for direction in ("forward", "inverse")
+    ]
 
 
 def perturb(variables, seed=0, scale=0.5):

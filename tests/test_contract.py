@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import CASES, D, made_case, perturb
+from cases import CASES, D, each_direction, made_case, perturb
 
 import tfp_flows as tfpf
 
@@ -194,22 +194,7 @@ def test_gradients_are_those_of_finite_differences(case, scalar):
         check(no_inputs, of_variables)
 
 
-# Of recipes, whose parts are cases too, samples and contexts are among the slow ones.
-XLA_CASES = [
-    pytest.param(
-        case,
-        direction,
-        id=f"{direction}-{case}",
-        marks=[pytest.mark.slow]
-        if hasattr(case.make, "flow") and (direction == "forward" or case.context_size)
-        else [],
-    )
-    for case in CASES
-    for direction in ("forward", "inverse")
-]
-
-
-@pytest.mark.parametrize(("case", "direction"), XLA_CASES)
+@pytest.mark.parametrize(("case", "direction"), each_direction(CASES))
 def test_xla_equals_eager(case, direction):
     bijector = made_case(case)
     variables = list(bijector.trainable_variables)

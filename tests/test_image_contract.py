@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from audio_cases import CASES as AUDIO_CASES
+from cases import each_direction
 from image_cases import CASES, made, points
 
 tfb = tfp.bijectors
@@ -93,26 +94,11 @@ def test_log_det_is_that_of_the_jacobian_and_opposite(case):
     np.testing.assert_allclose(expected, -last, atol=1e-8)
 
 
-# As in `test_contract.py`: samples and contexts of recipes are slow.
-XLA_CASES = [
-    pytest.param(
-        case,
-        index,
-        id=f"{direction}-{case}",
-        marks=[pytest.mark.slow]
-        if hasattr(case.make, "flow") and (direction == "forward" or case.context_size)
-        else [],
-    )
-    for case in [*CASES, *AUDIO_CASES]
-    for index, direction in enumerate(("forward", "inverse"))
-]
-
-
-@pytest.mark.parametrize(("case", "index"), XLA_CASES)
-def test_xla_equals_eager(case, index):
+@pytest.mark.parametrize(("case", "direction"), each_direction([*CASES, *AUDIO_CASES]))
+def test_xla_equals_eager(case, direction):
     bijector = made(case)
     variables = list(bijector.trainable_variables)
-    map_, log_det, event_ndims, shape = directions(case, bijector)[index]
+    map_, log_det, event_ndims, shape = directions(case, bijector)[direction == "inverse"]
 
     def value_and_gradients(z):
         z = fresh(z)
