@@ -14,7 +14,7 @@ def wavenet(shape, output_channels, dtype, context_size=0, **options):
     network = tfpf.layers.WaveNet(
         output_channels, context_size=context_size, dtype=dtype, **options
     )
-    context_shape = (None, *tfpf.checks.context_shape(context_size)) if context_size else None
+    context_shape = (None, *tfpf._checks.context_shape(context_size)) if context_size else None
     network.build((None, *shape), context_shape)
     return network
 

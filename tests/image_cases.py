@@ -239,7 +239,7 @@ def made(case, dtype="float64", scale=0.3, context_batch=()):
     bijector = case.make(dtype)
     perturb_image(bijector.variables, scale)
     if case.context_size:
-        shape = tfpf.checks.context_shape(case.context_size)
+        shape = tfpf._checks.context_shape(case.context_size)
         context = np.random.default_rng(7).normal(size=[*context_batch, *shape])
         bijector = tfpf.condition(bijector, context)
     return bijector

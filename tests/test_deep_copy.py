@@ -41,7 +41,7 @@ def test_of_recipes(case):
     flow = case.make.flow("float64")
     perturb(flow.trainable_variables, scale=0.1)
     if case.context_size:
-        size = tfpf.checks.context_shape(case.context_size)
+        size = tfpf._checks.context_shape(case.context_size)
         flow = tfpf.condition(flow, np.random.default_rng(7).normal(size=size))
     x = np.random.default_rng(0).normal(size=[4, *flow.event_shape])
     check_copy(flow, lambda flow: flow.log_prob(x).numpy())

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.tree import is_node, parameters_of, rebuild, walk
+from tfp_flows import _checks
+from tfp_flows._tree import is_node, parameters_of, rebuild, walk
 
 
 def context_size(flow):
@@ -76,7 +76,7 @@ def condition(flow, context):
             f"`context` must have the dtype {parts[0].dtype.name} of the flow. "
             f"Received: context.dtype={context.dtype.name}"
         )
-    checks.context(context, size, parts[0].name)
+    _checks.context(context, size, parts[0].name)
 
     def changes(node):
         return {"context": context} if getattr(node, "context_size", 0) else {}

@@ -57,7 +57,7 @@ each_base = pytest.mark.parametrize("name", BASES)
 
 
 def kinds(distribution):
-    return [type(node).__name__ for node in tfpf.tree.walk(distribution)]
+    return [type(node).__name__ for node in tfpf._tree.walk(distribution)]
 
 
 @each_base

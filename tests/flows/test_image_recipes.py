@@ -140,7 +140,7 @@ def test_autoregressive_splines_are_for_vectors():
 
 def test_masked_convolutions_alternate_over_scales_of_all_channels():
     flow = tfpf.flows.mintnet((4, 4, 1), num_layers=2, hidden_channels=(7,), seed=1)
-    parts = [p for p in tfpf.tree.walk(flow) if isinstance(p, tfpf.bijectors.MaskedConvolution)]
+    parts = [p for p in tfpf._tree.walk(flow) if isinstance(p, tfpf.bijectors.MaskedConvolution)]
     assert [part.parameters["reverse"] for part in parts] == [False, True, False, True]
     assert [part.network.image_shape for part in parts] == [(4, 4, 1)] * 2 + [(2, 2, 4)] * 2
     # Seven channels are as many units of one channel, or two of four.
@@ -157,7 +157,7 @@ def test_masked_convolutions_alternate_over_scales_of_all_channels():
 def test_attention_is_for_small_images():
     for size, has_attention in ((8, True), (32, False)):
         flow = tfpf.flows.flow_plus_plus((size, size, 1), num_layers=1, hidden_units=(4,))
-        networks = [n for n in tfpf.tree.walk(flow) if isinstance(n, tfpf.layers.GatedConvNet)]
+        networks = [n for n in tfpf._tree.walk(flow) if isinstance(n, tfpf.layers.GatedConvNet)]
         assert [network.num_heads > 0 for network in networks] == [has_attention, True]
 
 

@@ -44,7 +44,7 @@ def test_starts_as_its_base():
 
 
 def test_every_network_is_seen(distribution):
-    networks = [node for node in tfpf.tree.walk(distribution) if isinstance(node, keras.Layer)]
+    networks = [node for node in tfpf._tree.walk(distribution) if isinstance(node, keras.Layer)]
     names = {type(network).__name__ for network in networks}
     assert names == {"VectorField", "DeepSets", "LatentNoise"}
     owned = {id(weight.value) for network in networks for weight in network.trainable_weights}

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_flows.layers import MLP
-from tfp_flows.layers.elementwise import _KNOWN, is_known_elementwise
+from tfp_flows.layers._elementwise import _KNOWN, is_known_elementwise
 
 X = np.random.default_rng(1).normal(size=[5, 3]).astype("float32")
 

@@ -7,7 +7,7 @@ from cases import perturb
 
 from tfp_flows.bijectors import Affine, Autoregressive, RationalQuadraticSpline
 from tfp_flows.layers import MADE
-from tfp_flows.layers.incremental import _groups
+from tfp_flows.layers._incremental import _groups
 
 RNG = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_flows.layers import LipschitzMLP
-from tfp_flows.layers.lipschitz_activations import ACTIVATIONS, lipschitz_activation
+from tfp_flows.layers._lipschitz_activations import ACTIVATIONS, lipschitz_activation
 
 ORDERS = {2: 2, 1: 1, "inf": np.inf}
 X = np.random.default_rng(0).normal(size=[200, 3])

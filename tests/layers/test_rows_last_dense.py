@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_flows.layers.rows_last_dense import RowsLastDense, columns
+from tfp_flows.layers._rows_last_dense import RowsLastDense, columns
 
 RNG = np.random.default_rng(1)
 X, DIRECTION = RNG.normal(size=[5, 3]), RNG.normal(size=[5, 4])

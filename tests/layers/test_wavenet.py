@@ -25,7 +25,7 @@ def made(context_size=0, num_channels=2, output_channels=4, scale=1.0, steps=T, 
 
 def given(context_size, num_rows, seed=3):
     """The keyword of a context."""
-    shape = tfpf.checks.context_shape(context_size)
+    shape = tfpf._checks.context_shape(context_size)
     return {"context": points(shape, (num_rows,), seed=seed)} if context_size else {}
 
 
@@ -175,7 +175,7 @@ def test_bad_input_is_named(change, error, named):
     options = {"output_channels": 4, "hidden_channels": (4,), **change}
     with pytest.raises(error, match=f"`{named}`.*Received: "):
         network = WaveNet(**options)
-        shape = (None, *tfpf.checks.context_shape(network.context_size))
+        shape = (None, *tfpf._checks.context_shape(network.context_size))
         network.build((None, T, 2), shape if network.context_size else None)
 
 

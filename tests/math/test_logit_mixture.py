@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, logsumexp
 
-from tfp_flows.math.logit_mixture import distinct_offsets, log_softmax, logit_mixture
+from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_mixture
 
 
 def mixture(x, dtype="float64"):

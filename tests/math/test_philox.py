@@ -5,8 +5,8 @@ import pytest
 import scipy.special
 import tensorflow as tf
 
-from tfp_flows.math import philox
-from tfp_flows.math.philox import philox_normal, philox_split, philox_uniform
+from tfp_flows.math import _philox
+from tfp_flows.math._philox import philox_normal, philox_split, philox_uniform
 
 SEED = tf.constant([3, -4])
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -52,7 +52,7 @@ def test_ends(dtype, jit_compile, monkeypatch):
     def bits(shape, seed, dtype):
         return tf.constant(ends if len(shape) == 1 else pairs)
 
-    monkeypatch.setattr(philox, "philox_bits", bits)
+    monkeypatch.setattr(_philox, "philox_bits", bits)
     uniform, normal = tf.function(
         lambda: (
             philox_uniform([len(ends)], SEED, dtype),

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math.replica_seed import replica_seed
+from tfp_flows.math._replica_seed import replica_seed
 
 
 def test_without_a_strategy_the_seed_is_itself():

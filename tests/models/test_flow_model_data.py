@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from cases import perturb
 
 import tfp_flows as tfpf
-from tfp_flows.models.batches import batches
+from tfp_flows.models._batches import batches
 
 tfd = tfp.distributions
 

@@ -72,8 +72,8 @@ import keras, numpy as np, tensorflow as tf, tensorflow_probability as tfp
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import tfp_flows as tfpf
-from tfp_flows.bijectors.residual_log_det import ResidualLogDet
-from tfp_flows.layers.philox_dropout import PhiloxDropout
+from tfp_flows.bijectors.residual._residual_log_det import ResidualLogDet
+from tfp_flows.layers._philox_dropout import PhiloxDropout
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 x = tf.constant(np.random.default_rng(0).normal(size=[16, 2]), tf.float32)
 with strategy.scope():

@@ -7,8 +7,8 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.bijectors import chain, invert
 from tensorflow_probability.python.internal import prefer_static as ps
 
-from tfp_flows.bijectors.pass_cache import PassCache
-from tfp_flows.tree import deep_copy
+from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._pass_cache import PassCache
 
 tfb = tfp.bijectors
 

@@ -3,17 +3,17 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
-from tfp_flows.bijectors.affine import Affine
-from tfp_flows.bijectors.context_aware import ContextAware
-from tfp_flows.bijectors.networks import check_network, dtype_of, layer_variables
+from tfp_flows import _checks
+from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._networks import check_network, dtype_of, layer_variables
+from tfp_flows.bijectors._takes_context import TakesContext
+from tfp_flows.bijectors.transformers.affine import Affine
 from tfp_flows.distributions.philox_bases import PhiloxMultivariateNormalDiag
-from tfp_flows.tree import deep_copy
 
 tfd = tfp.distributions
 
 
-class ConditionalNormal(ContextAware, tfd.Distribution):
+class ConditionalNormal(TakesContext, tfd.Distribution):
     """p(u | c) = prod_i N(u_i; t_i, exp(2 s_i)), with (t, s) = conditioner(c).
 
     A base that moves with the context: a recipe with the same `context_size` takes it as `base=`,
@@ -67,10 +67,10 @@ class ConditionalNormal(ContextAware, tfd.Distribution):
         check_network(conditioner, "conditioner(context)", "conditioner")
         self._conditioner = conditioner
         self._conditioner_variables = layer_variables(conditioner)
-        self._event_size = checks.integer_at_least(event_size, 1, "event_size")
-        self._max_log_scale = checks.positive_number(max_log_scale, "max_log_scale")
+        self._event_size = _checks.integer_at_least(event_size, 1, "event_size")
+        self._max_log_scale = _checks.positive_number(max_log_scale, "max_log_scale")
         dtype = dtype_of(conditioner, dtype) or tf.float32
-        checks.integer_at_least(context_size, 1, "context_size")
+        _checks.integer_at_least(context_size, 1, "context_size")
         self._bind_context(context, context_size, dtype, name)
         if context is None:
             # A misfit is found when the distribution is made; a bound copy has had its look.

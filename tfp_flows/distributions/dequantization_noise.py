@@ -2,8 +2,8 @@
 
 import keras
 
-from tfp_flows.bijectors.noise import Noise
-from tfp_flows.math.philox import philox_uniform
+from tfp_flows.bijectors._noise import Noise
+from tfp_flows.math._philox import philox_uniform
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

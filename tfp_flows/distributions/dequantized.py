@@ -8,12 +8,12 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
-from tfp_flows import checks
+from tfp_flows import _checks
+from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._networks import layer_variables
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det
-from tfp_flows.bijectors.networks import layer_variables
 from tfp_flows.distributions.dequantization_noise import DequantizationNoise
-from tfp_flows.math.softplus import softplus
-from tfp_flows.tree import deep_copy
+from tfp_flows.math._softplus import softplus
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
@@ -90,8 +90,8 @@ class Dequantized(tfd.Distribution):
                 "`dequantizer` must be None where events have no axes: it takes [x, e], joined "
                 f"along the last one. Received: dequantizer={dequantizer!r}"
             )
-        self._num_values = checks.integer_at_least(num_values, 2, "num_values")
-        if alpha is not None and not 0 < checks.positive_number(alpha, "alpha") < 0.5:
+        self._num_values = _checks.integer_at_least(num_values, 2, "num_values")
+        if alpha is not None and not 0 < _checks.positive_number(alpha, "alpha") < 0.5:
             raise ValueError(f"`alpha` must be in (0, 0.5), or None. Received: alpha={alpha}")
         if noise is None:
             with tf.init_scope():
@@ -151,12 +151,12 @@ class Dequantized(tfd.Distribution):
           ValueError: if `x` has another shape; in eager mode, for values that are not whole numbers
             from 0 to K - 1.
         """
-        num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
+        num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
         x = tf.convert_to_tensor(x)
         rank = self.event_shape.rank
-        if not checks.has_event_shape(x, self.event_shape):
+        if not _checks.has_event_shape(x, self.event_shape):
             raise ValueError(
-                f"`x` must have shape [..., {checks.listed(self.event_shape)}]. "
+                f"`x` must have shape [..., {_checks.listed(self.event_shape)}]. "
                 f"Received: x.shape={tuple(x.shape)}"
             )
         if tf.executing_eagerly():

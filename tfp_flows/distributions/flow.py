@@ -3,9 +3,9 @@
 import tensorflow as tf
 from tensorflow_probability.python.distributions import transformed_distribution
 
-from tfp_flows.bijectors.values_only import values_only
+from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.distributions.philox_bases import drawn_by_philox
-from tfp_flows.tree import deep_copy
 
 
 class Flow(transformed_distribution._TransformedDistribution):
@@ -46,7 +46,7 @@ class Flow(transformed_distribution._TransformedDistribution):
         return super()._parameter_properties(dtype, num_classes)
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
-        with values_only():
+        with skip_log_det():
             return super()._call_sample_n(sample_shape, seed, **kwargs)
 
     def experimental_local_measure(self, y, backward_compat=False, **kwargs):

@@ -6,14 +6,14 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
-from tfp_flows import checks
-from tfp_flows.bijectors.networks import layer_variables
+from tfp_flows import _checks
+from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._networks import layer_variables
 from tfp_flows.conditioning import condition, context_size
+from tfp_flows.distributions._latent_posterior import LatentPosterior
+from tfp_flows.distributions._stateless_seed import stateless_seed
 from tfp_flows.distributions.latent_noise import LatentNoise
-from tfp_flows.distributions.latent_posterior import LatentPosterior
-from tfp_flows.distributions.stateless_seed import stateless_seed
-from tfp_flows.math.philox import philox_split
-from tfp_flows.tree import deep_copy
+from tfp_flows.math._philox import philox_split
 
 tfd = tfp.distributions
 
@@ -98,7 +98,7 @@ class LatentSet(tfd.Distribution):
                 f"Received: points.dtype={points.dtype.name}"
             )
         if num_points is not None:
-            num_points = checks.integer_at_least(num_points, 1, "num_points")
+            num_points = _checks.integer_at_least(num_points, 1, "num_points")
         self._num_points = num_points
         if noise is None:
             with tf.init_scope():
@@ -165,7 +165,7 @@ class LatentSet(tfd.Distribution):
         Raises:
           ValueError: if `x` has another shape or dtype.
         """
-        num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
+        num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
         x = self._sets(x)
         loc, log_scale = self._posterior.moments(x)
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-2], self.batch_shape_tensor())
@@ -197,7 +197,7 @@ class LatentSet(tfd.Distribution):
         if num_points is None:
             num_points = x.shape[-2] or tf.shape(x)[-2]
         else:
-            num_points = checks.integer_at_least(num_points, 1, "num_points")
+            num_points = _checks.integer_at_least(num_points, 1, "num_points")
         latent_seed, points_seed = philox_split(stateless_seed(seed), 2)
         loc, log_scale = self._posterior.moments(x)
         w = self._posterior.draw(loc, log_scale, ps.shape(x)[:-2], latent_seed)
@@ -211,7 +211,7 @@ class LatentSet(tfd.Distribution):
                 f"`num_points` must be given to `sample`, since `{self.name}` was made for any "
                 "number. Received: num_points=None"
             )
-        num_points = checks.integer_at_least(num_points, 1, "num_points")
+        num_points = _checks.integer_at_least(num_points, 1, "num_points")
         if self._num_points not in (None, num_points):
             raise ValueError(
                 f"`num_points` must be {self._num_points}, for which `{self.name}` was made. "

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.philox_bases import PhiloxCategorical, PhiloxMixtureSameFamily
 
@@ -39,8 +39,8 @@ def mixture_of_gaussians(event_size, num_components=10, seed=None, dtype="float3
       TypeError: if a size is not an integer.
       ValueError: if a size is below one.
     """
-    event_size = checks.integer_at_least(event_size, 1, "event_size")
-    num_components = checks.integer_at_least(num_components, 1, "num_components")
+    event_size = _checks.integer_at_least(event_size, 1, "event_size")
+    num_components = _checks.integer_at_least(num_components, 1, "num_components")
     dtype = tf.as_dtype(dtype)
     shape = [num_components, event_size]
     centres, variance = np.zeros(shape), 1.0

@@ -7,8 +7,8 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tensorflow_probability.python.internal import samplers
 from tensorflow_probability.python.internal.auto_composite_tensor import is_composite_tensor
 
-from tfp_flows.math.philox import philox_normal, philox_split, philox_uniform
-from tfp_flows.tree import rebuild
+from tfp_flows._tree import rebuild
+from tfp_flows.math._philox import philox_normal, philox_split, philox_uniform
 
 tfd = tfp.distributions
 

@@ -1,8 +1,8 @@
 """B-NAF: one block-masked network a layer."""
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import BlockAutoregressive
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 
 def bnaf(
@@ -39,11 +39,11 @@ def bnaf(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     bijectors = []
-    for i, layer_seed in enumerate(recipe.seeds(seed, num_layers)):
+    for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):
         layer = BlockAutoregressive(
             size,
             hidden_units,
@@ -53,4 +53,4 @@ def bnaf(
             dtype=dtype,
         )
         bijectors.append(layer)
-    return recipe.flow(bijectors, size, base, dtype, "bnaf")
+    return _recipe.flow(bijectors, size, base, dtype, "bnaf")

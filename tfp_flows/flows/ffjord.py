@@ -1,9 +1,9 @@
 """FFJORD: the flow of a network's vector field."""
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Continuous
-from tfp_flows.bijectors.hutchinson_noise import HutchinsonNoise
-from tfp_flows.flows import recipe
+from tfp_flows.bijectors.continuous.hutchinson_noise import HutchinsonNoise
+from tfp_flows.flows import _recipe
 from tfp_flows.layers import TransportRegularizer, VectorField
 
 
@@ -63,16 +63,16 @@ def ffjord(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown option.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
-    layer_seeds = recipe.seeds(seed, 2 * num_layers)
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    layer_seeds = _recipe.seeds(seed, 2 * num_layers)
     bijectors = []
     for field_seed, noise_seed in zip(layer_seeds[::2], layer_seeds[1::2], strict=True):
         field = VectorField(
             size, hidden_units, activation, context_size, seed=field_seed, dtype=dtype
         )
-        recipe.build(field, size, context_size)
+        _recipe.build(field, size, context_size)
         regularizer = None
         if kinetic or jacobian:
             regularizer = TransportRegularizer(kinetic, jacobian, dtype=dtype)
@@ -89,4 +89,4 @@ def ffjord(
                 regularizer=regularizer,
             )
         )
-    return recipe.flow(bijectors, size, base, dtype, "ffjord")
+    return _recipe.flow(bijectors, size, base, dtype, "ffjord")

@@ -2,7 +2,7 @@
 
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import (
     ActNorm,
     Coupling,
@@ -11,7 +11,7 @@ from tfp_flows.bijectors import (
     LULinear,
     Squeeze,
 )
-from tfp_flows.flows import image_recipe, recipe
+from tfp_flows.flows import _image_recipe, _recipe
 from tfp_flows.layers import GatedConvNet, ResidualMLP
 
 tfb = tfp.bijectors
@@ -71,10 +71,10 @@ def flow_plus_plus(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for D below two, or another size below its minimum.
     """
-    dtype = recipe.float_dtype(dtype)
-    if image_recipe.is_image(event_shape):
+    dtype = _recipe.float_dtype(dtype)
+    if _image_recipe.is_image(event_shape):
         network_kwargs = {
-            "hidden_channels": checks.block_widths(hidden_units, "hidden_units"),
+            "hidden_channels": _checks.block_widths(hidden_units, "hidden_units"),
             "activation": activation or "elu",
             "dropout": dropout,
             "context_size": context_size,
@@ -82,15 +82,15 @@ def flow_plus_plus(
         }
         kwargs = {"num_components": num_components, "max_log_scale": max_log_scale}
         scale = _image_scale(event_shape, num_layers, kwargs, num_heads, seed, network_kwargs)
-        return image_recipe.flow([scale], event_shape, base, dtype, "flow_plus_plus")
-    size = recipe.vector_size(event_shape, minimum=2)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+        return _image_recipe.flow([scale], event_shape, base, dtype, "flow_plus_plus")
+    size = _recipe.vector_size(event_shape, minimum=2)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {"num_components": num_components, "max_log_scale": max_log_scale}
     bijectors = []
-    layer_seeds = recipe.seeds(seed, num_layers)
-    permutations = recipe.permutations(size, layer_seeds)
+    layer_seeds = _recipe.seeds(seed, num_layers)
+    permutations = _recipe.permutations(size, layer_seeds)
     for i, layer_seed in enumerate(layer_seeds):
-        mask = recipe.half(size, first=i % 2 == 0)
+        mask = _recipe.half(size, first=i % 2 == 0)
         network = ResidualMLP(
             (size - sum(mask)) * LogisticMixtureCDF.params_size(**kwargs),
             hidden_units,
@@ -100,7 +100,7 @@ def flow_plus_plus(
             seed=layer_seed,
             dtype=dtype,
         )
-        recipe.build(network, sum(mask), context_size)
+        _recipe.build(network, sum(mask), context_size)
         layer = Coupling(
             network,
             LogisticMixtureCDF,
@@ -110,19 +110,19 @@ def flow_plus_plus(
             context_size=context_size,
         )
         bijectors += [layer, LULinear(size, permutations[i], dtype=dtype)]
-    return recipe.flow(bijectors, size, base, dtype, "flow_plus_plus")
+    return _recipe.flow(bijectors, size, base, dtype, "flow_plus_plus")
 
 
 def _image_scale(event_shape, num_layers, transformer_kwargs, num_heads, seed, network_kwargs):
     """The flow of images, a chain from data to base."""
-    shape = image_recipe.image_shape(event_shape, num_squeezes=1)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
-    layer_seeds = iter(recipe.seeds(seed, 3 * num_layers + 1))
+    shape = _image_recipe.image_shape(event_shape, num_squeezes=1)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    layer_seeds = iter(_recipe.seeds(seed, 3 * num_layers + 1))
     dtype = network_kwargs["dtype"]
 
     def layer(shape, mask):
         layer_seed = next(layer_seeds)
-        coupling = image_recipe.coupling(
+        coupling = _image_recipe.coupling(
             shape,
             mask,
             LogisticMixtureCDF,
@@ -138,11 +138,11 @@ def _image_scale(event_shape, num_layers, transformer_kwargs, num_heads, seed, n
 
     parts = []
     for i in range(num_layers):
-        parts += layer(shape, image_recipe.BOARDS[i % 2])
+        parts += layer(shape, _image_recipe.BOARDS[i % 2])
     parts.append(tfb.Invert(Squeeze()))
-    shape = image_recipe.squeezed(shape)
+    shape = _image_recipe.squeezed(shape)
     for i in range((num_layers + 1) // 2):
-        parts += layer(shape, image_recipe.channels(shape, first=i % 2 == 0))
+        parts += layer(shape, _image_recipe.channels(shape, first=i % 2 == 0))
     for i in range(num_layers - 1):
-        parts += layer(shape, image_recipe.BOARDS[i % 2])
+        parts += layer(shape, _image_recipe.BOARDS[i % 2])
     return tfb.Chain(parts)

@@ -1,7 +1,7 @@
 """Glow: invertible 1x1 convolutions between couplings of channels."""
 
 from tfp_flows.bijectors import ActNorm, Affine, InvertibleConv1x1
-from tfp_flows.flows import image_recipe, recipe
+from tfp_flows.flows import _image_recipe, _recipe
 
 
 def glow(
@@ -46,12 +46,12 @@ def glow(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
-    dtype = recipe.float_dtype(dtype)
+    dtype = _recipe.float_dtype(dtype)
 
     def split(shape, seed):
-        coupling = image_recipe.coupling(
+        coupling = _image_recipe.coupling(
             shape,
-            image_recipe.channels(shape),
+            _image_recipe.channels(shape),
             Affine,
             {"max_log_scale": max_log_scale},
             context_size=context_size,
@@ -66,5 +66,5 @@ def glow(
         rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
         return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
 
-    scales = image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
-    return image_recipe.flow(scales, event_shape, base, dtype, "glow")
+    scales = _image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
+    return _image_recipe.flow(scales, event_shape, base, dtype, "glow")

@@ -3,7 +3,7 @@
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 tfb = tfp.bijectors
 
@@ -48,9 +48,9 @@ def iaf(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
-    layers = recipe.autoregressive_layers(
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    layers = _recipe.autoregressive_layers(
         size,
         Affine,
         {"max_log_scale": max_log_scale},
@@ -63,4 +63,4 @@ def iaf(
         dtype=dtype,
     )
     bijectors = [tfb.Invert(layer) for layer in layers]
-    return recipe.flow(bijectors, size, base, dtype, "iaf")
+    return _recipe.flow(bijectors, size, base, dtype, "iaf")

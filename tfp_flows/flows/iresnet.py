@@ -2,9 +2,9 @@
 
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Residual
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 from tfp_flows.layers import LipschitzMLP
 
 tfb = tfp.bijectors
@@ -53,8 +53,8 @@ def iresnet(
       ValueError: for a size below its minimum, a coefficient outside of (0, 1), or an activation
         that is not known to be 1-Lipschitz.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
     bijectors = residual_blocks(
         size,
         context_size,
@@ -64,18 +64,18 @@ def iresnet(
         seed,
         dtype,
     )
-    return recipe.flow(bijectors, size, base, dtype, "iresnet")
+    return _recipe.flow(bijectors, size, base, dtype, "iresnet")
 
 
 def residual_blocks(size, context_size, num_layers, network_kwargs, kwargs, seed, dtype):
     """Residual bijectors from data to base, so that densities are their fast direction."""
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     blocks = []
-    for layer_seed in recipe.seeds(seed, num_layers):
+    for layer_seed in _recipe.seeds(seed, num_layers):
         network = LipschitzMLP(
             size, context_size=context_size, seed=layer_seed, dtype=dtype, **network_kwargs
         )
-        recipe.build(network, size, context_size)
+        _recipe.build(network, size, context_size)
         block = Residual(network, context_size=context_size, seed=layer_seed, **kwargs)
         blocks.append(tfb.Invert(block))
     return blocks

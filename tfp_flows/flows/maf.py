@@ -1,7 +1,7 @@
 """MAF: affine autoregressive layers whose densities are parallel."""
 
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 
 def maf(
@@ -44,9 +44,9 @@ def maf(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
-    layers = recipe.autoregressive_layers(
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    layers = _recipe.autoregressive_layers(
         size,
         Affine,
         {"max_log_scale": max_log_scale},
@@ -58,4 +58,4 @@ def maf(
         seed=seed,
         dtype=dtype,
     )
-    return recipe.flow(layers, size, base, dtype, "maf")
+    return _recipe.flow(layers, size, base, dtype, "maf")

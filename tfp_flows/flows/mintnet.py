@@ -2,9 +2,9 @@
 
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import ActNorm, MaskedConvolution, Squeeze
-from tfp_flows.flows import image_recipe, recipe
+from tfp_flows.flows import _image_recipe, _recipe
 from tfp_flows.layers import MaskedConvNet
 
 tfb = tfp.bijectors
@@ -54,17 +54,17 @@ def mintnet(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
-    dtype = recipe.float_dtype(dtype)
-    num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
-    widths = checks.at_least_one_layer(hidden_channels, "hidden_channels")
-    shape = image_recipe.image_shape(event_shape, num_scales - 1)
-    layer_seeds = iter(recipe.seeds(seed, num_scales * num_layers))
+    dtype = _recipe.float_dtype(dtype)
+    num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    widths = _checks.at_least_one_layer(hidden_channels, "hidden_channels")
+    shape = _image_recipe.image_shape(event_shape, num_scales - 1)
+    layer_seeds = iter(_recipe.seeds(seed, num_scales * num_layers))
     parts = []
     for scale in range(num_scales):
         if scale:
             parts.append(tfb.Invert(Squeeze()))
-            shape = image_recipe.squeezed(shape)
+            shape = _image_recipe.squeezed(shape)
         for i in range(num_layers):
             network = MaskedConvNet(
                 [max(2, -(-width // shape[2])) for width in widths],
@@ -73,7 +73,7 @@ def mintnet(
                 seed=next(layer_seeds),
                 dtype=dtype,
             )
-            recipe.build(network, shape, context_size)
+            _recipe.build(network, shape, context_size)
             layer = MaskedConvolution(network, reverse=i % 2 == 1)
             parts += [ActNorm(shape[2], dtype=dtype), layer]
-    return image_recipe.flow([tfb.Chain(parts)], event_shape, base, dtype, "mintnet")
+    return _image_recipe.flow([tfb.Chain(parts)], event_shape, base, dtype, "mintnet")

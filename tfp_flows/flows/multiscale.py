@@ -2,9 +2,9 @@
 
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import ActNorm, Affine, Squeeze
-from tfp_flows.flows import image_recipe, recipe
+from tfp_flows.flows import _image_recipe, _recipe
 
 tfb = tfp.bijectors
 
@@ -54,19 +54,19 @@ def multiscale(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
-    dtype = recipe.float_dtype(dtype)
-    num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
-    shape = image_recipe.image_shape(event_shape, num_scales - 1)
+    dtype = _recipe.float_dtype(dtype)
+    num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    shape = _image_recipe.image_shape(event_shape, num_scales - 1)
     if shape[0] * shape[1] < 2 * 4 ** (num_scales - 1):
         raise ValueError(
             "`event_shape` must leave at least two pixels to the checkerboards of the last scale. "
             f"Received: event_shape={event_shape!r}, num_scales={num_scales}"
         )
-    layer_seeds = iter(recipe.seeds(seed, num_scales * (2 * num_layers + 1)))
+    layer_seeds = iter(_recipe.seeds(seed, num_scales * (2 * num_layers + 1)))
 
     def layer(shape, mask):
-        coupling = image_recipe.coupling(
+        coupling = _image_recipe.coupling(
             shape,
             mask,
             Affine,
@@ -83,13 +83,13 @@ def multiscale(
     for scale in range(num_scales):
         is_last, parts = scale == num_scales - 1, []
         for i in range(num_layers + is_last):
-            parts += layer(shape, image_recipe.BOARDS[i % 2])
+            parts += layer(shape, _image_recipe.BOARDS[i % 2])
         if not is_last:
             parts.append(tfb.Invert(Squeeze()))
-            shape = image_recipe.squeezed(shape)
+            shape = _image_recipe.squeezed(shape)
             for i in reversed(range(num_layers)):
                 # The last one's A are the channels that stay.
-                parts += layer(shape, image_recipe.channels(shape, first=i % 2 == 0))
-            shape = image_recipe.kept(shape)
+                parts += layer(shape, _image_recipe.channels(shape, first=i % 2 == 0))
+            shape = _image_recipe.kept(shape)
         scales.append(tfb.Chain(parts))
-    return image_recipe.flow(scales, event_shape, base, dtype, "multiscale")
+    return _image_recipe.flow(scales, event_shape, base, dtype, "multiscale")

@@ -1,7 +1,7 @@
 """NAF: an autoregressive flow of deep sigmoidal transformers."""
 
 from tfp_flows.bijectors import DeepSigmoid, DenseDeepSigmoid
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 
 def naf(
@@ -50,10 +50,10 @@ def naf(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
     given = {"num_layers": num_sigmoid_layers, "num_units": num_units}
-    layers = recipe.autoregressive_layers(
+    layers = _recipe.autoregressive_layers(
         size,
         DenseDeepSigmoid if dense else DeepSigmoid,
         {name: value for name, value in given.items() if value is not None},
@@ -66,4 +66,4 @@ def naf(
         seed=seed,
         dtype=dtype,
     )
-    return recipe.flow(layers, size, base, dtype, "naf")
+    return _recipe.flow(layers, size, base, dtype, "naf")

@@ -1,6 +1,6 @@
 """Neural spline flows: splines for transformers, linear layers between."""
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import (
     ActNorm,
     Autoregressive,
@@ -12,7 +12,7 @@ from tfp_flows.bijectors import (
     QuadraticSpline,
     RationalQuadraticSpline,
 )
-from tfp_flows.flows import image_recipe, recipe
+from tfp_flows.flows import _image_recipe, _recipe
 from tfp_flows.layers import MADE, ResidualMLP
 
 _SPLINES = {
@@ -87,20 +87,20 @@ def neural_spline(
       ValueError: for an unknown spline or solver, a solver of couplings, a bound that is not
         positive, or a size below its minimum.
     """
-    dtype = recipe.float_dtype(dtype)
+    dtype = _recipe.float_dtype(dtype)
     if solver != "sequential" and not autoregressive:
         raise ValueError(
             "`solver` is of autoregressive layers: couplings have no slow direction. "
             f"Received: solver={solver!r}, autoregressive={autoregressive}"
         )
-    transformer = _SPLINES[checks.one_of(spline, tuple(_SPLINES), "spline")]
+    transformer = _SPLINES[_checks.one_of(spline, tuple(_SPLINES), "spline")]
     kwargs = {"num_bins": num_bins, "bound": bound}
     # Its bins of equal width have to lie in the data: log |dy/dx| jumps at the knots, and
     # gradients do not see jumps that parameters move (1.9 nats lost where 0.03 can be reached).
     invert = spline == "linear"
-    if image_recipe.is_image(event_shape) and not autoregressive:
+    if _image_recipe.is_image(event_shape) and not autoregressive:
         network_kwargs = {
-            "hidden_channels": checks.block_widths(hidden_units, "hidden_units"),
+            "hidden_channels": _checks.block_widths(hidden_units, "hidden_units"),
             "activation": activation,
             "dropout": dropout,
             "context_size": context_size,
@@ -109,14 +109,14 @@ def neural_spline(
         scales = _image_scales(
             event_shape, num_scales, num_layers, transformer, kwargs, invert, seed, network_kwargs
         )
-        return image_recipe.flow(scales, event_shape, base, dtype, "neural_spline")
-    size = recipe.vector_size(event_shape, minimum=1 if autoregressive else 2)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+        return _image_recipe.flow(scales, event_shape, base, dtype, "neural_spline")
+    size = _recipe.vector_size(event_shape, minimum=1 if autoregressive else 2)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     structure = {"invert_transformer": invert, "context_size": context_size}
     params_size = transformer.params_size(**kwargs)
     bijectors = []
-    layer_seeds = recipe.seeds(seed, num_layers)
-    permutations = recipe.permutations(size, layer_seeds)
+    layer_seeds = _recipe.seeds(seed, num_layers)
+    permutations = _recipe.permutations(size, layer_seeds)
     for i, layer_seed in enumerate(layer_seeds):
         common = {
             "activation": activation,
@@ -127,15 +127,15 @@ def neural_spline(
         }
         if autoregressive:
             network = MADE(size, params_size, hidden_units, residual=True, **common)
-            recipe.build(network, size, context_size)
+            _recipe.build(network, size, context_size)
             layer = Autoregressive(network, transformer, kwargs, solver=solver, **structure)
         else:
-            mask = recipe.half(size, first=i % 2 == 0)
+            mask = _recipe.half(size, first=i % 2 == 0)
             network = ResidualMLP((size - sum(mask)) * params_size, hidden_units, **common)
-            recipe.build(network, sum(mask), context_size)
+            _recipe.build(network, sum(mask), context_size)
             layer = Coupling(network, transformer, kwargs, mask, **structure)
         bijectors += [layer, LULinear(size, permutations[i], dtype=dtype)]
-    return recipe.flow(bijectors, size, base, dtype, "neural_spline")
+    return _recipe.flow(bijectors, size, base, dtype, "neural_spline")
 
 
 def _image_scales(
@@ -145,8 +145,8 @@ def _image_scales(
     dtype = network_kwargs["dtype"]
 
     def split(shape, seed):
-        mask = image_recipe.channels(shape)
-        coupling = image_recipe.coupling(
+        mask = _image_recipe.channels(shape)
+        coupling = _image_recipe.coupling(
             shape, mask, transformer, kwargs, seed=seed, invert_transformer=invert, **network_kwargs
         )
         return [coupling]
@@ -155,4 +155,4 @@ def _image_scales(
         rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
         return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
 
-    return image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
+    return _image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)

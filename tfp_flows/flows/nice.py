@@ -3,9 +3,9 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Affine, Coupling
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 from tfp_flows.layers import MLP
 
 
@@ -45,23 +45,23 @@ def nice(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for D below two, or another size below its minimum.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape, minimum=2)
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape, minimum=2)
     log_scale = tf.Variable(tf.zeros([size], dtype), name="log_scale")
     bijectors = []
-    for i, layer_seed in enumerate(recipe.seeds(seed, _layers(num_layers))):
-        mask = recipe.half(size, first=i % 2 == 0)
+    for i, layer_seed in enumerate(_recipe.seeds(seed, _layers(num_layers))):
+        mask = _recipe.half(size, first=i % 2 == 0)
         network = MLP(
             size - sum(mask), hidden_units, activation, context_size, seed=layer_seed, dtype=dtype
         )
-        recipe.build(network, sum(mask), context_size)
+        _recipe.build(network, sum(mask), context_size)
         bijectors.append(
             Coupling(network, Affine, {"log_scale": False}, mask, context_size=context_size)
         )
     # At the base, as in the paper: at the data it would broadcast events of the wrong size.
     bijectors.append(tfp.bijectors.Scale(log_scale=log_scale))
-    return recipe.flow(bijectors, size, base, dtype, "nice")
+    return _recipe.flow(bijectors, size, base, dtype, "nice")
 
 
 def _layers(num_layers):
-    return checks.integer_at_least(num_layers, 1, "num_layers")
+    return _checks.integer_at_least(num_layers, 1, "num_layers")

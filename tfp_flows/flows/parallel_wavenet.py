@@ -3,7 +3,7 @@
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import recipe, series_recipe
+from tfp_flows.flows import _recipe, _series_recipe
 
 tfb = tfp.bijectors
 
@@ -64,9 +64,9 @@ def parallel_wavenet(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or frames that do not divide T.
     """
-    dtype = recipe.float_dtype(dtype)
-    shape = series_recipe.series_shape(event_shape)
-    layers = series_recipe.autoregressive_layers(
+    dtype = _recipe.float_dtype(dtype)
+    shape = _series_recipe.series_shape(event_shape)
+    layers = _series_recipe.autoregressive_layers(
         shape,
         Affine,
         {"max_log_scale": max_log_scale},
@@ -80,4 +80,4 @@ def parallel_wavenet(
         dtype=dtype,
     )
     bijectors = [tfb.Invert(layer) for layer in layers]
-    return recipe.flow(bijectors, shape, base, dtype, "parallel_wavenet")
+    return _recipe.flow(bijectors, shape, base, dtype, "parallel_wavenet")

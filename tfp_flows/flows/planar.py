@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Planar
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 
 def planar(
@@ -48,16 +48,16 @@ def planar(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or another nonlinearity.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {"event_size": size, "nonlinearity": nonlinearity}
     bijectors = []
-    for layer_seed in recipe.seeds(seed, num_layers):
+    for layer_seed in _recipe.seeds(seed, num_layers):
         rng = np.random.default_rng(layer_seed)
         # Directions w and places b differ, since layers alike would learn alike; u is zero.
         direction, place = (rng.normal(size=size) - 1.0) / np.sqrt(size), rng.normal(size=1)
-        layer = recipe.vector_layer(
+        layer = _recipe.vector_layer(
             Planar,
             kwargs,
             np.concatenate([direction, np.zeros(size), place]),
@@ -68,4 +68,4 @@ def planar(
             dtype=dtype,
         )
         bijectors.append(layer)
-    return recipe.flow(bijectors, size, base, dtype, "planar")
+    return _recipe.flow(bijectors, size, base, dtype, "planar")

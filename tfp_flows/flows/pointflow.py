@@ -1,8 +1,8 @@
 """PointFlow: points by a continuous flow given a latent, and that by another."""
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.distributions import LatentSet
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 from tfp_flows.flows.ffjord import ffjord
 from tfp_flows.layers import DeepSets
 
@@ -85,12 +85,12 @@ def pointflow(
       TypeError: if a number is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown option.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
-    latent_size = checks.integer_at_least(latent_size, 1, "latent_size")
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    latent_size = _checks.integer_at_least(latent_size, 1, "latent_size")
     if num_points is not None:
-        num_points = checks.integer_at_least(num_points, 1, "num_points")
-    prior_seed, points_seed, encoder_seed, noise_seed = recipe.seeds(seed, 4)
+        num_points = _checks.integer_at_least(num_points, 1, "num_points")
+    prior_seed, points_seed, encoder_seed, noise_seed = _recipe.seeds(seed, 4)
     fields = {
         "num_layers": num_layers,
         "activation": activation,

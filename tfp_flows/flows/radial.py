@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Radial
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 
 def radial(
@@ -45,15 +45,15 @@ def radial(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     # alpha = exp(asinh(a)) is sqrt(D), about the distance of the base's points from x_0.
     width = np.sinh(0.5 * np.log(size))
     bijectors = []
-    for layer_seed in recipe.seeds(seed, num_layers):
+    for layer_seed in _recipe.seeds(seed, num_layers):
         center = np.random.default_rng(layer_seed).normal(size=size)
-        layer = recipe.vector_layer(
+        layer = _recipe.vector_layer(
             Radial,
             {"event_size": size},
             np.concatenate([center, [width, 0.0]]),
@@ -64,4 +64,4 @@ def radial(
             dtype=dtype,
         )
         bijectors.append(layer)
-    return recipe.flow(bijectors, size, base, dtype, "radial")
+    return _recipe.flow(bijectors, size, base, dtype, "radial")

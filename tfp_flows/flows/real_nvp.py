@@ -1,8 +1,8 @@
 """RealNVP: affine couplings."""
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Affine, Coupling
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 from tfp_flows.layers import MLP
 
 
@@ -44,12 +44,12 @@ def real_nvp(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for D below two, or another size below its minimum.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape, minimum=2)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape, minimum=2)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {"max_log_scale": max_log_scale}
     bijectors = []
-    for i, layer_seed in enumerate(recipe.seeds(seed, num_layers)):
+    for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):
         mask = [j % 2 == i % 2 for j in range(size)]
         network = MLP(
             (size - sum(mask)) * Affine.params_size(**kwargs),
@@ -59,6 +59,6 @@ def real_nvp(
             seed=layer_seed,
             dtype=dtype,
         )
-        recipe.build(network, sum(mask), context_size)
+        _recipe.build(network, sum(mask), context_size)
         bijectors.append(Coupling(network, Affine, kwargs, mask, context_size=context_size))
-    return recipe.flow(bijectors, size, base, dtype, "real_nvp")
+    return _recipe.flow(bijectors, size, base, dtype, "real_nvp")

@@ -1,7 +1,7 @@
 """An autoregressive flow whose conditioners are recurrent networks."""
 
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 from tfp_flows.layers import Recurrent
 
 
@@ -48,11 +48,11 @@ def recurrent(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown cell.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
     if transformer_kwargs is None:
         transformer_kwargs = {"max_log_scale": 5.0} if transformer is Affine else {}
-    layers = recipe.autoregressive_layers(
+    layers = _recipe.autoregressive_layers(
         size,
         transformer,
         transformer_kwargs,
@@ -64,4 +64,4 @@ def recurrent(
         seed=seed,
         dtype=dtype,
     )
-    return recipe.flow(layers, size, base, dtype, "recurrent")
+    return _recipe.flow(layers, size, base, dtype, "recurrent")

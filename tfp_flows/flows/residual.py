@@ -2,9 +2,9 @@
 
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import ActNorm, Residual
-from tfp_flows.flows import image_recipe, recipe
+from tfp_flows.flows import _image_recipe, _recipe
 from tfp_flows.flows.iresnet import residual_blocks
 from tfp_flows.layers import LipschitzConvNet
 
@@ -65,10 +65,10 @@ def residual(
       ValueError: for a size below its minimum, a coefficient or chance outside of (0, 1), or an
         activation that is not known to be 1-Lipschitz.
     """
-    dtype = recipe.float_dtype(dtype)
+    dtype = _recipe.float_dtype(dtype)
     log_det = {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival}
-    if image_recipe.is_image(event_shape):
-        hidden_units = checks.widths(hidden_units, "hidden_units")
+    if _image_recipe.is_image(event_shape):
+        hidden_units = _checks.widths(hidden_units, "hidden_units")
 
         def step(shape, seed):
             network = LipschitzConvNet(
@@ -80,15 +80,15 @@ def residual(
                 seed=seed,
                 dtype=dtype,
             )
-            recipe.build(network, shape, context_size)
+            _recipe.build(network, shape, context_size)
             block = Residual(
                 network, event_ndims=3, context_size=context_size, seed=seed, **log_det
             )
             return [ActNorm(shape[2], dtype=dtype), tfb.Invert(block)]
 
-        scales = image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed)
-        return image_recipe.flow(scales, event_shape, base, dtype, "residual")
-    size = recipe.vector_size(event_shape)
+        scales = _image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed)
+        return _image_recipe.flow(scales, event_shape, base, dtype, "residual")
+    size = _recipe.vector_size(event_shape)
     bijectors = residual_blocks(
         size,
         context_size,
@@ -98,4 +98,4 @@ def residual(
         seed,
         dtype,
     )
-    return recipe.flow(bijectors, size, base, dtype, "residual")
+    return _recipe.flow(bijectors, size, base, dtype, "residual")

@@ -1,7 +1,7 @@
 """SOS: an autoregressive flow of polynomials whose slopes are sums of squares."""
 
 from tfp_flows.bijectors import SumOfSquares
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 
 def sos(
@@ -51,14 +51,14 @@ def sos(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
     kwargs = {
         "num_polynomials": num_polynomials,
         "degree": degree,
         "bound": bound,
     }
-    layers = recipe.autoregressive_layers(
+    layers = _recipe.autoregressive_layers(
         size,
         SumOfSquares,
         kwargs,
@@ -71,4 +71,4 @@ def sos(
         seed=seed,
         dtype=dtype,
     )
-    return recipe.flow(layers, size, base, dtype, "sos")
+    return _recipe.flow(layers, size, base, dtype, "sos")

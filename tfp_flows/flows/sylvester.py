@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Sylvester
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 
 def sylvester(
@@ -53,9 +53,9 @@ def sylvester(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum or above its maximum, or another form.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {
         "event_size": size,
         "num_units": num_units,
@@ -67,11 +67,11 @@ def sylvester(
     num_units = min(size, 16) if num_units is None else num_units
     core = num_units * (num_units + 2)
     bijectors = []
-    for i, layer_seed in enumerate(recipe.seeds(seed, num_layers)):
+    for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):
         rng = np.random.default_rng(layer_seed)
         frame, places = rng.normal(size=num_raw - core), rng.normal(size=num_units)
         reverse = form == "triangular" and i % 2
-        layer = recipe.vector_layer(
+        layer = _recipe.vector_layer(
             Sylvester,
             {**kwargs, "permutation": tuple(range(size))[::-1] if reverse else None},
             np.concatenate([frame, np.zeros(core - num_units), places]),
@@ -82,4 +82,4 @@ def sylvester(
             dtype=dtype,
         )
         bijectors.append(layer)
-    return recipe.flow(bijectors, size, base, dtype, "sylvester")
+    return _recipe.flow(bijectors, size, base, dtype, "sylvester")

@@ -1,7 +1,7 @@
 """UMNN-MAF: an autoregressive flow of integrals of positive networks."""
 
 from tfp_flows.bijectors import MonotoneIntegral
-from tfp_flows.flows import recipe
+from tfp_flows.flows import _recipe
 
 
 def umnn(
@@ -50,14 +50,14 @@ def umnn(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = recipe.float_dtype(dtype)
-    size = recipe.vector_size(event_shape)
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
     kwargs = {
         "hidden_units": tuple(integrand_units),
         "num_nodes": num_nodes,
         "bound": bound,
     }
-    layers = recipe.autoregressive_layers(
+    layers = _recipe.autoregressive_layers(
         size,
         MonotoneIntegral,
         kwargs,
@@ -70,4 +70,4 @@ def umnn(
         seed=seed,
         dtype=dtype,
     )
-    return recipe.flow(layers, size, base, dtype, "umnn")
+    return _recipe.flow(layers, size, base, dtype, "umnn")

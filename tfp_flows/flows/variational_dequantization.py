@@ -2,10 +2,10 @@
 
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Affine, Coupling
 from tfp_flows.distributions import Dequantized
-from tfp_flows.flows import image_recipe, recipe
+from tfp_flows.flows import _image_recipe, _recipe
 from tfp_flows.layers import ConvNet
 
 tfb = tfp.bijectors
@@ -50,7 +50,7 @@ def variational_dequantization(
       TypeError: if `flow` is no distribution.
       ValueError: if it is not of images, or for a size below its minimum.
     """
-    dtype = recipe.float_dtype(dtype)
+    dtype = _recipe.float_dtype(dtype)
     if not isinstance(flow, tfp.distributions.Distribution):
         raise TypeError(f"`flow` must be a TFP distribution. Received: flow={flow!r}")
     if flow.event_shape.rank != 3:
@@ -58,11 +58,11 @@ def variational_dequantization(
             "`flow` must be a distribution of images [H, W, C]. "
             f"Received: flow.event_shape={flow.event_shape}"
         )
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     kwargs = {"max_log_scale": max_log_scale}
     height, width, channels = flow.event_shape
     layers = []
-    for i, layer_seed in enumerate(recipe.seeds(seed, num_layers)):
+    for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):
         network = ConvNet(
             2 * channels * Affine.params_size(**kwargs),
             hidden_channels,
@@ -70,7 +70,7 @@ def variational_dequantization(
             seed=layer_seed,
             dtype=dtype,
         )
-        recipe.build(network, (height, width, 2 * channels), 0)
-        mask = image_recipe.given_and_board((height, width, channels), is_even=i % 2 == 0)
+        _recipe.build(network, (height, width, 2 * channels), 0)
+        mask = _image_recipe.given_and_board((height, width, channels), is_even=i % 2 == 0)
         layers.append(Coupling(network, Affine, kwargs, mask))
     return Dequantized(flow, num_values, alpha, tfb.Chain(layers), seed)

@@ -4,9 +4,9 @@ import math
 
 import tensorflow_probability as tfp
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.bijectors import Affine, InvertibleConv1x1, MultiScale, Squeeze
-from tfp_flows.flows import image_recipe, recipe, series_recipe
+from tfp_flows.flows import _image_recipe, _recipe, _series_recipe
 from tfp_flows.layers import WaveNet
 
 tfb = tfp.bijectors
@@ -69,12 +69,12 @@ def waveglow(
       ValueError: for a size below its minimum, a `factor` that does not divide T, frames that do
         not divide T / factor, or too few channels to split.
     """
-    dtype = recipe.float_dtype(dtype)
-    factor = checks.integer_at_least(factor, 2, "factor")
-    num_scales = checks.integer_at_least(num_scales, 1, "num_scales")
-    num_layers = checks.integer_at_least(num_layers, 1, "num_layers")
-    num_leaving = checks.integer_at_least(num_leaving, 1, "num_leaving")
-    steps, channels = series_recipe.series_shape(event_shape, factor)
+    dtype = _recipe.float_dtype(dtype)
+    factor = _checks.integer_at_least(factor, 2, "factor")
+    num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    num_leaving = _checks.integer_at_least(num_leaving, 1, "num_leaving")
+    steps, channels = _series_recipe.series_shape(event_shape, factor)
     steps, channels = steps // factor, channels * factor
     num_last = channels - (num_scales - 1) * num_leaving
     if num_last < 2:
@@ -83,12 +83,12 @@ def waveglow(
             f"{factor} steps, less {num_leaving} (`num_leaving`) after each of {num_scales} scales "
             f"but the last, leave {num_last}. Received: event_shape={event_shape!r}"
         )
-    seeds = iter(recipe.seeds(seed, num_scales * num_layers))
+    seeds = iter(_recipe.seeds(seed, num_scales * num_layers))
 
     def step(shape, seed):
-        coupling = image_recipe.coupling(
+        coupling = _image_recipe.coupling(
             shape,
-            image_recipe.channels(shape),
+            _image_recipe.channels(shape),
             Affine,
             {"max_log_scale": max_log_scale},
             context_size=context_size,
@@ -109,4 +109,4 @@ def waveglow(
             parts += step((steps, channels - scale * num_leaving), next(seeds))
         scales.append(tfb.Chain(parts))
     bijector = MultiScale(scales, event_shape, num_leaving)
-    return recipe.flow([bijector], math.prod(event_shape), base, dtype, "waveglow")
+    return _recipe.flow([bijector], math.prod(event_shape), base, dtype, "waveglow")

@@ -1,7 +1,7 @@
 """WaveNet with continuous outputs: autoregression over time by causal convolutions."""
 
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import recipe, series_recipe
+from tfp_flows.flows import _recipe, _series_recipe
 
 
 def wavenet(
@@ -56,11 +56,11 @@ def wavenet(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or frames that do not divide T.
     """
-    dtype = recipe.float_dtype(dtype)
-    shape = series_recipe.series_shape(event_shape)
+    dtype = _recipe.float_dtype(dtype)
+    shape = _series_recipe.series_shape(event_shape)
     if transformer_kwargs is None:
         transformer_kwargs = {"max_log_scale": 5.0} if transformer is Affine else {}
-    layers = series_recipe.autoregressive_layers(
+    layers = _series_recipe.autoregressive_layers(
         shape,
         transformer,
         transformer_kwargs,
@@ -73,4 +73,4 @@ def wavenet(
         seed=seed,
         dtype=dtype,
     )
-    return recipe.flow(layers, shape, base, dtype, "wavenet")
+    return _recipe.flow(layers, shape, base, dtype, "wavenet")

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers.derived_seed import derived_seed
-from tfp_flows.layers.philox_dropout import PhiloxDropout
-from tfp_flows.layers.shaped_network import ShapedNetwork
+from tfp_flows import _checks
+from tfp_flows.layers._derived_seed import derived_seed
+from tfp_flows.layers._philox_dropout import PhiloxDropout
+from tfp_flows.layers._shaped_network import ShapedNetwork
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -63,18 +63,18 @@ class ConvNet(ShapedNetwork):
     ):
         context_shape = _checked_context_shape(context_shape)
         size = int(np.prod(context_shape)) if context_shape else context_size
-        super().__init__(checks.integer_at_least(size, 0, "context_size"), seed, **kwargs)
+        super().__init__(_checks.integer_at_least(size, 0, "context_size"), seed, **kwargs)
         self.context_shape = context_shape
-        self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = checks.block_widths(hidden_channels, "hidden_channels")
-        self.kernel_size = checks.odd(kernel_size, "kernel_size")
+        self.output_channels = _checks.integer_at_least(output_channels, 1, "output_channels")
+        self.hidden_channels = _checks.block_widths(hidden_channels, "hidden_channels")
+        self.kernel_size = _checks.odd(kernel_size, "kernel_size")
         self.activation = keras.activations.get(activation)
         if context_size not in (0, self.context_size):
             raise ValueError(
                 f"`context_size` must be that of `context_shape`, {self.context_size}. "
                 f"Received: context_size={context_size}, context_shape={context_shape}"
             )
-        self.dropout = checks.rate(dropout, "dropout")
+        self.dropout = _checks.rate(dropout, "dropout")
 
     def call(self, x, context=None, training=None):
         """Returns the raw parameters, for tensors of checked shapes."""
@@ -198,7 +198,7 @@ class ConvNet(ShapedNetwork):
 def _checked_context_shape(shape):
     if shape is None:
         return None
-    sizes = tuple(checks.integer_at_least(size, 1, "context_shape") for size in shape)
+    sizes = tuple(_checks.integer_at_least(size, 1, "context_shape") for size in shape)
     if len(sizes) != 3:
         raise ValueError(f"`context_shape` must be (H, W, C). Received: context_shape={shape}")
     return sizes

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers.derived_seed import derived_seed
+from tfp_flows import _checks
+from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers.mlp import MLP
 
 
@@ -49,8 +49,8 @@ class DeepSets(keras.layers.Layer):
         super().__init__(**kwargs)
         self.point_units = _widths(point_units, 1, "point_units")
         self.set_units = _widths(set_units, 0, "set_units")
-        self.pooling = checks.one_of(pooling, ("mean", "max"), "pooling")
-        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self.pooling = _checks.one_of(pooling, ("mean", "max"), "pooling")
+        self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
         self.point_network = MLP(
             self.point_units[-1],
             self.point_units[:-1],
@@ -136,4 +136,4 @@ def _widths(units, least, name):
         raise TypeError(
             f"`{name}` must be a tuple of at least {least} integers. Received: {name}={units!r}"
         )
-    return tuple(checks.integer_at_least(width, 1, name) for width in units)
+    return tuple(_checks.integer_at_least(width, 1, name) for width in units)

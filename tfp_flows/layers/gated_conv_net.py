@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.layers.conv_net import ConvNet
 
 
@@ -56,7 +56,7 @@ class GatedConvNet(ConvNet):
             seed,
             **kwargs,
         )
-        self.num_heads = checks.integer_at_least(num_heads, 0, "num_heads")
+        self.num_heads = _checks.integer_at_least(num_heads, 0, "num_heads")
         if self.num_heads and self.hidden_channels[0] % self.num_heads:
             raise ValueError(
                 "`num_heads` must divide the width of the blocks. "

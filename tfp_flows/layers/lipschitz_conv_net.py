@@ -3,11 +3,11 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers.derived_seed import derived_seed
-from tfp_flows.layers.lipschitz_activations import lipschitz_activation
-from tfp_flows.layers.lipschitz_kernel import NORMS, lipschitz_kernel
-from tfp_flows.layers.shaped_network import ShapedNetwork
+from tfp_flows import _checks
+from tfp_flows.layers._derived_seed import derived_seed
+from tfp_flows.layers._lipschitz_activations import lipschitz_activation
+from tfp_flows.layers._lipschitz_kernel import NORMS, lipschitz_kernel
+from tfp_flows.layers._shaped_network import ShapedNetwork
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -52,18 +52,18 @@ class LipschitzConvNet(ShapedNetwork):
         seed=None,
         **kwargs,
     ):
-        super().__init__(checks.integer_at_least(context_size, 0, "context_size"), seed, **kwargs)
+        super().__init__(_checks.integer_at_least(context_size, 0, "context_size"), seed, **kwargs)
         lipschitz_activation(activation)  # refuses an unknown one now
-        self.hidden_channels = checks.widths(hidden_channels, "hidden_channels")
-        self.kernel_sizes = checks.widths(kernel_sizes, "kernel_sizes")
+        self.hidden_channels = _checks.widths(hidden_channels, "hidden_channels")
+        self.kernel_sizes = _checks.widths(kernel_sizes, "kernel_sizes")
         if len(self.kernel_sizes) != len(self.hidden_channels) + 1:
             raise ValueError(
                 "`kernel_sizes` must have one number more than `hidden_channels`. "
                 f"Received: kernel_sizes={kernel_sizes!r}, hidden_channels={hidden_channels!r}"
             )
         self.activation = activation
-        self.coefficient = checks.fraction(coefficient, "coefficient")
-        self.norm = checks.one_of(norm, NORMS, "norm")
+        self.coefficient = _checks.fraction(coefficient, "coefficient")
+        self.norm = _checks.one_of(norm, NORMS, "norm")
 
     def _build_layers(self):
         channels = (self._x_shape[-1], *self.hidden_channels, self._x_shape[-1])

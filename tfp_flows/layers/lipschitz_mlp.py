@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers.lipschitz_activations import lipschitz_activation
-from tfp_flows.layers.lipschitz_kernel import NORMS, lipschitz_kernel
+from tfp_flows import _checks
+from tfp_flows.layers._lipschitz_activations import lipschitz_activation
+from tfp_flows.layers._lipschitz_kernel import NORMS, lipschitz_kernel
 from tfp_flows.layers.mlp import MLP
 
 
@@ -71,8 +71,8 @@ class LipschitzMLP(MLP):
             **kwargs,
         )
         self._activation_name = activation
-        self.coefficient = checks.fraction(coefficient, "coefficient")
-        self.norm = checks.one_of(norm, NORMS, "norm")
+        self.coefficient = _checks.fraction(coefficient, "coefficient")
+        self.norm = _checks.one_of(norm, NORMS, "norm")
 
     def _build_layers(self):
         sizes = (*self.hidden_units, self.output_size)

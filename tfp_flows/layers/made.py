@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers import incremental
-from tfp_flows.layers.degrees import is_word, resolved_degrees, resolved_order
-from tfp_flows.layers.derived_seed import derived_seed
-from tfp_flows.layers.elementwise import check_elementwise
-from tfp_flows.layers.masked_dense import MaskedDense
+from tfp_flows import _checks
+from tfp_flows.layers import _incremental
+from tfp_flows.layers._degrees import is_word, resolved_degrees, resolved_order
+from tfp_flows.layers._derived_seed import derived_seed
+from tfp_flows.layers._elementwise import check_elementwise
+from tfp_flows.layers._masked_dense import MaskedDense
+from tfp_flows.layers._rows_last_dense import columns
 from tfp_flows.layers.mlp import MLP
-from tfp_flows.layers.rows_last_dense import columns
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -88,8 +88,8 @@ class MADE(MLP):
         seed=None,
         **kwargs,
     ):
-        event_size = checks.integer_at_least(event_size, 1, "event_size")
-        params_size = checks.integer_at_least(params_size, 1, "params_size")
+        event_size = _checks.integer_at_least(event_size, 1, "event_size")
+        params_size = _checks.integer_at_least(params_size, 1, "params_size")
         if not isinstance(residual, bool):
             raise TypeError(f"`residual` must be a bool. Received: residual={residual!r}")
         super().__init__(
@@ -105,7 +105,7 @@ class MADE(MLP):
             **kwargs,
         )
         if residual:
-            checks.block_widths(self.hidden_units, "hidden_units")
+            _checks.block_widths(self.hidden_units, "hidden_units")
         check_elementwise(self.activation, self.variable_dtype, self.name)
         self.event_size = self._x_size = event_size
         self.params_size = params_size
@@ -214,7 +214,7 @@ class MADE(MLP):
         Returns:
             `(y, log |det dy/dx|)`, of shapes `[N, D]` and `[N]`.
         """
-        return incremental.generate(self, transform, x, context)
+        return _incremental.generate(self, transform, x, context)
 
     def _dropped(self, k, h, training):
         return self._dropout[k](h, training=training) if self.dropout else h

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers.derived_seed import derived_seed
-from tfp_flows.layers.shaped_network import ShapedNetwork
-from tfp_flows.math.masked_network import masked_kernel, masked_network
+from tfp_flows import _checks
+from tfp_flows.layers._derived_seed import derived_seed
+from tfp_flows.layers._shaped_network import ShapedNetwork
+from tfp_flows.math.solvers._masked_network import masked_kernel, masked_network
 
 # The slope that f starts with; that of the whole starts close to one.
 _START = 0.02
@@ -48,10 +48,13 @@ class MaskedConvNet(ShapedNetwork):
     def __init__(self, hidden_units=(8, 8), kernel_size=3, context_size=0, seed=None, **kwargs):
         # Roots are to be found in full precision, whatever the policy computes in.
         super().__init__(
-            checks.integer_at_least(context_size, 0, "context_size"), seed, autocast=False, **kwargs
+            _checks.integer_at_least(context_size, 0, "context_size"),
+            seed,
+            autocast=False,
+            **kwargs,
         )
-        self.hidden_units = checks.at_least_one_layer(hidden_units, "hidden_units")
-        self.kernel_size = checks.odd(kernel_size, "kernel_size")
+        self.hidden_units = _checks.at_least_one_layer(hidden_units, "hidden_units")
+        self.kernel_size = _checks.odd(kernel_size, "kernel_size")
 
     @property
     def image_shape(self):

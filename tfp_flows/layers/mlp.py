@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers.derived_seed import derived_seed
-from tfp_flows.layers.elementwise import is_known_elementwise
-from tfp_flows.layers.philox_dropout import PhiloxDropout
-from tfp_flows.layers.rows_last_dense import RowsLastDense, columns
+from tfp_flows import _checks
+from tfp_flows.layers._derived_seed import derived_seed
+from tfp_flows.layers._elementwise import is_known_elementwise
+from tfp_flows.layers._philox_dropout import PhiloxDropout
+from tfp_flows.layers._rows_last_dense import RowsLastDense, columns
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -56,16 +56,16 @@ class MLP(keras.layers.Layer):
         super().__init__(**kwargs)
         if not isinstance(layer_norm, bool):
             raise TypeError(f"`layer_norm` must be a bool. Received: layer_norm={layer_norm!r}")
-        self.output_size = checks.integer_at_least(output_size, 1, "output_size")
-        self.hidden_units = checks.widths(hidden_units, "hidden_units")
+        self.output_size = _checks.integer_at_least(output_size, 1, "output_size")
+        self.hidden_units = _checks.widths(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
-        self.context_size = checks.integer_at_least(context_size, 0, "context_size")
-        self.dropout = checks.rate(dropout, "dropout")
+        self.context_size = _checks.integer_at_least(context_size, 0, "context_size")
+        self.dropout = _checks.rate(dropout, "dropout")
         self.layer_norm = layer_norm
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.output_initializer = keras.initializers.get(output_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.seed = None if seed is None else checks.integer_at_least(seed, 0, "seed")
+        self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
         self._x_size = None  # D, known once built
 
     def __call__(self, x, context=None, **kwargs):

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers.degrees import resolved_order
-from tfp_flows.layers.derived_seed import derived_seed
+from tfp_flows import _checks
+from tfp_flows.layers._degrees import resolved_order
+from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers.mlp import MLP
-from tfp_flows.math.network_input import network_input
-from tfp_flows.math.permuted import permuted
+from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math.linalg._permute import permute
 
 _CELLS = {"gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
 
@@ -72,8 +72,8 @@ class Recurrent(MLP):
         seed=None,
         **kwargs,
     ):
-        event_size = checks.integer_at_least(event_size, 1, "event_size")
-        params_size = checks.integer_at_least(params_size, 1, "params_size")
+        event_size = _checks.integer_at_least(event_size, 1, "event_size")
+        params_size = _checks.integer_at_least(params_size, 1, "params_size")
         super().__init__(
             event_size * params_size,
             hidden_units=hidden_units,
@@ -91,7 +91,7 @@ class Recurrent(MLP):
             )
         self.event_size = self._x_size = event_size
         self.params_size = params_size
-        self.cell = checks.one_of(cell, tuple(_CELLS), "cell")
+        self.cell = _checks.one_of(cell, tuple(_CELLS), "cell")
         # Without a seed, Python's generator, which `keras.utils.set_random_seed` sets.
         root = random.randrange(2**31) if self.seed is None else self.seed
         self.order = resolved_order(order, event_size, derived_seed(root, "order"))
@@ -124,7 +124,7 @@ class Recurrent(MLP):
 
     def _raw_parameters(self, x, context, training):
         del training
-        y = permuted(x, self.order)
+        y = permute(x, self.order)
         h = self._run(lambda k, h_k: (y[:, k], h_k), self.compute_dtype, x, context)
         return tf.reshape(h, [tf.shape(x)[0], self.output_size])
 
@@ -143,12 +143,12 @@ class Recurrent(MLP):
         Returns:
             `(y, log |det dy/dx|)`, of shapes `[N, D]` and `[N]`.
         """
-        x_in_order = permuted(x, self.order)
+        x_in_order = permute(x, self.order)
 
         def next_y(k, h_k):
             h_k, x_k = tf.cast(h_k, x.dtype)[:, tf.newaxis], x_in_order[:, k, tf.newaxis]
             y_k, log_det_k = transform(h_k, x_k)
-            return network_input(y_k[:, 0], self), tf.concat([y_k, log_det_k], axis=-1)
+            return clip_network_input(y_k[:, 0], self), tf.concat([y_k, log_det_k], axis=-1)
 
         y, log_det = tf.unstack(self._run(next_y, x.dtype, x, context), axis=-1)
         return y, tf.reduce_sum(log_det, axis=-1)
@@ -178,7 +178,7 @@ class Recurrent(MLP):
             (0, tf.zeros_like(x[:, 0]), tf.nest.flatten(start), outputs),
             maximum_iterations=self.event_size,
         )
-        outputs = permuted(outputs.stack(), np.argsort(self.order), axis=0)
+        outputs = permute(outputs.stack(), np.argsort(self.order), axis=0)
         return tf.transpose(outputs, [1, 0, 2])
 
     def get_config(self):

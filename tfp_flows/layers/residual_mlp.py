@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows import checks
+from tfp_flows import _checks
+from tfp_flows.layers._rows_last_dense import columns
 from tfp_flows.layers.mlp import MLP, by_rows
-from tfp_flows.layers.rows_last_dense import columns
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -67,7 +67,7 @@ class ResidualMLP(MLP):
             seed=seed,
             **kwargs,
         )
-        checks.block_widths(self.hidden_units, "hidden_units")
+        _checks.block_widths(self.hidden_units, "hidden_units")
 
     def _build_layers(self):
         units = self.hidden_units[0]

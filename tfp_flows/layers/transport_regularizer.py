@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows import checks
+from tfp_flows import _checks
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -36,7 +36,7 @@ class TransportRegularizer(keras.layers.Layer):
                 f"Received: kinetic={kinetic!r}, jacobian={jacobian!r}"
             )
         for name, value in factors.items():
-            factors[name] = 0.0 if value == 0 else checks.positive_number(value, name)
+            factors[name] = 0.0 if value == 0 else _checks.positive_number(value, name)
         self.kinetic, self.jacobian = factors["kinetic"], factors["jacobian"]
         self.built = True
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.layers.mlp import MLP
 
 
@@ -45,7 +45,7 @@ class VectorField(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.event_size = checks.integer_at_least(event_size, 1, "event_size")
+        self.event_size = _checks.integer_at_least(event_size, 1, "event_size")
         self.network = MLP(
             self.event_size,
             hidden_units,

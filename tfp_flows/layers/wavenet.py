@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows import checks
-from tfp_flows.layers import dilated_queues
-from tfp_flows.layers.derived_seed import derived_seed
-from tfp_flows.layers.shaped_network import ShapedNetwork
+from tfp_flows import _checks
+from tfp_flows.layers import _dilated_queues
+from tfp_flows.layers._derived_seed import derived_seed
+from tfp_flows.layers._shaped_network import ShapedNetwork
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -70,16 +70,16 @@ class WaveNet(ShapedNetwork):
                 "`context_size` must be C or (frames, channels). "
                 f"Received: context_size={context_size}"
             )
-        self.output_channels = checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = checks.block_widths(hidden_channels, "hidden_channels")
+        self.output_channels = _checks.integer_at_least(output_channels, 1, "output_channels")
+        self.hidden_channels = _checks.block_widths(hidden_channels, "hidden_channels")
         self.causal = bool(causal)
-        self.kernel_size = checks.integer_at_least(kernel_size, 1, "kernel_size")
+        self.kernel_size = _checks.integer_at_least(kernel_size, 1, "kernel_size")
         if not self.causal:
-            checks.odd(kernel_size, "kernel_size")
+            _checks.odd(kernel_size, "kernel_size")
         count = len(self.hidden_channels)
         if dilations is None:
             dilations = tuple(2**k for k in range(count))
-        self.dilations = checks.widths(dilations, "dilations")
+        self.dilations = _checks.widths(dilations, "dilations")
         if len(self.dilations) != count:
             raise ValueError(
                 "`dilations` must be as many as `hidden_channels`. "
@@ -134,7 +134,7 @@ class WaveNet(ShapedNetwork):
                 f"autoregression. Received: causal={self.causal}"
             )
         self._check_shapes(x.shape, None if context is None else context.shape)
-        return dilated_queues.generate(self, transform, x, context)
+        return _dilated_queues.generate(self, transform, x, context)
 
     def first(self, x):
         """z_0, of inputs of any number of axes before the last."""

@@ -1,33 +1,48 @@
 """Pure tensor functions: no TFP objects, no layers."""
 
-from tfp_flows.math.adjoint import adjoint
-from tfp_flows.math.circular_spline import circular_spline, inverse_circular_spline
 from tfp_flows.math.clenshaw_curtis import clenshaw_curtis
-from tfp_flows.math.cubic_spline import cubic_spline, inverse_cubic_spline, steffen_slopes
-from tfp_flows.math.divergence import exact_divergence, hutchinson_divergence
-from tfp_flows.math.dormand_prince import dormand_prince
-from tfp_flows.math.exact_log_det import exact_log_det
-from tfp_flows.math.find_root import RootResult, find_root
-from tfp_flows.math.fixed_point import FixedPointResult, fixed_point
-from tfp_flows.math.householder import householder_product
-from tfp_flows.math.jacobi import JacobiResult, jacobi
-from tfp_flows.math.linear_spline import inverse_linear_spline, linear_spline
-from tfp_flows.math.power_series import num_terms_for, power_series_log_det
-from tfp_flows.math.quadratic_spline import inverse_quadratic_spline, quadratic_spline
-from tfp_flows.math.rational_quadratic_spline import (
-    inverse_rational_quadratic_spline,
-    rational_quadratic_spline,
+from tfp_flows.math.linalg import (
+    convolution_norm_bound,
+    exact_log_det,
+    householder_product,
+    num_terms_for,
+    power_series_log_det,
+    russian_roulette_log_det,
+    spectral_norm_bound,
 )
-from tfp_flows.math.runge_kutta import (
+from tfp_flows.math.ode import (
     DORMAND_PRINCE,
     EULER,
     RK4,
     OdeResult,
     Tableau,
+    adjoint,
+    dormand_prince,
+    exact_divergence,
     fixed_steps,
+    hutchinson_divergence,
 )
-from tfp_flows.math.russian_roulette import russian_roulette_log_det
-from tfp_flows.math.spectral_norm import convolution_norm_bound, spectral_norm_bound
+from tfp_flows.math.solvers import (
+    FixedPointResult,
+    JacobiResult,
+    RootResult,
+    find_root,
+    fixed_point,
+    jacobi,
+)
+from tfp_flows.math.splines import (
+    circular_spline,
+    cubic_spline,
+    inverse_circular_spline,
+    inverse_cubic_spline,
+    inverse_linear_spline,
+    inverse_quadratic_spline,
+    inverse_rational_quadratic_spline,
+    linear_spline,
+    quadratic_spline,
+    rational_quadratic_spline,
+    steffen_slopes,
+)
 
 __all__ = [
     "DORMAND_PRINCE",

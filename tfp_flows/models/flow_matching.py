@@ -6,11 +6,11 @@ import keras
 import tensorflow as tf
 from tensorflow_probability.python.bijectors import chain
 
+from tfp_flows._tree import walk
 from tfp_flows.bijectors import Continuous
 from tfp_flows.conditioning import condition, waits_for_context
-from tfp_flows.math.philox import philox_uniform
-from tfp_flows.math.replica_seed import replica_seed
-from tfp_flows.tree import walk
+from tfp_flows.math._philox import philox_uniform
+from tfp_flows.math._replica_seed import replica_seed
 
 
 class FlowMatching(keras.Layer):

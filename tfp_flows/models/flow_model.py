@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import checks
+from tfp_flows import _checks
 from tfp_flows.conditioning import condition, context_size, waits_for_context
 from tfp_flows.distributions import Dequantized
-from tfp_flows.models.adapting import adapt, initialized
-from tfp_flows.models.batches import batches
-from tfp_flows.models.devices import average_devices
-from tfp_flows.models.distribution_model import DistributionModel
+from tfp_flows.models._adapting import adapt, initialized
+from tfp_flows.models._batches import batches
+from tfp_flows.models._devices import average_devices
+from tfp_flows.models._distribution_model import DistributionModel
+from tfp_flows.models._rows import Rows, checked_batch_size, checked_dataset, is_array, split
+from tfp_flows.models._score import score, total_weight, weighted_mean
 from tfp_flows.models.flow_matching import FlowMatching
-from tfp_flows.models.rows import Rows, checked_batch_size, checked_dataset, is_array, split
-from tfp_flows.models.score import score, total_weight, weighted_mean
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -73,7 +73,7 @@ class FlowModel(DistributionModel):
                 "is fitted before it is bound: `fit(context, x)`. "
                 f"Received: distribution.batch_shape={distribution.batch_shape}"
             )
-        self.objective = checks.one_of(objective, ("likelihood", "flow_matching"), "objective")
+        self.objective = _checks.one_of(objective, ("likelihood", "flow_matching"), "objective")
         self.matching = FlowMatching(distribution) if objective == "flow_matching" else None
         self._is_conditional = waits_for_context(distribution)
         size = context_size(distribution) if self._is_conditional else 0

@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows import checks, saving
+from tfp_flows import _checks, saving
 from tfp_flows.conditioning import context_size, waits_for_context
-from tfp_flows.models.distribution_model import DistributionModel
+from tfp_flows.models._distribution_model import DistributionModel
 
 # Arguments of Keras's `fit` that say what the data are.
 _OF_DATA = {
@@ -66,11 +66,11 @@ class VariationalModel(DistributionModel):
                 f"Received: a flow with context_size={context_size(flow)} and no context"
             )
         self.target_log_prob_fn = target_log_prob_fn
-        self.num_samples = checks.integer_at_least(num_samples, 1, "num_samples")
+        self.num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
         if seed is None:
             # Of the generator that `keras.utils.set_random_seed` sets.
             seed = random.randrange(2**31 - 1)
-        self.seed = checks.integer_at_least(seed, 0, "seed")
+        self.seed = _checks.integer_at_least(seed, 0, "seed")
         self.samples = _Samples(flow, self.num_samples)
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
         self._elbo_mean = keras.metrics.Mean(name="elbo", dtype=self.compute_dtype)
@@ -122,7 +122,7 @@ class VariationalModel(DistributionModel):
             raise _data_given(name, kwargs[name])
         return super().fit(
             _steps(
-                checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
+                _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
                 self._num_replicas(),
             ),
             epochs=epochs,
@@ -138,7 +138,7 @@ class VariationalModel(DistributionModel):
         The samples are the same in each call, and others than those of training.
         """
         self._check_target()
-        steps = checks.integer_at_least(steps, 1, "steps")
+        steps = _checks.integer_at_least(steps, 1, "steps")
         return_dict = kwargs.pop("return_dict", False)
         data = _steps(steps, self._num_replicas())
         result = super().evaluate(data, return_dict=True, **kwargs)

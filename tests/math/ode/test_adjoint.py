@@ -1,0 +1,171 @@
+"""Gradients by the adjoint equation: of everything the field is made of, in every mode."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows.math import exact_divergence, fixed_steps
+from tfp_flows.math.ode import adjoint, dormand_prince
+
+RNG = np.random.default_rng(0)
+N, D, H = 3, 2, 5
+Z = tf.constant(RNG.normal(size=[N, D]))
+SMALL = tf.constant(RNG.normal(size=[H, D]))  # TF makes a constant of it when it traces
+LARGE = tf.constant(0.1 * RNG.normal(size=[200, D]))  # and captures this one
+CONTEXT = tf.constant(RNG.normal(size=[N, H]))
+PRECISE = functools.partial(dormand_prince, rtol=1e-11, atol=1e-11)
+
+
+def make_loss(weights, solve=PRECISE, start=-0.5, stop=1.0, scale=1.0):
+    def loss(z, small, large, context):
+        def field(t, z):
+            h = tf.tanh(z @ weights + context + t)
+            return tf.tanh(h @ small) + tf.tanh(z @ tf.transpose(large)) @ large
+
+        def slopes(t, z):
+            f, divergence, square = exact_divergence(field, t, z)
+            return f, tf.stack([divergence, square], axis=-1)
+
+        z, q = adjoint(slopes, z, start, stop, solve)
+        return scale * (tf.reduce_sum(tf.sin(z)) + tf.reduce_sum(q[:, 0] ** 2 + 0.1 * q[:, 1]))
+
+    return loss
+
+
+def gradients_of(loss, weights, inputs, mode="graph"):
+    def run(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            value = loss(*inputs)
+        return tape.gradient(value, [*inputs, weights])
+
+    if mode != "eager":
+        run = tf.function(run, jit_compile=mode == "xla")
+    return run(*inputs)
+
+
+@pytest.fixture
+def weights():
+    return tf.Variable(np.random.default_rng(1).normal(size=[D, H]))
+
+
+INPUTS = (Z, SMALL, LARGE, CONTEXT)
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """The gradients, once: a precise solution takes hundreds of steps."""
+    weights = tf.Variable(np.random.default_rng(1).normal(size=[D, H]))
+    return gradients_of(make_loss(weights), weights, INPUTS)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_gradients_are_those_of_finite_differences(mode, weights):
+    loss = make_loss(weights)
+    gradients = gradients_of(loss, weights, INPUTS, mode)
+    evaluate = tf.function(loss)
+    h, start = 1e-5, tf.identity(weights)
+    for i, gradient in enumerate(gradients):
+        direction = tf.constant(np.random.default_rng(i).normal(size=gradient.shape))
+        ends = []
+        for step in (h, -h):
+            inputs = list(INPUTS)
+            if i < len(inputs):
+                inputs[i] = inputs[i] + step * direction
+            else:
+                weights.assign(start + step * direction)
+            ends.append(evaluate(*inputs))
+        weights.assign(start)
+        numeric = (ends[0] - ends[1]) / (2 * h)
+        np.testing.assert_allclose(tf.reduce_sum(gradient * direction), numeric, rtol=1e-6)
+
+
+def test_error_of_the_gradient_scales_with_the_tolerance(weights, exact):
+    errors = []
+    for tolerance in (1e-3, 1e-5, 1e-7):
+        solve = functools.partial(dormand_prince, rtol=tolerance, atol=tolerance)
+        found = gradients_of(make_loss(weights, solve), weights, INPUTS)
+        errors.append(max(np.abs(a - b).max() for a, b in zip(found, exact, strict=True)))
+    assert errors[2] < 1e-2 * errors[1] * 10 and errors[1] < 1e-2 * errors[0] * 10
+    assert errors[2] < 1e-4
+
+
+def test_small_cotangents_keep_their_digits(weights, exact):
+    small = gradients_of(make_loss(weights, scale=1e-20), weights, INPUTS)
+    for a, b in zip(small, exact, strict=True):
+        np.testing.assert_allclose(a * 1e20, b, rtol=1e-8, atol=1e-10)
+
+
+def test_fixed_steps_take_the_adjoint_too(weights, exact):
+    solve = functools.partial(fixed_steps, num_steps=100)
+    found = gradients_of(make_loss(weights, solve), weights, INPUTS)
+    for a, b in zip(found, exact, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_memory_of_eager_mode_does_not_hold_the_steps(weights):
+    """A tape records the solution as one operation: `traced` is called only while tracing."""
+    calls = []
+
+    def slopes(t, z):
+        calls.append(1)
+        return tf.tanh(z @ weights @ tf.transpose(weights)), None
+
+    with tf.GradientTape() as tape:
+        tape.watch(Z)
+        z, integrals = adjoint(slopes, Z, 0.0, 1.0, PRECISE)
+    assert integrals is None and len(calls) == 1
+    assert tape.gradient(z, weights) is not None and len(calls) == 2
+
+
+def test_a_failed_row_is_nan_and_leaves_the_others_their_gradients():
+    c = tf.Variable(1.0, dtype=tf.float64)
+    start = tf.constant([[0.5], [3.0]], tf.float64)
+
+    # At a tighter tolerance the way to where it blows up takes more than a thousand steps.
+    solve = functools.partial(dormand_prince, rtol=1e-6, atol=1e-6)
+
+    def run(z):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            end, _ = adjoint(lambda t, z: (c * z**2, None), z, 0.0, 1.0, solve)
+            value = tf.reduce_sum(tf.where(tf.math.is_finite(end), end, 0.0))
+        return end, tape.gradient(value, [z, c])
+
+    for jit_compile in (False, True):
+        end, (of_z, of_c) = tf.function(run, jit_compile=jit_compile)(start)
+        # z / (1 - c z t)
+        np.testing.assert_allclose(end, [[1.0], [np.nan]], rtol=1e-5)
+        np.testing.assert_allclose(of_z, [[4.0], [np.nan]], rtol=1e-5)
+        np.testing.assert_allclose(of_c, 1.0, rtol=1e-5)
+
+
+def test_a_way_back_that_fails_is_nan():
+    c = tf.Variable(0.0, dtype=tf.float64)
+
+    def slopes(t, z):
+        return z * (1.0 + c), None
+
+    def limited(function, state, start, stop, quadrature=()):
+        options = {"max_num_steps": 1} if stop < start else {}
+        return dormand_prince(function, state, start, stop, quadrature=quadrature, **options)
+
+    with tf.GradientTape() as tape:
+        end, _ = adjoint(slopes, Z, 0.0, 5.0, limited)
+        value = tf.reduce_sum(end)
+    assert np.all(np.isfinite(end))
+    assert np.isnan(tape.gradient(value, c))
+
+
+def test_a_second_derivative_is_refused(weights):
+    loss = make_loss(weights, functools.partial(fixed_steps, num_steps=5))
+    with tf.GradientTape() as outer:
+        outer.watch(Z)
+        with tf.GradientTape() as tape:
+            tape.watch(Z)
+            value = loss(*INPUTS)
+        gradient = tape.gradient(value, Z)
+    with pytest.raises(LookupError, match="first derivatives only"):
+        outer.gradient(gradient, Z)

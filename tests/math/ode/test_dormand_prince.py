@@ -1,0 +1,125 @@
+"""Adaptive steps: errors follow the tolerance, rows do not disturb each other, reports."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows.math.ode import dormand_prince
+
+
+def rotation(t, state):
+    """z' = 2 t A z, solved by exp(t^2 A): a rotation by t^2, with the integral of the rates."""
+    (z,) = state
+    return (2.0 * t * tf.stack([-z[:, 1], z[:, 0]], axis=-1),), (2.0 * t * tf.ones_like(z[:, 0]),)
+
+
+NONE = (tf.zeros([2], tf.float64),)
+
+
+def rotated(z, start, stop):
+    angle = stop**2 - start**2
+    matrix = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return z @ np.transpose(matrix)
+
+
+START = np.array([[1.0, 0.0], [-0.3, 2.0]])
+
+
+@pytest.mark.parametrize("times", [(0.0, 3.0), (2.0, -1.0), (-1.5, -0.5)], ids=str)
+def test_error_scales_with_the_tolerance(times):
+    exact = rotated(START, *times)
+    errors, steps = [], []
+    solve = functools.partial(dormand_prince, rotation, quadrature=NONE)
+    for tolerance in (1e-4, 1e-6, 1e-8, 1e-10):
+        tolerances = {"rtol": tolerance, "atol": tolerance}
+        compiled = tf.function(lambda z, kwargs=tolerances: solve((z,), *times, **kwargs))
+        state, (integral,), succeeded, num_steps = compiled(tf.constant(START))
+        assert np.all(succeeded)
+        errors.append(np.abs(state[0] - exact).max() / tolerance)
+        steps.append(int(num_steps))
+        np.testing.assert_allclose(integral, times[1] ** 2 - times[0] ** 2, rtol=1e-12, atol=1e-12)
+    # Of each step by definition, of the whole within some factor that does not grow.
+    assert max(errors) < 50.0
+    assert steps == sorted(steps) and steps[-1] > 2 * steps[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tolerance_below_the_dtype_is_raised_to_it(dtype):
+    @tf.function
+    def solve(z):
+        quadrature = (tf.zeros([2], dtype),)
+        return dormand_prince(rotation, (z,), 0.0, 1.0, rtol=0.0, atol=1e-30, quadrature=quadrature)
+
+    result = solve(tf.constant(START, dtype))
+    assert np.all(result.succeeded)
+    exact = rotated(START, 0.0, 1.0)
+    tolerance = 200 * np.finfo(dtype).eps
+    np.testing.assert_allclose(result.state[0], exact, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_rows_do_not_disturb_each_other(jit_compile):
+    """Rows that blow up at t = 0.5 or sooner, or are not finite; and two good ones."""
+
+    def blow_up(t, state):
+        (z,) = state
+        return (z**2 + tf.sin(z) * t,), ()
+
+    def solve(z):
+        return dormand_prince(blow_up, (z,), 0.0, 1.0, rtol=1e-6, atol=1e-6)
+
+    run = tf.function(solve, jit_compile=jit_compile)
+    good = tf.constant([[0.1], [-2.0]], tf.float64)
+    bad = tf.constant([[2.0], [np.inf], [np.nan], [1e300]], tf.float64)
+    alone, together = run(good), run(tf.concat([good, bad], axis=0))
+    np.testing.assert_array_equal(together.succeeded, [True] * 2 + [False] * 4)
+    assert np.all(alone.succeeded)
+    np.testing.assert_allclose(together.state[0][:2], alone.state[0], rtol=1e-5)
+
+
+def test_too_few_steps_are_reported():
+    start = (tf.constant(START),)
+    result = dormand_prince(rotation, start, 0.0, 9.0, max_num_steps=5, quadrature=NONE)
+    assert result.num_steps == 5 and not np.any(result.succeeded)
+
+
+def test_quadratures_do_not_steer():
+    def kinked(t, state):
+        return (tf.zeros_like(state[0]),), (tf.abs(tf.sin(50.0 * t)) * tf.ones([3], tf.float64),)
+
+    result = dormand_prince(
+        kinked, (tf.constant(START),), 0.0, 1.0, quadrature=(tf.zeros([3], tf.float64),)
+    )
+    assert result.num_steps <= 3
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_gradient_is_that_of_the_steps(jit_compile):
+    @tf.function(jit_compile=jit_compile)
+    def gradient(z):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            result = dormand_prince(
+                rotation, (z,), 0.0, 1.0, rtol=1e-9, atol=1e-9, max_num_steps=60, quadrature=NONE
+            )
+            value = tf.reduce_sum(result.state[0][:, 0])
+        return tape.gradient(value, z)
+
+    expected = np.array([[np.cos(1.0), -np.sin(1.0)]] * 2)
+    np.testing.assert_allclose(gradient(tf.constant(START)), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("options", "received"),
+    [
+        ({"rtol": -1e-3}, "rtol=-0.001"),
+        ({"atol": 0.0}, "atol=0.0"),
+        ({"max_num_steps": 0}, "max_num_steps=0"),
+    ],
+    ids=str,
+)
+def test_bad_options(options, received):
+    with pytest.raises(ValueError, match=f"Received: .*{received}"):
+        dormand_prince(rotation, (tf.constant(START),), 0.0, 1.0, **options)

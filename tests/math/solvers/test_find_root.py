@@ -1,0 +1,276 @@
+"""The root finder: extremes, failures, and derivatives against finite differences."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows.math.solvers import find_root
+
+
+def identity(x):
+    return x, tf.ones_like(x)
+
+
+def cube(x):
+    return x**3, 3.0 * x**2
+
+
+def hyperbolic(x):
+    return tf.sinh(x), tf.cosh(x)
+
+
+def plateau(x):
+    """Steep at zero, all but flat elsewhere."""
+    return tf.tanh(50.0 * x) + 1e-3 * x, 50.0 * (1.0 - tf.tanh(50.0 * x) ** 2) + 1e-3
+
+
+def steps(x):
+    value = x / 100.0 + tf.sigmoid(20.0 * (x - 3.0)) + tf.sigmoid(20.0 * (x + 4.0))
+    slope = 0.01 + 20.0 * sum(
+        tf.sigmoid(20.0 * (x - c)) * tf.sigmoid(-20.0 * (x - c)) for c in (3.0, -4.0)
+    )
+    return value, slope
+
+
+FUNCTIONS = [identity, cube, hyperbolic, plateau, steps]
+MAGNITUDES = [0.0, 1e-30, 1e-6, 0.3, 0.5, 0.999, 1.0, 1.5, 3.0, 1e3, 1e15, 1e30]
+TARGETS = np.array([-m for m in MAGNITUDES] + MAGNITUDES)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_finds_the_root_of_any_finite_target(function, jit_compile, dtype):
+    target = tf.constant(TARGETS, dtype)
+    search = tf.function(lambda y: find_root(function, y), jit_compile=jit_compile)
+    root, converged, num_iterations = search(target)
+    assert np.all(converged)
+    assert num_iterations <= 60
+    eps = np.finfo(dtype).eps
+    value, slope = function(root)
+    # The error in y of a relative error in x of two roundings, and that of y itself.
+    allowed = 2.0 * eps * np.abs(slope * root) + 4.0 * eps * np.abs(target) + 100 * eps**2
+    assert np.all(np.abs(value - target) <= allowed)
+
+
+@pytest.mark.parametrize("guess", [(-1.0, 1.0), (1e5, 1e6), (-1e-9, 0.0), (-1e30, 1e30)], ids=str)
+def test_a_bad_first_guess_is_no_obstacle(guess):
+    target = tf.constant(np.linspace(-3.0, 3.0, 7))
+    root, converged, num_iterations = find_root(hyperbolic, target, lower=guess[0], upper=guess[1])
+    assert np.all(converged) and num_iterations <= 60
+    np.testing.assert_allclose(root, np.arcsinh(target), rtol=1e-14)
+
+
+def test_newton_takes_few_iterations():
+    target = tf.constant(np.random.default_rng(0).normal(size=1000))
+
+    def function(x):
+        return x + 0.5 * tf.sin(x), 1.0 + 0.5 * tf.cos(x)
+
+    assert find_root(function, target).num_iterations <= 9
+
+
+def test_a_wide_tolerance_is_made_good_by_the_last_steps():
+    target = tf.constant([0.2, 1.0, 5.0], tf.float64)
+    loose = find_root(hyperbolic, target, tolerance=1e-5)
+    np.testing.assert_allclose(loose.root, np.arcsinh(target), rtol=1e-14)
+    assert loose.num_iterations < find_root(hyperbolic, target).num_iterations
+
+
+def test_reports_each_element_without_a_root():
+    """tanh never reaches 2; its neighbours are found all the same."""
+
+    def function(x):
+        return tf.tanh(x), 1.0 - tf.tanh(x) ** 2
+
+    target = tf.constant([0.5, 2.0, -2.0, np.nan, 0.9999999], tf.float64)
+    for search in (find_root, tf.function(find_root, jit_compile=True)):
+        root, converged, num_iterations = search(function, target)
+        np.testing.assert_array_equal(converged, [True, False, False, False, True])
+        np.testing.assert_array_equal(np.isnan(root), ~converged.numpy())
+        np.testing.assert_allclose(root.numpy()[[0, 4]], np.arctanh([0.5, 0.9999999]), rtol=1e-8)
+        assert num_iterations < 200
+
+
+def test_reports_that_the_iterations_ran_out():
+    target = tf.constant([0.0, 1e3], tf.float64)
+    root, converged, num_iterations = find_root(hyperbolic, target, max_iterations=3)
+    assert num_iterations == 3
+    np.testing.assert_array_equal(converged, [True, False])
+    assert np.isnan(root[1]) and root[0] == 0.0
+
+
+def test_an_element_without_a_root_leaves_the_gradients_of_others_alone():
+    scale = tf.constant(1.5, tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(scale)
+
+        def function(x):
+            return scale * tf.tanh(x), scale * (1.0 - tf.tanh(x) ** 2)
+
+        root, converged, _ = find_root(function, tf.constant([0.5, 2.0], tf.float64))
+        loss = tf.reduce_sum(tf.where(converged, root, tf.zeros_like(root)))
+    exact = -0.5 / (1.5**2 - 0.5**2)
+    np.testing.assert_allclose(tape.gradient(loss, scale), exact, rtol=1e-12)
+
+
+def test_an_infinite_target_and_an_overflowing_function():
+    root, converged, _ = find_root(cube, tf.constant([np.inf, -np.inf], tf.float32))
+    np.testing.assert_array_equal(root, [np.inf, -np.inf])
+    assert np.all(converged)
+
+    def function(x):
+        return x * tf.exp(x * x), (1.0 + 2.0 * x * x) * tf.exp(x * x)
+
+    root, converged, _ = find_root(function, tf.constant([1e30, -1e30, 2.0], tf.float32))
+    assert np.all(converged)
+    np.testing.assert_allclose(function(root)[0], [1e30, -1e30, 2.0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_a_root_beyond_the_dtype_is_infinite(dtype):
+    """But not that of a function which has stopped to increase: it may be bounded."""
+    largest = tf.constant(dtype.max, dtype)
+    target = tf.stack([0.5 * largest, -0.5 * largest, 1e-3 * largest])
+    with tf.GradientTape() as tape:
+        tape.watch(target)
+        result = find_root(lambda x: (0.1 * x, 0.1 * tf.ones_like(x)), target)
+    np.testing.assert_allclose(result.root, [np.inf, -np.inf, 1e-2 * largest], rtol=1e-6)
+    assert result.converged.numpy().all()
+    np.testing.assert_allclose(tape.gradient(result.root, target), [0.0, 0.0, 10.0], rtol=1e-6)
+    bounded = find_root(lambda x: (tf.tanh(x), 1.0 - tf.tanh(x) ** 2), tf.constant(2.0, dtype))
+    assert np.isnan(bounded.root) and not bounded.converged
+
+
+def test_nan_far_out_is_taken_for_an_overflow():
+    def function(x):
+        y = tf.where(tf.abs(x) > 100.0, x * np.nan, x / 100.0)
+        return y, tf.fill(tf.shape(x), tf.constant(0.01, x.dtype))
+
+    root, converged, _ = find_root(
+        lambda x: (function(x)[0] ** 3, 3.0 * function(x)[0] ** 2 * 0.01),
+        tf.constant([0.5, -0.5, 5.0], tf.float64),
+    )
+    np.testing.assert_array_equal(converged, [True, True, False])
+    np.testing.assert_allclose(root[:2], [100 * 0.5 ** (1 / 3), -100 * 0.5 ** (1 / 3)])
+
+
+def parametric(a, b):
+    """f(x) = a sinh(x) + b^2 x^3 + x, by autodiff-free derivatives."""
+    return lambda x: (
+        a * tf.sinh(x) + b**2 * x**3 + x,
+        a * tf.cosh(x) + 3.0 * b**2 * x**2 + 1.0,
+    )
+
+
+def root_of(a, b, y):
+    return find_root(parametric(a, b), y).root
+
+
+def moved(inputs, i, step):
+    return [x + step if j == i else x for j, x in enumerate(inputs)]
+
+
+@pytest.mark.parametrize("jit_compile", [None, True], ids=["eager", "xla"])
+def test_first_and_second_derivatives_are_those_of_finite_differences(jit_compile):
+    """With respect to two captured parameters and the target, in all combinations."""
+    inputs = [tf.constant(v, tf.float64) for v in ([0.7, 1.3], [0.4, -0.6], [1.7, -30.0])]
+
+    def first(a, b, y):
+        with tf.GradientTape() as tape:
+            tape.watch([a, b, y])
+            root = root_of(a, b, y)
+        return tf.stack(tape.gradient(root, [a, b, y]))
+
+    def both(a, b, y):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([a, b, y])
+            rows = tf.unstack(first(a, b, y))
+        return tf.stack(rows), tf.stack([tf.stack(tape.gradient(r, [a, b, y])) for r in rows])
+
+    run = tf.function(both, jit_compile=True) if jit_compile else both
+    gradients, hessians = run(*inputs)
+    h = 1e-5
+    for i in range(3):
+        up, down = (moved(inputs, i, s) for s in (h, -h))
+        numeric = (root_of(*up) - root_of(*down)) / (2 * h)
+        np.testing.assert_allclose(gradients[i], numeric, rtol=1e-7, atol=1e-9)
+        numeric = (first(*up) - first(*down)) / (2 * h)
+        np.testing.assert_allclose(hessians[:, i], numeric, rtol=1e-6, atol=1e-9)
+
+
+def test_gradient_reaches_variables_that_the_function_captures():
+    variable = tf.Variable(2.0, dtype=tf.float64)
+    with tf.GradientTape() as tape:
+        root = find_root(
+            lambda x: (variable * x**3 + x, 3.0 * variable * x**2 + 1.0),
+            tf.constant(3.0, tf.float64),
+        ).root
+    np.testing.assert_allclose(root, 1.0, rtol=1e-14)
+    np.testing.assert_allclose(tape.gradient(root, variable), -1.0 / 7.0, rtol=1e-13)
+
+
+def test_no_gradient_is_nan_where_the_slope_vanishes():
+    target = tf.constant([0.0, 1e-300, 8.0], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(target)
+        root = find_root(cube, target).root
+    gradient = tape.gradient(root, target)
+    assert not np.any(np.isnan(gradient))
+    np.testing.assert_allclose(gradient[2], 1.0 / 12.0, rtol=1e-13)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_in_a_differentiated_while_body(jit_compile):
+    """x <- root of x + x^3 / 3 = y, four times, as autoregressive sampling calls it."""
+
+    def function(x):
+        return x + x**3 / 3.0, 1.0 + x**2
+
+    def loop(y):
+        return tf.while_loop(
+            lambda k, y: k < 4,
+            lambda k, y: (k + 1, find_root(function, y).root),
+            (0, y),
+            maximum_iterations=4,
+        )[1]
+
+    @tf.function(jit_compile=jit_compile)
+    def value_and_gradient(y):
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            x = loop(y)
+        return x, tape.gradient(x, y)
+
+    y = tf.constant([0.5, -2.0, 30.0], tf.float64)
+    x, gradient = value_and_gradient(y)
+    there, slope = x, tf.ones_like(x)
+    for _ in range(4):
+        slope = slope / function(there)[1]
+        there = function(there)[0]
+    np.testing.assert_allclose(there, y, rtol=1e-13)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-12)
+
+
+def test_shapes_are_kept():
+    for shape in ([], [0], [2, 1, 3]):
+        result = find_root(hyperbolic, tf.ones(shape))
+        assert result.root.shape == shape and result.converged.shape == shape
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float64)])
+    def unknown_batch(y):
+        return find_root(hyperbolic, y, lower=tf.zeros([3], tf.float64)).root
+
+    np.testing.assert_allclose(unknown_batch(np.ones([2, 3])), np.full([2, 3], np.arcsinh(1.0)))
+
+
+def test_bad_arguments():
+    y = tf.constant(1.0)
+    with pytest.raises(TypeError, match="`target`"):
+        find_root(identity, tf.constant(1))
+    with pytest.raises(ValueError, match="`tolerance`"):
+        find_root(identity, y, tolerance=0.0)
+    with pytest.raises(ValueError, match="`max_iterations`"):
+        find_root(identity, y, max_iterations=0)
+    with pytest.raises(ValueError, match="`lower`"):
+        find_root(identity, y, lower=1.0, upper=1.0)

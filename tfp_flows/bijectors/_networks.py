@@ -1,0 +1,94 @@
+"""What TFP objects have to see to for networks inside of them: checks, variables, a dtype."""
+
+import keras
+import tensorflow as tf
+
+
+def check_network(network, call, name):
+    """Refuses what cannot be called, and a layer that has no variables yet.
+
+    Args:
+      network: what was given.
+      call: how it is called, such as "field(t, z)", for the message.
+      name: the argument that it was given as.
+    """
+    if not callable(network):
+        raise TypeError(f"`{name}` must be callable as {call}. Received: {name}={network!r}")
+    if getattr(network, "built", True) is False:
+        raise ValueError(
+            f"`{name}` must be built before it is given to a TFP object: call its `build`, or the "
+            f"layer on a batch of zeros. Received: {name}={network!r}, which has no variables yet"
+        )
+
+
+def check_network_inputs(network, name, takes_context):
+    """Checks a network that is run by `call_network`.
+
+    A sequential or functional model would drop a context without a word: it must have an input for
+    it.
+    """
+    call = f"{name}(x, context=c)" if takes_context else f"{name}(x)"
+    check_network(network, call, name)
+    if not _is_ready_made(network):
+        return
+    wanted = ("x", "the context") if takes_context else ("x",)
+    if len(network.inputs) != len(wanted):
+        raise ValueError(
+            f"`{name}` must be a layer called as {call}, or a functional model whose inputs are "
+            f"{' and '.join(wanted)}. "
+            f"Received: {name}={network!r} with {len(network.inputs)} inputs"
+        )
+    # A sequential model, which has one input, has no `input`.
+    keys = set(network.input) if takes_context and isinstance(network.input, dict) else None
+    if keys not in (None, {"x", "context"}):
+        raise ValueError(
+            f"`{name}` must name its inputs 'x' and 'context' if they are a `dict`. "
+            f"Received: {name}={network!r} with the inputs {', '.join(map(repr, sorted(keys)))}"
+        )
+
+
+def call_network(network, x, context=None, **kwargs):
+    """`network(x)`, `network(x, context=c)`, or of a functional model `network([x, c])`.
+
+    Its inputs may come as a `dict` of "x" and "context", and c first if it is named "context".
+    """
+    if context is None:
+        return network(x, **kwargs)
+    if not _is_ready_made(network):
+        return network(x, context=context, **kwargs)
+    if isinstance(network.input, dict):
+        return network({"x": x, "context": context}, **kwargs)
+    is_first = network.inputs[0].name == "context"
+    return network([context, x] if is_first else [x, context], **kwargs)
+
+
+def _is_ready_made(network):
+    """Whether it is called as `keras.Sequential` and functional models are."""
+    return isinstance(network, keras.Model) and type(network).call.__module__.startswith("keras.")
+
+
+def row_shapes(network):
+    """The shape of a row that goes in and of one that comes out, or `None` if that is not said.
+
+    A network says it by `input_shape`, as functional models of Keras do.
+    """
+    shape = getattr(network, "input_shape", None)
+    if not isinstance(shape, tuple) or None in shape[1:]:
+        return None
+    return shape[1:], tuple(network.compute_output_shape(shape))[1:]
+
+
+def layer_variables(*parts):
+    """The `tf.Variable`s of those parts that are Keras layers.
+
+    A TFP object keeps them as an attribute: its trackers see a `tf.Variable`, but no Keras 3 layer.
+    """
+    layers = [part for part in parts if isinstance(part, keras.Layer)]
+    return [variable.value for layer in layers for variable in layer.variables]
+
+
+def dtype_of(network, dtype=None):
+    """`dtype`; by default that of a Keras layer's variables, and `None` for another callable."""
+    if dtype is None and isinstance(network, keras.Layer):
+        dtype = network.variable_dtype
+    return None if dtype is None else tf.as_dtype(dtype)

@@ -1,0 +1,43 @@
+"""A layer of random numbers that are new in training, and otherwise always the same."""
+
+import abc
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.math._replica_seed import next_replica_seed
+
+
+class Noise(keras.layers.Layer, abc.ABC):
+    """Random numbers of the shape of a tensor: new in training, else always the same.
+
+    Keras's training mode decides, as it does for dropout, so that `evaluate`, `predict` and a plain
+    `elbo` give the same numbers each time. The state of the seeds is saved with the model.
+
+    Args:
+        seed: a non-negative integer, or `None`.
+        **kwargs: those of `keras.layers.Layer`.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.built = True
+
+    @abc.abstractmethod
+    def draw(self, shape, seed, dtype):
+        """Returns numbers of the shape, by a seed `[2]`."""
+
+    def call(self, x, training=False):
+        """Returns noise of the shape and dtype of `x`."""
+        if training:
+            seed = next_replica_seed(self.seed_generator)
+        else:
+            seed = tf.constant([self.seed or 0, 0], tf.int32)
+        return self.draw(tf.shape(x), seed, x.dtype)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "seed": self.seed}

@@ -1,0 +1,107 @@
+"""What parts share that take a context: one that is bound, checked, and broadcast with events."""
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows.math._clip_network_input import clip_network_input
+
+
+class TakesContext:
+    """A TFP object that depends on a context c of shape `[..., C]`, or on none (C = 0).
+
+    A context may have more axes than one, as a spectrogram has, `[..., frames, channels]`: then
+    `context_size` is the tuple of their sizes.
+
+    `tfp_flows.condition` finds it by `context_size`, and binds c by `copy(context=c)`. Then c is
+    one of its parameters: the batch shape of c broadcasts with its own, and slices with it.
+    """
+
+    def _bind_context(self, context, context_size, dtype, name):
+        """Keeps a context, or `None`, after checks. For a constructor, before that of TFP.
+
+        Args:
+          context: what converts to a float `Tensor` `[..., C]`, or `None`.
+          context_size: C, a tuple of the sizes of several axes, or 0 when no context is taken.
+          dtype: that of the part, or `None` if nothing has said it.
+          name: that of the part.
+
+        Raises:
+          TypeError: if `context_size` is no integer, nor a tuple of them.
+          ValueError: if it is negative, or the last axes of `context` have other sizes.
+        """
+        self._context_size = self._no_dependency(_checks.context_size(context_size))
+        self._context = None
+        if context is None:
+            return
+        if self._context_size == 0:
+            raise ValueError(
+                f"`{name}` takes no `context` (its `context_size` is 0). "
+                f"Received: context of shape {np.shape(context)}"
+            )
+        if dtype is None:
+            dtype = context.dtype if tf.is_tensor(context) else tf.float32
+        self._context = _checks.as_tensor(context, dtype, "context")
+        _checks.context(self._context, self._context_size, name)
+
+    @property
+    def context_size(self):
+        """C, the size of the context that is taken, or the sizes of its axes; 0 for none."""
+        return self._context_size
+
+    @property
+    def context_shape(self):
+        """The shape of one context: `(C,)`, or the sizes of its axes."""
+        return _checks.context_shape(self._context_size)
+
+    @property
+    def context(self):
+        """c, the bound context `[..., C]`, or `None`."""
+        return self._context
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"context": parameter_properties.ParameterProperties(event_ndims=_context_ndims)}
+
+    def _check_is_bound(self):
+        if self._context_size and self._context is None:
+            raise ValueError(
+                f"`{self.name}` needs a context of shape "
+                f"[..., {_checks.listed(self.context_shape)}]: bind one "
+                "by `tfp_flows.condition(flow, context)`. Received: context=None"
+            )
+
+    def _broadcast_with_context(self, x, event_ndims=1):
+        """Gives `x` the batch shape that the bound context adds; refuses to do without one."""
+        self._check_is_bound()
+        if self._context is None:
+            return x
+        shape = ps.shape(x)
+        batch_shape = ps.broadcast_shape(shape[:-event_ndims], self._context_batch_shape())
+        return tf.broadcast_to(x, ps.concat([batch_shape, shape[-event_ndims:]], axis=0))
+
+    def _context_rows(self, batch_shape, network=None):
+        """c for each event of a batch, `[N, *context_shape]`, or `None` without a context.
+
+        It is what the network sees: clipped, so that no product overflows (see
+        `clip_network_input`).
+        """
+        if self._context is None:
+            return None
+        shape = ps.concat([batch_shape, self.context_shape], axis=0)
+        context = tf.broadcast_to(clip_network_input(self._context, network), shape)
+        return tf.reshape(context, [-1, *self.context_shape])
+
+    def _context_batch_shape(self):
+        return ps.shape(self._context)[: -len(self.context_shape)]
+
+
+def _context_ndims(part, x_event_ndims=None):
+    """How many axes of a part's context are those of one event, as TFP asks for them."""
+    ndims = len(part.context_shape)
+    if x_event_ndims is None:
+        return ndims
+    # More axes of a bijector's event are axes of a batch of contexts.
+    return ndims + x_event_ndims - part.forward_min_event_ndims

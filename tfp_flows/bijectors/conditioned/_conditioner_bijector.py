@@ -1,0 +1,204 @@
+"""What coupling and autoregressive bijectors share: a conditioner, a transformer, a context."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows.bijectors._networks import (
+    call_network,
+    check_network_inputs,
+    dtype_of,
+    layer_variables,
+)
+from tfp_flows.bijectors._takes_context import TakesContext
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.math._clip_network_input import clip_network_input
+
+tfb = tfp.bijectors
+
+
+class ConditionerBijector(TakesContext, FlowBijector):
+    """y_i = tau(x_i; h_i), with h = conditioner(..., context=c).
+
+    The conditioner is any callable, `conditioner(x)` or `conditioner(x, context=c)`, over
+    `[N, D]` (and `[N, C]`) that gives P raw numbers for each coordinate: `[N, D, P]`, or flat
+    `[N, D * P]` in that order. The transformer is a class with `params_size(**kwargs)`, which
+    says P, and `new(params, **kwargs)`, which makes a bijector that acts elementwise. With
+    `event_ndims=3` the events are images: rows are `[N, H, W, C]`, and D is the channels, C, in
+    each of the pixels. With `event_ndims=2` they are series, `[N, T, C]`, and D the channels of
+    each step.
+
+    What it sees is bounded by the square root of the dtype's largest number, so that no product of
+    a network overflows (see `clip_network_input`).
+    """
+
+    def __init__(
+        self,
+        conditioner,
+        transformer,
+        transformer_kwargs,
+        invert_transformer,
+        context,
+        context_size,
+        dtype,
+        validate_args,
+        parameters,
+        name,
+        event_ndims=1,
+    ):
+        check_network_inputs(conditioner, "conditioner", bool(context_size))
+        methods = ("params_size", "new")
+        if not isinstance(transformer, type) or not all(hasattr(transformer, m) for m in methods):
+            raise TypeError(
+                "`transformer` must be a class with `params_size(**kwargs)` and "
+                f"`new(params, **kwargs)`. Received: transformer={transformer!r}"
+            )
+        self._conditioner = conditioner
+        self._event_ndims = event_ndims
+        self._conditioner_variables = layer_variables(conditioner)
+        self._transformer = transformer
+        self._transformer_kwargs = self._no_dependency(dict(transformer_kwargs or {}))
+        self._invert_transformer = invert_transformer
+        try:
+            self._params_size = transformer.params_size(**self._transformer_kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"`transformer_kwargs` must be keywords of `{transformer.__name__}`: {error}. "
+                f"Received: transformer_kwargs={transformer_kwargs!r}"
+            ) from error
+        dtype = dtype_of(conditioner, dtype)
+        if context is None:
+            # Keywords are checked now; a copy with a bound context has had them checked.
+            with tf.init_scope():
+                self._transform(tf.zeros([1, self._params_size], dtype or tf.float32))
+        self._bind_context(context, context_size, dtype, name)
+        super().__init__(
+            forward_min_event_ndims=event_ndims,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def conditioner(self):
+        """The callable that turns inputs (and context) into raw parameters."""
+        return self._conditioner
+
+    @property
+    def transformer(self):
+        """The class of the elementwise bijector."""
+        return self._transformer
+
+    @property
+    def transformer_kwargs(self):
+        """The keywords of the transformer's `params_size` and `new`."""
+        return dict(self._transformer_kwargs)
+
+    @property
+    def invert_transformer(self):
+        """Whether tau is the inverse of what the transformer calls `forward`."""
+        return self._invert_transformer
+
+    def _probe_conditioner(self, num_inputs, num_outputs, allowed=None):
+        """Runs the conditioner once, so that a misfit is found when the bijector is made.
+
+        With `validate_args`, in eager mode, its Jacobian is looked at, too: each row must be
+        computed on its own, and h_i may depend on input j only where `allowed[i, j]`. A bijector
+        with a bound context is a copy of one that has been probed already.
+        """
+        if self._context is not None:
+            return
+        dtype = self.dtype or tf.float32
+        rows = np.random.default_rng(0).normal(size=[2, num_inputs])
+
+        def raw(inputs):
+            context = tf.zeros([2, *self.context_shape], dtype) if self._context_size else None
+            h = call_network(self._conditioner, inputs, context)
+            self._check_raw_shape(h, num_outputs)
+            return tf.reshape(h, [2, num_outputs, self._params_size])
+
+        if not (self.validate_args and tf.executing_eagerly()):
+            with tf.init_scope():
+                raw(tf.constant(rows, dtype))
+            return
+        # Not in an init_scope, in which no tape records; and with weights moved, since a last
+        # layer of zeros would hide what its network sees.
+        inputs = tf.constant(rows, dtype)
+        with _moved(self._conditioner_variables), tf.GradientTape() as tape:
+            tape.watch(inputs)
+            h = raw(inputs)
+        jacobian = tape.jacobian(h, inputs, unconnected_gradients="zero")
+        depends = np.any(jacobian.numpy() != 0, axis=2)  # [row, i, row, j]
+        if depends[0, :, 1].any() or depends[1, :, 0].any():
+            raise ValueError(
+                "`conditioner` must compute each row on its own. Received: a conditioner of "
+                f"`{self.name}` whose numbers for one row depend on another"
+            )
+        forbidden = depends[0, :, 0] & ~(np.True_ if allowed is None else allowed)
+        if forbidden.any():
+            i, j = np.argwhere(forbidden)[0]
+            raise ValueError(
+                "`conditioner` must be autoregressive: the numbers for a coordinate may depend "
+                "only on those before it in `order`. Received: a conditioner of "
+                f"`{self.name}` whose numbers for coordinate {i} depend on coordinate {j}"
+            )
+
+    def _check_raw_shape(self, outputs, num_outputs, image_shape=()):
+        shape = tf.TensorShape(getattr(outputs, "shape", None))
+        flat, pairs = [num_outputs * self._params_size], [num_outputs, self._params_size]
+        fits = any(shape.is_compatible_with([None, *image_shape, *last]) for last in (flat, pairs))
+        if not fits:
+            pixels = "".join(f"{size}, " for size in image_shape)
+            raise ValueError(
+                f"`conditioner` of `{self.name}` must give {self._params_size} numbers "
+                f"(`{self._transformer.__name__}.params_size`) for each of {num_outputs} "
+                f"coordinates: [N, {pixels}{num_outputs}, {self._params_size}] or "
+                f"[N, {pixels}{num_outputs * self._params_size}]. Received: shape {shape}"
+            )
+
+    def _rows(self, x):
+        """`x` as `[N, D]`, and the context as `[N, C]`, or `None`.
+
+        Networks see `[N, D]`, or `[N, H, W, C]` of images, whatever the rank of `x`: Keras's
+        `Dense` refuses vectors, and a functional model any rank but its own.
+        """
+        shape, event_ndims = ps.shape(x), self._event_ndims
+        inputs = tf.reshape(x, ps.concat([[-1], shape[-event_ndims:]], axis=0))
+        return inputs, self._context_rows(shape[:-event_ndims], self._conditioner)
+
+    def _raw(self, x, num_outputs, **kwargs):
+        """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
+
+        Of images h is `[..., H, W, D, P]`.
+        """
+        inputs, context = self._rows(x)
+        inputs = clip_network_input(inputs, self._conditioner)
+        h = call_network(self._conditioner, inputs, context, **kwargs)
+        self._check_raw_shape(h, num_outputs, x.shape[-self._event_ndims : -1])
+        h = tf.cast(h, x.dtype)
+        shape = ps.concat([ps.shape(x)[:-1], [num_outputs, self._params_size]], axis=0)
+        return tf.reshape(h, shape)
+
+    def _transform(self, h):
+        """tau(.; h)."""
+        tau = self._transformer.new(h, **self._transformer_kwargs)
+        return tfb.Invert(tau) if self._invert_transformer else tau
+
+
+@contextlib.contextmanager
+def _moved(variables):
+    """Weights with noise added, put back at the end."""
+    variables = [v for v in variables if v.trainable and v.dtype.is_floating]
+    kept = [tf.identity(variable) for variable in variables]
+    rng = np.random.default_rng(0)
+    try:
+        for variable in variables:
+            variable.assign_add(tf.constant(0.1 * rng.normal(size=variable.shape), variable.dtype))
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)

@@ -1,0 +1,163 @@
+"""Which part of an event a coupling leaves as it is."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.math.linalg._permute import permute
+
+
+class AxisMask:
+    """A part A of the last axis: coordinates of a vector, or channels of an image or a series.
+
+    The parts are smaller tensors, so that nothing is computed for A.
+    """
+
+    def __init__(self, mask, name):
+        self._mask, self._name = mask, name
+        self.num_a = sum(mask)
+        self._order = np.argsort(np.logical_not(mask), kind="stable")
+
+    def split(self, x):
+        """Returns `(x_A, x_B)`."""
+        _checks.event_size(x, len(self._mask), self._name)
+        # Slices are views; a permutation is not, and XLA does not fuse it as well.
+        if self._is_last():
+            return x[..., -self.num_a :], x[..., : -self.num_a]
+        if not self._is_first():
+            x = permute(x, self._order)
+        return x[..., : self.num_a], x[..., self.num_a :]
+
+    def join(self, a, b):
+        """Puts the parts back in place."""
+        if self._is_last():
+            return tf.concat([b, a], axis=-1)
+        x = tf.concat([a, b], axis=-1)
+        return x if self._is_first() else permute(x, np.argsort(self._order))
+
+    def of_b(self, values, trailing_axes=0):
+        """What belongs to B of values for each element of x_B; here all of them."""
+        del trailing_axes
+        return values
+
+    def _is_first(self):
+        return all(self._mask[: self.num_a])
+
+    def _is_last(self):
+        return all(self._mask[-self.num_a :])
+
+
+class PixelMask:
+    """A part A of the pixels of an image. Both parts are images, with zeros in place of the other.
+
+    So convolutions see where things are; but what is computed for A is thrown away. The same of the
+    steps of a series.
+    """
+
+    def __init__(self, mask, name):
+        self._mask, self._name = np.array(mask), name
+
+    def split(self, x):
+        """Returns `(x_A, x_B)`, both of the shape of x."""
+        expected = [None if size == 1 else size for size in self._mask.shape]
+        if not x.shape[-len(expected) :].is_compatible_with(expected):
+            kind = "images" if len(expected) == 3 else "series"
+            raise ValueError(
+                f"`{self._name}` has a mask for {kind} of shape {self._mask.shape}. "
+                f"Received: a tensor of shape {x.shape}"
+            )
+        return tf.where(self._mask, x, tf.zeros_like(x)), self.of_b(x)
+
+    def join(self, a, b):
+        """Puts the parts back in place."""
+        return tf.where(self._mask, a, b)
+
+    def of_b(self, values, trailing_axes=0):
+        """Values for each element of x_B, with zeros in place of A."""
+        mask = self._mask.reshape(self._mask.shape + (1,) * trailing_axes)
+        return tf.where(mask, tf.zeros_like(values), values)
+
+
+def checked_mask(mask):
+    """Returns the mask of a `Coupling`, a word or nested tuples of booleans, and its axes.
+
+    Raises:
+      ValueError: if it is neither, or leaves nothing on one side.
+    """
+    if mask is None:
+        mask = "halves"
+    if isinstance(mask, str):
+        if mask not in _WORDS:
+            raise ValueError(
+                "`mask` must be an array of booleans or one of "
+                f"{', '.join(map(repr, _WORDS))}. Received: mask={mask!r}"
+            )
+        return mask, _WORDS[mask][0]
+    values = np.asarray(mask)
+    if values.ndim not in (1, 2, 3) or not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            "`mask` must be a flat sequence of booleans, or an array of booleans, [H, W, C] for "
+            f"images, [T, C] for series, with axes of 1 where it repeats. Received: mask={mask!r}"
+        )
+    values = values.astype(bool)
+    if values.all() or not values.any():
+        raise ValueError(
+            "`mask` must leave at least one coordinate on either side, so an event needs at "
+            f"least two. Received: mask={mask!r}"
+        )
+    return _nested_tuples(values), values.ndim
+
+
+def parts(mask, event_shape, seed, name):
+    """The `AxisMask` or `PixelMask` of a checked mask, for events of the shape."""
+    if isinstance(mask, str):
+        _, words = _WORDS[mask]
+        # Now that the size is known, there may be too little to split.
+        mask, _ = checked_mask(words(event_shape, seed))
+    if set(np.shape(mask)[:-1]) <= {1}:
+        return AxisMask(_nested_tuples(np.ravel(mask)), name)
+    return PixelMask(mask, name)
+
+
+def _nested_tuples(values):
+    return tuple(_nested_tuples(v) for v in values) if values.ndim else bool(values)
+
+
+def _halves(shape, seed):
+    del seed
+    size = shape[-1]
+    return [i < size - size // 2 for i in range(size)]
+
+
+def _alternate(shape, seed):
+    del seed
+    return [i % 2 == 0 for i in range(shape[-1])]
+
+
+def _random(shape, seed):
+    return np.random.default_rng(seed or 0).permutation(_halves(shape, None))
+
+
+def _channels(shape, seed):
+    return [[_halves(shape, seed)]]
+
+
+def _checkerboard(shape, seed):
+    del seed
+    i, j = np.indices(shape[-3:-1])
+    return ((i + j) % 2 == 0)[..., np.newaxis]
+
+
+def _checkerboard_odd(shape, seed):
+    return ~_checkerboard(shape, seed)
+
+
+# Word: axes of the event, and the mask for events of a shape.
+_WORDS = {
+    "halves": (1, _halves),
+    "alternate": (1, _alternate),
+    "random": (1, _random),
+    "channels": (3, _channels),
+    "checkerboard": (3, _checkerboard),
+    "checkerboard_odd": (3, _checkerboard_odd),
+}

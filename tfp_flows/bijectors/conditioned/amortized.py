@@ -1,0 +1,116 @@
+"""A bijector whose raw parameters a network computes from the context alone."""
+
+import tensorflow as tf
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
+from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
+from tfp_flows.math._clip_network_input import clip_network_input
+
+
+class Amortized(ConditionerBijector):
+    """y = f(x; h(c)), with all raw numbers h of a bijector f from a context c.
+
+    As in the inference network of a variational autoencoder: one evaluation of the network for
+    each context, however many samples share it. f is a class of whole vectors (`Planar`,
+    `Radial`, `Sylvester`), or a transformer, which then gets P numbers for each of D coordinates.
+    Costs, domain and log-det, in nats, are those of f. `tfp_flows.condition` binds c.
+
+    Shapes: `x` is `[..., D]`, c is `[..., C]`; their batch shapes broadcast.
+
+    Source: Rezende and Mohamed (2015), arXiv:1505.05770, sec. 4.2; van den Berg et al. (2018),
+    arXiv:1803.05649, sec. 3.2.
+
+    Args:
+      conditioner: a built Keras layer, or any callable: over `[N, C]` it gives `[N, P]`; for a
+        transformer `[N, D, P]` or `[N, D * P]`.
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords, such as `event_size`.
+      params: `tf.Variable` or `Tensor` that is added to what the conditioner gives, of the last
+        axis P (or D * P), or `None`. A network that starts with zeros then starts here.
+      context: the bound context `[..., C]`, or `None`.
+      context_size: C, at least one.
+      dtype: float dtype; by default the conditioner's.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      ValueError: if the conditioner is not built or does not fit, or `context_size` is below one.
+      TypeError: if the conditioner is not callable or the transformer lacks a method.
+    """
+
+    def __init__(
+        self,
+        conditioner,
+        transformer,
+        transformer_kwargs=None,
+        params=None,
+        context=None,
+        context_size=1,
+        dtype=None,
+        validate_args=False,
+        name="amortized",
+    ):
+        parameters = dict(locals())
+        _checks.integer_at_least(context_size, 1, "context_size")
+        with tf.name_scope(name):
+            super().__init__(
+                conditioner=conditioner,
+                transformer=transformer,
+                transformer_kwargs=transformer_kwargs,
+                invert_transformer=False,
+                context=context,
+                context_size=context_size,
+                dtype=dtype,
+                validate_args=validate_args,
+                parameters=parameters,
+                name=name,
+            )
+            dtype = self.dtype or tf.float32
+            self._params = None if params is None else _checks.as_tensor(params, dtype, "params")
+            with tf.init_scope():
+                start = self._transform(tf.zeros([self._params_size], dtype))
+                self._is_elementwise = start.forward_min_event_ndims == 0
+                # A copy with a bound context has been looked at already.
+                if context is None and not self._is_elementwise:
+                    self._check_raw_shape(conditioner(tf.zeros([2, context_size], dtype)), 1)
+            if self._params is not None and not self._is_elementwise:
+                _checks.last_axis(self._params, self._params_size, "params")
+
+    @property
+    def params(self):
+        """What is added to the conditioner's numbers, or `None`."""
+        return self._params
+
+    def _bijector(self, x):
+        """f(.; h(c)) for events of the size of x."""
+        self._check_is_bound()
+        batch_shape = ps.shape(self._context)[:-1]
+        num_outputs = x.shape[-1] if self._is_elementwise else 1
+        context = clip_network_input(self._context, self._conditioner)
+        h = self._conditioner(tf.reshape(context, [-1, self._context_size]))
+        self._check_raw_shape(h, num_outputs)
+        size = num_outputs * self._params_size
+        h = tf.reshape(tf.cast(h, x.dtype), ps.concat([batch_shape, [size]], axis=0))
+        if self._params is not None:
+            _checks.last_axis(self._params, size, "params")
+            h += self._params
+        if self._is_elementwise:
+            shape = ps.concat([ps.shape(h)[:-1], [num_outputs, self._params_size]], axis=0)
+            h = tf.reshape(h, shape)
+        return self._transform(h)
+
+    def _map(self, value_and_log_det, x):
+        x = tf.convert_to_tensor(x, dtype=self.dtype)
+        bijector = self._bijector(x)
+        if not self._is_elementwise:
+            return value_and_log_det(bijector, x, event_ndims=1)
+        y, log_det = value_and_log_det(bijector, x, event_ndims=0)
+        return y, tf.reduce_sum(log_det, axis=-1)
+
+    def _forward_and_log_det(self, x):
+        return self._map(forward_and_log_det, x)
+
+    def _inverse_and_log_det(self, y):
+        return self._map(inverse_and_log_det, y)

@@ -1,0 +1,202 @@
+"""The autoregressive bijector: each coordinate is transformed given those before it."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows.bijectors._inference_mode import inference_mode
+from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
+from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
+from tfp_flows.bijectors.transformers.affine import Affine
+from tfp_flows.math.solvers.jacobi import jacobi
+
+
+class Autoregressive(ConditionerBijector):
+    """y_i = tau(x_i; h_i(y_<i)), with any transformer tau.
+
+    `inverse` (data to base, the density) is parallel: one evaluation of the conditioner. `forward`
+    (sampling) is sequential: coordinate by coordinate. A conditioner with a method `generate` does
+    it at about the cost of one evaluation: `tfp_flows.layers.MADE`, two to three of them for D =
+    63, with gradients as well, and `Recurrent`. Any other callable is evaluated D times. With
+    `solver="jacobi"` all coordinates are computed at once, again and again until nothing changes:
+    after D evaluations at most, and after far fewer where coordinates depend on few others or
+    weakly. It is meant for machines on which an evaluation for all coordinates takes as long as for
+    one; on a CPU "sequential" is faster. "jacobi" has first derivatives only.
+    `tfb.Invert` swaps the two directions and turns MAF into IAF. `log |det dy/dx|` is the sum of
+    `log |d tau / dx_i|`, in nats.
+
+    Series in time (`event_ndims=2`) go step by step, y_t = tau(x_t; h_t(y_<t)): the channels of a
+    step are transformed each alone, given all channels of the steps before. A causal
+    `tfp_flows.layers.WaveNet` generates them in T steps.
+
+    Shapes: `x` is `[..., D]`, or `[..., T, C]`. Domain: that of the transformer.
+
+    Source: Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057; Kingma et al.
+    (2016), IAF, arXiv:1606.04934; of series, van den Oord et al. (2017), Parallel WaveNet,
+    arXiv:1711.10433; Jacobi's iteration: Song, Meng, Liao and Ermon (2021), arXiv:2002.03629.
+
+    Args:
+      conditioner: a built Keras layer, or any callable: `conditioner(y)`, or
+        `conditioner(y, context=c)` (a functional model: `conditioner([y, c])`), over `[N, D]` gives
+        `[N, D, P]` or `[N, D * P]`, where the numbers for coordinate i depend only on those before
+        it in `order` (see `tfp_flows.layers.MADE`). Of series, over `[N, T, C]` it gives
+        `[N, T, C, P]` or `[N, T, C * P]`.
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      order: a permutation of `range(D)`: `order[k]` is the coordinate that comes k-th. By
+        default that of the conditioner if it has an attribute `order`, else the natural one.
+      invert_transformer: Python `bool`. With it `x_i = tau(y_i; h_i(y_<i))`: a transformer whose
+        inverse is a search then gives densities in closed form, and samples by the search.
+      solver: of `forward`, "sequential" or "jacobi" (see `tfp_flows.math.jacobi`).
+      context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
+      context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
+      dtype: float dtype; that of the conditioner by default.
+      event_ndims: 1 for vectors, 2 for series, which come in the order of time.
+      validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
+        conditioner keeps the order and computes each row on its own (of vectors whose D is known:
+        by `order` or by the conditioner's).
+      name: Python `str`.
+
+    Raises:
+      ValueError: if `order` is no permutation or not that of the conditioner, `solver` is
+        unknown, either is given for series, or the conditioner is not built, does not fit, or
+        (with `validate_args`) looks at what it must not.
+      TypeError: if the conditioner is not callable or the transformer lacks a method.
+    """
+
+    def __init__(
+        self,
+        conditioner,
+        transformer=Affine,
+        transformer_kwargs=None,
+        order=None,
+        invert_transformer=False,
+        solver="sequential",
+        context=None,
+        context_size=0,
+        dtype=None,
+        event_ndims=1,
+        validate_args=False,
+        name="autoregressive",
+    ):
+        parameters = dict(locals())
+        _checks.one_of(event_ndims, (1, 2), "event_ndims")
+        own_order = getattr(conditioner, "order", None)
+        if order is None:
+            order = own_order
+        if order is not None and event_ndims == 2:
+            raise ValueError(
+                "`order` must be `None` for series, which come in the order of time. "
+                f"Received: order={order}"
+            )
+        if solver == "jacobi" and event_ndims == 2:
+            raise ValueError(
+                f"`solver` must be 'sequential' for series. Received: solver={solver!r}"
+            )
+        if order is not None:
+            order = _checks.permutation(order, np.size(order), "order")
+            if own_order is not None and tuple(own_order) != order:
+                raise ValueError(
+                    f"`order` must be that of the conditioner, {tuple(own_order)}. "
+                    f"Received: order={order}"
+                )
+        parameters.update(order=order)
+        self._order = self._no_dependency(order)
+        self._solver = _checks.one_of(solver, ("sequential", "jacobi"), "solver")
+        with tf.name_scope(name):
+            super().__init__(
+                conditioner,
+                transformer,
+                transformer_kwargs,
+                invert_transformer,
+                context,
+                context_size,
+                dtype,
+                validate_args,
+                parameters,
+                name,
+                event_ndims,
+            )
+            if order is not None:
+                position = np.argsort(order)
+                before = position[np.newaxis, :] < position[:, np.newaxis]
+                self._probe_conditioner(len(order), len(order), allowed=before)
+
+    @property
+    def order(self):
+        """A permutation of `range(D)`, or `None` for the natural order of any D."""
+        return self._order
+
+    @property
+    def solver(self):
+        """How `forward` is computed."""
+        return self._solver
+
+    def _order_of(self, x):
+        size = _checks.known_event(x, self._event_ndims, self.name)[0]
+        if self._order is None:
+            return tuple(range(size))
+        _checks.event_size(x, len(self._order), self.name)
+        return self._order
+
+    def _inverse_and_log_det(self, y):
+        y = self._broadcast_with_context(y, self._event_ndims)
+        self._order_of(y)  # refuses events of another size
+        tau = self._transform(self._raw(y, y.shape[-1]))
+        x, log_det = inverse_and_log_det(tau, y)
+        return x, tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))
+
+    def _transform_one(self, h_i, x_i):
+        return forward_and_log_det(self._transform(h_i), x_i)
+
+    def _forward_and_log_det(self, x):
+        x = self._broadcast_with_context(x, self._event_ndims)
+        order = self._order_of(x)
+        if self._solver == "jacobi":
+            return self._all_at_once(x, order)
+        if hasattr(self._conditioner, "generate"):
+            inputs, context = self._rows(x)
+            kwargs = {} if context is None else {"context": context}
+            y, log_det = self._conditioner.generate(self._transform_one, inputs, **kwargs)
+            batch_shape = ps.shape(x)[: -self._event_ndims]
+            return tf.reshape(y, ps.shape(x)), tf.reshape(log_det, batch_shape)
+        kwargs = self._in_inference()
+        size, axis = len(order), -self._event_ndims
+        coordinates = tf.constant(order, tf.int32)
+        is_at = tf.reshape(tf.range(size), [size] + [1] * (self._event_ndims - 1))
+
+        def step(k, y, log_det):
+            i = coordinates[k]
+            # A slice of one coordinate, or of the channels of one step.
+            here = i[tf.newaxis]
+            h_i = tf.gather(self._raw(y, y.shape[-1], **kwargs), here, axis=axis - 1)
+            y_i, log_det_i = self._transform_one(h_i, tf.gather(x, here, axis=axis))
+            # `where`, not a product: an infinite y_i must not make 0 * inf elsewhere.
+            y = tf.where(is_at == i, y_i, y)
+            return k + 1, y, log_det + tf.reduce_sum(log_det_i, axis=list(range(axis, 0)))
+
+        with inference_mode():
+            _, y, log_det = tf.while_loop(
+                lambda k, *_: k < size,
+                step,
+                (0, tf.zeros_like(x), tf.zeros_like(x[(..., *[0] * self._event_ndims)])),
+                maximum_iterations=size,
+            )
+        return y, log_det
+
+    def _all_at_once(self, x, order):
+        kwargs = self._in_inference()
+
+        def function(y):
+            with inference_mode():
+                tau = self._transform(self._raw(y, len(order), **kwargs))
+            return forward_and_log_det(tau, x)
+
+        y, log_det, _ = jacobi(function, x, np.argsort(order))
+        return y, tf.reduce_sum(log_det, axis=-1)
+
+    def _in_inference(self):
+        # Dropout would draw another mask in each step, and no y would solve the equation.
+        return {"training": False} if isinstance(self._conditioner, keras.Layer) else {}

@@ -1,0 +1,212 @@
+"""The block neural autoregressive bijector (B-NAF), with an inverse."""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows.bijectors._takes_context import TakesContext
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.math.linalg._block_matrix import block_matrix
+from tfp_flows.math.solvers._block_network import block_network, solve_block_network
+
+# Of the first units at the start, and of hidden ones.
+FIRST_SLOPE = 0.25
+LARGEST_BIAS = 0.45
+
+
+class BlockAutoregressive(TakesContext, FlowBijector):
+    """x_i = exp(s_i) y_i + f_i(y_<=i), where f is one network, increasing in y_i.
+
+    f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh. A hidden layer
+    has H_l units for each coordinate, and the matrices are made of blocks `[H_l, H_{l-1}]`, one
+    for each pair of coordinates: zero above the diagonal, any numbers below it, and positive
+    (exponentials) on it. Rows have the norm exp(g_l). So dx/dy is triangular, and its diagonal
+    is a product of the diagonal blocks, taken in the log domain.
+
+    `inverse` (data to base, the density) is parallel: one evaluation of f. `forward` (sampling)
+    is sequential: D root searches (`tfp_flows.math.find_root`), for any target, since f is
+    bounded. A search for y_i needs the diagonal blocks only, and all searches together
+    evaluate the rest of the network once. `tfb.Invert` swaps the two. `log |det dy/dx|` is in
+    nats.
+
+    The gate of the paper, a f(y) + (1 - a) y with a in (0, 1), is the case exp(s) = 1 - a. At
+    the start exp(s) is 1/2, as there, and f is nearly y / 2, so that the whole is near the
+    identity.
+
+    Shapes: `x` is `[..., D]`. Domain: all reals, onto all reals.
+
+    Source: De Cao, Titov and Aziz (2019), B-NAF, arXiv:1904.04676.
+
+    Args:
+      event_size: D, a Python `int` of at least one.
+      hidden_units: H_l of each hidden layer, units for each coordinate; at least one layer.
+      reverse: Python `bool`. With it the last coordinate comes first: all of the above holds for
+        x and y read backwards.
+      weights: raw W_l, `tf.Variable`s or `Tensor`s `[D H_l, D H_{l-1}]`, one for each layer with
+        the last (H = 1). Made at random when it is `None`, as are the next four.
+      biases: b_l, each `[D H_l]`.
+      log_gains: g_l, each `[D H_l]`.
+      log_linear: s, `[D]`.
+      context_weights: a pair `[C, D H_1]` and `[C, D]`: what the context adds to the first and
+        to the last layer. `None` without a context.
+      context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
+      context_size: C, or 0 when no context is taken.
+      seed: Python `int`, of the variables that are made.
+      dtype: float dtype of the variables that are made.
+      validate_args: Python `bool`. With it an x without a root is an error, else y is NaN there.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if a size is not an integer.
+      ValueError: if a size is below its minimum, or a shape does not fit.
+    """
+
+    def __init__(
+        self,
+        event_size,
+        hidden_units=(8, 8),
+        reverse=False,
+        weights=None,
+        biases=None,
+        log_gains=None,
+        log_linear=None,
+        context_weights=None,
+        context=None,
+        context_size=0,
+        seed=None,
+        dtype="float32",
+        validate_args=False,
+        name="block_autoregressive",
+    ):
+        parameters = dict(locals())
+        event_size = _checks.integer_at_least(event_size, 1, "event_size")
+        hidden_units = _checks.at_least_one_layer(hidden_units, "hidden_units")
+        context_size = _checks.integer_at_least(context_size, 0, "context_size")
+        sizes = (1, *hidden_units, 1)
+        pairs = list(itertools.pairwise(event_size * h for h in sizes))
+        shapes = {
+            "weights": [(num_out, num_in) for num_in, num_out in pairs],
+            "biases": [(num_out,) for _, num_out in pairs],
+            "log_gains": [(num_out,) for _, num_out in pairs],
+            "log_linear": [(event_size,)],
+            "context_weights": [(context_size, pairs[0][1]), (context_size, event_size)],
+        }
+        given = {
+            "weights": weights,
+            "biases": biases,
+            "log_gains": log_gains,
+            "log_linear": None if log_linear is None else [log_linear],
+            "context_weights": context_weights,
+        }
+        if context_size == 0:
+            del shapes["context_weights"], given["context_weights"]
+        rng = np.random.default_rng(seed)
+        with tf.name_scope(name), tf.init_scope():
+            for key, value in given.items():
+                if value is None:
+                    start = _START[key](rng, shapes[key])
+                    given[key] = [tf.Variable(v, dtype=dtype, name=key) for v in start]
+        dtype = _checks.common_dtype(given["weights"][0])
+        for key, values in given.items():
+            given[key] = tuple(_checks.as_tensor(value, dtype, key) for value in values)
+            found = [tuple(value.shape) for value in given[key]]
+            if found != shapes[key]:
+                raise ValueError(
+                    f"`{key}` must have shapes {shapes[key]}. Received: shapes {found}"
+                )
+        parameters.update(given, log_linear=given["log_linear"][0], hidden_units=hidden_units)
+        self._event_size = event_size
+        self._reverse = bool(reverse)
+        self._weights, self._biases = given["weights"], given["biases"]
+        self._log_gains, self._log_linear = given["log_gains"], given["log_linear"][0]
+        self._context_weights = given.get("context_weights")
+        self._bind_context(context, context_size, dtype, name)
+        super().__init__(
+            forward_min_event_ndims=1,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _layers(self):
+        """Returns `(W_l, logarithms of its diagonal blocks, b_l)` of each layer."""
+        return [
+            (*block_matrix(tf.convert_to_tensor(raw), gains, self._event_size), bias)
+            for raw, gains, bias in zip(self._weights, self._log_gains, self._biases, strict=True)
+        ]
+
+    def _rows(self, x):
+        """`x` in order as rows `[N, D]`, what the context adds to either layer, and the shape."""
+        x = tf.convert_to_tensor(x, dtype=self.dtype)
+        _checks.event_size(x, self._event_size, self.name)
+        x = self._broadcast_with_context(self._in_order(x))
+        shape, added = ps.shape(x), (0.0, 0.0)
+        if self._context is not None:
+            context = self._context_rows(shape[:-1])
+            added = tuple(tf.matmul(context, weight) for weight in self._context_weights)
+        return tf.reshape(x, [-1, self._event_size]), added, shape
+
+    def _in_order(self, x):
+        """From the order of the event to that of the network, or back."""
+        return tf.reverse(x, axis=[-1]) if self._reverse else x
+
+    def _inverse_and_log_det(self, y):
+        y, added, shape = self._rows(y)
+        x, log_slopes = block_network(self._layers(), self._log_linear, y, *added)
+        log_det = tf.reduce_sum(log_slopes, axis=-1)
+        return self._in_order(tf.reshape(x, shape)), tf.reshape(log_det, shape[:-1])
+
+    def _forward_and_log_det(self, x):
+        target, added, shape = self._rows(x)
+        y = solve_block_network(self._layers(), self._log_linear, target, *added)
+        y = self._in_order(tf.reshape(y, shape))
+        if self.validate_args:
+            y = tf.debugging.assert_all_finite(y, f"`{self.name}` found no y for some x.")
+        return y, -self._inverse_and_log_det(y)[1]
+
+
+def _weights(rng, shapes):
+    """A tenth of Glorot's: the gains would make much of what lies below the diagonal."""
+    limits = [0.1 * np.sqrt(6.0 / sum(shape)) for shape in shapes]
+    return [rng.uniform(-a, a, shape) for a, shape in zip(limits, shapes, strict=True)]
+
+
+def _gains(rng, shapes):
+    """Gains with which f is half of y, nearly, for any widths.
+
+    Its units take means of those before and bend little, since the first ones see y / 4. A small f
+    would be lost: fits of symmetric densities first shrink it, as the best affine map has none,
+    and its gradients with it.
+    """
+    del rng
+    widths = [1] + [shape[0] // shapes[-1][0] for shape in shapes[:-1]]
+    gains = [-0.5 * np.log(width) for width in widths]
+    gains[0] += np.log(FIRST_SLOPE)
+    # The mean slope of tanh over the biases.
+    mean_slope = np.tanh(LARGEST_BIAS) / LARGEST_BIAS
+    gains[-1] += np.log(0.5 / FIRST_SLOPE) - (len(shapes) - 1) * np.log(mean_slope)
+    return [np.full(shape, gain) for shape, gain in zip(shapes, gains, strict=True)]
+
+
+def _biases(rng, shapes):
+    """Spread, so that the units bend at different places, and of mean zero in each coordinate."""
+    size = shapes[-1][0]
+    biases = []
+    for shape in shapes[:-1]:
+        width = shape[0] // size
+        spread = np.linspace(-LARGEST_BIAS, LARGEST_BIAS, width) if width > 1 else np.zeros([1])
+        biases.append(np.concatenate([rng.permutation(spread) for _ in range(size)]))
+    return [*biases, np.zeros(shapes[-1])]
+
+
+_START = {
+    "weights": _weights,
+    "biases": _biases,
+    "log_gains": _gains,
+    "log_linear": lambda rng, shapes: [np.full(shapes[0], np.log(0.5))],
+    "context_weights": lambda rng, shapes: [*_weights(rng, shapes[:1]), np.zeros(shapes[1])],
+}

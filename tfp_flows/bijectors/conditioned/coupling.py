@@ -1,0 +1,173 @@
+"""The coupling bijector: one part of the vector is transformed given the other."""
+
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
+from tfp_flows.bijectors.conditioned._coupling_mask import AxisMask, checked_mask, parts
+from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
+from tfp_flows.bijectors.transformers.affine import Affine
+
+
+class Coupling(ConditionerBijector):
+    """y_A = x_A,  y_B = tau(x_B; h(y_A)), with any transformer tau.
+
+    Both directions cost one evaluation of the conditioner. `log |det dy/dx|` is the sum over B
+    of `log |d tau / dx|`, in nats. With `identity_transformer` the identity half A is
+    transformed too, by learned parameters of its own: `y_A = tau_A(x_A; h_A)`.
+
+    Shapes: `x` is `[..., D]` with D of at least two, an image `[..., H, W, C]`, or a series in time
+    `[..., T, C]`, as the mask says (`forward_min_event_ndims` is 1, 3 or 2). Domain: that of the
+    transformer.
+
+    A mask of an image is either one of channels, `[1, 1, C]`, and the conditioner maps the channels
+    of A, `[N, H, W, |A|]`, to `[N, H, W, |B| * P]`; or one of pixels, `[H, W, C]` or `[H, W, 1]`,
+    as a checkerboard, and the conditioner maps the whole image, with zeros in B, to
+    `[N, H, W, C * P]`, of which the numbers for B count. Of series there are the same, `[1, C]` and
+    `[T, C]` or `[T, 1]`.
+
+    Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; of images, Dinh, Sohl-Dickstein
+    and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.4; with splines, Durkan, Bekasov, Murray
+    and Papamakarios (2019), arXiv:1906.04032.
+
+    Args:
+      conditioner: a built Keras layer, or any callable: `conditioner(x_A)`, or
+        `conditioner(x_A, context=c)` (a functional model: `conditioner([x_A, c])`), over
+        `[N, |A|]` gives `[N, |B|, P]` or `[N, |B| * P]`; of images, see above, with C and P on two
+        axes or on one.
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      mask: which coordinates form A: a sequence of D booleans, `True` for A; or `"halves"`
+        (the first half, rounded up; also `None`), `"alternate"` (even ones), `"random"` (a
+        half drawn by `seed`). Of a series or an image: an array `[T, C]` or `[H, W, C]` of
+        booleans, with axes of 1 where it repeats; or, of an image, `"channels"` (the first half,
+        rounded up), `"checkerboard"` (pixels with i + j even), `"checkerboard_odd"`. The words wait
+        for the first input to learn its size.
+      invert_transformer: Python `bool`. With it `x_B = tau(y_B; h(y_A))`: a transformer whose
+        inverse is a search then gives densities in closed form, and samples by the search.
+      identity_transformer: a class as `transformer`, or `None`. Needs a `mask` of booleans, of
+        the last axis.
+      identity_transformer_kwargs: `dict` of its keywords.
+      identity_params: `tf.Variable` `[|A|, P_A]`; made, with zeros, when it is `None`.
+      seed: Python `int`, of the random mask.
+      context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
+      context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
+      dtype: float dtype; that of the conditioner by default.
+      validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
+        conditioner computes each row on its own (of vectors, with a mask of booleans).
+      name: Python `str`.
+
+    Raises:
+      ValueError: if the mask has only one half, the conditioner is not built or does not fit.
+      TypeError: if the conditioner is not callable or the transformer lacks a method.
+    """
+
+    def __init__(
+        self,
+        conditioner,
+        transformer=Affine,
+        transformer_kwargs=None,
+        mask=None,
+        invert_transformer=False,
+        identity_transformer=None,
+        identity_transformer_kwargs=None,
+        identity_params=None,
+        seed=None,
+        context=None,
+        context_size=0,
+        dtype=None,
+        validate_args=False,
+        name="coupling",
+    ):
+        parameters = dict(locals())
+        mask, event_ndims = checked_mask(mask)
+        flat = None if isinstance(mask, str) else parts(mask, None, None, name)
+        if identity_transformer is not None and not isinstance(flat, AxisMask):
+            raise ValueError(
+                "`mask` must be booleans of the last axis when `identity_transformer` is given, "
+                f"since its parameters need their number. Received: mask={mask!r}"
+            )
+        identity_transformer_kwargs = dict(identity_transformer_kwargs or {})
+        if identity_transformer is not None and identity_params is None:
+            size = identity_transformer.params_size(**identity_transformer_kwargs)
+            variable_dtype = dtype or getattr(conditioner, "variable_dtype", "float32")
+            with tf.init_scope():
+                identity_params = tf.Variable(
+                    tf.zeros([flat.num_a, size], variable_dtype), name="identity_params"
+                )
+        parameters.update(mask=mask, identity_params=identity_params)
+        self._mask = self._no_dependency(mask)
+        self._identity_transformer = identity_transformer
+        self._identity_transformer_kwargs = self._no_dependency(identity_transformer_kwargs)
+        self._identity_params = identity_params
+        self._seed = seed
+        with tf.name_scope(name):
+            super().__init__(
+                conditioner,
+                transformer,
+                transformer_kwargs,
+                invert_transformer,
+                context,
+                context_size,
+                dtype,
+                validate_args,
+                parameters,
+                name,
+                event_ndims,
+            )
+            if identity_transformer is not None:
+                with tf.init_scope():
+                    self._identity()
+            # Of an image the size is not known yet.
+            if flat is not None and event_ndims == 1:
+                self._probe_conditioner(flat.num_a, len(mask) - flat.num_a)
+
+    @property
+    def mask(self):
+        """Tuples of booleans, `True` for the identity half; or the word that was given."""
+        return self._mask
+
+    def _parts(self, x):
+        if x.shape.rank is None or x.shape.rank < self._event_ndims:
+            raise ValueError(
+                f"`{self.name}` acts on events of {self._event_ndims} axes, as its mask has. "
+                f"Received: a tensor of shape {x.shape}"
+            )
+        if isinstance(self._mask, str):
+            _checks.known_event(x, self._event_ndims, self.name)
+        return parts(self._mask, x.shape, self._seed, self.name)
+
+    def _identity(self):
+        return self._identity_transformer.new(
+            tf.convert_to_tensor(self._identity_params), **self._identity_transformer_kwargs
+        )
+
+    def _forward_and_log_det(self, x):
+        x = self._broadcast_with_context(x, self._event_ndims)
+        parts = self._parts(x)
+        x_a, x_b = parts.split(x)
+        y_a, log_det = x_a, 0.0
+        if self._identity_transformer is not None:
+            y_a, log_det_a = forward_and_log_det(self._identity(), x_a)
+            log_det = self._sum(log_det_a)
+        y_b, log_det_b = forward_and_log_det(self._tau(parts, y_a, x_b), x_b)
+        return parts.join(y_a, y_b), log_det + self._sum(parts.of_b(log_det_b))
+
+    def _inverse_and_log_det(self, y):
+        y = self._broadcast_with_context(y, self._event_ndims)
+        parts = self._parts(y)
+        y_a, y_b = parts.split(y)
+        x_a, log_det = y_a, 0.0
+        if self._identity_transformer is not None:
+            x_a, log_det_a = inverse_and_log_det(self._identity(), y_a)
+            log_det = self._sum(log_det_a)
+        x_b, log_det_b = inverse_and_log_det(self._tau(parts, y_a, y_b), y_b)
+        return parts.join(x_a, x_b), log_det + self._sum(parts.of_b(log_det_b))
+
+    def _tau(self, parts, y_a, b):
+        h = self._raw(y_a, b.shape[-1])
+        # Zeros where nothing is transformed: a tau that is no map there would spoil gradients.
+        return self._transform(parts.of_b(h, trailing_axes=1))
+
+    def _sum(self, log_det):
+        return tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))

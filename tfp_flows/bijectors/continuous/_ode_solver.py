@@ -1,0 +1,68 @@
+"""How the equation of a vector field is solved: a method, its accuracy, its gradient."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.math.ode.adjoint import adjoint
+from tfp_flows.math.ode.dormand_prince import dormand_prince
+from tfp_flows.math.ode.runge_kutta import EULER, RK4, fixed_steps
+
+_TABLEAUS = {"rk4": RK4, "euler": EULER}
+
+
+class OdeSolver:
+    """z(t_1) and q(t_1) of dz/dt = f(t, z), dq/dt = g(t, z), q(t_0) = 0.
+
+    Arguments are those of `Continuous`. A row that is not solved is NaN.
+    """
+
+    def __init__(self, solver, num_steps, rtol, atol, max_num_steps, gradient):
+        _checks.one_of(solver, ("dormand_prince", *_TABLEAUS), "solver")
+        num_steps = _checks.integer_at_least(num_steps, 1, "num_steps")
+        adaptive = {
+            "rtol": _checks.positive_number(rtol, "rtol"),
+            "atol": _checks.positive_number(atol, "atol"),
+            "max_num_steps": _checks.integer_at_least(max_num_steps, 1, "max_num_steps"),
+        }
+        if solver == "dormand_prince":
+            self._method = functools.partial(dormand_prince, **adaptive)
+        else:
+            self._method = functools.partial(
+                fixed_steps, num_steps=num_steps, tableau=_TABLEAUS[solver]
+            )
+        self._gradient = _checks.one_of(gradient, ("adjoint", "direct"), "gradient")
+
+    def __call__(self, slopes, rows, start, stop, constants=()):
+        """Returns z(t_1) `[N, D]`, and q(t_1) `[N, K]` or `None`.
+
+        Args:
+          slopes: callable, `(t, z) -> (f, g)`, f `[N, D]`, g `[N, K]` or `None`.
+          rows: float `Tensor` `[N, D]`, z(t_0).
+          start: float, t_0.
+          stop: float, t_1.
+          constants: tensors that `slopes` captures and that need no gradient.
+        """
+        if self._gradient == "adjoint":
+            return adjoint(slopes, rows, start, stop, self._solve, constants)
+        integrands = slopes(tf.cast(start, rows.dtype), rows)[1]
+        state = (rows,) if integrands is None else (rows, tf.zeros_like(integrands))
+
+        def parts(t, state):
+            return tuple(part for part in slopes(t, state[0]) if part is not None), ()
+
+        result = self._solve(parts, state, start, stop)
+        nan = tf.constant(np.nan, rows.dtype)
+        solution = [tf.where(result.succeeded[:, tf.newaxis], p, nan) for p in result.state]
+        return solution[0], None if integrands is None else solution[1]
+
+    def _solve(self, function, state, start, stop, quadrature=()):
+        def solve(state, quadrature):
+            return self._method(function, state, start, stop, quadrature=quadrature)
+
+        if tf.executing_eagerly():
+            # Python would dispatch each operation of each step.
+            solve = tf.function(solve, autograph=False)
+        return solve(state, quadrature)

@@ -1,0 +1,246 @@
+"""The continuous bijector (FFJORD): the flow of a vector field over a time."""
+
+import functools
+
+import tensorflow as tf
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows.bijectors._inference_mode import inference_mode
+from tfp_flows.bijectors._networks import dtype_of, layer_variables
+from tfp_flows.bijectors._skip_log_det import is_log_det_skipped
+from tfp_flows.bijectors._takes_context import TakesContext
+from tfp_flows.bijectors.continuous._checked_field import CheckedField
+from tfp_flows.bijectors.continuous._ode_solver import OdeSolver
+from tfp_flows.bijectors.continuous.hutchinson_noise import HutchinsonNoise
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.math.ode.divergence import exact_divergence, hutchinson_divergence
+
+
+class Continuous(TakesContext, FlowBijector):
+    """y = z(t_1), where dz/dt = f(t, z) and z(t_0) = x.
+
+    log |dy/dx| = integral_t0^t1 tr df/dz dt, in nats, from the same solution. f, the field, is
+    any callable `f(t, z)` or `f(t, z, context=c)`, best a built Keras 3 layer such as
+    `tfp_flows.layers.VectorField`: t is a scalar, z `[N, D]`, c `[N, C]`, and each row is
+    computed on its own. A field with a bounded slope has a flow onto all reals, for either sign of
+    t_1 - t_0.
+
+    Both directions solve the equation once, at the same cost; samples of a
+    `tfp_flows.distributions.Flow` without densities leave the trace out. All rows share their
+    steps. Value and log-det have the error of the solver: `rtol` and `atol` of each step of
+    "dormand_prince", in each row; of order (t_1 - t_0) / `num_steps` to the fourth for "rk4", to
+    the first for "euler". A row that is not finite, or not solved within `max_num_steps`, is NaN,
+    and an error with `validate_args`. Networks in f run in inference mode: a dropout that differs
+    at each evaluation makes no differential equation.
+
+    The trace is exact by D derivatives of f at each evaluation, or, in training, estimated without
+    bias by one ("hutchinson"); see `HutchinsonNoise`. Noise is drawn anew in each training step
+    and stays for a solution; `log_prob`, `evaluate` and `predict` are exact.
+
+    Gradients reach x, the context, the variables of f and all tensors that it captures:
+    "adjoint" solves an equation back in time, with memory that does not grow with the steps, for
+    first derivatives; "direct" differentiates the steps themselves, also more than once, and under
+    XLA takes memory for `max_num_steps` of an adaptive solver, so lower that.
+
+    Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018),
+    arXiv:1806.07366.
+
+    Args:
+      field: f.
+      event_size: D; that of `field.event_size` if it is `None`, or of the first input.
+      t0: float t_0, the time of the base.
+      t1: float t_1, the time of the data.
+      solver: "dormand_prince" (adaptive), "rk4" or "euler" (fixed steps).
+      num_steps: Python `int`, of fixed steps.
+      rtol: relative tolerance.
+      atol: absolute tolerance.
+      max_num_steps: Python `int`, the most adaptive steps.
+      trace: "exact" or "hutchinson".
+      noise: "rademacher", "gaussian" or a `HutchinsonNoise`.
+      gradient: "adjoint" or "direct".
+      regularizer: `None`, or a `tfp_flows.layers.TransportRegularizer`.
+      context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
+      context_size: C, or 0 when `field` takes no context; that of `field` if it is `None`.
+      dtype: float dtype; that of a Keras layer by default.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `field` or `regularizer` is not callable, `noise` is no `HutchinsonNoise`, or a
+        number has the wrong type.
+      ValueError: if `field` is an unbuilt layer or gives another shape than that of z, `t0` is
+        `t1`, an option is unknown, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        field,
+        event_size=None,
+        t0=0.0,
+        t1=1.0,
+        solver="dormand_prince",
+        num_steps=20,
+        rtol=1e-5,
+        atol=1e-5,
+        max_num_steps=1000,
+        trace="exact",
+        noise="rademacher",
+        gradient="adjoint",
+        regularizer=None,
+        context=None,
+        context_size=None,
+        dtype=None,
+        validate_args=False,
+        name="continuous",
+    ):
+        parameters = dict(locals())
+        if event_size is None:
+            event_size = getattr(field, "event_size", None)
+        if event_size is not None:
+            event_size = _checks.integer_at_least(event_size, 1, "event_size")
+        self._event_size = event_size
+        if context_size is None:
+            context_size = getattr(field, "context_size", 0)
+        dtype = dtype_of(field, dtype)
+        self._bind_context(context, context_size, dtype, name)
+        self._field = field
+        self._velocity = CheckedField(field, self._context_size, name)
+        self._t0 = _checks.finite_number(t0, "t0")
+        self._t1 = _checks.finite_number(t1, "t1")
+        if self._t0 == self._t1:
+            raise ValueError(f"`t0` and `t1` must differ. Received: t0={t0!r}, t1={t1!r}")
+        self._solve = OdeSolver(solver, num_steps, rtol, atol, max_num_steps, gradient)
+        self._trace = _checks.one_of(trace, ("exact", "hutchinson"), "trace")
+        if isinstance(noise, str):
+            _checks.one_of(noise, ("rademacher", "gaussian"), "noise")
+            if self._trace == "hutchinson":
+                noise = HutchinsonNoise(noise)
+                # A copy, or what is made again from a file, goes on with the same seeds.
+                parameters.update(noise=noise)
+        elif not isinstance(noise, HutchinsonNoise):
+            raise TypeError(
+                "`noise` must be 'rademacher', 'gaussian' or a `HutchinsonNoise`. "
+                f"Received: noise={noise!r}"
+            )
+        if regularizer is not None and not callable(regularizer):
+            raise TypeError(
+                "`regularizer` must be callable, as a `TransportRegularizer` is. "
+                f"Received: regularizer={regularizer!r}"
+            )
+        self._noise, self._regularizer = noise, regularizer
+        self._layer_variables = layer_variables(field, noise, regularizer)
+        super().__init__(
+            forward_min_event_ndims=1,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+        # Of the bare method TensorFlow would count the traces of all copies together, and warn.
+        integrate = functools.partial(self._integrate)
+        self._kept_graph = self._no_dependency(
+            [tf.function(integrate, autograph=False, jit_compile=False)]
+        )
+        if context is None and event_size is not None:
+            # A misfit is found now; a copy with a bound context has been probed already.
+            with tf.init_scope():
+                self._velocity.probe(self._t0, event_size, dtype)
+
+    @property
+    def field(self):
+        """f, the callable that gives velocities."""
+        return self._field
+
+    @property
+    def event_size(self):
+        """D, or `None` if nothing said it."""
+        return self._event_size
+
+    @property
+    def t0(self):
+        """The time of the base."""
+        return self._t0
+
+    @property
+    def t1(self):
+        """The time of the data."""
+        return self._t1
+
+    @property
+    def velocity(self):
+        """f as `velocity(t, z, context=None)`, whose values are of a checked shape, `[N, D]`."""
+        return self._velocity
+
+    def _forward(self, x):
+        return self._flow(x, self._t0, self._t1, with_log_det=False)
+
+    def _inverse(self, y):
+        return self._flow(y, self._t1, self._t0, with_log_det=False)
+
+    def _remembered_forward(self, x):
+        return (self._forward(x), {}) if is_log_det_skipped() else super()._remembered_forward(x)
+
+    def _remembered_inverse(self, y):
+        return (self._inverse(y), {}) if is_log_det_skipped() else super()._remembered_inverse(y)
+
+    def _forward_and_log_det(self, x):
+        return self._flow(x, self._t0, self._t1)
+
+    def _inverse_and_log_det(self, y):
+        return self._flow(y, self._t1, self._t0)
+
+    def _flow(self, x, start, stop, with_log_det=True):
+        """z(stop) for z(start) = x, and the integral of the trace."""
+        rows, context, shape = self._rows(x)
+        noise = None
+        if with_log_det and self._trace == "hutchinson":
+            noise = self._noise(rows)
+        # Eager mode would trace the loops anew for every call. What is traced once does not see
+        # a change in what a bare function closes over.
+        is_kept = tf.executing_eagerly() and self._velocity.is_layer
+        integrate = self._kept_graph[0] if is_kept else self._integrate
+        with inference_mode():
+            z, integrals = integrate(rows, context, noise, start, stop, with_log_det)
+        z = tf.reshape(z, shape)
+        if self.validate_args:
+            message = f"`{self.name}` was not solved for some rows."
+            z = tf.debugging.assert_all_finite(z, message)
+        if not with_log_det:
+            return z
+        if self._regularizer is not None:
+            # Positive, whichever way time goes.
+            sign = 1.0 if stop > start else -1.0
+            self._regularizer(sign * integrals[:, 1], sign * integrals[:, 2])
+        return z, tf.reshape(integrals[:, 0], shape[:-1])
+
+    def _integrate(self, rows, context, noise, start, stop, with_log_det):
+        """z(stop) `[N, D]`, and integrals `[N, K]` of the trace and of what is regularised."""
+
+        def velocity(t, z):
+            return self._velocity(t, z, context, training=False)
+
+        def slopes(t, z):
+            if not with_log_det:
+                return velocity(t, z), None
+            if noise is None:
+                f, trace, square = exact_divergence(velocity, t, z)
+            else:
+                f, trace, square = hutchinson_divergence(velocity, t, z, noise)
+            integrands = [trace]
+            if self._regularizer is not None:
+                integrands += [tf.reduce_sum(f**2, axis=-1), square]
+            return f, tf.stack(integrands, axis=-1)
+
+        return self._solve(slopes, rows, start, stop, () if noise is None else (noise,))
+
+    def _rows(self, x):
+        """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
+        x = tf.convert_to_tensor(x, dtype=self.dtype)
+        _checks.known_event(x, 1, self.name)
+        if self._event_size is not None:
+            _checks.event_size(x, self._event_size, self.name)
+        x = self._broadcast_with_context(x)
+        shape = ps.shape(x)
+        rows = tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0))
+        return rows, self._context_rows(shape[:-1]), shape

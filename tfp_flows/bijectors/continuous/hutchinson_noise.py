@@ -1,0 +1,50 @@
+"""The random projections of an estimated trace."""
+
+import keras
+
+from tfp_flows import _checks
+from tfp_flows.bijectors._noise import Noise
+from tfp_flows.math._philox import philox_normal, philox_signs
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class HutchinsonNoise(Noise):
+    """e of tr J = E[e^T J e], with zero mean and unit covariance; new ones in each training step.
+
+    The argument `noise` of `Continuous`. Called with `z` of shape `[N, D]` it returns e of the
+    same shape. Outside of Keras's training mode it returns `None`, for "exact", unless
+    `in_inference`: then always the same e, so that a density is an unbiased estimate over seeds,
+    and deterministic.
+
+    Args:
+        distribution: "rademacher", random signs, which have the least variance; or "gaussian".
+        in_inference: whether there is noise outside of training, too; for D so large that D
+            derivatives at each step are too many.
+        seed: a non-negative integer, or `None`.
+        **kwargs: those of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `distribution` is unknown.
+    """
+
+    def __init__(self, distribution="rademacher", in_inference=False, seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        self.distribution = _checks.one_of(distribution, ("rademacher", "gaussian"), "distribution")
+        self.in_inference = bool(in_inference)
+
+    def call(self, z, training=False):
+        """Returns e of the shape of `z`, or `None`."""
+        return super().call(z, training) if training or self.in_inference else None
+
+    def draw(self, shape, seed, dtype):
+        """Returns e of the shape."""
+        draw = philox_signs if self.distribution == "rademacher" else philox_normal
+        return draw(shape, seed, dtype)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "distribution": self.distribution,
+            "in_inference": self.in_inference,
+        }

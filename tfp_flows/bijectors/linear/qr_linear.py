@@ -1,0 +1,110 @@
+"""The linear bijector in QR form."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.linear.householder_linear import checked_num_reflections
+from tfp_flows.math._scaled_softsign import scaled_softsign
+from tfp_flows.math.linalg.householder import householder_product, paired_vectors
+
+
+class QRLinear(FlowBijector):
+    """y = Q R x, with Q a product of K reflections and R upper triangular.
+
+    Q = H_1 ... H_K and H_k = I - 2 v_k v_k^T / |v_k|^2, as in `HouseholderLinear`. R has the
+    positive diagonal exp(s): `log |det dy/dx| = sum(s)` in nats, O(D). With K = D every invertible
+    matrix is of this form, up to the signs of its columns. `forward` (sampling) is a matrix
+    product, `inverse` (data to base) takes the reflections in reverse and solves a triangular
+    system; both are O((D + K) D) a point. `tfb.Invert` swaps them. It starts as the identity, with
+    an odd K as a change of sign of the first coordinate.
+
+    s = a / (1 + |a| / m) of the raw diagonal a, so that |s| < m and R never loses its rank.
+
+    Shapes: `x` is `[..., D]`. Domain: all reals.
+
+    Source: Hoogeboom, van den Berg and Welling (2019), Emerging convolutions, arXiv:1901.11137,
+    sec. 3.3.
+
+    Args:
+      event_size: D, a Python `int` of at least one.
+      num_reflections: K, at least one; by default the largest even number that is not above D,
+        and 2 for D = 1.
+      max_log_scale: m, a positive number.
+      vectors: v, `tf.Variable` or `Tensor` `[K, D]`. A variable is made when it is `None`.
+      triangle: `tf.Variable` or `Tensor` `[D (D + 1) / 2]`: R above the diagonal and a on it, in
+        the order of `tfp.math.fill_triangular(triangle, upper=True)`. A variable of zeros is made
+        when it is `None`.
+      seed: Python `int`, of the vectors that are made.
+      dtype: float dtype of the variables that are made.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if a size is not an integer.
+      ValueError: if a size is below one, `max_log_scale` not positive, or a shape does not fit.
+    """
+
+    def __init__(
+        self,
+        event_size,
+        num_reflections=None,
+        max_log_scale=10.0,
+        vectors=None,
+        triangle=None,
+        seed=None,
+        dtype="float32",
+        validate_args=False,
+        name="qr_linear",
+    ):
+        parameters = dict(locals())
+        event_size = _checks.integer_at_least(event_size, 1, "event_size")
+        num_reflections = checked_num_reflections(num_reflections, event_size)
+        self._max_log_scale = _checks.positive_number(max_log_scale, "max_log_scale")
+        num_above = event_size * (event_size + 1) // 2
+        with tf.name_scope(name), tf.init_scope():
+            if vectors is None:
+                start = paired_vectors(num_reflections, event_size, seed)
+                vectors = tf.Variable(start, dtype=dtype, name="vectors")
+            if triangle is None:
+                triangle = tf.Variable(tf.zeros([num_above], dtype), name="triangle")
+        parameters.update(vectors=vectors, triangle=triangle)
+        dtype = _checks.common_dtype(vectors, triangle)
+        self._vectors = _checks.as_tensor(vectors, dtype, "vectors")
+        self._triangle = _checks.as_tensor(triangle, dtype, "triangle")
+        _checks.static_shape(self._vectors, (num_reflections, event_size), "vectors")
+        _checks.static_shape(self._triangle, (num_above,), "triangle")
+        self._event_size = event_size
+        super().__init__(
+            forward_min_event_ndims=1,
+            is_constant_jacobian=True,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _triangular(self):
+        """Returns `(R, s)`."""
+        raw = tfp.math.fill_triangular(tf.convert_to_tensor(self._triangle), upper=True)
+        a = tf.linalg.diag_part(raw)
+        s = scaled_softsign(a, self._max_log_scale)
+        return tf.linalg.set_diag(raw, tf.exp(s)), s
+
+    def _forward_and_log_det(self, x):
+        _checks.event_size(x, self._event_size, self.name)
+        triangular, s = self._triangular()
+        rows = tf.reshape(x, [-1, self._event_size])
+        rows = tf.matmul(rows, triangular, transpose_b=True)
+        y = tf.reshape(householder_product(self._vectors, rows), tf.shape(x))
+        return y, tf.broadcast_to(tf.reduce_sum(s), tf.shape(x)[:-1])
+
+    def _inverse_and_log_det(self, y):
+        _checks.event_size(y, self._event_size, self.name)
+        triangular, s = self._triangular()
+        rows = tf.reshape(y, [-1, self._event_size])
+        columns = tf.transpose(householder_product(self._vectors, rows, transpose=True))
+        columns = tf.linalg.triangular_solve(triangular, columns, lower=False)
+        x = tf.reshape(tf.transpose(columns), tf.shape(y))
+        return x, tf.broadcast_to(-tf.reduce_sum(s), tf.shape(y)[:-1])

@@ -1,0 +1,75 @@
+"""What parts share that learn from data before training."""
+
+import abc
+import contextlib
+import contextvars
+
+import ml_dtypes
+import numpy as np
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+_waiting = contextvars.ContextVar("waiting", default=None)
+
+
+class DataDependent(FlowBijector):
+    """A part with a method `adapt(data)`, and a place in a flow where data reach it.
+
+    Inside of `adapting(parts)` each of the parts adapts to the first tensor that it is given on
+    the way from data to base, and then maps it. So one density, evaluated eagerly, adapts all of
+    the parts of a flow, each to what those before it leave, wherever in the flow they stand.
+    """
+
+    @abc.abstractmethod
+    def adapt(self, data):
+        """Learns from data `[N, ...]`, as they are at the data's end of this part."""
+
+    def _moments_of_rows(self, data):
+        """Mean and standard deviation in float64, and which coordinates are constant."""
+        if not np.isfinite(data).all():
+            raise ValueError("`data` must be finite. Received: data with NaN or infinity")
+        # float64: a float32 sum over a million rows loses the digits that matter here.
+        mean = data.mean(axis=0, dtype=np.float64)
+        deviation = data.std(axis=0, dtype=np.float64)
+        # Less than the rounding of the mean is not seen to vary in this dtype.
+        is_constant = deviation <= ml_dtypes.finfo(self.dtype.as_numpy_dtype).eps * np.abs(mean)
+        return mean, deviation, is_constant
+
+    def _meet(self, data, adapt=None):
+        """Adapts to the data if this is its turn. The first line of `_inverse_and_log_det`."""
+        waiting = _waiting.get()
+        if waiting is None or waiting.pop(id(self), None) is None:
+            return
+        (adapt or self.adapt)(np.asarray(data))
+        if not waiting:
+            raise _AllAdapted
+
+
+class _AllAdapted(Exception):
+    """Ends a pass over the data: what lies behind the last part may be slow."""
+
+
+@contextlib.contextmanager
+def adapting(parts):
+    """Lets the parts adapt to the data that pass them, and ends with the last one.
+
+    Args:
+      parts: a list of `DataDependent` bijectors.
+
+    Raises:
+      ValueError: at its end, if data have not reached a part.
+    """
+    waiting = {id(part): part for part in parts}
+    token = _waiting.set(waiting)
+    try:
+        yield
+    except _AllAdapted:
+        pass
+    finally:
+        _waiting.reset(token)
+    if waiting:
+        raise ValueError(
+            "A part that adapts must stand where data reach it on the way to the base, as "
+            "`Standardize` inside of `tfb.Invert` does not. "
+            f"Received: {', '.join(part.name for part in waiting.values())} elsewhere"
+        )

@@ -1,0 +1,49 @@
+"""Mean and variance of what passes a layer, in training and after."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import _checks
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class RunningMoments(keras.layers.Layer):
+    """m <- a m + (1 - a) mean(x), and v <- a v + (1 - a) var(x), in each step of training.
+
+    Called on `x` it returns `(mean(x), var(x))` while training, and `(m, v)` else. Keras decides,
+    by its call context: a Keras layer is the public way to ask it. Moments are taken over all
+    axes but the last.
+
+    Under a `tf.distribute` strategy each device has its own m and v, which are averaged when they
+    are read together: an update that waits for all of them cannot be compiled by XLA.
+
+    Args:
+      size: D, the last axis of `x`.
+      momentum: a, between zero and one.
+      **kwargs: those of `keras.layers.Layer`.
+    """
+
+    def __init__(self, size, momentum=0.99, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.size = _checks.integer_at_least(size, 1, "size")
+        self.momentum = _checks.fraction(momentum, "momentum")
+        own = {"shape": (self.size,), "dtype": self.variable_dtype, "trainable": False}
+        own.update(autocast=False, aggregation="mean", synchronization="on_read")
+        self.mean = keras.Variable("zeros", name="mean", **own)
+        self.variance = keras.Variable("ones", name="variance", **own)
+        self.built = True
+
+    def call(self, x, training=False):
+        """Returns a mean and a variance, each `[D]`."""
+        if not training:
+            return tf.identity(self.mean.value), tf.identity(self.variance.value)
+        mean, variance = tf.nn.moments(x, axes=list(range(len(x.shape) - 1)))
+        for running, new in ((self.mean, mean), (self.variance, variance)):
+            # The gradient of a loss must not go on into the statistics.
+            new = tf.stop_gradient(new)
+            running.assign(self.momentum * running.value + (1.0 - self.momentum) * new)
+        return mean, variance
+
+    def get_config(self):
+        """Returns the arguments."""
+        return {**super().get_config(), "size": self.size, "momentum": self.momentum}

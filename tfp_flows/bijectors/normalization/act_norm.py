@@ -1,0 +1,146 @@
+"""Glow's activation normalisation, which starts from the data."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.normalization._data_dependent import DataDependent
+from tfp_flows.bijectors.transformers.affine import Affine
+
+
+class ActNorm(DataDependent):
+    """y = exp(s) x + t, with one s and one t for each coordinate, or channel of an image.
+
+    s and t are trained, and start from data: `adapt` sets them so that `inverse` (data to base)
+    gives zero mean and unit variance over all axes but the last one. `FlowModel.fit` (or
+    `train_on_batch`) does this once, before its first step, to every `ActNorm` that has not been
+    adapted: each sees the first batch as the parts before it leave it. `FlowModel.adapt` does it at
+    any time, to all. `initialized` tells whether it has been done, and is saved with the rest, so
+    that a loaded model goes on where it was. Untouched, it starts as the identity.
+
+    `log |det dy/dx| = sum(s)` in nats, for an image `height * width * sum(s)`.
+
+    Shapes: `x` is `[..., D]`, or `[..., height, width, D]` with D channels. Domain: all reals.
+    Both directions cost the same. A statistic counts every row alike, but those of weight zero.
+
+    Source: Kingma and Dhariwal (2018), Glow, arXiv:1807.03039, sec. 3.1; the initialisation by
+    Salimans and Kingma (2016), arXiv:1602.07868.
+
+    Args:
+      event_size: D, the size of the last axis, a Python `int` of at least one.
+      log_scale: s, `tf.Variable` or `Tensor` `[D]`. A variable of zeros is made when it is `None`.
+      shift: t, made likewise.
+      initialized: a `tf.Variable` of dtype bool, made when it is `None`.
+      dtype: float dtype of the variables that are made.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `event_size` is not an integer.
+      ValueError: if it is below one, or a shape does not fit.
+    """
+
+    def __init__(
+        self,
+        event_size,
+        log_scale=None,
+        shift=None,
+        initialized=None,
+        dtype="float32",
+        validate_args=False,
+        name="act_norm",
+    ):
+        parameters = dict(locals())
+        event_size = _checks.integer_at_least(event_size, 1, "event_size")
+        with tf.name_scope(name), tf.init_scope():
+            if log_scale is None:
+                log_scale = tf.Variable(tf.zeros([event_size], dtype), name="log_scale")
+            if shift is None:
+                shift = tf.Variable(tf.zeros([event_size], dtype), name="shift")
+            if initialized is None:
+                initialized = tf.Variable(False, trainable=False, name="initialized")
+        parameters.update(log_scale=log_scale, shift=shift, initialized=initialized)
+        dtype = _checks.common_dtype(log_scale, shift)
+        self._log_scale = _checks.as_tensor(log_scale, dtype, "log_scale")
+        self._shift = _checks.as_tensor(shift, dtype, "shift")
+        _checks.static_shape(self._log_scale, (event_size,), "log_scale")
+        _checks.static_shape(self._shift, (event_size,), "shift")
+        self._initialized = initialized
+        self._event_size = event_size
+        super().__init__(
+            forward_min_event_ndims=1,
+            is_constant_jacobian=True,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def log_scale(self):
+        """s."""
+        return self._log_scale
+
+    @property
+    def shift(self):
+        """t."""
+        return self._shift
+
+    @property
+    def initialized(self):
+        """Whether s and t have been set from data."""
+        return self._initialized
+
+    def adapt(self, data):
+        """Sets t to the mean and exp(s) to the standard deviation of the data.
+
+        A coordinate that does not vary (in one row nothing does) keeps the scale one, since a
+        first batch may be like that by accident.
+
+        Args:
+          data: an array `[..., D]`; all axes but the last one count as rows.
+
+        Raises:
+          ValueError: if the shape does not fit, or a value is not finite.
+        """
+        mean, log_scale = self._moments(data)
+        self._assign(mean, log_scale)
+
+    def _adapt_inverted(self, data):
+        """The same where data pass `forward`, as in `tfb.Invert`: there exp(s) x + t is normal."""
+        mean, log_scale = self._moments(data)
+        self._assign(-mean * np.exp(-log_scale), -log_scale)
+
+    def _moments(self, data):
+        """The mean and the logarithm of the standard deviation, in float64."""
+        data = np.asarray(data)
+        if data.ndim < 2 or data.shape[-1] != self._event_size or data.size == 0:
+            raise ValueError(
+                f"`data` must have shape [..., {self._event_size}], with rows. "
+                f"Received: data.shape={data.shape}"
+            )
+        rows = data.reshape([-1, self._event_size])
+        mean, deviation, is_constant = self._moments_of_rows(rows)
+        return mean, np.log(np.where(is_constant, 1.0, deviation))
+
+    def _assign(self, shift, log_scale):
+        self._shift.assign(tf.constant(shift, self.dtype))
+        self._log_scale.assign(tf.constant(log_scale, self.dtype))
+        self._initialized.assign(True)
+
+    def _forward_and_log_det(self, x):
+        _checks.event_size(x, self._event_size, self.name)
+        self._meet(x, self._adapt_inverted)
+        y, _ = self._affine()._forward_and_log_det(x)
+        log_det = tf.reduce_sum(self._log_scale)
+        return y, tf.broadcast_to(log_det, tf.shape(x)[:-1])
+
+    def _inverse_and_log_det(self, y):
+        _checks.event_size(y, self._event_size, self.name)
+        self._meet(y)
+        x, _ = self._affine()._inverse_and_log_det(y)
+        log_det = -tf.reduce_sum(self._log_scale)
+        return x, tf.broadcast_to(log_det, tf.shape(y)[:-1])
+
+    def _affine(self):
+        return Affine(self._shift, self._log_scale)

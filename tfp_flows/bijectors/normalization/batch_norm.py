@@ -1,0 +1,121 @@
+"""Batch normalisation as a bijector, of RealNVP and MAF."""
+
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.bijectors._networks import layer_variables
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.normalization._running_moments import RunningMoments
+from tfp_flows.bijectors.transformers.affine import Affine
+
+
+class BatchNorm(FlowBijector):
+    """x = exp(g) (y - m) / sqrt(v + epsilon) + b, elementwise.
+
+    m and v are the running mean and variance of y, variables that training moves but gradients
+    do not: a fit averages them over its batches. While Keras trains (`FlowModel.fit`), `inverse`
+    (data to base, the density) takes the mean and variance of the batch instead, over all axes
+    but the last one, and with gradients; `forward` (sampling) always takes the running ones, so
+    that it undoes `inverse` in inference only. A plain `flow.log_prob` is inference. g and b are
+    trained.
+
+    `log |det dx/dy| = sum(g - log(v + epsilon) / 2)` in nats, with the v that x was made with;
+    for an image, times its pixels. While training it is as if m and v did not depend on y, as in
+    the papers, so that the loss of a step is not that of a density: compare by `evaluate`.
+
+    It starts as the identity but for epsilon. Every row of a batch counts, whatever its weight; a
+    batch of one row becomes b. Both directions cost the same.
+
+    Shapes: `x` is `[..., D]`, or `[..., height, width, D]` with D channels. Domain: all reals.
+
+    Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.7;
+    Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057, app. B.
+
+    Args:
+      event_size: D, the size of the last axis, a Python `int` of at least one.
+      momentum: the weight of the past in m and v, between zero and one.
+      epsilon: a positive number, added to the variance.
+      log_scale: g, `tf.Variable` or `Tensor` `[D]`. A variable of zeros is made when it is `None`.
+      shift: b, made likewise.
+      moments: the `RunningMoments` that hold m and v, and `momentum`; made when it is `None`.
+      dtype: float dtype of the variables that are made.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `event_size` is not an integer, `momentum` or `epsilon` not a number.
+      ValueError: if `event_size` is below one, `momentum` not between zero and one, `epsilon` not
+        positive, or a shape does not fit.
+    """
+
+    def __init__(
+        self,
+        event_size,
+        momentum=0.99,
+        epsilon=1e-5,
+        log_scale=None,
+        shift=None,
+        moments=None,
+        dtype="float32",
+        validate_args=False,
+        name="batch_norm",
+    ):
+        parameters = dict(locals())
+        event_size = _checks.integer_at_least(event_size, 1, "event_size")
+        _checks.fraction(momentum, "momentum")
+        self._epsilon = _checks.positive_number(epsilon, "epsilon")
+        with tf.name_scope(name), tf.init_scope():
+            if log_scale is None:
+                log_scale = tf.Variable(tf.zeros([event_size], dtype), name="log_scale")
+            if shift is None:
+                shift = tf.Variable(tf.zeros([event_size], dtype), name="shift")
+            if moments is None:
+                dtype_name = tf.as_dtype(dtype).name
+                moments = RunningMoments(event_size, momentum, dtype=dtype_name)
+        parameters.update(log_scale=log_scale, shift=shift, moments=moments)
+        dtype = _checks.common_dtype(log_scale, shift)
+        self._log_scale = _checks.as_tensor(log_scale, dtype, "log_scale")
+        self._shift = _checks.as_tensor(shift, dtype, "shift")
+        _checks.static_shape(self._log_scale, (event_size,), "log_scale")
+        _checks.static_shape(self._shift, (event_size,), "shift")
+        if not isinstance(moments, RunningMoments) or moments.size != event_size:
+            raise ValueError(
+                f"`moments` must be `RunningMoments` of size {event_size}. "
+                f"Received: moments={moments!r}"
+            )
+        self._moments = moments
+        self._moments_variables = layer_variables(moments)
+        self._event_size = event_size
+        super().__init__(
+            forward_min_event_ndims=1,
+            is_constant_jacobian=True,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def moments(self):
+        """The Keras layer that holds m, `moments.mean`, and v, `moments.variance`."""
+        return self._moments
+
+    def _inverse_and_log_det(self, y):
+        _checks.event_size(y, self._event_size, self.name)
+        mean, variance = self._moments(y)
+        affine = self._affine(variance)
+        x, _ = affine._forward_and_log_det(y - mean)
+        log_det = tf.reduce_sum(affine.log_scale)
+        return x, tf.broadcast_to(log_det, tf.shape(y)[:-1])
+
+    def _forward_and_log_det(self, x):
+        _checks.event_size(x, self._event_size, self.name)
+        affine = self._affine(self._moments.variance.value)
+        y, _ = affine._inverse_and_log_det(x)
+        log_det = -tf.reduce_sum(affine.log_scale)
+        return y + self._moments.mean.value, tf.broadcast_to(log_det, tf.shape(x)[:-1])
+
+    def _affine(self, variance):
+        """From y - m to x."""
+        log_scale = self._log_scale - 0.5 * tf.math.log(variance + self._epsilon)
+        return Affine(self._shift, log_scale)

@@ -1,0 +1,129 @@
+"""The bijector that learns location and scale from the data, before training."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.normalization._data_dependent import DataDependent
+
+
+class Standardize(DataDependent):
+    """y = m + s x, where m and s are the mean and the standard deviation of the data.
+
+    Its `inverse` standardises the data, so that the rest of the flow sees zero mean and unit
+    variance, while densities stay in data units: `log |dy/dx| = log s`, in nats. `m` and `s` are
+    variables that training leaves alone; `adapt` (or `FlowModel.adapt`) sets them.
+
+    Shapes: `x` is `[..., *event_shape]`. Domain: all reals. Both directions cost the same.
+
+    Args:
+      event_shape: a Python `int` D or a sequence of them.
+      mean: `tf.Variable` of shape `event_shape`; zeros are made when it is `None`.
+      scale: `tf.Variable` of shape `event_shape`; ones are made when it is `None`.
+      dtype: float dtype of the variables that are made.
+      validate_args: Python `bool`. With it a scale that is not positive is refused.
+      name: Python `str`.
+
+    Raises:
+      ValueError: if a size in `event_shape` is below one, or a shape does not fit.
+    """
+
+    def __init__(
+        self,
+        event_shape,
+        mean=None,
+        scale=None,
+        dtype="float32",
+        validate_args=False,
+        name="standardize",
+    ):
+        parameters = dict(locals())
+        sizes = [event_shape] if np.ndim(event_shape) == 0 else list(event_shape)
+        event_shape = tuple(_checks.integer_at_least(size, 1, "event_shape") for size in sizes)
+        with tf.name_scope(name), tf.init_scope():
+            if mean is None:
+                mean = tf.Variable(tf.zeros(event_shape, dtype), trainable=False, name="mean")
+            if scale is None:
+                scale = tf.Variable(tf.ones(event_shape, dtype), trainable=False, name="scale")
+        parameters.update(mean=mean, scale=scale)
+        dtype = _checks.common_dtype(mean, scale)
+        self._mean = _checks.as_tensor(mean, dtype, "mean")
+        self._scale = _checks.as_tensor(scale, dtype, "scale")
+        _checks.static_shape(self._mean, event_shape, "mean")
+        _checks.static_shape(self._scale, event_shape, "scale")
+        self._event_shape = self._no_dependency(event_shape)
+        super().__init__(
+            forward_min_event_ndims=0,
+            is_constant_jacobian=True,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def mean(self):
+        """m."""
+        return self._mean
+
+    @property
+    def scale(self):
+        """s."""
+        return self._scale
+
+    def adapt(self, data):
+        """Sets m and s to the mean and the (population) standard deviation over the rows.
+
+        Args:
+          data: an array `[N, *event_shape]`.
+
+        Raises:
+          ValueError: if the shape does not fit, there is no row, a value is not finite, or a
+            coordinate is constant to the rounding of the dtype (it has no density).
+        """
+        data = np.asarray(data)
+        if data.ndim == 0 or data.shape[1:] != self._event_shape or len(data) == 0:
+            raise ValueError(
+                f"`data` must have shape [N, {_checks.listed(self._event_shape)}], with rows. "
+                f"Received: data.shape={data.shape}"
+            )
+        mean, scale, is_constant = self._moments_of_rows(data)
+        with np.errstate(over="ignore"):
+            mean, scale = (t.astype(self.dtype.as_numpy_dtype) for t in (mean, scale))
+        is_constant |= scale == 0
+        if is_constant.any():
+            raise ValueError(
+                "`data` must vary in every coordinate, by more than the rounding of "
+                f"{self.dtype.name}; a constant one has no density. "
+                f"Received: constant coordinates {np.argwhere(is_constant).tolist()}"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+            raise ValueError(
+                f"`data` must have a mean and a deviation that {self.dtype.name} can hold. "
+                f"Received: a mean of {mean.max()} and a deviation of {scale.max()} at most"
+            )
+        self._mean.assign(mean)
+        self._scale.assign(scale)
+
+    def _parameter_control_dependencies(self, is_init):
+        if not self.validate_args or is_init:
+            return []
+        return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
+
+    def _checked(self, x):
+        if not _checks.has_event_shape(x, self._event_shape):
+            raise ValueError(
+                f"`{self.name}` acts on events of shape {self._event_shape}. "
+                f"Received: a tensor of shape {tuple(x.shape)}"
+            )
+        return x
+
+    def _forward_and_log_det(self, x):
+        x = self._checked(x)
+        scale = tf.convert_to_tensor(self._scale)
+        return self._mean + scale * x, tf.broadcast_to(tf.math.log(scale), tf.shape(x))
+
+    def _inverse_and_log_det(self, y):
+        self._meet(self._checked(y))
+        scale = tf.convert_to_tensor(self._scale)
+        return (y - self._mean) / scale, tf.broadcast_to(-tf.math.log(scale), tf.shape(y))

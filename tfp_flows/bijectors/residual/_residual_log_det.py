@@ -1,0 +1,95 @@
+"""The log-determinant of the residual bijector: drawn in training, deterministic in inference."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.math._philox import philox_signs
+from tfp_flows.math._replica_seed import next_replica_seed
+from tfp_flows.math.linalg.exact_log_det import exact_log_det
+from tfp_flows.math.linalg.power_series import num_terms_for, power_series_log_det
+from tfp_flows.math.linalg.russian_roulette import russian_roulette_log_det
+
+LOG_DETS = ("exact", "power_series", "russian_roulette")
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ResidualLogDet(keras.layers.Layer):
+    """g(x) and log det(I + dg/dx), in the way that Keras's call context and D ask for.
+
+    A bijector is no layer and does not know the mode. This is one: a model that is called in
+    training mode passes that on to every layer that is called meanwhile, as to dropout. The state
+    of its seeds is saved with the model. Arguments are those of `Residual`.
+    """
+
+    def __init__(
+        self,
+        log_det="exact",
+        coefficient=None,
+        num_terms=None,
+        survival=None,
+        num_samples=1,
+        tolerance=1e-3,
+        max_exact_size=64,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.log_det = _checks.one_of(log_det, LOG_DETS, "log_det")
+        if coefficient is not None:
+            coefficient = _checks.fraction(coefficient, "coefficient")
+        elif log_det != "exact":
+            raise ValueError(
+                "`coefficient` must be given where the network has no attribute `coefficient` and "
+                f"the log-det is a series. Received: coefficient=None, log_det={log_det!r}"
+            )
+        if num_terms is None:
+            num_terms = 8 if log_det == "power_series" else 2
+        if survival is None:
+            survival = max(0.5, (coefficient or 0.0) ** 1.5)
+        self.coefficient = coefficient
+        self.num_terms = _checks.integer_at_least(num_terms, 1, "num_terms")
+        self.survival = _checks.fraction(survival, "survival")
+        self.num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
+        self.tolerance = _checks.positive_number(tolerance, "tolerance")
+        self.max_exact_size = _checks.integer_at_least(max_exact_size, 0, "max_exact_size")
+        self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
+        if log_det != "exact":
+            self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def call(self, x, bound=None, training=False):
+        """Returns g(x), `[N, D]`, and the log-det, `[N]`, in nats.
+
+        Args:
+          x: float `Tensor` `[N, D]`.
+          bound: callable; `bound(m)` is g as a function of the rows of x, m times over.
+          training: whether to draw.
+        """
+        if self.log_det == "exact" or not training and x.shape[-1] <= self.max_exact_size:
+            return exact_log_det(bound(1), x)
+        many, function = tf.tile(x, [self.num_samples, 1]), bound(self.num_samples)
+        # Of all noise of mean zero and variance one, signs give the trace the least variance.
+        if not training:
+            num_terms = num_terms_for(self.coefficient, self.tolerance)
+            noise = philox_signs(tf.shape(many), [0, 0], x.dtype)
+            g, log_det = power_series_log_det(function, many, noise, num_terms)
+        else:
+            # Integers: under XLA the floats of TensorFlow's generators differ.
+            seed = next_replica_seed(self.seed_generator)
+            noise = philox_signs(tf.shape(many), seed, x.dtype)
+            if self.log_det == "power_series":
+                g, log_det = power_series_log_det(function, many, noise, self.num_terms)
+            else:
+                g, log_det = russian_roulette_log_det(
+                    function, many, noise, ~seed, self.num_terms, self.survival
+                )
+        if self.num_samples == 1:
+            return g, log_det
+        log_det = tf.reshape(log_det, [self.num_samples, -1])
+        return g[: tf.shape(x)[0]], tf.reduce_mean(log_det, axis=0)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        names = "log_det coefficient num_terms survival num_samples tolerance max_exact_size seed"
+        return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}

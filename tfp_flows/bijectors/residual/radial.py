@@ -1,0 +1,144 @@
+"""The radial bijector: a vector moved towards a point, or away from it."""
+
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.residual._clip_raw_parameters import clip_raw_parameters
+from tfp_flows.math._hyperbolic import exp_asinh
+from tfp_flows.math.linalg._euclidean_norm import euclidean_norm
+
+
+class Radial(FlowBijector):
+    """y = x + beta h(alpha, r) (x - x_0), with h = 1 / (alpha + r) and r = |x - x_0|.
+
+    Both directions are closed forms, O(D): the radius solves a quadratic equation. With
+    q = alpha / (alpha + r) and p = 1 + beta / alpha, which is positive,
+
+        log |det dy/dx| = (D - 1) log((1 - q) + q p) + log((1 - q^2) + q^2 p),
+
+    in nats. The second derivatives jump at x_0; there the gradient of r counts as zero.
+
+    Shapes: `x` is `[..., D]`, `params` is `[..., P]`; their batch shapes broadcast. Domain: all
+    reals, onto all reals.
+
+    Raw parameters, of shape `[..., P]` with P = D + 2: x_0, then a and c, with
+    alpha = exp(asinh(a)) and p = exp(asinh(c)). (The paper has beta = -alpha + softplus(c).) The
+    identity where c = 0, where the gradient with respect to c does not vanish. Numbers beyond
+    +-1e6 count as +-1e6.
+
+    Source: Rezende and Mohamed (2015), Variational inference with normalizing flows,
+    arXiv:1505.05770, sec. 4.1 and app. A.2.
+
+    Args:
+      params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
+      validate_args: Python `bool`, passed to `tfb.Bijector`.
+      name: Python `str`.
+
+    Raises:
+      ValueError: if the last axis of `params` is not static, 3 or more.
+    """
+
+    def __init__(self, params, validate_args=False, name="radial"):
+        parameters = dict(locals())
+        with tf.name_scope(name):
+            dtype = _checks.common_dtype(params)
+            self._params = _checks.as_tensor(params, dtype, "params")
+            size = self._params.shape[-1] if self._params.shape.rank else None
+            if size is None or size < 3:
+                raise ValueError(
+                    "`params` must have D + 2 numbers on its static last axis. "
+                    f"Received: params.shape={tuple(self._params.shape)}"
+                )
+            self._event_size = size - 2
+            super().__init__(
+                forward_min_event_ndims=1,
+                dtype=dtype,
+                validate_args=validate_args,
+                parameters=parameters,
+                name=name,
+            )
+
+    @property
+    def params(self):
+        """The raw parameters, `[..., P]`."""
+        return self._params
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"params": parameter_properties.ParameterProperties(event_ndims=1)}
+
+    @staticmethod
+    def params_size(event_size, validate_args=False, name=None):
+        """Number of raw parameters: D + 2. Takes the keywords of `new`."""
+        del validate_args, name
+        return _checks.integer_at_least(event_size, 1, "event_size") + 2
+
+    @classmethod
+    def new(cls, params, event_size, validate_args=False, name="radial"):
+        """Makes the bijector from raw parameters.
+
+        Args:
+          params: float `Tensor` or `tf.Variable` `[..., P]`.
+          event_size: D.
+          validate_args: Python `bool`.
+          name: Python `str`.
+
+        Raises:
+          ValueError: if the last axis of `params` is not P.
+        """
+        if not isinstance(params, tf.Variable):
+            params = tf.convert_to_tensor(params, name="params")
+        _checks.last_axis(params, cls.params_size(event_size), "params")
+        return cls(params, validate_args=validate_args, name=name)
+
+    def _parts(self):
+        """Returns `(x_0, alpha, p)`; the last two are `[..., 1]`."""
+        params = clip_raw_parameters(self._params)
+        positive = exp_asinh(params[..., -2:])
+        return params[..., :-2], positive[..., :1], positive[..., 1:]
+
+    def _stretch_and_log_det(self, r, alpha, p):
+        """Returns `1 + beta h(alpha, r)` and the log-det."""
+        q = alpha / (alpha + r)
+        rest = r / (alpha + r)
+        stretch = rest + q * p
+        # 1 - q^2 = (1 - q) (1 + q).
+        radial = rest * (1.0 + q) + tf.square(q) * p
+        log_det = (self._event_size - 1.0) * tf.math.log(stretch) + tf.math.log(radial)
+        return stretch, log_det[..., 0]
+
+    def _forward_and_log_det(self, x):
+        x = tf.convert_to_tensor(x, dtype=self.dtype)
+        _checks.event_size(x, self._event_size, self.name)
+        center, alpha, p = self._parts()
+        difference = x - center
+        stretch, log_det = self._stretch_and_log_det(_length(difference), alpha, p)
+        return center + stretch * difference, log_det
+
+    def _inverse_and_log_det(self, y):
+        y = tf.convert_to_tensor(y, dtype=self.dtype)
+        _checks.event_size(y, self._event_size, self.name)
+        center, alpha, p = self._parts()
+        difference = y - center
+        r = _radius(_length(difference), alpha, p)
+        stretch, log_det = self._stretch_and_log_det(r, alpha, p)
+        return center + difference / stretch, -log_det
+
+
+def _length(difference):
+    """|x - x_0|, or a number of which sums do not overflow: the map is the identity so far out."""
+    return tf.minimum(euclidean_norm(difference), 0.25 * difference.dtype.max)
+
+
+def _radius(s, alpha, p):
+    """The r >= 0 of r (r + alpha p) = s (r + alpha), that is r^2 + m r - alpha s = 0."""
+    m = alpha * p - s
+    # Any scale would do; squares of this one neither overflow nor vanish.
+    scale = tf.stop_gradient(alpha * p + alpha + s)
+    root = scale * tf.sqrt(tf.square(m / scale) + 4.0 * (alpha / scale) * (s / scale))
+    # Of the two forms of the solution the one that does not cancel.
+    positive = m > 0.0
+    divisor = tf.where(positive, m + root, tf.ones_like(m))
+    return tf.where(positive, 2.0 * alpha * (s / divisor), 0.5 * root - 0.5 * m)

@@ -1,0 +1,184 @@
+"""The multi-scale architecture of RealNVP and Glow: half of the numbers leave at each scale."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.flow_bijector import (
+    FlowBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
+
+tfb = tfp.bijectors
+
+
+class MultiScale(FlowBijector):
+    """x = f_1(x_1),  x_l = [f_{l+1}(x_{l+1}), z_l] by channels,  x_L = z_L;  f(z) = x.
+
+    On the way from data to base, f_1^-1 maps the image, then half of the channels, rounded down,
+    are done, z_1, and the rest are kept: f_2^-1 maps them, and so on. The input of `forward`, which
+    the base has to be a distribution of, is one vector, z = [z_1, ..., z_L], each part flattened:
+    the finest comes first, with half of all dimensions. `latents` takes it apart.
+
+    What leaves is conditioned on what is kept, as in Glow, by a `Coupling` at the end of f_l, whose
+    part A are the kept channels: z_l is then normal, say, with a location and a scale that follow
+    from x_{l+1}. In RealNVP it is not.
+
+    `log |det dx/dz|` is the sum of those of f_1 to f_L, in nats. Each way evaluates each of them
+    once, in the direction that it is asked for.
+
+    Series in time, `[..., T, C]`, are split in the same way; with `num_leaving` so many channels
+    leave at each scale instead of half of them, as the early outputs of WaveGlow.
+
+    Shapes: `x` is `[..., H, W, C]`, z is `[..., H W C]`; `forward_min_event_ndims=1`,
+    `inverse_min_event_ndims=3`, or of series 2. Domain: all reals, as that of the parts.
+
+    Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.6; Kingma and
+    Dhariwal (2018), Glow, arXiv:1807.03039; of series, Prenger, Valle and Catanzaro (2019),
+    WaveGlow, arXiv:1811.00002.
+
+    Args:
+      bijectors: f_1 to f_L, a list of bijectors of images, from data to base; `forward` maps base
+        to data, so that one may be `tfb.Chain([..., tfb.Invert(Squeeze()), ...])`.
+      event_shape: `(H, W, C)` of x, or `(T, C)`.
+      num_leaving: a Python `int` of at least one, or `None` for half of the channels, rounded down.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `bijectors` holds anything else.
+      ValueError: if there is none, `event_shape` is no image nor series, or one has too few
+        channels to split.
+    """
+
+    def __init__(
+        self, bijectors, event_shape, num_leaving=None, validate_args=False, name="multi_scale"
+    ):
+        parameters = dict(locals())
+        bijectors = list(bijectors)
+        if not all(isinstance(bijector, tfb.Bijector) for bijector in bijectors):
+            raise TypeError(
+                f"`bijectors` must be a list of TFP bijectors. Received: bijectors={bijectors!r}"
+            )
+        if not bijectors:
+            raise ValueError("`bijectors` must hold at least one. Received: bijectors=[]")
+        event_shape = tuple(_checks.integer_at_least(n, 1, "event_shape") for n in event_shape)
+        if len(event_shape) not in (2, 3):
+            raise ValueError(
+                f"`event_shape` must be (H, W, C) or (T, C). Received: event_shape={event_shape}"
+            )
+        if num_leaving is not None:
+            _checks.integer_at_least(num_leaving, 1, "num_leaving")
+        self._num_leaving = num_leaving
+        self._bijectors = bijectors
+        self._image_shape = event_shape
+        # Images as f_l^-1 leaves them, before the split.
+        self._shapes, shape = [], tf.TensorShape(event_shape)
+        for bijector in bijectors:
+            if self._shapes:
+                shape = self._kept(self._shapes[-1])
+            self._shapes.append(bijector.inverse_event_shape(shape))
+        dtypes = [bijector.dtype for bijector in bijectors if bijector.dtype is not None]
+        super().__init__(
+            forward_min_event_ndims=1,
+            inverse_min_event_ndims=len(event_shape),
+            is_constant_jacobian=all(b.is_constant_jacobian for b in bijectors),
+            dtype=dtypes[0] if dtypes else None,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def bijectors(self):
+        """f_1 to f_L."""
+        return list(self._bijectors)
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        def event_ndims(self, x_event_ndims):
+            # More axes of the vector's event are axes of each image's.
+            return [x_event_ndims - 1 + self.inverse_min_event_ndims] * len(self._bijectors)
+
+        return {
+            "bijectors": parameter_properties.BatchedComponentProperties(event_ndims=event_ndims)
+        }
+
+    def latents(self, z):
+        """z_1 to z_L, as images `[..., H_l, W_l, C_l]` or series, of a vector `[..., H W C]`."""
+        z = tf.convert_to_tensor(z, dtype=self.dtype)
+        _checks.event_size(z, self._size(), self.name)
+        shapes = [*map(self._leaving, self._shapes[:-1]), self._shapes[-1]]
+        parts = tf.split(z, [shape.num_elements() for shape in shapes], axis=-1)
+        return [
+            tf.reshape(part, ps.concat([ps.shape(z)[:-1], shape], axis=0))
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+
+    def _forward_and_log_det(self, z):
+        *leaving, x = self.latents(z)
+        n = len(self._image_shape)
+        x, log_det = forward_and_log_det(self._bijectors[-1], x, n)
+        for bijector, part in zip(self._bijectors[-2::-1], leaving[::-1], strict=True):
+            x = tf.concat([x, _broadcast(part, ps.shape(x)[:-n], n)], axis=-1)
+            x, more = forward_and_log_det(bijector, x, n)
+            log_det += more
+        return x, log_det
+
+    def _inverse_and_log_det(self, x):
+        x = tf.convert_to_tensor(x, dtype=self.dtype)
+        n = len(self._image_shape)
+        if not x.shape[-n:].is_compatible_with(self._image_shape):
+            raise ValueError(
+                f"`{self.name}` acts on {'images' if n == 3 else 'series'} of shape "
+                f"{self._image_shape}. "
+                f"Received: a tensor of shape {x.shape}"
+            )
+        x, log_det = inverse_and_log_det(self._bijectors[0], x, n)
+        parts = []
+        for bijector in self._bijectors[1:]:
+            num_kept = x.shape[-1] - self._leaving(x.shape)[-1]
+            parts.append(x[..., num_kept:])
+            x, more = inverse_and_log_det(bijector, x[..., :num_kept], n)
+            log_det += more
+        batch_shape = ps.shape(x)[:-n]
+        parts = [_broadcast(part, batch_shape, n) for part in [*parts, x]]
+        flat = [tf.reshape(part, ps.concat([batch_shape, [-1]], axis=0)) for part in parts]
+        return tf.concat(flat, axis=-1), log_det
+
+    def _leaving(self, shape):
+        num_leaving = shape[-1] // 2 if self._num_leaving is None else self._num_leaving
+        return tf.TensorShape([*shape[:-1], num_leaving])
+
+    def _kept(self, shape):
+        num_leaving = self._leaving(shape)[-1]
+        if not 0 < num_leaving < shape[-1]:
+            raise ValueError(
+                f"`event_shape` leaves too few channels to split in two after {len(self._shapes)} "
+                f"scales: events of shape {shape}. Received: event_shape={self._image_shape}, "
+                f"num_leaving={self._num_leaving}"
+            )
+        return tf.TensorShape([*shape[:-1], shape[-1] - num_leaving])
+
+    def _size(self):
+        return tf.TensorShape(self._image_shape).num_elements()
+
+    def _forward_event_shape(self, shape):
+        return shape[:-1].concatenate(self._image_shape)
+
+    def _inverse_event_shape(self, shape):
+        return shape[: -len(self._image_shape)].concatenate(self._size())
+
+    def _forward_event_shape_tensor(self, shape):
+        return ps.concat([shape[:-1], self._image_shape], axis=0)
+
+    def _inverse_event_shape_tensor(self, shape):
+        return ps.concat([shape[: -len(self._image_shape)], [self._size()]], axis=0)
+
+
+def _broadcast(part, batch_shape, event_ndims):
+    """A part with the batch shape of what went on: coarser scales may have added a context's."""
+    return tf.broadcast_to(part, ps.concat([batch_shape, ps.shape(part)[-event_ndims:]], axis=0))

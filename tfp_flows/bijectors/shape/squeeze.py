@@ -1,0 +1,137 @@
+"""Blocks of pixels, or of steps, as channels: between the scales of RealNVP, Glow and WaveGlow."""
+
+import tensorflow as tf
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+
+class Squeeze(FlowBijector):
+    """y[i, j, (r f + s) C + k] = x[i f + r, j f + s, k]: space to depth, in blocks of f x f.
+
+    `forward` makes images smaller and deeper, `inverse` undoes it; on the way from data to base it
+    is `forward` that is wanted, so that a flow holds `tfb.Invert(Squeeze())`. Both only move
+    numbers, and `log |det dy/dx| = 0`. With `event_ndims=2` it is for series in time, in blocks of
+    f steps: y[i, r C + k] = x[i f + r, k].
+
+    Shapes: `x` is `[..., H, W, C]` (NHWC), `y` is `[..., H / f, W / f, f^2 C]`; of series `x` is
+    `[..., T, C]`, `y` is `[..., T / f, f C]`. Domain: all reals.
+
+    Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.6; of series,
+    Prenger, Valle and Catanzaro (2019), WaveGlow, arXiv:1811.00002.
+
+    Args:
+      factor: f, a Python `int` of at least two.
+      event_ndims: 3 for images, 2 for series.
+      validate_args: Python `bool`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `factor` is not an integer.
+      ValueError: if it is below two, or `event_ndims` another number; when called, if it does not
+        divide height and width, or the number of steps, or the block not the number of channels on
+        the way back.
+    """
+
+    def __init__(self, factor=2, event_ndims=3, validate_args=False, name="squeeze"):
+        parameters = dict(locals())
+        self._factor = _checks.integer_at_least(factor, 2, "factor")
+        self._event_ndims = _checks.one_of(event_ndims, (2, 3), "event_ndims")
+        # Numbers of one channel in a block.
+        self._block = self._factor ** (event_ndims - 1)
+        super().__init__(
+            forward_min_event_ndims=event_ndims,
+            is_constant_jacobian=True,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def factor(self):
+        """f."""
+        return self._factor
+
+    def _forward_and_log_det(self, x):
+        x = tf.convert_to_tensor(x)
+        f = self._factor
+        *sides, channels = self._squeezed(x.shape)
+        batch_shape = ps.shape(x)[: -self._event_ndims]
+        pairs = [size for side in sides for size in (side, f)]
+        blocks = tf.reshape(x, ps.concat([batch_shape, pairs, [channels // self._block]], 0))
+        # [H, f, W, f, C] to [H, W, f, f, C].
+        y = self._transposed(blocks, [*range(0, len(pairs), 2), *range(1, len(pairs), 2)])
+        y = tf.reshape(y, ps.concat([batch_shape, [*sides, channels]], 0))
+        return y, tf.zeros(batch_shape, x.dtype)
+
+    def _inverse_and_log_det(self, y):
+        y = tf.convert_to_tensor(y)
+        f = self._factor
+        *sides, channels = self._unsqueezed(y.shape)
+        count = len(sides)
+        batch_shape = ps.shape(y)[: -self._event_ndims]
+        blocks = [*(side // f for side in sides), *[f] * count, channels]
+        x = tf.reshape(y, ps.concat([batch_shape, blocks], 0))
+        x = self._transposed(x, [axis for i in range(count) for axis in (i, i + count)])
+        x = tf.reshape(x, ps.concat([batch_shape, [*sides, channels]], 0))
+        return x, tf.zeros(batch_shape, y.dtype)
+
+    def _transposed(self, blocks, axes):
+        """With axes of the event, but that of channels, in another order."""
+        first = ps.rank(blocks) - len(axes) - 1
+        axes = [*range(first), *(first + axis for axis in axes), first + len(axes)]
+        return blocks if axes == sorted(axes) else tf.transpose(blocks, axes)
+
+    def _squeezed(self, shape):
+        """The event shape of `forward` of an event."""
+        *sides, channels = self._event(shape)
+        if any(side % self._factor for side in sides):
+            raise ValueError(
+                f"`{self.name}` takes {self._kind()[0]} multiples of {self._factor} "
+                f"(`factor`). Received: a shape of {shape}"
+            )
+        return [*(side // self._factor for side in sides), channels * self._block]
+
+    def _unsqueezed(self, shape):
+        """The event shape of `inverse` of an event."""
+        *sides, channels = self._event(shape)
+        if channels % self._block:
+            raise ValueError(
+                f"`{self.name}` takes back {self._kind()[1]} whose channels are a multiple of "
+                f"{self._block} (`factor`{' squared' * (self._event_ndims == 3)}). "
+                f"Received: a shape of {shape}"
+            )
+        return [*(side * self._factor for side in sides), channels // self._block]
+
+    def _kind(self):
+        if self._event_ndims == 3:
+            return "images whose height and width are", "images", "height, width"
+        return "series whose numbers of steps are", "series", "steps"
+
+    def _event(self, shape):
+        n = self._event_ndims
+        if shape.rank is None or shape.rank < n or not shape[-n:].is_fully_defined():
+            raise ValueError(
+                f"`{self.name}` takes {self._kind()[1]} [..., {self._kind()[2]}, channels] of "
+                f"known size. Received: a shape of {shape}"
+            )
+        return shape[-n:].as_list()
+
+    def _forward_event_shape(self, shape):
+        return shape[: -self._event_ndims].concatenate(self._squeezed(shape))
+
+    def _inverse_event_shape(self, shape):
+        return shape[: -self._event_ndims].concatenate(self._unsqueezed(shape))
+
+    def _forward_event_shape_tensor(self, shape):
+        return self._scaled(shape, self._factor, 1, 1, self._block)
+
+    def _inverse_event_shape_tensor(self, shape):
+        return self._scaled(shape, 1, self._block, self._factor, 1)
+
+    def _scaled(self, shape, side_divisor, channel_divisor, side_factor, channel_factor):
+        count = self._event_ndims - 1
+        event = shape[-self._event_ndims :] // [*[side_divisor] * count, channel_divisor]
+        event = event * [*[side_factor] * count, channel_factor]
+        return ps.concat([shape[: -self._event_ndims], event], axis=0)

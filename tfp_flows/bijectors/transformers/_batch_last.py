@@ -1,0 +1,98 @@
+"""The rows of a batch on the last axis, where XLA vectorises, and a coordinate's numbers before.
+
+A conditioner gives `[..., D, K]`: K numbers for each of D coordinates. On a CPU loops over the
+last axis are vectorised, and K and D are short: so kernels want K, be it bins or units, on the axis
+before the last, and the N rows of a batch behind.
+"""
+
+import functools
+
+import tensorflow as tf
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+
+
+def split(params, sizes):
+    """The raw parameters `[..., D, P]` as tensors `[D, size, N]`, one for each of `sizes`.
+
+    XLA cancels the way back.
+    """
+    params = tf.convert_to_tensor(params, name="params")
+    _checks.last_axis(params, sum(sizes), "params")
+    return tf.split(_to_batch_last(params), sizes, axis=-2)
+
+
+def restore(tensor, params):
+    """`[D, size, N]` as `[..., D, size]`, for what was made of `params` by `split`."""
+    if params.shape.rank == 1:
+        return tensor[:, 0]
+    shape = ps.concat([ps.shape(params)[:-1], [tensor.shape[-2]]], axis=0)
+    return tf.reshape(tf.transpose(tensor, [2, 0, 1]), shape)
+
+
+def units_first(tensor):
+    """`[..., D, K]` to `[..., K, D]`; `[K]`, which serves every coordinate, to `[K, 1]`."""
+    if tensor.shape.rank == 1:
+        return tensor[:, tf.newaxis]
+    return tf.linalg.matrix_transpose(tensor)
+
+
+def apply(kernel, value, dtype, parameters, *scalars):
+    """Runs a kernel that wants bins or units before rows, also on a scalar `value`.
+
+    Args:
+      kernel: `kernel(value, *parameters, *scalars)`, which returns a value and a log-slope.
+      value: `Tensor` `[..., D]`, or a scalar.
+      dtype: that of the bijector.
+      parameters: tensors `[..., D, K]` or `[K]`.
+      *scalars: tensors `[..., D]` or scalars, passed on as they are.
+    """
+    value = tf.convert_to_tensor(value, dtype=dtype)
+    parameters = [tf.convert_to_tensor(t) for t in parameters]
+    if _have_points_of_their_own(value, parameters, scalars):
+        shape = ps.shape(value)
+        rows = ps.concat([[-1], shape[-1:]], axis=0)
+        value, *scalars = (
+            tf.transpose(tf.reshape(t, rows)) if t.shape.rank else t for t in (value, *scalars)
+        )
+        results = kernel(value, *(_to_batch_last(t) for t in parameters), *scalars)
+        return tuple(tf.reshape(tf.transpose(t), shape) for t in results)
+    scalar = value.shape.rank == 0
+    if scalar:
+        value = value[tf.newaxis]
+    results = kernel(value, *(units_first(t) for t in parameters), *scalars)
+    # Of batches with several unknown axes a kernel that broadcasts them loses D.
+    shapes = [value.shape, *(t.shape[:-1] for t in parameters), *(t.shape for t in scalars)]
+    shape = functools.reduce(tf.broadcast_static_shape, shapes)
+    value, log_slope = (_of_shape(t, shape) for t in results)
+    ranks = [t.shape.rank for t in (*parameters, *scalars)]
+    if scalar and ranks == [1] * len(parameters) + [0] * len(scalars):
+        return value[0], log_slope[0]
+    return value, log_slope
+
+
+def _of_shape(tensor, shape):
+    tensor.set_shape(shape)
+    return tensor
+
+
+def _to_batch_last(tensor):
+    """`[..., D, K]` to `[D, K, N]`, and `[K]` to `[K, 1]`."""
+    if tensor.shape.rank == 1:
+        return tensor[:, tf.newaxis]
+    rows = tf.reshape(tensor, ps.concat([[-1], ps.shape(tensor)[-2:]], axis=0))
+    return tf.transpose(rows, [1, 2, 0])
+
+
+def _have_points_of_their_own(value, parameters, scalars):
+    """Whether each point has all of its parameters for itself, as those of a conditioner are.
+
+    Where the number of rows is not known, all that have it are taken to have the same.
+    """
+    batches = [t.shape[:-1] for t in parameters] + [t.shape for t in scalars if t.shape.rank]
+    known = value.shape.rank and all(batch.rank is not None for batch in batches)
+    return bool(known) and all(
+        batch.as_list() == value.shape.as_list() and batch.as_list().count(None) < 2
+        for batch in batches
+    )

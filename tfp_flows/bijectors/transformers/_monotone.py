@@ -1,0 +1,81 @@
+"""The base class of transformers whose inverse has no closed form."""
+
+import abc
+import math
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.transformers import _batch_last
+from tfp_flows.math.solvers.find_root import find_root
+
+
+class Monotone(FlowBijector):
+    """y = f(x), elementwise and strictly increasing, with x found by `find_root`.
+
+    A subclass gives its parameters (`_parameters_by_unit`) and makes f of them (`_map`), in the
+    layout of `_batch_last`. Each pass calls `_map` once: what depends on parameters alone is not
+    computed again in the steps of the search.
+    """
+
+    @abc.abstractmethod
+    def _parameters_by_unit(self):
+        """Returns the parameters of f, a list of `Tensor`s `[..., D, K]` or `[K]`, any K."""
+
+    @abc.abstractmethod
+    def _map(self, *parameters):
+        """Returns f as a function from x to `(f(x), log f'(x))`, elementwise.
+
+        Its parameters come as `[..., K, N]`, to which an x `[..., N]` belongs.
+        """
+
+    @classmethod
+    def _is_increasing(cls):
+        return True
+
+    def _forward_and_log_det(self, x):
+        def kernel(x, *parameters):
+            return self._map(*parameters)(x)
+
+        return _batch_last.apply(kernel, x, self.dtype, self._parameters_by_unit())
+
+    def _inverse_and_log_det(self, y):
+        y = tf.convert_to_tensor(y, dtype=self.dtype)
+        # Each element of a batch of parameters has a root of its own.
+        batch_shape = self.experimental_batch_shape_tensor(x_event_ndims=0)
+        static_shape = tf.broadcast_static_shape(
+            y.shape, self.experimental_batch_shape(x_event_ndims=0)
+        )
+        y = tf.broadcast_to(y, ps.broadcast_shape(ps.shape(y), batch_shape))
+        y = tf.ensure_shape(y, static_shape)  # `broadcast_to` forgets what is not all known
+
+        def kernel(y, *parameters):
+            return self._solve(self._map(*parameters), y)
+
+        return _batch_last.apply(kernel, y, self.dtype, self._parameters_by_unit())
+
+    def _solve(self, value_and_log_slope, y):
+        """x with f(x) = y, and log dx/dy."""
+
+        def value_and_slope(x):
+            value, log_slope = value_and_log_slope(x)
+            # An infinite slope has no gradient: 0 * inf would be NaN.
+            overflows = log_slope > math.log(log_slope.dtype.max)
+            return value, tf.exp(tf.where(overflows, tf.constant(np.inf, y.dtype), log_slope))
+
+        radius = 1.0 + 0.5 * tf.abs(y)
+        result = find_root(value_and_slope, y, lower=y - radius, upper=y + radius)
+        x = result.root
+        if self.validate_args:
+            message = f"`{self.name}` found no x for some y."
+            converged = tf.debugging.assert_equal(
+                result.converged, tf.ones_like(result.converged), message=message
+            )
+            with tf.control_dependencies([converged]):
+                x = tf.identity(x)
+        # Of an x beyond the dtype: the slope at its end.
+        largest = tf.constant(self.dtype.max, self.dtype)
+        near = tf.clip_by_value(x, -largest, largest)
+        return x, -value_and_log_slope(near)[1]

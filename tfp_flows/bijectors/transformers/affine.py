@@ -1,0 +1,128 @@
+"""The affine transformer of NICE, RealNVP, MAF, IAF and Glow."""
+
+import math
+
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.math._scaled_softsign import scaled_softsign
+
+
+class Affine(FlowBijector):
+    """y = exp(s) x + t, elementwise.
+
+    A transformer: `forward_min_event_ndims=0`. Both directions cost the same, and
+    `log |dy/dx| = s` in nats. Values are finite wherever the exact result can be represented,
+    also where `exp(s)` alone cannot.
+
+    Shapes: `x`, `shift` and `log_scale` broadcast to `[..., D]`. Domain: all reals.
+
+    Raw parameters `h` of shape `[..., P]`, with `P = 2` (`t = h[..., 0]`, `s = h[..., 1]`) or
+    `P = 1` without a scale; the identity at `h = 0`.
+
+    Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; Dinh, Sohl-Dickstein and
+    Bengio (2017), RealNVP, arXiv:1605.08803.
+
+    Args:
+      shift: float `Tensor`, t.
+      log_scale: float `Tensor`, s, or `None` for s = 0 (NICE).
+      validate_args: Python `bool`, passed to `tfb.Bijector`.
+      name: Python `str`.
+    """
+
+    def __init__(self, shift, log_scale=None, validate_args=False, name="affine"):
+        parameters = dict(locals())
+        with tf.name_scope(name):
+            dtype = _checks.common_dtype(shift, log_scale)
+            self._shift = _checks.as_tensor(shift, dtype, "shift")
+            self._log_scale = (
+                None if log_scale is None else _checks.as_tensor(log_scale, dtype, "log_scale")
+            )
+            super().__init__(
+                forward_min_event_ndims=0,
+                is_constant_jacobian=True,
+                dtype=dtype,
+                validate_args=validate_args,
+                parameters=parameters,
+                name=name,
+            )
+
+    @property
+    def shift(self):
+        """t, the shift."""
+        return self._shift
+
+    @property
+    def log_scale(self):
+        """s, the logarithm of the scale, or `None`."""
+        return self._log_scale
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {
+            "shift": parameter_properties.ParameterProperties(),
+            "log_scale": parameter_properties.ParameterProperties(),
+        }
+
+    @staticmethod
+    def params_size(log_scale=True, max_log_scale=None, validate_args=False, name=None):
+        """Number of raw parameters per coordinate: 2, or 1 with `log_scale=False`.
+
+        Takes the keywords of `new`; only `log_scale` matters.
+        """
+        del max_log_scale, validate_args, name
+        return 2 if log_scale else 1
+
+    @classmethod
+    def new(cls, params, log_scale=True, max_log_scale=None, validate_args=False, name="affine"):
+        """Makes the bijector from raw parameters.
+
+        Args:
+          params: float `Tensor` `[..., P]`; any finite numbers.
+          log_scale: Python `bool`; `False` leaves the scale at one (NICE).
+          max_log_scale: positive `float` m, or `None`. With it s = a / (1 + |a| / m) of the raw
+            number a, so that |s| < m: deep stacks stay well conditioned.
+          validate_args: Python `bool`.
+          name: Python `str`.
+
+        Raises:
+          ValueError: if `max_log_scale` is not positive, or the last axis of `params` is not P.
+        """
+        if max_log_scale is not None:
+            _checks.positive_number(max_log_scale, "max_log_scale")
+        params = tf.convert_to_tensor(params, name="params")
+        _checks.last_axis(params, cls.params_size(log_scale), "params")
+        shift = params[..., 0]
+        if not log_scale:
+            return cls(shift, validate_args=validate_args, name=name)
+        a = params[..., 1]
+        if max_log_scale is not None:
+            a = scaled_softsign(a, max_log_scale)
+        return cls(shift, a, validate_args=validate_args, name=name)
+
+    def _forward_and_log_det(self, x):
+        if self._log_scale is None:
+            y = x + self._shift
+            return y, tf.zeros_like(y)
+        y = _scale(x, self._log_scale) + self._shift
+        return y, tf.broadcast_to(self._log_scale, tf.shape(y))
+
+    def _inverse_and_log_det(self, y):
+        if self._log_scale is None:
+            x = y - self._shift
+            return x, tf.zeros_like(x)
+        x = _scale(y - self._shift, -self._log_scale)
+        return x, tf.broadcast_to(-self._log_scale, tf.shape(x))
+
+
+def _scale(x, log_scale):
+    """exp(s) x as (x exp(s / 2)) exp(s / 2).
+
+    In two steps the product of a tiny `x` and a huge `exp(s)` stays finite whenever the result
+    is; the clip makes 0 * exp(s) zero instead of NaN for any s.
+    """
+    limit = math.log(log_scale.dtype.max) * (1.0 - 1e-3)
+    root = tf.exp(tf.clip_by_value(0.5 * log_scale, -limit, limit))
+    return x * root * root

@@ -1,0 +1,204 @@
+"""The rational-quadratic spline transformer on the circle."""
+
+import math
+
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.transformers import _batch_last, _spline_parameters
+from tfp_flows.math._softplus import softplus
+from tfp_flows.math.splines import _spline_bins
+from tfp_flows.math.splines.circular_spline import circular_spline, inverse_circular_spline
+
+_PERIOD = 2.0 * math.pi
+
+
+class CircularSpline(FlowBijector):
+    """y = g(x) + shift modulo 2 pi, elementwise: angles to angles.
+
+    g is a rational-quadratic spline (see `RationalQuadraticSpline`) of the interval
+    [range_min, range_min + 2 pi) onto itself, with the same slope at both ends. So on the circle
+    value and derivative are continuous everywhere. For a torus, let a base of angles, for
+    instance uniform ones, go through `Coupling` or `Autoregressive` with it; conditioners should
+    see an angle by its cosine and sine.
+
+    A transformer: `forward_min_event_ndims=0`. Both directions are closed forms of the same
+    cost. `log |dy/dx|` is elementwise, in nats.
+
+    Shapes: `x` is `[..., D]`, `shift` `[..., D]`, other parameters `[..., D, K]` (bins last),
+    batch shapes broadcast; parameters of rank one serve every element of `x`. Domain:
+    [range_min, range_min + 2 pi), onto itself; other finite angles are taken modulo 2 pi.
+
+    Raw parameters of `new`, of shape `[..., P]`: K for the widths, K for the heights, K for the
+    slopes and the shift, `P = 3 K + 1`. The identity at zero.
+
+    Source: Rezende, Papamakarios, Racaniere, Albergo, Kanwar, Shanahan and Cranmer (2020),
+    Normalizing Flows on Tori and Spheres, arXiv:2002.02428.
+
+    Args:
+      bin_widths: positive `Tensor` `[..., K]` of sum 2 pi.
+      bin_heights: positive `Tensor` `[..., K]` of sum 2 pi.
+      knot_slopes: positive `Tensor` `[..., K]`: the slope at the left knot of each bin, of which
+        the first is also that at the right end.
+      shift: `Tensor` `[...]`, any angles.
+      range_min: scalar, the least angle: -pi, or 0.
+      validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
+      name: Python `str`.
+
+    Raises:
+      ValueError: if the numbers of widths, heights and slopes differ.
+    """
+
+    def __init__(
+        self,
+        bin_widths,
+        bin_heights,
+        knot_slopes,
+        shift=0.0,
+        range_min=-math.pi,
+        validate_args=False,
+        name="circular_spline",
+    ):
+        parameters = dict(locals())
+        with tf.name_scope(name):
+            dtype = _checks.common_dtype(bin_widths, bin_heights, knot_slopes, shift, range_min)
+            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
+            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
+            self._knot_slopes = _checks.as_tensor(knot_slopes, dtype, "knot_slopes")
+            self._shift = _checks.as_tensor(shift, dtype, "shift")
+            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
+            num_bins = _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
+            _checks.last_axis(self._knot_slopes, num_bins, "knot_slopes")
+            super().__init__(
+                forward_min_event_ndims=0,
+                dtype=dtype,
+                validate_args=validate_args,
+                parameters=parameters,
+                name=name,
+            )
+
+    @property
+    def bin_widths(self):
+        """Widths of the bins, `[..., K]`."""
+        return self._bin_widths
+
+    @property
+    def bin_heights(self):
+        """Heights of the bins, `[..., K]`."""
+        return self._bin_heights
+
+    @property
+    def knot_slopes(self):
+        """Slopes at the left knots of the bins, `[..., K]`."""
+        return self._knot_slopes
+
+    @property
+    def shift(self):
+        """The angle that is added, `[...]`."""
+        return self._shift
+
+    @property
+    def range_min(self):
+        """The least angle."""
+        return self._range_min
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return _spline_parameters.properties(
+            dtype, ["bin_widths", "bin_heights"], ["knot_slopes"], ["shift", "range_min"]
+        )
+
+    def _parameter_control_dependencies(self, is_init):
+        if not self.validate_args:
+            return []
+        sizes = {"bin_widths": self._bin_widths, "bin_heights": self._bin_heights}
+        named = sizes | {"knot_slopes": self._knot_slopes}
+        assertions = _spline_parameters.positive_assertions(named, is_init)
+        assertions += [
+            tf.debugging.assert_near(
+                tf.reduce_sum(t, axis=-1),
+                tf.constant(_PERIOD, self.dtype),
+                message=f"`{name}` must have the sum 2 pi.",
+            )
+            for name, t in sizes.items()
+            if _spline_parameters.is_due(is_init, t)
+        ]
+        return assertions
+
+    @staticmethod
+    def params_size(
+        num_bins=8,
+        range_min=-math.pi,
+        min_bin_width=1e-3,
+        min_bin_height=1e-3,
+        min_slope=1e-3,
+        validate_args=False,
+        name=None,
+    ):
+        """Number of raw parameters per coordinate: 3 K + 1.
+
+        Takes the keywords of `new`; only `num_bins` matters.
+        """
+        del range_min, min_bin_width, min_bin_height, min_slope, validate_args, name
+        return 3 * _checks.integer_at_least(num_bins, 1, "num_bins") + 1
+
+    @classmethod
+    def new(
+        cls,
+        params,
+        num_bins=8,
+        range_min=-math.pi,
+        min_bin_width=1e-3,
+        min_bin_height=1e-3,
+        min_slope=1e-3,
+        validate_args=False,
+        name="circular_spline",
+    ):
+        """Makes the bijector on [range_min, range_min + 2 pi) from raw parameters.
+
+        w = 2 pi (m + (1 - K m) softmax(raw)), m the minimum, and heights alike;
+        d = m + softplus(raw + c), with c such that d = 1 at raw = 0; the shift is its raw number.
+
+        Args:
+          params: float `Tensor` `[..., P]`; any finite numbers.
+          num_bins: Python `int` K, at least 1.
+          range_min: `float`, the least angle: -pi, or 0.
+          min_bin_width: the least width, as a fraction of the circle; below 1 / K.
+          min_bin_height: the least height, likewise.
+          min_slope: the least slope at a knot, below 1.
+          validate_args: Python `bool`.
+          name: Python `str`.
+
+        Raises:
+          ValueError: if a number is out of its range, or the last axis of `params` is not P.
+        """
+        cls.params_size(num_bins)
+        _spline_parameters.minimum_size(min_bin_width, num_bins, "min_bin_width")
+        _spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height")
+        _spline_parameters.minimum_slope(min_slope)
+        params = tf.convert_to_tensor(params, name="params")
+        raw_widths, raw_heights, raw_slopes, raw_shift = _batch_last.split(
+            params, [num_bins, num_bins, num_bins, 1]
+        )
+        offset = math.log(math.expm1(1.0 - min_slope))
+        positive = (
+            _PERIOD * _spline_bins.fractions(raw_widths, min_bin_width),
+            _PERIOD * _spline_bins.fractions(raw_heights, min_bin_height),
+            min_slope + softplus(raw_slopes + offset),
+        )
+        positive = (_batch_last.restore(t, params) for t in positive)
+        shift = _batch_last.restore(raw_shift, params)[..., 0]
+        return cls(*positive, shift, range_min, validate_args, name)
+
+    def _apply(self, kernel, value):
+        parameters = (self._bin_widths, self._bin_heights, self._knot_slopes)
+        return _batch_last.apply(
+            kernel, value, self.dtype, parameters, self._shift, self._range_min
+        )
+
+    def _forward_and_log_det(self, x):
+        return self._apply(circular_spline, x)
+
+    def _inverse_and_log_det(self, y):
+        return self._apply(inverse_circular_spline, y)

@@ -1,0 +1,305 @@
+"""The sum-of-squares polynomial transformer (SOS)."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows.bijectors.transformers._monotone import Monotone
+
+
+class SumOfSquares(Monotone):
+    """y = c + m x + integral_0^x sum_k p_k(u)^2 du,  p_k(u) = sum_l a_kl u^l, elementwise.
+
+    A transformer: `forward_min_event_ndims=0`. A polynomial of degree 2 L + 1 whose slope is a
+    sum of K squares and of the least slope m; two squares are enough for every polynomial that
+    is positive on the real line. `forward` is exact, O(K L^2): Gauss-Legendre quadrature with
+    L + 1 nodes, a sum of positive terms. `inverse` is a bracketed Newton search
+    (`tfp_flows.math.find_root`), some 5 to 15 times its cost, for any target.
+    `log |dy/dx| = log(m + sum_k p_k(x)^2)` is elementwise, in nats, and finite also where y
+    overflows. Where a term of y is above a millionth of the largest number of the dtype, y has no
+    gradient to the parameters.
+
+    With a bound B the tails |x| > B are the lines of the slope at +-B. That tames stacks of
+    layers: without, a sample of 10 grows like 10^(2 L + 1) in each.
+
+    Shapes: `x` is `[..., D]`, coefficients `[..., D, K, L + 1]`; batch shapes broadcast. Domain:
+    all reals, onto all reals.
+
+    Raw parameters of `new`, of shape `[..., P]`, P = 1 + K (L + 1): c, then rows of numbers b_kl
+    with `a_kl = a0_kl + b_kl / sqrt((2 l - 1)!!)`, the root mean square of u^l for a normal u.
+    Near the identity at zero: the a0_kl are constants such that the p_k differ, and for
+    |x| <= 3, |y - x| <= 0.002 (K = 3, L = 4; 0.02 for K = 5).
+
+    Source: Jaini, Selby and Yu (2019), Sum-of-squares polynomial flow, arXiv:1905.02325.
+
+    Args:
+      coefficients: float `Tensor` `[..., K, L + 1]`, a, the constant terms first.
+      shift: float `Tensor`, c.
+      min_slope: nonnegative `float`, m. Without it the slope vanishes where all p_k do.
+      bound: positive `float` B, or `None` for the polynomial everywhere.
+      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      name: Python `str`.
+
+    Raises:
+      ValueError: if `coefficients` has no static last two axes, or `bound` or `min_slope` is out
+        of its range.
+    """
+
+    def __init__(
+        self,
+        coefficients,
+        shift=0.0,
+        min_slope=0.0,
+        bound=None,
+        validate_args=False,
+        name="sum_of_squares",
+    ):
+        parameters = dict(locals())
+        with tf.name_scope(name):
+            dtype = _checks.common_dtype(coefficients, shift)
+            self._coefficients = _checks.as_tensor(coefficients, dtype, "coefficients")
+            self._shift = _checks.as_tensor(shift, dtype, "shift")
+            if self._coefficients.shape.rank < 2 or not all(self._coefficients.shape[-2:]):
+                raise ValueError(
+                    "`coefficients` must have two static last axes, each at least 1. "
+                    f"Received: coefficients.shape={self._coefficients.shape}"
+                )
+            if min_slope != 0.0:
+                _checks.positive_number(min_slope, "min_slope")
+            if bound is not None:
+                _checks.positive_number(bound, "bound")
+            self._min_slope = min_slope
+            self._bound = bound
+            super().__init__(
+                forward_min_event_ndims=0,
+                dtype=dtype,
+                validate_args=validate_args,
+                parameters=parameters,
+                name=name,
+            )
+
+    @property
+    def coefficients(self):
+        """a, `[..., K, L + 1]`."""
+        return self._coefficients
+
+    @property
+    def shift(self):
+        """c, the value at zero."""
+        return self._shift
+
+    @property
+    def min_slope(self):
+        """m, the least slope."""
+        return self._min_slope
+
+    @property
+    def bound(self):
+        """B, where the linear tails begin, or `None`."""
+        return self._bound
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {
+            "coefficients": parameter_properties.ParameterProperties(
+                event_ndims=2, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
+            ),
+            "shift": parameter_properties.ParameterProperties(),
+        }
+
+    @staticmethod
+    def params_size(
+        num_polynomials=3,
+        degree=4,
+        min_slope=1e-3,
+        bound=None,
+        validate_args=False,
+        name=None,
+    ):
+        """Number of raw parameters per coordinate: 1 + K (L + 1). Takes the keywords of `new`."""
+        del min_slope, bound, validate_args, name
+        num_polynomials = _checks.integer_at_least(num_polynomials, 1, "num_polynomials")
+        return 1 + num_polynomials * (_checks.integer_at_least(degree, 0, "degree") + 1)
+
+    @classmethod
+    def new(
+        cls,
+        params,
+        num_polynomials=3,
+        degree=4,
+        min_slope=1e-3,
+        bound=None,
+        validate_args=False,
+        name="sum_of_squares",
+    ):
+        """Makes the bijector from raw parameters.
+
+        Args:
+          params: float `Tensor` `[..., P]`; any finite numbers.
+          num_polynomials: Python `int` K, at least 1.
+          degree: Python `int` L, at least 0, of the polynomials that are squared.
+          min_slope: positive `float` below 1, m.
+          bound: positive `float` B, or `None`.
+          validate_args: Python `bool`.
+          name: Python `str`.
+
+        Raises:
+          ValueError: if a number is out of its range, or the last axis of `params` is not P.
+        """
+        size = cls.params_size(num_polynomials, degree)
+        if _checks.positive_number(min_slope, "min_slope") >= 1.0:
+            raise ValueError(f"`min_slope` must be below 1. Received: min_slope={min_slope}")
+        params = tf.convert_to_tensor(params, name="params")
+        _checks.last_axis(params, size, "params")
+        shape = tf.concat([tf.shape(params)[:-1], [num_polynomials, degree + 1]], axis=0)
+        offsets, scales = _start(num_polynomials, degree, min_slope)
+        shift, raw = tf.split(params, [1, size - 1], axis=-1)
+        coefficients = tf.reshape(raw, shape) / tf.constant(scales, params.dtype)
+        return cls(
+            coefficients + tf.constant(offsets, params.dtype),
+            shift=shift[..., 0],
+            min_slope=min_slope,
+            bound=bound,
+            validate_args=validate_args,
+            name=name,
+        )
+
+    def _parameters_by_unit(self):
+        a = tf.convert_to_tensor(self._coefficients)
+        flat = tf.reshape(a, ps.concat([ps.shape(a)[:-2], [-1]], axis=0))
+        return [flat, self._shift[..., tf.newaxis]]
+
+    def _map(self, flat, shift):
+        batch_shape, rows = ps.shape(flat)[:-2], ps.shape(flat)[-1:]
+        a = tf.reshape(flat, ps.concat([batch_shape, self._coefficients.shape[-2:], rows], axis=0))
+        log_largest = tf.math.log(tf.reduce_max(tf.abs(a), axis=-3))
+        c, m = shift[..., 0, :], tf.constant(self._min_slope, a.dtype)
+
+        def value_and_log_slope(x):
+            # A layer before may have overflowed: without tails an infinity counts as the largest x.
+            bound = x.dtype.max if self._bound is None else self._bound
+            near = tf.clip_by_value(x, -bound, bound)
+            beyond = tf.zeros_like(x) if self._bound is None else x - near
+            mean_square, square, log_factor = _squares(near, a, log_largest)
+            # m / factor, which is below the smallest number where the factor has overflowed.
+            log_slope = log_factor + tf.math.log(square + m * tf.exp(-log_factor))
+
+            # Autodiff of a y close to overflow, or beyond, would meet inf - inf: there the slope
+            # is put in by hand, and parameters get no gradient through y. That is where exp(f) |x|,
+            # its largest term, comes near; their number, K (L + 1)^2, is within the margin.
+            limit = math.log(x.dtype.max)
+            large = log_factor + tf.math.log(tf.maximum(tf.abs(x), 1.0))
+            large = tf.stop_gradient(large) > limit - 15.0
+            # Bounded, since inf * 0 where the tails begin would be NaN.
+            slope = tf.exp(tf.minimum(log_slope, limit - 1.0))
+            constant_slope = tf.stop_gradient(slope)
+            zero = tf.zeros_like(slope)
+            root = tf.exp(0.5 * tf.where(large, zero, log_factor))
+            small_y = near * root * mean_square * root
+            small_y += tf.where(large, constant_slope, slope) * tf.where(large, zero, beyond)
+            root = tf.exp(0.5 * log_factor)
+            large_y = tf.stop_gradient(near * root * mean_square * root + slope * beyond)
+            large_y += constant_slope * _zero_with_gradient(near + beyond)
+            y = c + m * near + tf.where(large, large_y, small_y)
+            return y, log_slope
+
+        return value_and_log_slope
+
+
+def _zero_with_gradient(x):
+    """Zero, with the gradient of x, also of one that has overflowed."""
+    finite = tf.clip_by_value(x, x.dtype.min, x.dtype.max)
+    return finite - tf.stop_gradient(finite)
+
+
+def _squares(x, a, log_largest):
+    """The mean of sum_k p_k^2 over [0, x] and its value at x, both over exp(f), and f.
+
+    With r = max(1, |x|), z = x / r and f = 2 max_kl(log |a_kl| + l log r),
+    `p_k(s x) = exp(f / 2) sum_l (a_kl r^l exp(-f / 2)) (s z)^l`, where no term is above one.
+
+    Args:
+      x: `[..., N]`.
+      a: `[..., K, L + 1, N]`.
+      log_largest: `[..., L + 1, N]`, log max_k |a_kl|.
+    """
+    degree = a.shape[-2] - 1
+    dtype = x.dtype
+    r = tf.maximum(tf.abs(x), 1.0)
+    log_powers = _exponents(degree, dtype) * tf.math.log(r)[..., tf.newaxis, :]
+    # Any f would do: it has no gradient. The floor serves coefficients that are all zero.
+    half = tf.reduce_max(log_largest + log_powers, axis=-2)
+    half = tf.stop_gradient(tf.maximum(half, -20.0))
+    x += tf.zeros_like(half)
+    shape = ps.concat([ps.shape(x)[:-1], a.shape[-3:-1], ps.shape(x)[-1:]], axis=0)
+    mean, square = _mean_and_last(x, tf.broadcast_to(a, shape), half)
+    return mean, square, 2.0 * half
+
+
+@tf.custom_gradient
+def _mean_and_last(x, a, half):
+    """Of sum_k p_k(s x)^2 exp(-f) the mean over s in [0, 1], by Gauss-Legendre, and that at s = 1.
+
+    p_k(s x) is the sum of a_kl (r^l exp(-f / 2)) z^l s^l, where a_kl, which may be huge, meets its
+    factor first. The gradient is by hand. That of the factors XLA computed anew for each term; and
+    what comes from above it computes anew wherever it enters a sum, so that it is the last factor.
+    """
+    degree, dtype = a.shape[-2] - 1, x.dtype
+    exponents = _exponents(degree, dtype)
+    r = tf.maximum(tf.abs(x), 1.0)
+    # A coefficient of zero does not count in f, and must not meet an infinity.
+    limit = 0.9 * math.log(dtype.max)
+    log_scales = exponents * tf.math.log(r)[..., tf.newaxis, :] - half[..., tf.newaxis, :]
+    scales = tf.exp(tf.minimum(log_scales, limit))
+    z = x / r
+    powers = [tf.ones_like(z)]
+    for _ in range(degree):
+        powers.append(powers[-1] * z)
+    scaled_powers = (scales * tf.stack(powers, axis=-2))[..., tf.newaxis, :, :]
+    terms = a * scaled_powers
+
+    nodes, weights = np.polynomial.legendre.leggauss(degree + 1)
+    nodes = np.append(0.5 * (nodes + 1.0), 1.0)
+    table = tf.constant((nodes[:, np.newaxis] ** np.arange(degree + 1))[..., np.newaxis], dtype)
+    weights = tf.constant(0.5 * weights[:, np.newaxis], dtype)
+    # Not a product of matrices, which a GPU may compute in half the digits.
+    p = tf.reduce_sum(terms[..., tf.newaxis, :, :] * table, axis=-2)
+    squares = tf.reduce_sum(tf.square(p), axis=-3)
+    mean, last = tf.reduce_sum(squares[..., :-1, :] * weights, axis=-2), squares[..., -1, :]
+
+    def gradient(to_mean, to_last):
+        weighted = 2.0 * (p[..., :-1, :] * weights)
+        mean_by_term = tf.reduce_sum(weighted[..., tf.newaxis, :] * table[:-1], axis=-3)
+        last_by_term = 2.0 * p[..., -1:, :]
+        lower = tf.stack([tf.zeros_like(z), *powers[:-1]], axis=-2)
+        slopes = (a * scales[..., tf.newaxis, :, :]) * (exponents * lower)[..., tf.newaxis, :, :]
+        mean_by_x = tf.reduce_sum(mean_by_term * slopes, axis=[-3, -2]) / r
+        last_by_x = tf.reduce_sum(last_by_term * slopes, axis=[-3, -2]) / r
+        to_x = to_mean * mean_by_x + to_last * last_by_x
+        to_mean, to_last = (t[..., tf.newaxis, tf.newaxis, :] for t in (to_mean, to_last))
+        return to_x, (to_mean * mean_by_term + to_last * last_by_term) * scaled_powers, None
+
+    return (mean, last), gradient
+
+
+def _exponents(degree, dtype):
+    """0 ... L, `[L + 1, 1]`."""
+    return tf.range(degree + 1, dtype=dtype)[:, tf.newaxis]
+
+
+def _start(num_polynomials, degree, min_slope):
+    """Coefficients a0 of a slope close to one, and the scales of the raw numbers.
+
+    The constant terms alone give the slope one. What the small others add to it cancels in
+    first order: sum_k cos(pi (k + 1/2) l / K) = 0. One polynomial has none to differ from.
+    """
+    k, powers = np.arange(num_polynomials)[:, np.newaxis], np.arange(degree + 1)
+    scales = np.sqrt([float(math.prod(range(2 * i - 1, 0, -2))) for i in powers])
+    size = 0.01 if num_polynomials > 1 else 0.0
+    offsets = size * np.cos(np.pi * (k + 0.5) * powers / num_polynomials) / scales
+    offsets[:, 0] = math.sqrt((1.0 - min_slope) / num_polynomials)
+    return offsets, scales

@@ -1,0 +1,18 @@
+"""Seeds for stateless generators."""
+
+import numbers
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability.python.internal import samplers
+
+from tfp_flows import _checks
+
+
+def stateless_seed(seed):
+    """An int32 `Tensor` `[2]`: of an integer always the same, whatever was drawn before."""
+    if isinstance(seed, numbers.Integral | np.integer):
+        seed = _checks.integer_at_least(seed, -(2**63), "seed")
+        # Both halves of its 64 bits.
+        return tf.constant(np.array([seed], np.int64).view(np.int32))
+    return tf.cast(samplers.sanitize_seed(seed), tf.int32)

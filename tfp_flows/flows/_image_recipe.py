@@ -1,0 +1,149 @@
+"""What recipes of images do the same way."""
+
+import math
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_flows import _checks
+from tfp_flows.bijectors import Coupling, MultiScale, Squeeze
+from tfp_flows.flows import _recipe
+from tfp_flows.layers import ConvNet
+
+tfb = tfp.bijectors
+
+BOARDS = ("checkerboard", "checkerboard_odd")
+
+
+def is_image(event_shape):
+    """Whether an `event_shape` has three axes."""
+    return np.ndim(event_shape) == 1 and len(event_shape) == 3
+
+
+def image_shape(event_shape, num_squeezes):
+    """`(H, W, C)` of an `event_shape`, whose sides can be halved so many times.
+
+    Raises:
+      ValueError: if it has another rank, or the sides cannot be halved.
+      TypeError: if it does not hold integers.
+    """
+    if not is_image(event_shape):
+        raise ValueError(
+            "`event_shape` must be (H, W, C): the recipe is for images. "
+            f"Received: event_shape={event_shape!r}"
+        )
+    shape = tuple(_checks.integer_at_least(size, 1, "event_shape") for size in event_shape)
+    multiple = 2**num_squeezes
+    if shape[0] % multiple or shape[1] % multiple:
+        raise ValueError(
+            f"`event_shape` must have a height and a width that are multiples of {multiple}, to be "
+            f"halved {num_squeezes} times. Received: event_shape={event_shape!r}"
+        )
+    return shape
+
+
+def squeezed(shape):
+    """The shape of an image after `Squeeze`."""
+    return shape[0] // 2, shape[1] // 2, 4 * shape[2]
+
+
+def kept(shape):
+    """The shape of what stays when half of the channels leave."""
+    return *shape[:-1], shape[-1] - shape[-1] // 2
+
+
+def channels(shape, first=True):
+    """A mask of the first half of the channels, rounded up, or of the others.
+
+    The shape may be that of a series, too.
+    """
+    mask = _recipe.half(shape[-1], first)
+    return np.reshape(mask, [1] * (len(shape) - 1) + [-1]).tolist()
+
+
+def coupling(
+    shape,
+    mask,
+    transformer,
+    transformer_kwargs,
+    *,
+    context_size,
+    seed,
+    dtype,
+    network=ConvNet,
+    invert_transformer=False,
+    **network_kwargs,
+):
+    """A `Coupling` of images, or series, with a network of its own.
+
+    Args:
+      shape: `(H, W, C)`, or `(T, C)` with a network of series.
+      mask: a word of `BOARDS`, or what `channels` gives.
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      context_size: C, or 0; with a network that takes it, a tuple.
+      seed: Python `int` or `None`, of the network.
+      dtype: float dtype.
+      network: a class of conditioners, `ConvNet` or one with its arguments.
+      invert_transformer: see `Coupling`.
+      **network_kwargs: further keywords of `network`.
+    """
+    num_in = num_out = shape[-1]
+    if not isinstance(mask, str):
+        num_in = int(np.sum(mask))
+        num_out -= num_in
+    conditioner = network(
+        num_out * transformer.params_size(**transformer_kwargs),
+        context_size=context_size,
+        seed=seed,
+        dtype=dtype,
+        **network_kwargs,
+    )
+    _recipe.build(conditioner, (*shape[:-1], num_in), context_size)
+    return Coupling(
+        conditioner,
+        transformer,
+        transformer_kwargs,
+        mask,
+        invert_transformer=invert_transformer,
+        context_size=context_size,
+    )
+
+
+def scales_of_steps(shape, num_scales, num_layers, step, seed, split=None):
+    """A chain for each scale: `Squeeze`, then steps of one kind, and what conditions the split.
+
+    Args:
+      shape: `(H, W, C)`.
+      num_scales: how many.
+      num_layers: steps in each.
+      step: `step(shape, seed)` gives a list of bijectors, from data to base.
+      seed: Python `int` or `None`.
+      split: the same, for the end of each scale but the last one.
+    """
+    num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    seeds = iter(_recipe.seeds(seed, num_scales * (num_layers + 1)))
+    shape, scales = image_shape(shape, num_scales), []
+    for scale in range(num_scales):
+        parts, shape = [tfb.Invert(Squeeze())], squeezed(shape)
+        for _ in range(num_layers):
+            parts += step(shape, next(seeds))
+        if split is not None and scale < num_scales - 1:
+            parts += split(shape, next(seeds))
+        scales.append(tfb.Chain(parts))
+        shape = kept(shape)
+    return scales
+
+
+def flow(scales, event_shape, base, dtype, name):
+    """The distribution of images of scales, over a base of vectors of all their numbers."""
+    bijector = MultiScale(scales, event_shape)
+    return _recipe.flow([bijector], math.prod(event_shape), base, dtype, name)
+
+
+def given_and_board(shape, is_even):
+    """A mask of images of twice the channels: the first half, and a checkerboard of the second."""
+    i, j = np.indices(shape[:2])
+    board = np.broadcast_to(((i + j) % 2 == 0)[..., np.newaxis] == is_even, shape)
+    return np.concatenate([np.ones(shape, bool), board], axis=-1)

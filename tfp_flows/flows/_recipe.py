@@ -1,0 +1,215 @@
+"""What every recipe does the same way."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import _checks
+from tfp_flows.bijectors import Amortized, Autoregressive
+from tfp_flows.distributions import Flow
+from tfp_flows.layers import MADE, MLP
+
+tfd = tfp.distributions
+tfb = tfp.bijectors
+
+
+def vector_size(event_shape, minimum=1):
+    """D of an `event_shape` given as D or `(D,)`.
+
+    Raises:
+      ValueError: if it has another rank, or D is below `minimum`.
+      TypeError: if it does not hold integers.
+    """
+    sizes = [event_shape] if np.ndim(event_shape) == 0 else list(event_shape)
+    if len(sizes) != 1:
+        raise ValueError(
+            "`event_shape` must be D or `(D,)`: the recipe is for vectors. "
+            f"Received: event_shape={event_shape!r}"
+        )
+    return _checks.integer_at_least(sizes[0], minimum, "event_shape")
+
+
+def float_dtype(dtype):
+    """The name of a `dtype` that recipes can make flows of.
+
+    Raises:
+      ValueError: if it is neither float32 nor float64.
+    """
+    try:
+        name = tf.as_dtype(dtype).name
+    except TypeError:
+        name = None
+    if name not in ("float32", "float64"):
+        # Half precision leaves log-densities two or three digits; for networks there is Keras's
+        # mixed policy.
+        raise ValueError(f"`dtype` must be float32 or float64. Received: dtype={dtype!r}")
+    return name
+
+
+def seeds(seed, count):
+    """Distinct seeds that follow from one, or `None`s."""
+    if seed is None:
+        return [None] * count
+    _checks.integer_at_least(seed, 0, "seed")
+    return [int(state) for state in np.random.SeedSequence(seed).generate_state(count) >> 1]
+
+
+def half(size, first=True):
+    """A mask of the first half of D coordinates, rounded up, or of the others."""
+    return ((np.arange(size) < size - size // 2) == first).tolist()
+
+
+def permutations(size, layer_seeds):
+    """Random permutations, one a layer, of which the last undoes the others.
+
+    A flow of layers that start as the identity then starts as its base, whatever that is.
+    """
+    drawn, composed = [], np.arange(size)
+    for seed in layer_seeds[:-1]:
+        drawn.append(np.random.default_rng(seed).permutation(size))
+        composed = composed[drawn[-1]]
+    return [*drawn, np.argsort(composed)]
+
+
+def build(network, input_shape, context_size):
+    """The network, built for inputs `[N, *input_shape]` and contexts `[N, context_size]`.
+
+    An `input_shape` may be one number, and a `context_size` the sizes of several axes.
+
+    Raises:
+      ValueError: while a graph is traced, since its variables would belong to that graph.
+    """
+    _check_eager()
+    context_size = _checks.context_size(context_size)
+    sizes = (input_shape,) if np.ndim(input_shape) == 0 else tuple(input_shape)
+    context_shape = (None, *_checks.context_shape(context_size)) if context_size else None
+    network.build((None, *sizes), context_shape)
+    return network
+
+
+def autoregressive_layers(
+    size,
+    transformer,
+    transformer_kwargs,
+    *,
+    num_layers,
+    context_size,
+    seed,
+    network=MADE,
+    invert_transformer=False,
+    solver="sequential",
+    **network_kwargs,
+):
+    """A list of `Autoregressive` layers in alternating order, each with a network of its own.
+
+    Args:
+      size: D.
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      num_layers: how many.
+      context_size: C, or 0.
+      seed: Python `int` or `None`, from which the networks' seeds follow.
+      network: a class of conditioners, `MADE` or one with its first two arguments.
+      invert_transformer: see `Autoregressive`.
+      solver: see `Autoregressive`.
+      **network_kwargs: further keywords of `network`.
+
+    Raises:
+      ValueError: for a size below its minimum, or an unknown solver.
+    """
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    layers = []
+    for i, layer_seed in enumerate(seeds(seed, num_layers)):
+        conditioner = network(
+            size,
+            transformer.params_size(**transformer_kwargs),
+            order="reverse" if i % 2 else None,
+            context_size=context_size,
+            seed=layer_seed,
+            **network_kwargs,
+        )
+        build(conditioner, size, context_size)
+        layers.append(
+            Autoregressive(
+                conditioner,
+                transformer,
+                transformer_kwargs,
+                invert_transformer=invert_transformer,
+                solver=solver,
+                context_size=context_size,
+            )
+        )
+    return layers
+
+
+def vector_layer(
+    transformer, transformer_kwargs, start, *, context_size, hidden_units, activation, seed, dtype
+):
+    """A bijector of whole vectors, f(x; h), with h a variable; given a context, f(x; h + g(c)).
+
+    Args:
+      transformer: a class such as `Planar`, with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      start: array `[P]`, h at the start.
+      context_size: C, or 0.
+      hidden_units: widths of the network g, an `MLP` that starts with zeros.
+      activation: of the network.
+      seed: Python `int` or `None`, of the network.
+      dtype: float dtype.
+
+    Raises:
+      ValueError: for a size below its minimum, or while a graph is traced.
+    """
+    _check_eager()
+    size = transformer.params_size(**transformer_kwargs)
+    # Made without a context, too: a width that is wrong is refused in any case.
+    network = MLP(size, hidden_units, activation, seed=seed, dtype=dtype)
+    params = tf.Variable(start, dtype=dtype, name="params")
+    if _checks.integer_at_least(context_size, 0, "context_size") == 0:
+        return transformer.new(params, **transformer_kwargs)
+    build(network, context_size, 0)
+    return Amortized(network, transformer, transformer_kwargs, params, context_size=context_size)
+
+
+def _check_eager():
+    if not tf.executing_eagerly():
+        raise ValueError(
+            "A recipe makes variables: call it outside of `tf.function` and of the functions of a "
+            "joint distribution, and use its flow there. Received: a call while a graph is traced"
+        )
+
+
+def flow(bijectors, event_size, base, dtype, name):
+    """The distribution of y = f_1(f_2(...(u))) for u of the base, a standard normal by default.
+
+    Args:
+      bijectors: a list, from data to base.
+      event_size: D, or the shape of the base's events.
+      base: a TFP distribution over vectors of D, or over that shape, or `None`.
+      dtype: float dtype.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `base` is not a distribution.
+      ValueError: if its event shape or dtype does not fit.
+    """
+    shape = [event_size] if np.ndim(event_size) == 0 else list(event_size)
+    if base is None:
+        dtype = tf.as_dtype(dtype)
+        standard = tfd.Normal(tf.zeros([], dtype), tf.ones([], dtype))
+        base = tfd.Sample(standard, sample_shape=shape)
+    if not isinstance(base, tfd.Distribution):
+        raise TypeError(f"`base` must be a TFP distribution. Received: base={base!r}")
+    if not base.event_shape.is_compatible_with(shape):
+        raise ValueError(
+            f"`base` must have event shape [{_checks.listed(shape)}]. "
+            f"Received: base.event_shape={base.event_shape}"
+        )
+    if base.dtype != tf.as_dtype(dtype):
+        raise ValueError(
+            f"`base` must have the dtype {tf.as_dtype(dtype).name} of the flow (`dtype`). "
+            f"Received: base.dtype={base.dtype}"
+        )
+    # The chain has the name, not the flow: a joint distribution takes a name for one that the
+    # user has chosen, and refuses two alike.
+    return Flow(base, tfb.Chain(bijectors, name=name))

@@ -1,0 +1,65 @@
+"""What recipes of series in time do the same way."""
+
+import numpy as np
+
+from tfp_flows import _checks
+from tfp_flows.bijectors import Autoregressive
+from tfp_flows.flows import _recipe
+from tfp_flows.layers import WaveNet
+
+
+def series_shape(event_shape, factor=1):
+    """`(T, C)` of an `event_shape`, whose steps can be put together by `factor`.
+
+    Raises:
+      ValueError: if it has another rank, or `factor` does not divide T.
+      TypeError: if it does not hold integers.
+    """
+    if np.ndim(event_shape) != 1 or len(event_shape) != 2:
+        raise ValueError(
+            "`event_shape` must be (T, C): the recipe is for series in time. "
+            f"Received: event_shape={event_shape!r}"
+        )
+    steps, channels = (_checks.integer_at_least(size, 1, "event_shape") for size in event_shape)
+    if steps % factor:
+        raise ValueError(
+            f"`event_shape` must have a number of steps that is a multiple of {factor} (`factor`). "
+            f"Received: event_shape={event_shape!r}"
+        )
+    return steps, channels
+
+
+def autoregressive_layers(
+    shape, transformer, transformer_kwargs, *, num_layers, context_size, seed, **network_kwargs
+):
+    """A list of `Autoregressive` layers over time, each with a causal `WaveNet` of its own.
+
+    Args:
+      shape: `(T, C)`.
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      num_layers: how many.
+      context_size: C, `(frames, channels)`, or 0.
+      seed: Python `int` or `None`, from which the networks' seeds follow.
+      **network_kwargs: further keywords of `WaveNet`.
+
+    Raises:
+      ValueError: for a size below its minimum.
+    """
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    layers = []
+    for layer_seed in _recipe.seeds(seed, num_layers):
+        network = WaveNet(
+            shape[1] * transformer.params_size(**transformer_kwargs),
+            causal=True,
+            context_size=context_size,
+            seed=layer_seed,
+            **network_kwargs,
+        )
+        _recipe.build(network, shape, context_size)
+        layers.append(
+            Autoregressive(
+                network, transformer, transformer_kwargs, context_size=context_size, event_ndims=2
+            )
+        )
+    return layers

@@ -1,0 +1,59 @@
+"""Series from a causal network of dilated convolutions, step by step."""
+
+import tensorflow as tf
+
+from tfp_flows.math._clip_network_input import clip_network_input
+
+
+def generate(network, transform, x, context=None):
+    """The y that solves y_t = transform(h_t(y_<t), x_t); see `WaveNet.generate`.
+
+    Before each convolution a queue holds what its taps will ask for again, the last
+    (kernel_size - 1) d inputs: so a step costs the same however far back the network looks, and T
+    steps, one after the other, the products of one evaluation.
+
+    Args:
+        network: a causal `WaveNet`.
+        transform: maps `[N, C, P]` and `[N, C]` to y and log |dy/dx|, both `[N, C]`.
+        x: a float `Tensor` `[N, T, C]`.
+        context: as the network takes it, or `None`.
+
+    Returns:
+        `(y, log |det dy/dx|)`, of shapes `[N, T, C]` and `[N]`.
+    """
+    num_steps, num_channels = x.shape[1:]
+    num_rows, width = tf.shape(x)[0], network.hidden_channels[0]
+    dtype = network.compute_dtype
+    shifts = network.shifts(context)
+
+    def step(t, y, queues, outputs):
+        z, total, moved = network.first(tf.cast(clip_network_input(y, network), dtype)), 0.0, []
+        for k, dilation in enumerate(network.dilations):
+            window = tf.concat([queues[k], z[:, tf.newaxis]], axis=1)
+            moved.append(window[:, 1:])
+            taps = tf.reshape(window[:, ::dilation], [-1, network.kernel_size * width])
+            z, total = network.block(k, z, taps, _at(shifts[k], t), total)
+        h = tf.cast(network.last(total), x.dtype)
+        h = tf.reshape(h, [-1, num_channels, network.output_channels // num_channels])
+        y, log_det = transform(h, tf.gather(x, t, axis=1))
+        return t + 1, y, moved, outputs.write(t, tf.stack([y, log_det]))
+
+    queues = [
+        tf.zeros([num_rows, (network.kernel_size - 1) * dilation, width], dtype)
+        for dilation in network.dilations
+    ]
+    *_, outputs = tf.while_loop(
+        lambda t, *_: t < num_steps,
+        step,
+        (0, tf.zeros_like(x[:, 0]), queues, tf.TensorArray(x.dtype, size=num_steps)),
+        maximum_iterations=num_steps,
+    )
+    y, log_det = tf.unstack(tf.transpose(outputs.stack(), [1, 2, 0, 3]))
+    return y, tf.reduce_sum(log_det, axis=[-2, -1])
+
+
+def _at(shift, t):
+    """What a context adds in step t: `[N, T, ...]`, or `[N, 1, ...]` for all steps, or `None`."""
+    if shift is None:
+        return None
+    return shift[:, 0] if shift.shape[1] == 1 else tf.gather(shift, t, axis=1)

@@ -1,0 +1,218 @@
+"""A masked network evaluated coordinate by coordinate, in which each unit is computed once."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math.linalg._permute import permute
+
+
+def generate(made, transform, x, context=None):
+    """y with y_i = tau(x_i; h_i(y_<i)), for a `MADE` h, at about the cost of one h(y).
+
+    A unit of degree m sees the coordinates up to the m-th in the order. As soon as y_m is known it
+    can be computed, once and for all, and what it adds to units and outputs above it be summed up.
+    A call of the network for each coordinate would compute it D times.
+
+    To touch all sums for each coordinate would still move too much memory. Coordinates are
+    therefore put into groups: within a group, units add to sums of the group only, and at its end,
+    by one product of matrices, to those of later groups. What is needed next always stands first in
+    its tensor, and what has been used is moved out, so that all sizes and positions are static and
+    only weights are selected by a running number.
+
+    Args:
+        made: a built `MADE`.
+        transform: tau, a callable; it maps `[N, 1, P]` and `[N, 1]` to y and log |dy/dx|, both
+            `[N, 1]`.
+        x: a float `Tensor` `[N, D]`.
+        context: a float `Tensor` `[N, C]`, or `None`.
+
+    Returns:
+        `(y, log |det dy/dx|)`, of shapes `[N, D]` and `[N]`.
+    """
+    size, dtype = made.event_size, made.compute_dtype
+    num_groups, group_size = _groups(size)
+    layers = [_Slots(degrees, num_groups * group_size) for degrees in made.unit_degrees()]
+    # All that moves on has the rows last: first entries of it then lie together in memory.
+    weights, sums, gates = _start(made, layers, context, tf.shape(x)[0], num_groups)
+    widths = [layer.width for layer in layers]
+    firsts = [group_size * width for width in widths]
+
+    def unlock(j, x, sums, gates, units, y, log_det, within):
+        """The coordinate that comes next, and the units that see it."""
+        sums, units = list(sums), list(units)
+        h = tf.cast(tf.transpose(sums[-1][: widths[-1]])[:, tf.newaxis], x.dtype)
+        sums[-1] = _moved_on(sums[-1], widths[-1])
+        y_j, log_det_j = (tf.transpose(t) for t in transform(h, tf.transpose(x[:1])))
+
+        def add(s, v):
+            units[s] = _moved_on(units[s], widths[s], v)
+            sums[s] += tf.matmul(tf.gather(within[s], j), v)
+            return sums[s][: widths[s + 1]]
+
+        seen = tf.cast(clip_network_input(y_j, made), dtype)
+        made.through(add, seen, [gate[: widths[1]] for gate in gates])
+        for s in range(len(sums) - 1):
+            sums[s] = _moved_on(sums[s], widths[s + 1])
+        gates = [_moved_on(gate, widths[1]) for gate in gates]
+        y, log_det = _moved_on(y, 1, y_j), _moved_on(log_det, 1, log_det_j)
+        return j + 1, _moved_on(x, 1), sums, gates, units, y, log_det
+
+    def unlock_group(x, sums, gates, within):
+        empty = [tf.zeros([first, tf.shape(x)[1]], dtype) for first in firsts[:-1]]
+        state = (tf.constant(0), x, sums, gates, empty, tf.zeros_like(x), tf.zeros_like(x))
+        state = tf.while_loop(
+            lambda j, *_: j < group_size,
+            lambda *state: unlock(*state, within),
+            state,
+            maximum_iterations=group_size,
+        )
+        return state[4:]
+
+    def step(k, x, sums, gates, y, log_det):
+        units, y_k, log_det_k = unlock_group(
+            x[:group_size],
+            [t[:first] for t, first in zip(sums, firsts[1:], strict=True)],
+            [gate[: firsts[1]] for gate in gates],
+            [tf.gather(w.within, k) for w in weights],
+        )
+        sums = [
+            tf.pad(t[first:] + tf.matmul(tf.gather(w.beyond, k), v), [[0, first], [0, 0]])
+            for t, v, w, first in zip(sums, units, weights, firsts[1:], strict=True)
+        ]
+        gates = [_moved_on(gate, firsts[1]) for gate in gates]
+        y, log_det = _moved_on(y, group_size, y_k), _moved_on(log_det, group_size, log_det_k)
+        return k + 1, _moved_on(x, group_size), sums, gates, y, log_det
+
+    x = permute(tf.transpose(x), made.order, axis=0)
+    x = tf.pad(x, [[0, num_groups * group_size - size], [0, 0]])
+    if num_groups == 1:
+        _, y, log_det = unlock_group(x, sums, gates, [w.within[0] for w in weights])
+    else:
+        *_, y, log_det = tf.while_loop(
+            lambda k, *_: k < num_groups,
+            step,
+            (tf.constant(0), x, sums, gates, tf.zeros_like(x), tf.zeros_like(x)),
+            maximum_iterations=num_groups,
+        )
+    y = tf.transpose(permute(y[:size], np.argsort(made.order), axis=0))
+    return y, tf.reduce_sum(log_det[:size], axis=0)
+
+
+def _groups(size):
+    """How many groups of how many coordinates, of which the last ones may be padding."""
+    if size <= 8:
+        return 1, size
+    # A coordinate touches the sums of its group, and a group those of all others.
+    counts = range(1, size + 1)
+    return min(
+        ((n, -(-size // n)) for n in counts), key=lambda groups: groups[0] * groups[1] * sum(groups)
+    )
+
+
+def _start(made, layers, context, rows, num_groups):
+    """The weights in order, and the sums and gates of all that does not depend on y."""
+    dtype = made.compute_dtype
+    weights, sums = [], []
+    for dense, below, above in zip(made.masked_layers(), layers, layers[1:], strict=False):
+        kernel = above.spread(below.spread(tf.transpose(dense.used_kernel()), axis=1), axis=0)
+        weights.append(_Weights(kernel, below, above, num_groups, above is layers[-1]))
+        bias = above.spread(tf.cast(dense.bias, dtype), axis=0)
+        sums.append(tf.broadcast_to(bias[:, tf.newaxis], [bias.shape[0], rows]))
+    free = tf.zeros([rows, 0], dtype) if context is None else tf.cast(context, dtype)
+    gates = [layers[1].spread(gate, axis=0) for gate in made.gates(free)]
+
+    def add(s, v):
+        sums[s] += tf.matmul(weights[s].of_free, v)
+        return sums[s][: layers[s + 1].num_free]
+
+    if any(layer.num_free for layer in layers):
+        made.through(add, tf.transpose(free), [gate[: layers[1].num_free] for gate in gates])
+    sums = [t[layer.num_free :] for t, layer in zip(sums, layers[1:], strict=True)]
+    return weights, sums, [gate[layers[1].num_free :] for gate in gates]
+
+
+class _Slots:
+    """Where the units of a layer stand: first those of degree 0, then `width` for each degree.
+
+    A slot without a unit holds zeros.
+    """
+
+    def __init__(self, degrees, num_degrees):
+        free = np.flatnonzero(degrees == 0)
+        by_degree = [np.flatnonzero(degrees == m) for m in range(1, num_degrees + 1)]
+        self.num_free = len(free)
+        self.width = max(1, *map(len, by_degree))
+        none = len(degrees)
+        self._unit_of = np.full(self.num_free + num_degrees * self.width, none)
+        self._unit_of[: self.num_free] = free
+        for m, units in enumerate(by_degree):
+            first = self.num_free + m * self.width
+            self._unit_of[first : first + len(units)] = units
+        self._slot_of = np.empty(none, int)
+        filled = np.flatnonzero(self._unit_of < none)
+        self._slot_of[self._unit_of[filled]] = filled
+
+    def spread(self, t, axis):
+        """The units' entries of `t` along the axis, each in its slot."""
+        return _selected(t, self._unit_of, self._slot_of, axis)
+
+
+def _selected(t, index, inverse, axis):
+    """`tf.gather`, or zero for an index beyond, with a gradient by the inverse: no scatter."""
+
+    @tf.custom_gradient
+    def select(t):
+        padded = tf.concat([t, tf.zeros_like(tf.gather(t, [0], axis=axis))], axis=axis)
+        selected = tf.gather(padded, index, axis=axis)
+        return selected, lambda cotangent: _selected(cotangent, inverse, index, axis)
+
+    return select(t)
+
+
+class _Weights:
+    """A masked kernel between slots, transposed, and cut by what is added when.
+
+    Attributes:
+      of_free: `[n' + D w', n]`, from units of degree 0 to all.
+      within: `[groups, g, g w', w]`, from the units of each coordinate of a group to the sums of
+        the group that are still to come.
+      beyond: `[groups, (groups - 1) g w', g w]`, from those of a group to later groups.
+    """
+
+    def __init__(self, kernel, below, above, num_groups, is_output):
+        self.of_free = kernel[:, : below.num_free]
+        kernel = kernel[above.num_free :, below.num_free :]
+        group_size = kernel.shape[1] // (num_groups * below.width)
+        rows, columns = group_size * above.width, group_size * below.width
+        blocks = tf.reshape(kernel, [num_groups, rows, num_groups, columns])
+        blocks = _from_diagonal(tf.transpose(blocks, [2, 0, 1, 3]))
+        self.beyond = tf.reshape(blocks[:, 1:], [num_groups, (num_groups - 1) * rows, columns])
+        blocks = tf.reshape(
+            blocks[:, 0], [num_groups, group_size, above.width, group_size, below.width]
+        )
+        blocks = _from_diagonal(tf.transpose(blocks, [3, 1, 0, 2, 4]))
+        if is_output:  # The outputs of the coordinate itself have been used, and moved out.
+            blocks = _moved_on(tf.transpose(blocks, [1, 0, 2, 3, 4]), 1)
+            blocks = tf.transpose(blocks, [1, 0, 2, 3, 4])
+        within = tf.transpose(blocks, [2, 0, 1, 3, 4])
+        self.within = tf.reshape(within, [num_groups, group_size, rows, below.width])
+
+
+def _from_diagonal(blocks):
+    """c[k, m] = b[k, k + m], and zero beyond, for upper triangular b `[n, n, ...]`.
+
+    Rows of n, read as rows of n + 1, begin at the diagonal; what they take from the next row lies
+    left of its diagonal.
+    """
+    n, _, *rest = blocks.shape
+    flat = tf.reshape(blocks, [n * n, *rest])
+    flat = tf.concat([flat, tf.zeros([n, *rest], blocks.dtype)], axis=0)
+    return tf.reshape(flat, [n, n + 1, *rest])[:, :n]
+
+
+def _moved_on(t, count, new=None):
+    """Drops the first entries, and appends new ones, or as many zeros."""
+    if new is None:
+        new = tf.zeros_like(t[:count])
+    return tf.concat([t[count:], new], axis=0)

@@ -1,0 +1,65 @@
+"""A network over images or series of one size, with an optional context."""
+
+import keras
+import numpy as np
+
+from tfp_flows import _checks
+
+
+class ShapedNetwork(keras.layers.Layer):
+    """h(x; c) of `x` and `context` whose shapes, but for the batch's, are known once built.
+
+    A subclass names in `_X_AXES` the axes of x after the first, and makes its weights in
+    `_build_layers`, where `_x_shape` is known.
+
+    Args:
+        context_size: C, the sizes of several axes, or 0 if no context is taken.
+        seed: a non-negative integer that makes initial weights reproducible.
+        **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
+    """
+
+    def __init__(self, context_size=0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.context_size = _checks.context_size(context_size)
+        self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
+        self._x_shape = None
+
+    def __call__(self, x, context=None, **kwargs):
+        """Returns h, of the shape that the class says."""
+        # Not within `call`, to whose errors Keras appends every argument.
+        self._check_shapes(np.shape(x), None if context is None else np.shape(context))
+        return super().__call__(x, context=context, **kwargs)
+
+    def build(self, x_shape, context_shape=None):
+        """Creates the weights for `x` of the shape."""
+        self._check_shapes(x_shape, context_shape)
+        self._x_shape = tuple(x_shape)[1:]
+        self._build_layers()
+        self.built = True
+
+    def _check_shapes(self, x_shape, context_shape):
+        this = f"{type(self).__name__} {self.name!r}"
+        x_shape = tuple(x_shape)
+        expected = "known sizes" if self._x_shape is None else str(self._x_shape)
+        has_axes = len(x_shape) == 1 + len(self._X_AXES) and None not in x_shape[1:]
+        if not has_axes or self._x_shape not in (None, x_shape[1:]):
+            raise ValueError(
+                f"{this} takes `x` of shape [N, {', '.join(self._X_AXES)}] with {expected}. "
+                f"Received: x.shape={x_shape}"
+            )
+        shape = _checks.context_shape(self.context_size) if self.context_size else None
+        given = None if context_shape is None else tuple(context_shape)
+        if (given and given[1:]) != shape:
+            takes = (
+                f"a `context` of shape [N, {_checks.listed(shape)}]" if shape else "no `context`"
+            )
+            raise ValueError(f"{this} takes {takes}. Received: context.shape={given}")
+
+    def get_build_config(self):
+        """Returns the shape that the weights depend on."""
+        return {"x_shape": self._x_shape} if self.built else None
+
+    def build_from_config(self, config):
+        """Builds the layer from `get_build_config()`."""
+        shape = (None, *_checks.context_shape(self.context_size)) if self.context_size else None
+        self.build((None, *config["x_shape"]), shape)

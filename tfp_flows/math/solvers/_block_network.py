@@ -1,0 +1,108 @@
+"""A network of block-triangular layers, increasing in each coordinate, and its inverse."""
+
+import tensorflow as tf
+
+from tfp_flows.math._hyperbolic import tanh_input
+from tfp_flows.math.linalg._block_matrix import log_matvec, log_tanh_slope
+from tfp_flows.math.solvers.find_root import find_root
+
+
+def block_network(layers, log_linear, y, first, last):
+    """x_i = exp(s_i) y_i + f_i(y_<=i), and log dx_i/dy_i, by one evaluation of f.
+
+    f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh.
+
+    Args:
+      layers: `[(W_l, logarithms of its diagonal blocks, b_l)]`, the first two as
+        `tfp_flows.math.block_matrix.block_matrix` returns them.
+      log_linear: float `Tensor` `[D]`, s.
+      y: float `Tensor` `[N, D]`.
+      first: what is added to the first layer, `[N, D H_1]` or a scalar.
+      last: what is added to x, `[N, D]` or a scalar.
+
+    Returns:
+      `(x, log_slopes)`, both `[N, D]`.
+    """
+    h, log_slope = tanh_input(y), tf.zeros_like(y)[..., tf.newaxis]
+    for layer, (matrix, log_block, bias) in enumerate(layers):
+        z = tf.matmul(h, matrix, transpose_b=True) + bias
+        log_slope = log_matvec(log_block, log_slope)
+        if layer == 0:
+            z += first
+        if layer < len(layers) - 1:
+            h = tf.tanh(z)
+            log_slope += log_tanh_slope(tf.reshape(z, [-1, *log_block.shape[:2]]))
+    return tf.exp(log_linear) * y + z + last, _log_add(log_linear, log_slope[..., 0])
+
+
+def solve_block_network(layers, log_linear, x, first, last):
+    """y of `block_network(..., y, ...)[0] = x`, one coordinate after the other.
+
+    A search for y_i needs the diagonal blocks only, and all searches together evaluate the rest
+    of the network once. Arguments are as there; a y_i that is not found is NaN.
+    """
+    size = layers[0][1].shape[0]
+    widths = [log_block.shape[2] for _, log_block, _ in layers]
+    s = tf.convert_to_tensor(log_linear)
+    last += tf.zeros_like(x)
+    first += tf.zeros([tf.shape(x)[0], layers[0][0].shape[0]], x.dtype)
+
+    def coordinate(i, layer):
+        """Rows of W and b, and the diagonal block, for the units of y_i."""
+        matrix, log_block, bias = layers[layer]
+        num_out = log_block.shape[1]
+        rows = tf.gather(tf.reshape(matrix, [size, num_out, -1]), i)
+        return rows, tf.gather(log_block, i), tf.gather(tf.reshape(bias, [size, num_out]), i)
+
+    def step(i, *hidden):
+        # What the coordinates before y_i add to each layer: later ones are zero in `hidden`.
+        blocks, offsets = [], []
+        for layer, h in enumerate(hidden):
+            rows, log_block, bias = coordinate(i, layer)
+            flat = tf.reshape(h, [-1, size * widths[layer]])
+            offset = tf.matmul(flat, rows, transpose_b=True) + bias
+            if layer == 0:
+                num_out = log_block.shape[0]
+                offset += tf.gather(tf.reshape(first, [-1, size, num_out]), i, axis=1)
+            blocks.append(log_block)
+            offsets.append(offset)
+        offsets[-1] += tf.gather(last, i, axis=1)[:, tf.newaxis]
+        s_i, x_i = tf.gather(s, i), tf.gather(x, i, axis=1)
+
+        def units(y_i):
+            """All of h_l for y_i, then x_i and log dx_i/dy_i."""
+            h, log_slope = tanh_input(y_i)[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
+            found = []
+            for log_block, offset in zip(blocks, offsets, strict=True):
+                found.append(h)
+                z = tf.matmul(h, tf.exp(log_block), transpose_b=True) + offset
+                log_slope = log_matvec(log_block[tf.newaxis], log_slope[:, tf.newaxis])[:, 0]
+                if len(found) < len(blocks):
+                    h = tf.tanh(z)
+                    log_slope += log_tanh_slope(z)
+            return found, tf.exp(s_i) * y_i + z[:, 0], _log_add(s_i, log_slope[:, 0])
+
+        def value_and_slope(y_i):
+            _, value, log_slope = units(y_i)
+            return value, tf.exp(log_slope)
+
+        # f is bounded, so y_i is not far from x_i without it.
+        largest = x.dtype.max
+        guess = tf.clip_by_value(x_i * tf.exp(-s_i), -largest, largest)
+        radius = 1.0 + 0.5 * tf.abs(guess)
+        result = find_root(value_and_slope, x_i, lower=guess - radius, upper=guess + radius)
+        is_i = (tf.range(size) == i)[:, tf.newaxis]
+        found = units(result.root)[0]
+        return i + 1, *(
+            tf.where(is_i, new[:, tf.newaxis], old) for new, old in zip(found, hidden, strict=True)
+        )
+
+    hidden = tuple(tf.zeros([tf.shape(x)[0], size, width], x.dtype) for width in widths)
+    hidden = tuple(tf.ensure_shape(h, [x.shape[0], *h.shape[1:]]) for h in hidden)
+    _, y, *_ = tf.while_loop(lambda i, *_: i < size, step, (0, *hidden), maximum_iterations=size)
+    return y[..., 0]
+
+
+def _log_add(a, b):
+    """log(exp(a) + exp(b)), with a zero gradient where one term is nothing beside the other."""
+    return a + tf.math.softplus(b - a)

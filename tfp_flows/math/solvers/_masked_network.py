@@ -1,0 +1,195 @@
+"""A network of masked convolutions, increasing in each number of an image, and its inverse."""
+
+import ml_dtypes
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.math._hyperbolic import tanh_input
+from tfp_flows.math.linalg._triangular_inverse import with_triangular_gradient
+from tfp_flows.math.solvers.find_root import find_root
+
+# Sweeps before root searches take over.
+NEWTON_SWEEPS = 30
+
+
+def masked_kernel(raw, channels):
+    """A kernel that looks at what comes before, and the squares by which units see their own.
+
+    Numbers of an image are in the order of rows, columns and channels, and units stand next to
+    those of the same number: channel c has the units c K to (c + 1) K - 1. The kernel reaches
+    from r rows above to the row itself, and r columns to either side.
+
+    Args:
+      raw: float `Tensor` `[r + 1, 2 r + 1, C K_in, C K_out]`; any finite numbers.
+      channels: Python `int`, C.
+
+    Returns:
+      `(kernel, own)`: of the shape of `raw`, zero for what does not come before; and
+      `[C, K_in, K_out]`, not negative.
+    """
+    rows, columns, num_in, num_out = raw.shape
+    units_in, units_out = num_in // channels, num_out // channels
+    mask = np.ones(raw.shape, bool)
+    mask[-1, columns // 2 + 1 :] = False
+    c_in, c_out = np.arange(num_in) // units_in, np.arange(num_out) // units_out
+    mask[-1, columns // 2] = c_in[:, np.newaxis] < c_out
+    here = tf.reshape(raw[-1, columns // 2], [channels, units_in, channels, units_out])
+    own = tf.stack([here[c, :, c] for c in range(channels)])
+    return tf.where(mask, raw, tf.zeros([], raw.dtype)), tf.square(own)
+
+
+def masked_network(layers, log_linear, x):
+    """y_i = exp(s) x_i + f_i(x_<=i), and log dy_i/dx_i, by one evaluation of f.
+
+    f has layers h_l = tanh(W_l * h_{l-1} + b_l), h_0 = x, the last without tanh.
+
+    Args:
+      layers: `[(kernel, own, b_l)]`, the first two as `masked_kernel` returns them, b_l `[C K_l]`
+        or `[N, 1, 1, C K_l]`.
+      log_linear: float `Tensor` `[C]`, s.
+      x: float `Tensor` `[N, H, W, C]`.
+
+    Returns:
+      `(y, log_slopes)`, both of the shape of x.
+    """
+    y, slopes = _value_and_slope(layers, log_linear, x)
+    return y, tf.math.log(slopes)
+
+
+def solve_masked_network(layers, log_linear, y):
+    """x of `masked_network(..., x)[0] = y`, by sweeps over all numbers at once.
+
+    A sweep solves each equation for its own x_i, with all others as they were, by one evaluation
+    of the network. In the first `NEWTON_SWEEPS` that is one Newton step, as in the paper; these
+    mostly suffice. Then it is a root search, which sees the weights `own` only: after k such sweeps
+    the first k numbers are exact, so that D are enough for any weights. What comes before adds
+    bounded numbers, so that none goes astray. Sweeps end when all equations hold to rounding.
+
+    Derivatives are those of the implicit function, of first order (`with_triangular_gradient`).
+
+    Args:
+      layers: as in `masked_network`.
+      log_linear: likewise.
+      y: float `Tensor` `[N, H, W, C]`, of static H, W and C.
+
+    Returns:
+      x, of the shape of y. Where y is infinite x is, too. An event with a NaN is all NaN, and an
+      x_i is if its equation is off by more than ten thousand roundings: its weights are too large.
+    """
+    frozen = tf.nest.map_structure(tf.stop_gradient, (layers, log_linear))
+    is_nan, target = tf.math.is_nan(y), tf.clip_by_value(y, y.dtype.min, y.dtype.max)
+    target = tf.where(is_nan, tf.zeros_like(y), target)
+    x, left = _sweeps(*frozen, tf.stop_gradient(target))
+    lost = tf.reduce_any(is_nan, axis=[1, 2, 3], keepdims=True)
+    # An x beyond the dtype has no equation.
+    lost |= tf.math.is_finite(x) & ~(left <= 1e4)
+    # Their derivatives would reach parameters that other events share.
+    usable = tf.math.is_finite(x) & ~lost
+    x = tf.where(lost, tf.constant(np.nan, y.dtype), tf.where(tf.math.is_inf(y), y, x))
+    point = with_triangular_gradient(
+        lambda x: _value_and_slope(layers, log_linear, x),
+        tf.where(lost, tf.zeros_like(x), tf.clip_by_value(x, y.dtype.min, y.dtype.max)),
+        tf.where(usable, target, tf.stop_gradient(target)),
+        event_ndims=3,
+    )
+    return tf.where(usable, point, tf.stop_gradient(x))
+
+
+def _value_and_slope(layers, log_linear, x):
+    """y, and dy_i/dx_i, of `masked_network`."""
+    linear = tf.exp(log_linear)
+    h, slope = tanh_input(x), tf.ones_like(x)[..., tf.newaxis]
+    for layer, (kernel, own, bias) in enumerate(layers):
+        z = _convolution(h, kernel + _own_kernel(own, kernel.shape)) + bias
+        slope = _times_own(slope, own)
+        if layer < len(layers) - 1:
+            h = tf.tanh(z)
+            slope *= _by_number(1.0 - tf.square(h), own)
+    return linear * x + z, linear + slope[..., 0]
+
+
+def _sweeps(layers, log_linear, y):
+    """The solution, without derivatives, and how many roundings each of its equations is off."""
+    rounding = float(ml_dtypes.finfo(y.dtype.as_numpy_dtype).eps)
+    kernel, own, bias = layers[-1]
+    reach = tf.reduce_sum(tf.abs(kernel), axis=[0, 1, 2]) + tf.reduce_sum(own, axis=[1, 2])
+
+    def is_unsettled(x, left):
+        # An x beyond the dtype has no equation.
+        return (left > 4.0) & tf.math.is_finite(x)
+
+    def sweep(i, x, left, newton):
+        following = tf.cond(
+            i <= NEWTON_SWEEPS,
+            lambda: x + newton,
+            lambda: _roots(layers, log_linear, x, y),
+        )
+        x = tf.ensure_shape(tf.where(is_unsettled(x, left), following, x), y.shape)
+        value, slope = _value_and_slope(layers, log_linear, x)
+        # Of the terms of the sum, and of x itself.
+        scale = tf.abs(y) + tf.abs(value) + reach + tf.abs(bias)
+        scale += slope * (1.0 + tf.abs(x))
+        return i + 1, x, tf.abs(y - value) / (rounding * scale), (y - value) / slope
+
+    # The first sweep moves nothing, and looks.
+    start = (tf.constant(0), y / tf.exp(log_linear), tf.fill(tf.shape(y), y.dtype.max))
+    start = (*start[:2], tf.ensure_shape(start[2], y.shape), tf.zeros_like(y))
+    _, x, left, _ = tf.while_loop(
+        lambda i, x, left, newton: tf.reduce_any(is_unsettled(x, left)),
+        sweep,
+        start,
+        maximum_iterations=1 + NEWTON_SWEEPS + y.shape[1:].num_elements(),
+    )
+    return tf.stop_gradient(x), tf.stop_gradient(left)
+
+
+def _roots(layers, log_linear, x, y):
+    """The solution of each equation for its own number, given all others."""
+    linear = tf.exp(log_linear)
+    before, h = [], tanh_input(x)
+    for kernel, own, bias in layers:
+        z = _convolution(h, kernel) + bias
+        before.append(_by_number(z, own))
+        if len(before) < len(layers):
+            h = tf.tanh(z + _convolution(h, _own_kernel(own, (1, 1))))
+
+    def value_and_slope(x):
+        h, slope = tanh_input(x)[..., tf.newaxis], tf.ones_like(x)[..., tf.newaxis]
+        for layer, (_, own, _) in enumerate(layers):
+            z = before[layer] + _times_own(h, own)
+            slope = _times_own(slope, own)
+            if layer < len(layers) - 1:
+                h = tf.tanh(z)
+                slope *= 1.0 - tf.square(h)
+        return linear * x + z[..., 0], linear + slope[..., 0]
+
+    guess = (y - before[-1][..., 0]) / linear
+    # What a number's own part of f adds at most.
+    radius = 1.0 + tf.reduce_sum(layers[-1][1], axis=[1, 2]) / linear
+    return find_root(value_and_slope, y, lower=guess - radius, upper=guess + radius).root
+
+
+def _convolution(h, kernel):
+    """With zeros beyond the image, for a kernel that reaches up, but not down."""
+    above, side = kernel.shape[0] - 1, kernel.shape[1] // 2
+    return tf.nn.conv2d(h, kernel, 1, [[0, 0], [above, 0], [side, side], [0, 0]])
+
+
+def _own_kernel(own, shape):
+    """The kernel, of that shape, of units that see their own number only."""
+    channels, units_in, units_out = own.shape
+    blocks = tf.eye(channels, dtype=own.dtype)[:, tf.newaxis, :, tf.newaxis]
+    blocks *= own[:, :, tf.newaxis]
+    blocks = tf.reshape(blocks, [1, 1, channels * units_in, channels * units_out])
+    side = shape[1] // 2
+    return tf.pad(blocks, [[shape[0] - 1, 0], [side, side], [0, 0], [0, 0]])
+
+
+def _times_own(h, own):
+    """Of units `[N, H, W, C, K_in]`, those of the next layer that see them."""
+    return tf.einsum("nhwci,cij->nhwcj", h, own)
+
+
+def _by_number(z, own):
+    """Units `[N, H, W, C K]` as `[N, H, W, C, K]`."""
+    return tf.reshape(z, [-1, *z.shape[1:3], own.shape[0], own.shape[2]])

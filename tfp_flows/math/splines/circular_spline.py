@@ -1,0 +1,70 @@
+"""The rational-quadratic spline on the circle: value, inverse and log-derivatives."""
+
+import math
+
+import tensorflow as tf
+
+from tfp_flows.math.splines.rational_quadratic_spline import (
+    inverse_rational_quadratic_spline,
+    rational_quadratic_spline,
+)
+
+_PERIOD = 2.0 * math.pi
+
+
+def circular_spline(x, widths, heights, slopes, shift, lower):
+    """y = g(x) + shift modulo 2 pi, elementwise, with the rational-quadratic spline g.
+
+    The spline maps [lower, lower + 2 pi) onto itself with the same slope at both ends, so that
+    on the circle it has one continuous derivative everywhere. Angles x may be any numbers; y is
+    in [lower, lower + 2 pi).
+
+    Source: Rezende, Papamakarios, Racaniere, Albergo, Kanwar, Shanahan and Cranmer (2020),
+    Normalizing Flows on Tori and Spheres, arXiv:2002.02428, 2.1.
+
+    Args:
+      x: float `Tensor` `[..., D]`.
+      widths: positive `Tensor` `[..., K, D]` of sum 2 pi over bins.
+      heights: positive `Tensor` `[..., K, D]` of sum 2 pi over bins.
+      slopes: positive `Tensor` `[..., K, D]`, at the left knot of each bin.
+      shift: `Tensor` `[..., D]`, any numbers.
+      lower: scalar, the least angle.
+
+    Returns:
+      `(y, log dy/dx)`, both `[..., D]`, the latter in nats.
+    """
+    y, log_slope = rational_quadratic_spline(
+        _wrap(x, lower), widths, heights, _closed(slopes), lower, lower
+    )
+    return _wrap(y + shift, lower), log_slope
+
+
+def inverse_circular_spline(y, widths, heights, slopes, shift, lower):
+    """x = g^{-1}(y - shift modulo 2 pi), in [lower, lower + 2 pi).
+
+    Letters, arguments and source as in `circular_spline`.
+
+    Returns:
+      `(x, log dx/dy)`, both `[..., D]`, the latter in nats.
+    """
+    x, log_slope = inverse_rational_quadratic_spline(
+        _wrap(y - shift, lower), widths, heights, _closed(slopes), lower, lower
+    )
+    return _wrap(x, lower), log_slope
+
+
+def _closed(slopes):
+    """The slopes at all K + 1 knots: the last knot is the first."""
+    return tf.concat([slopes, slopes[..., :1, :]], axis=-2)
+
+
+def _wrap(angle, lower):
+    """The angle modulo 2 pi in [lower, lower + 2 pi), to the bit where it is there already."""
+    angle = tf.convert_to_tensor(angle)
+    lower = tf.convert_to_tensor(lower, angle.dtype)
+    upper = lower + _PERIOD
+    wrapped = lower + tf.math.floormod(angle - lower, tf.constant(_PERIOD, angle.dtype))
+    # A remainder just below 2 pi may have been rounded up to it.
+    wrapped = tf.where(wrapped < upper, wrapped, wrapped - _PERIOD)
+    wrapped += tf.stop_gradient(tf.maximum(wrapped, lower) - wrapped)
+    return tf.where((angle >= lower) & (angle < upper), angle, wrapped)

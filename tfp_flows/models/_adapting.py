@@ -1,0 +1,89 @@
+"""Letting the parts of a flow learn from data, in the order in which data pass them."""
+
+import types
+
+import keras
+import tensorflow as tf
+
+from tfp_flows._tree import walk
+from tfp_flows.bijectors.normalization._data_dependent import DataDependent, adapting
+from tfp_flows.bijectors.normalization.act_norm import ActNorm
+from tfp_flows.conditioning import condition
+from tfp_flows.models._score import score
+
+
+def adapt(distribution, x, context=None):
+    """Calls `adapt` of every part that has it, from the data inwards.
+
+    Each part sees the data as those before it leave them.
+
+    Args:
+      distribution: a TFP distribution.
+      x: an array `[N, ...]`.
+      context: an array `[N, C]` for a conditional flow. It may be left out if no part takes a
+        context before the last part that adapts.
+
+    Raises:
+      ValueError: if no part adapts, or one stands where the data do not come.
+    """
+    parts = [node for node in walk(distribution) if isinstance(node, DataDependent)]
+    if not parts:
+        raise ValueError(
+            "`distribution` must have a part that adapts, such as `Standardize`. "
+            f"Received: {distribution!r}"
+        )
+    _adapt(parts, distribution, x, context)
+
+
+def initialized(distribution, batches, unpacked):
+    """Lets each `ActNorm` that has not met data adapt to the first batch.
+
+    Args:
+      distribution: a TFP distribution.
+      batches: what Keras's `fit` takes for data: a dataset, a `PyDataset`, a generator.
+      unpacked: a function of a batch that returns `(x or (context, x), weights or None)`.
+
+    Returns:
+      `batches`, or if these are used up by looking at them, the same again.
+    """
+    parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
+    # The truth of a variable of several devices is not that of its value.
+    parts = [part for part in parts if not tf.identity(part.initialized)]
+    if not parts:
+        return batches
+    batch, batches = _first(batches)
+    tensors = tf.nest.map_structure(lambda t: None if t is None else tf.convert_to_tensor(t), batch)
+    inputs, weight = unpacked(tensors)
+    context, x = inputs if isinstance(inputs, tuple) else (None, inputs)
+    if weight is not None:
+        # A row of weight zero must not matter, even if it is infinite.
+        counts = weight > 0
+        x = tf.boolean_mask(x, counts)
+        context = None if context is None else tf.boolean_mask(context, counts)
+    _adapt(parts, distribution, x, context)
+    return batches
+
+
+def _adapt(parts, distribution, x, context):
+    if context is not None:
+        # Parts without a context are the same in the bound flow.
+        distribution = condition(distribution, context)
+    with adapting(parts):
+        score(distribution, tf.convert_to_tensor(x))
+
+
+def _first(batches):
+    """Returns `(the first batch, the same batches)`."""
+    if isinstance(batches, keras.utils.PyDataset):
+        return batches[0], batches
+    iterator = iter(batches)
+    first = next(iterator, None)
+    if first is None:
+        raise ValueError(f"`x` must have batches. Received: x={batches!r} without one")
+    is_used_up = isinstance(batches, types.GeneratorType)
+    return first, _again(first, iterator) if is_used_up else batches
+
+
+def _again(first, rest):
+    yield first
+    yield from rest
