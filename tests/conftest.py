@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import gc  # noqa: E402
 import random  # noqa: E402
 
 import keras  # noqa: E402
@@ -12,7 +13,12 @@ import pytest  # noqa: E402
 
 # They draw by seeds of their own. TensorFlow's empties its cache of kernels whenever it is set, and
 # eager tests take a tenth longer.
-WITHOUT_SEED_OF_TENSORFLOW = {"test_contract", "test_image_contract", "test_pass_cache"}
+WITHOUT_SEED_OF_TENSORFLOW = {
+    "test_contract",
+    "test_image_contract",
+    "test_pass_cache",
+    "test_recipes",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +28,19 @@ def _seeded(request):
         np.random.seed(0)
     else:
         keras.utils.set_random_seed(0)
+
+
+# TensorFlow keeps millions of Python objects for as long as the process lives, and each full pass
+# of the garbage collector looks at all of them: up to half a minute late in a run. What has
+# survived a file of tests is left out of later passes.
+def pytest_collection_finish():
+    """Called by pytest before the first test."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collected():
+    yield
+    gc.collect()
+    gc.freeze()

@@ -3,18 +3,84 @@
 And of two: it runs over series in time, too.
 """
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from audio_cases import CASES as AUDIO_CASES
-from cases import each_direction
 from image_cases import CASES, made, points
+
+import tfp_flows as tfpf
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
-each_case = pytest.mark.parametrize("case", [*CASES, *AUDIO_CASES], ids=str)
+ALL = [*CASES, *AUDIO_CASES]
+# As in `cases.py`: a recipe stands for a bijector of which it is the only case.
+PARTS = [
+    case
+    for case in ALL
+    if not hasattr(case.make, "flow") or set(case.covers) & set(tfpf.bijectors.__all__)
+]
+
+
+class Image:
+    """A case, and what its tests share."""
+
+    def __init__(self, case):
+        self.case = case
+
+    @functools.cache  # noqa: B019  The fixture drops it with the case.
+    def made(self, dtype="float64", scale=0.3):
+        """The bijector away from the identity; tests leave its variables as they are."""
+        return made(self.case, dtype, scale)
+
+    def directions(self, dtype="float64"):
+        """Both ways, `(map, log-det, event axes of the input, its shape)`, base to image first."""
+        case, bijector = self.case, self.made(dtype)
+        return (
+            (
+                bijector.forward,
+                bijector.forward_log_det_jacobian,
+                len(case.input_shape),
+                case.input_shape,
+            ),
+            (bijector.inverse, bijector.inverse_log_det_jacobian, len(case.shape), case.shape),
+        )
+
+    def with_gradients(self, points):
+        """Value, log-det, their scalar and its gradients, for each direction and its points."""
+        variables = list(self.made().trainable_variables)
+        results = []
+        for z, (map_, log_det, event_ndims, _) in zip(points, self.directions(), strict=True):
+            z = fresh(z)
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                value, nats = map_(z), log_det(z, event_ndims)
+                scalar = tf.reduce_sum(tf.asinh(value)) + tf.reduce_sum(nats)
+            results.append((value, nats, scalar, tape.gradient(scalar, [z, *variables])))
+        return results
+
+    @functools.cached_property
+    def compiled(self):
+        """One program for both directions, since compiling takes the time."""
+        return tf.function(self.with_gradients, jit_compile=True, autograph=False)
+
+    @functools.cached_property
+    def points(self):
+        return [points(shape, (2,)) for *_, shape in self.directions()]
+
+
+@pytest.fixture(scope="module", params=ALL, ids=str)
+def image(request):
+    return Image(request.param)
+
+
+@pytest.fixture(scope="module", params=PARTS, ids=str)
+def part(request):
+    return Image(request.param)
 
 
 def fresh(x):
@@ -36,22 +102,8 @@ def jacobian(function, x):
     return tf.reshape(tape.gradient(one_each, copies), [size, size])
 
 
-def directions(case, bijector):
-    """The two ways, `(map, log-det, event axes of the input, its shape)`, base to image first."""
-    return (
-        (
-            bijector.forward,
-            bijector.forward_log_det_jacobian,
-            len(case.input_shape),
-            case.input_shape,
-        ),
-        (bijector.inverse, bijector.inverse_log_det_jacobian, len(case.shape), case.shape),
-    )
-
-
-@each_case
-def test_shapes(case):
-    bijector = made(case, "float32")
+def test_shapes(image):
+    case, bijector = image.case, image.made("float32")
     assert bijector.forward_min_event_ndims == len(case.input_shape)
     assert bijector.inverse_min_event_ndims == len(case.shape)
     for shape in (bijector.forward_event_shape, bijector.forward_event_shape_tensor):
@@ -62,31 +114,31 @@ def test_shapes(case):
         x = points(case.input_shape, batch, "float32")
         y = bijector.forward(x)
         assert y.shape == (*batch, *case.shape) and y.dtype == tf.float32
-        back = bijector.inverse(fresh(y))
-        assert back.shape == x.shape
-        for (_, log_det, event_ndims, _), z in zip(directions(case, bijector), (x, y), strict=True):
-            assert log_det(fresh(z), event_ndims).shape == batch
+        y = fresh(y)
+        assert bijector.inverse(y).shape == x.shape
+        for (_, log_det, event_ndims, _), z in zip(
+            image.directions("float32"), (x, y), strict=True
+        ):
+            assert log_det(z, event_ndims).shape == batch
 
 
-@each_case
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_round_trip(case, dtype):
-    bijector = made(case, dtype, scale=0.1)
-    tolerance = getattr(case, dtype)
-    x = points(case.input_shape, (20,), dtype)
-    y = bijector.forward(x)
-    np.testing.assert_allclose(bijector.inverse(fresh(y)), x, rtol=tolerance, atol=tolerance)
-    image = points(case.shape, (20,), dtype)
-    x = bijector.inverse(image)
-    np.testing.assert_allclose(bijector.forward(fresh(x)), image, rtol=tolerance, atol=tolerance)
+def test_round_trip(image):
+    case = image.case
+    for dtype in ("float32", "float64"):
+        bijector = image.made(dtype, scale=0.1)
+        tolerance = getattr(case, dtype)
+        x = points(case.input_shape, (20,), dtype)
+        y = bijector.forward(x)
+        np.testing.assert_allclose(bijector.inverse(fresh(y)), x, rtol=tolerance, atol=tolerance)
+        y = points(case.shape, (20,), dtype)
+        x = bijector.inverse(y)
+        np.testing.assert_allclose(bijector.forward(fresh(x)), y, rtol=tolerance, atol=tolerance)
 
 
-@each_case
-def test_log_det_is_that_of_the_jacobian_and_opposite(case):
-    bijector = made(case)
-    z = points(case.input_shape, ())
+def test_log_det_is_that_of_the_jacobian_and_opposite(image):
+    z = points(image.case.input_shape, ())
     expected = 0.0
-    for map_, log_det, event_ndims, _ in directions(case, bijector):
+    for map_, log_det, event_ndims, _ in image.directions():
         last, (sign, expected) = expected, np.linalg.slogdet(jacobian(map_, z))
         assert abs(sign) == 1.0
         np.testing.assert_allclose(log_det(fresh(z), event_ndims), expected, atol=1e-8)
@@ -94,65 +146,50 @@ def test_log_det_is_that_of_the_jacobian_and_opposite(case):
     np.testing.assert_allclose(expected, -last, atol=1e-8)
 
 
-@pytest.mark.parametrize(("case", "direction"), each_direction([*CASES, *AUDIO_CASES]))
-def test_xla_equals_eager(case, direction):
-    bijector = made(case)
-    variables = list(bijector.trainable_variables)
-    map_, log_det, event_ndims, shape = directions(case, bijector)[direction == "inverse"]
-
-    def value_and_gradients(z):
-        z = fresh(z)
-        with tf.GradientTape() as tape:
-            tape.watch(z)
-            value, nats = map_(z), log_det(z, event_ndims)
-            scalar = tf.reduce_sum(tf.asinh(value)) + tf.reduce_sum(nats)
-        return value, nats, tape.gradient(scalar, [z, *variables])
-
-    z = points(shape)
-    compiled = tf.function(value_and_gradients, jit_compile=True, autograph=False)(z)
+def test_xla_equals_eager(part):
     tf.nest.map_structure(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8),
-        compiled,
-        value_and_gradients(z),
+        part.compiled(part.points),
+        part.with_gradients(part.points),
     )
 
 
-@each_case
-def test_gradients_are_those_of_finite_differences(case):
+def test_gradients_are_those_of_finite_differences(part):
     """Along one random direction of the input and every variable together."""
-    bijector = made(case)
     rng = np.random.default_rng(2)
-    variables = list(bijector.trainable_variables)
-    for map_, log_det, event_ndims, shape in directions(case, bijector):
-        z = points(shape, (2,))
+    variables = list(part.made().trainable_variables)
+    start = [fresh(variable) for variable in variables]
+    along_points = [rng.normal(size=z.shape) for z in part.points]
+    along_variables = [rng.normal(size=v.shape) for v in variables]
+    gradients = [of_direction[3] for of_direction in part.compiled(part.points)]
 
-        def scalar(z, map_=map_, log_det=log_det, event_ndims=event_ndims):
-            z = fresh(z)
-            return tf.reduce_sum(tf.asinh(map_(z))) + tf.reduce_sum(log_det(z, event_ndims))
+    def at(step):
+        for variable, old, along in zip(variables, start, along_variables, strict=True):
+            variable.assign(old + step * along)
+        moved = [z + step * along for z, along in zip(part.points, along_points, strict=True)]
+        return [of_direction[2].numpy() for of_direction in part.compiled(moved)]
 
-        with tf.GradientTape() as tape:
-            tape.watch(z)
-            value = scalar(z)
-        gradients = tape.gradient(value, [z, *variables])
-        along = [rng.normal(size=t.shape) for t in (z, *variables)]
-        start = [fresh(v) for v in variables]
-
-        def at(step, z=z, along=along, start=start):
-            for variable, old, direction in zip(variables, start, along[1:], strict=True):
-                variable.assign(old + step * direction)
-            return scalar(z + step * along[0]).numpy()
-
-        numeric = (at(1e-6) - at(-1e-6)) / 2e-6
-        at(0.0)
-        exact = sum(np.sum(g * v) for g, v in zip(gradients, along, strict=True))
+    above, below = at(1e-6), at(-1e-6)
+    at(0.0)
+    for i, of_direction in enumerate(gradients):
+        along = [along_points[i], *along_variables]
+        exact = sum(np.sum(g * v) for g, v in zip(of_direction, along, strict=True))
+        numeric = (above[i] - below[i]) / 2e-6
         np.testing.assert_allclose(exact, numeric, rtol=1e-5, atol=1e-5)
 
 
-@each_case
-def test_variables_are_seen_and_shared_by_copies(case):
-    bijector = case.make("float32")
+# As in `test_contract.py`: the kernels of a recipe are those of its parts.
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in ALL if case not in PARTS], ids=str)
+def test_recipe_under_xla_equals_eager(case):
+    test_xla_equals_eager(Image(case))
+
+
+def test_variables_are_seen_and_shared_by_copies(image):
+    case, bijector = image.case, image.made("float32")
     names = [id(variable) for variable in bijector.trainable_variables]
     assert len(set(names)) == len(names)
+    assert names or case.covers == ("Squeeze",)
     chain = tfb.Chain([tfb.Invert(tfb.Invert(bijector)), tfb.Scale(2.0)])
     base = tfd.Sample(tfd.Normal(0.0, 1.0), case.input_shape)
     seen = tfd.TransformedDistribution(base, chain).trainable_variables
@@ -161,10 +198,10 @@ def test_variables_are_seen_and_shared_by_copies(case):
     assert {id(v) for v in copy.variables} == {id(v) for v in bijector.variables}
 
 
-@each_case
-def test_context_gives_a_batch_shape_and_slices(case):
+def test_context_gives_a_batch_shape_and_slices(image):
+    case = image.case
     if not case.context_size:
-        assert made(case).experimental_batch_shape() == []
+        assert image.made().experimental_batch_shape() == []
         return
     batch = made(case, context_batch=(2,))
     assert batch.experimental_batch_shape() == [2]
@@ -180,12 +217,10 @@ def test_context_gives_a_batch_shape_and_slices(case):
     )
 
 
-@each_case
-def test_extreme_inputs_never_give_nan(case):
-    bijector = made(case, "float32")
+def test_extreme_inputs_never_give_nan(image):
     huge = np.array([0.0, 1e-30, 3.0, 1e15, -1e15, 1e30, -1e30], "float32")
-    variables = list(bijector.trainable_variables)
-    for map_, log_det, event_ndims, shape in directions(case, bijector):
+    variables = list(image.made("float32").trainable_variables)
+    for map_, log_det, event_ndims, shape in image.directions("float32"):
         x = tf.constant(np.random.default_rng(3).choice(huge, size=[4, *shape]))
         with tf.GradientTape() as tape:
             tape.watch(x)
