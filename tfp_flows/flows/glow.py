@@ -2,6 +2,7 @@
 
 from tfp_flows.bijectors import ActNorm, Affine, InvertibleConv1x1
 from tfp_flows.flows import _image_recipe, _recipe
+from tfp_flows.layers import ConvNet
 
 
 def glow(
@@ -10,7 +11,8 @@ def glow(
     context_size=0,
     num_scales=2,
     num_layers=4,
-    hidden_channels=(32, 32),
+    hidden_channels=None,
+    hidden_units=None,
     activation="relu",
     max_log_scale=3.0,
     base=None,
@@ -31,7 +33,9 @@ def glow(
       context_size: C, or 0 for an unconditional flow.
       num_scales: L of the paper.
       num_layers: steps in each scale, K of the paper.
-      hidden_channels: widths, all the same, one for each residual block of each network.
+      hidden_channels: widths, all the same, one for each residual block of each network; (32, 32)
+        by default.
+      hidden_units: another name of `hidden_channels`.
       activation: of the networks.
       max_log_scale: bound on |s|, or `None` (see `Affine.new`).
       base: any TFP distribution over vectors of H W C; a standard normal by default. `MultiScale`
@@ -47,9 +51,10 @@ def glow(
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
     dtype = _recipe.float_dtype(dtype)
+    hidden_channels = _image_recipe.widths(hidden_channels, hidden_units, (32, 32))
 
     def split(shape, seed):
-        coupling = _image_recipe.coupling(
+        coupling = _recipe.coupling(
             shape,
             _image_recipe.channels(shape),
             Affine,
@@ -57,6 +62,7 @@ def glow(
             context_size=context_size,
             seed=seed,
             dtype=dtype,
+            network=ConvNet,
             hidden_channels=hidden_channels,
             activation=activation,
         )
