@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows import _checks
-from tfp_flows.bijectors import MultiScale, Squeeze
+from tfp_flows.bijectors import ActNorm, InvertibleConv1x1, MultiScale, Squeeze
 from tfp_flows.flows import _recipe
+from tfp_flows.layers import ConvNet
 
 tfb = tfp.bijectors
 
@@ -118,6 +119,31 @@ def scales_of_steps(shape, num_scales, num_layers, step, seed, split=None):
         scales.append(tfb.Chain(parts))
         shape = kept(shape)
     return scales
+
+
+def glow_scales(event_shape, num_scales, num_layers, *, seed, dtype, **options):
+    """Scales of steps of an `ActNorm`, a 1x1 convolution and a coupling of channels.
+
+    A further coupling conditions the channels that leave on those that stay.
+
+    Args:
+      event_shape: `(H, W, C)`.
+      num_scales: how many.
+      num_layers: steps in each.
+      seed: Python `int` or `None`.
+      dtype: float dtype.
+      **options: further keywords of `_recipe.coupling`, apart from the network.
+    """
+
+    def split(shape, seed):
+        mask = channels(shape)
+        return [_recipe.coupling(shape, mask, network=ConvNet, seed=seed, dtype=dtype, **options)]
+
+    def step(shape, seed):
+        rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
+        return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
+
+    return scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
 
 
 def flow(scales, event_shape, base, dtype, name):

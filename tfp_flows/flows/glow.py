@@ -1,8 +1,7 @@
 """Glow: invertible 1x1 convolutions between couplings of channels."""
 
-from tfp_flows.bijectors import ActNorm, Affine, InvertibleConv1x1
+from tfp_flows.bijectors import Affine
 from tfp_flows.flows import _image_recipe, _recipe
-from tfp_flows.layers import ConvNet
 
 
 def glow(
@@ -51,26 +50,16 @@ def glow(
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
     dtype = _recipe.float_dtype(dtype)
-    hidden_channels = _image_recipe.widths(hidden_channels, hidden_units, (32, 32))
-
-    def split(shape, seed):
-        coupling = _recipe.coupling(
-            shape,
-            _image_recipe.channels(shape),
-            Affine,
-            {"max_log_scale": max_log_scale},
-            context_size=context_size,
-            seed=seed,
-            dtype=dtype,
-            network=ConvNet,
-            hidden_channels=hidden_channels,
-            activation=activation,
-        )
-        return [coupling]
-
-    def step(shape, seed):
-        rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
-        return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
-
-    scales = _image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
+    scales = _image_recipe.glow_scales(
+        event_shape,
+        num_scales,
+        num_layers,
+        transformer=Affine,
+        transformer_kwargs={"max_log_scale": max_log_scale},
+        context_size=context_size,
+        hidden_channels=_image_recipe.widths(hidden_channels, hidden_units, (32, 32)),
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
     return _image_recipe.flow(scales, event_shape, base, dtype, "glow")

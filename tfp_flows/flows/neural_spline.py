@@ -2,16 +2,14 @@
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import (
-    ActNorm,
     Autoregressive,
     CubicSpline,
-    InvertibleConv1x1,
     LinearSpline,
     QuadraticSpline,
     RationalQuadraticSpline,
 )
 from tfp_flows.flows import _image_recipe, _recipe
-from tfp_flows.layers import MADE, ConvNet, ResidualMLP
+from tfp_flows.layers import MADE, ResidualMLP
 
 _SPLINES = {
     "linear": LinearSpline,
@@ -110,8 +108,8 @@ def neural_spline(
     if _image_recipe.is_image(event_shape) and not autoregressive:
         widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128))
         num_scales = 2 if num_scales is None else num_scales
-        network_kwargs["hidden_channels"] = widths
-        scales = _image_scales(event_shape, num_scales, num_layers, splines, seed, network_kwargs)
+        options = {"hidden_channels": widths, "seed": seed, **splines, **network_kwargs}
+        scales = _image_recipe.glow_scales(event_shape, num_scales, num_layers, **options)
         return _image_recipe.flow(scales, event_shape, base, dtype, "neural_spline")
     size = _recipe.vector_size(event_shape, minimum=1 if autoregressive else 2)
     _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_scales=num_scales)
@@ -121,8 +119,8 @@ def neural_spline(
         if autoregressive:
             return _autoregressive(size, splines, solver, {**network_kwargs, "seed": seed})
         mask = _recipe.half(size, first=i % 2 == 0)
-        options = {**splines, **network_kwargs}
-        return _recipe.coupling((size,), mask, seed=seed, network=ResidualMLP, **options)
+        options = {"network": ResidualMLP, "seed": seed, **splines, **network_kwargs}
+        return _recipe.coupling((size,), mask, **options)
 
     bijectors = _recipe.with_linear_layers(size, num_layers, seed, dtype, layer)
     return _recipe.flow(bijectors, size, base, dtype, "neural_spline")
@@ -135,19 +133,3 @@ def _autoregressive(size, splines, solver, network_kwargs):
     network = MADE(size, params_size, residual=True, context_size=context_size, **network_kwargs)
     _recipe.build(network, size, context_size)
     return Autoregressive(network, solver=solver, **splines)
-
-
-def _image_scales(event_shape, num_scales, num_layers, splines, seed, network_kwargs):
-    """The steps of `glow`, with splines."""
-    dtype = network_kwargs["dtype"]
-
-    def split(shape, seed):
-        mask = _image_recipe.channels(shape)
-        options = {**splines, **network_kwargs}
-        return [_recipe.coupling(shape, mask, seed=seed, network=ConvNet, **options)]
-
-    def step(shape, seed):
-        rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
-        return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
-
-    return _image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)

@@ -4,8 +4,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import ActNorm, Residual
-from tfp_flows.flows import _image_recipe, _recipe
-from tfp_flows.flows.iresnet import residual_blocks
+from tfp_flows.flows import _image_recipe, _recipe, _residual_recipe
 from tfp_flows.layers import LipschitzConvNet
 
 tfb = tfp.bijectors
@@ -96,7 +95,7 @@ def residual(
     size = _recipe.vector_size(event_shape)
     _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_scales=num_scales)
     hidden_units = (128, 128) if hidden_units is None else hidden_units
-    bijectors = residual_blocks(
+    bijectors = _residual_recipe.blocks(
         size,
         context_size,
         num_layers,
