@@ -62,12 +62,13 @@ class CircularSpline(FlowBijector):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, bin_heights, knot_slopes, shift, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
-            self._knot_slopes = _checks.as_tensor(knot_slopes, dtype, "knot_slopes")
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
+            dtype = self._keep(
+                bin_widths=bin_widths,
+                bin_heights=bin_heights,
+                knot_slopes=knot_slopes,
+                shift=shift,
+                range_min=range_min,
+            )
             num_bins = _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
             _checks.last_axis(self._knot_slopes, num_bins, "knot_slopes")
             super().__init__(
@@ -193,9 +194,7 @@ class CircularSpline(FlowBijector):
 
     def _apply(self, kernel, value):
         parameters = (self._bin_widths, self._bin_heights, self._knot_slopes)
-        return _batch_last.apply(
-            kernel, value, self.dtype, parameters, self._shift, self._range_min
-        )
+        return _batch_last.apply(kernel, value, parameters, self._shift, self._range_min)
 
     def _forward_and_log_det(self, x):
         return self._apply(circular_spline, x)

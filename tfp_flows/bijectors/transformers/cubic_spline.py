@@ -61,13 +61,12 @@ class CubicSpline(FlowBijector):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, bin_heights, end_slopes, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
-            self._end_slopes = (
-                None if end_slopes is None else _checks.as_tensor(end_slopes, dtype, "end_slopes")
+            dtype = self._keep(
+                bin_widths=bin_widths,
+                bin_heights=bin_heights,
+                end_slopes=end_slopes,
+                range_min=range_min,
             )
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
             _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
             if end_slopes is not None:
                 _checks.last_axis(self._end_slopes, 2, "end_slopes")
@@ -228,7 +227,7 @@ class CubicSpline(FlowBijector):
                 slopes = tf.concat(slopes, axis=-2)
             return kernel(value, widths, heights, slopes, self._range_min, self._range_min)
 
-        return _batch_last.apply(with_slopes, value, self.dtype, parameters)
+        return _batch_last.apply(with_slopes, value, parameters)
 
     def _forward_and_log_det(self, x):
         return self._apply(cubic_spline, x)

@@ -42,10 +42,7 @@ class DeepSigmoid(Monotone):
     def __init__(self, log_slope, shift, logits, validate_args=False, name="deep_sigmoid"):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(log_slope, shift, logits)
-            self._log_slope = _checks.as_tensor(log_slope, dtype, "log_slope")
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
-            self._logits = _checks.as_tensor(logits, dtype, "logits")
+            dtype = self._keep(log_slope=log_slope, shift=shift, logits=logits)
             _check_layers(self._log_slope, self._shift, self._logits)
             super().__init__(
                 forward_min_event_ndims=0,

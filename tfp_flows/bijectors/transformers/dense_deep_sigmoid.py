@@ -55,8 +55,7 @@ class DenseDeepSigmoid(Monotone):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(params)
-            self._params = _checks.as_tensor(params, dtype, "params")
+            dtype = self._keep(params=params)
             _checks.last_axis(self._params, self.params_size(num_layers, num_units), "params")
             self._num_layers = num_layers
             self._num_units = num_units

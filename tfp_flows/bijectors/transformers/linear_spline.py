@@ -47,10 +47,7 @@ class LinearSpline(FlowBijector):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, bin_heights, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
+            dtype = self._keep(bin_widths=bin_widths, bin_heights=bin_heights, range_min=range_min)
             _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
             super().__init__(
                 forward_min_event_ndims=0,
@@ -164,9 +161,7 @@ class LinearSpline(FlowBijector):
 
     def _apply(self, kernel, value):
         parameters = (self._bin_widths, self._bin_heights)
-        return _batch_last.apply(
-            kernel, value, self.dtype, parameters, self._range_min, self._range_min
-        )
+        return _batch_last.apply(kernel, value, parameters, self._range_min, self._range_min)
 
     def _forward_and_log_det(self, x):
         return self._apply(linear_spline, x)

@@ -54,10 +54,7 @@ class QuadraticSpline(FlowBijector):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, knot_slopes, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._knot_slopes = _checks.as_tensor(knot_slopes, dtype, "knot_slopes")
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
+            dtype = self._keep(bin_widths=bin_widths, knot_slopes=knot_slopes, range_min=range_min)
             _check_sizes(self._bin_widths, self._knot_slopes)
             super().__init__(
                 forward_min_event_ndims=0,
@@ -170,9 +167,7 @@ class QuadraticSpline(FlowBijector):
 
     def _apply(self, kernel, value):
         parameters = (self._bin_widths, self._knot_slopes)
-        return _batch_last.apply(
-            kernel, value, self.dtype, parameters, self._range_min, self._range_min
-        )
+        return _batch_last.apply(kernel, value, parameters, self._range_min, self._range_min)
 
     def _forward_and_log_det(self, x):
         return self._apply(quadratic_spline, x)

@@ -64,11 +64,12 @@ class RationalQuadraticSpline(FlowBijector):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, bin_heights, knot_slopes, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
-            self._knot_slopes = _checks.as_tensor(knot_slopes, dtype, "knot_slopes")
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
+            dtype = self._keep(
+                bin_widths=bin_widths,
+                bin_heights=bin_heights,
+                knot_slopes=knot_slopes,
+                range_min=range_min,
+            )
             num_bins = _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
             _check_slopes(self._knot_slopes, num_bins)
             super().__init__(
@@ -208,9 +209,7 @@ class RationalQuadraticSpline(FlowBijector):
 
     def _apply(self, kernel, value):
         parameters = (self._bin_widths, self._bin_heights, self._slopes_per_knot())
-        return _batch_last.apply(
-            kernel, value, self.dtype, parameters, self._range_min, self._range_min
-        )
+        return _batch_last.apply(kernel, value, parameters, self._range_min, self._range_min)
 
     def _forward_and_log_det(self, x):
         return self._apply(rational_quadratic_spline, x)

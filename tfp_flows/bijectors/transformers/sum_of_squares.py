@@ -60,9 +60,7 @@ class SumOfSquares(Monotone):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(coefficients, shift)
-            self._coefficients = _checks.as_tensor(coefficients, dtype, "coefficients")
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
+            dtype = self._keep(coefficients=coefficients, shift=shift)
             if self._coefficients.shape.rank < 2 or not all(self._coefficients.shape[-2:]):
                 raise ValueError(
                     "`coefficients` must have two static last axes, each at least 1. "
