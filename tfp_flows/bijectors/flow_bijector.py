@@ -87,19 +87,19 @@ class FlowBijector(tfb.Bijector):
     def _checked(self, x):
         """`x` as a tensor of the dtype, with an event as it was declared; or an error."""
         x = _as_tensor(x, self.dtype, self.name)
-        shape, size, wanted = x.shape, self._declared_size, None
-        if self._declared_known:
-            _checks.known_event(x, self.forward_min_event_ndims, self.name)
+        shape, size, event, wanted = x.shape, self._declared_size, self._declared_shape, None
         if size is not None and (shape.rank == 0 or shape[-1] not in (None, size)):
             wanted = f"{size} dimensions"
-        if self._declared_shape is not None:
-            if not _checks.has_event_shape(x, self._declared_shape):
-                wanted = f"shape {tuple(self._declared_shape)}"
+        if event is not None and not _checks.has_event_shape(x, event):
+            wanted = f"shape {tuple(event)}"
+        if self._declared_known:
+            ndims = self.forward_min_event_ndims
+            if (shape.rank or 0) < ndims or not shape[shape.rank - ndims :].is_fully_defined():
+                wanted = "one axis of known size" if ndims == 1 else f"{ndims} axes of known size"
         if wanted:
-            kind = "images" if len(self._declared_shape or ()) == 3 else "events"
+            kind = "images" if event is not None and len(event) == 3 else "events"
             raise ValueError(
-                f"`{self.name}` acts on {kind} of {wanted}. "
-                f"Received: a tensor of shape {tuple(shape)}"
+                f"`{self.name}` acts on {kind} of {wanted}. Received: a tensor of shape {shape}"
             )
         return x
 
@@ -173,7 +173,8 @@ def _checked_evaluation(bijector, x, event_ndims, is_forward):
     event_ndims = minimum if event_ndims is None else event_ndims
     if tf.nest.is_nested(minimum) or tf.nest.is_nested(ndims_after):
         return _evaluated(bijector, x, event_ndims, is_forward)
-    event_ndims = _checks.integer_at_least(event_ndims, minimum, "event_ndims")
+    if type(event_ndims) is not int or event_ndims < minimum:
+        event_ndims = _checks.integer_at_least(event_ndims, minimum, "event_ndims")
     x = _as_tensor(x, bijector.dtype, bijector.name)
     if (x.shape.rank or event_ndims) < event_ndims:
         raise ValueError(

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math._elementwise import clip_network_input
 from tfp_flows.math.linalg._permute import permute
 
 

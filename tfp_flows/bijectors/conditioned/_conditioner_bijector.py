@@ -18,7 +18,7 @@ from tfp_flows.bijectors.flow_bijector import (
     forward_and_log_det,
     inverse_and_log_det,
 )
-from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math._elementwise import clip_network_input
 
 
 class ConditionerBijector(TakesContext, FlowBijector):

@@ -6,7 +6,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import _checks
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
-from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math._elementwise import clip_network_input
 
 
 class Amortized(ConditionerBijector):

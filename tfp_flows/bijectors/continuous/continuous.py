@@ -155,7 +155,7 @@ class Continuous(TakesContext, FlowBijector):
         return self._t1
 
     def velocity(self, t, z, context=None, **kwargs):
-        """f(t, z), or f(t, z, context=c), or a `ValueError` where its shape is not that of `z`.
+        """f(t, z), or f(t, z, context=c), of the shape of `z`; another is a `ValueError`.
 
         Args:
           t: float scalar `Tensor`, or `[N, 1]` if the field takes it.

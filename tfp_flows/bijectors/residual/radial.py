@@ -6,7 +6,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.residual._clip_raw_parameters import clip_raw_parameters
-from tfp_flows.math._hyperbolic import exp_asinh
+from tfp_flows.math._elementwise import exp_asinh
 from tfp_flows.math.linalg._euclidean_norm import euclidean_norm
 
 

@@ -7,7 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.math._scaled_softsign import scaled_softsign
+from tfp_flows.math._elementwise import scaled_softsign
 
 
 class Affine(FlowBijector):

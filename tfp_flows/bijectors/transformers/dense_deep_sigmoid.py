@@ -7,8 +7,8 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_mixture
-from tfp_flows.math._scaled_softsign import scaled_softsign
 
 
 class DenseDeepSigmoid(Monotone):

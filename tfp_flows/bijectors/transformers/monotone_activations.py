@@ -6,7 +6,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
-from tfp_flows.math._scaled_softsign import scaled_softsign
+from tfp_flows.math._elementwise import scaled_softsign
 
 # Weights of all activations together at the start: enough for gradients, near the identity.
 _START = 0.05

@@ -9,7 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
-from tfp_flows.math._scaled_softsign import scaled_softsign
+from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._sum_over_units import sum_over_units
 from tfp_flows.math.clenshaw_curtis import clenshaw_curtis
 
