@@ -43,8 +43,7 @@ class Continuous(TakesContext, FlowBijector):
     first derivatives; "direct" differentiates the steps themselves, also more than once, and under
     XLA takes memory for `max_num_steps` of an adaptive solver, so lower that.
 
-    Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018),
-    arXiv:1806.07366.
+    Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 
     Args:
       field: f.
@@ -189,10 +188,10 @@ class Continuous(TakesContext, FlowBijector):
             probe(tf.float64)
 
     def _forward(self, x):
-        return self._flow(self._checked(x), self._t0, self._t1, with_log_det=False)
+        return self._flow(x, self._t0, self._t1, with_log_det=False)
 
     def _inverse(self, y):
-        return self._flow(self._checked(y), self._t1, self._t0, with_log_det=False)
+        return self._flow(y, self._t1, self._t0, with_log_det=False)
 
     def _remembered_forward(self, x):
         return (self._forward(x), {}) if is_log_det_skipped() else super()._remembered_forward(x)
@@ -208,10 +207,7 @@ class Continuous(TakesContext, FlowBijector):
 
     def _flow(self, x, start, stop, with_log_det=True):
         """z(stop) for z(start) = x, and the integral of the trace."""
-        x = self._broadcast_with_context(x)
-        shape = ps.shape(x)
-        rows = tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0))
-        context = self._context_rows(shape[:-1])
+        rows, context, shape = self._rows(x)
         noise = self._noise(rows) if with_log_det and self._trace == "hutchinson" else None
         # Eager mode would trace the loops anew for every call. What is traced once does not see
         # a change in what a bare function closes over.
@@ -246,3 +242,9 @@ class Continuous(TakesContext, FlowBijector):
             return f, tf.stack(integrands, axis=-1)
 
         return self._solve(slopes, rows, start, stop, () if noise is None else (noise,))
+
+    def _rows(self, x):
+        """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
+        x = self._broadcast_with_context(self._checked(x))
+        shape = ps.shape(x)
+        return tf.reshape(x, [-1, x.shape[-1]]), self._context_rows(shape[:-1]), shape
