@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math._elementwise import clip_network_input
 from tfp_flows.math.linalg._permute import permute
 
 

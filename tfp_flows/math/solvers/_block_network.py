@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_flows.math._hyperbolic import tanh_input
+from tfp_flows.math._elementwise import tanh_input
 from tfp_flows.math.linalg._block_matrix import log_matvec, log_tanh_slope
 from tfp_flows.math.solvers.find_root import find_root
 
