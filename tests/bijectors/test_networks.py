@@ -49,7 +49,7 @@ def chain():
     return tfp.bijectors.Chain([coupling(), act_norm(), autoregressive()])
 
 
-@pytest.mark.parametrize("make", [act_norm, coupling, autoregressive, continuous, residual, chain])
+@pytest.mark.parametrize("make", [continuous, residual, chain])
 def test_deep_copy_is_trained_by_the_variables_that_it_lists(make):
     original = make()
     x = tf.constant(np.random.default_rng(0).normal(size=[3, 4]), tf.float32)

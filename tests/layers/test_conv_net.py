@@ -101,9 +101,9 @@ def test_is_made_again_from_its_configuration(cls, options):
     assert again.variable_dtype == "float64"
 
 
-@each_class
-def test_xla_equals_eager_with_gradients(cls):
-    network = conv_net(SHAPE, 5, "float64", cls, context_size=2)
+def test_xla_equals_eager_with_gradients():
+    """Of gates; the contract compiles a `ConvNet` with a context."""
+    network = conv_net(SHAPE, 5, "float64", GatedConvNet, context_size=2)
     perturb_image(network.variables, scale=1.0)
     x, context = points(SHAPE, (3,)), tf.ones([3, 2], tf.float64)
 

@@ -390,7 +390,7 @@ RECIPES = {
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_pass_the_solver_on(name, tmp_path):
     def make(**kwargs):
-        flow = RECIPES[name](3, num_layers=2, hidden_units=(4,), seed=1, dtype="float64", **kwargs)
+        flow = RECIPES[name](2, num_layers=1, hidden_units=(4,), seed=1, dtype="float64", **kwargs)
         perturb(flow.variables)
         return flow
 
@@ -398,7 +398,7 @@ def test_recipes_pass_the_solver_on(name, tmp_path):
     tfpf.FlowModel(flow).save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras").distribution
     layers = [part for part in tfpf._tree.walk(loaded.bijector) if isinstance(part, Autoregressive)]
-    assert [layer.solver for layer in layers] == ["jacobi", "jacobi"]
+    assert [layer.solver for layer in layers] == ["jacobi"]
     seed = tf.constant([1, 2])
     x = flow.sample(4, seed=seed)
     np.testing.assert_array_equal(loaded.sample(4, seed=seed), x)

@@ -83,7 +83,7 @@ def test_roulette_is_unbiased_value_and_gradient(num_samples):
         exact = Residual(layer).forward_log_det_jacobian(x)
     expected = (exact, *tape.gradient(exact, [x, variable]))
     for values, mean in zip(
-        zip(*(gradient() for _ in range(1500)), strict=True), expected, strict=True
+        zip(*(gradient() for _ in range(1000)), strict=True), expected, strict=True
     ):
         values = np.stack(values)
         error = values.std(axis=0) / np.sqrt(len(values))
@@ -185,16 +185,17 @@ def test_images():
 
 def test_a_saved_flow_is_the_same_and_goes_on_drawing(tmp_path):
     flow = tfpf.flows.residual(3, num_layers=2, hidden_units=(8,), seed=3)
+    perturb(flow.trainable_variables)
     model = tfpf.FlowModel(flow)
-    model.compile("adam", jit_compile=False)
-    x = X.astype("float32")
-    model.fit(x, epochs=2, shuffle=False, verbose=0)
+    x = tf.constant(X, tf.float32)
+    drawn = [model(x, training=True)]
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again.distribution.log_prob(x), flow.log_prob(x))
-    losses = [m.fit(x, epochs=3, shuffle=False, verbose=0).history["loss"] for m in (model, again)]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
-    assert len(set(losses[0])) == 3
+    for _ in range(2):
+        drawn.append(model(x, training=True))
+        np.testing.assert_array_equal(again(x, training=True), drawn[-1])
+    assert len({value.numpy().tobytes() for value in drawn}) == 3
 
 
 @pytest.mark.slow
