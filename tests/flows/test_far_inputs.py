@@ -22,7 +22,9 @@ def moved(flow):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_nan(name):
-    flow = moved(getattr(tfpf.flows, name)(3, num_layers=2, seed=1))
+    # What one layer makes of such numbers the next one is given, too: two see all there is.
+    num_layers = 2 if name in ("real_nvp", "maf") else 1
+    flow = moved(getattr(tfpf.flows, name)(3, num_layers=num_layers, seed=1))
     bijector = flow.bijector
     x = tf.constant(list(itertools.product(FAR, FAR, FAR)), tf.float32)
     for value, log_det in (
@@ -41,7 +43,7 @@ def test_no_nan(name):
 
 @pytest.mark.parametrize("name", ["real_nvp", "maf", "bnaf", "residual", "ffjord"])
 def test_no_nan_of_far_contexts(name):
-    flow = moved(getattr(tfpf.flows, name)(3, num_layers=2, context_size=2, seed=1))
+    flow = moved(getattr(tfpf.flows, name)(3, num_layers=1, context_size=2, seed=1))
     far = [0.0, 3.0, 1e15, 3e38, -3e38]
     context = tf.constant(list(itertools.product(far, far)))
     x = tf.random.stateless_normal([len(context), 3], seed=[1, 2])

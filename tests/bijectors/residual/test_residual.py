@@ -62,10 +62,10 @@ def test_seed_decides_the_draws_also_under_xla():
     assert np.all(first != draws(4, False)) and np.all(first[0] != first[1])
 
 
-@pytest.mark.parametrize("num_samples", [1, 3])
-def test_roulette_is_unbiased_value_and_gradient(num_samples):
+def test_roulette_is_unbiased_value_and_gradient():
+    """Of the mean of a few samples; `russian_roulette_log_det` has a test of one."""
     layer = network(scale=1.5)
-    bijector = Residual(layer, "russian_roulette", num_terms=1, num_samples=num_samples, seed=5)
+    bijector = Residual(layer, "russian_roulette", num_terms=1, num_samples=3, seed=5)
     variable = layer.trainable_variables[0].value
     step = Training(bijector)
 
@@ -83,7 +83,7 @@ def test_roulette_is_unbiased_value_and_gradient(num_samples):
         exact = Residual(layer).forward_log_det_jacobian(x)
     expected = (exact, *tape.gradient(exact, [x, variable]))
     for values, mean in zip(
-        zip(*(gradient() for _ in range(1000)), strict=True), expected, strict=True
+        zip(*(gradient() for _ in range(1500)), strict=True), expected, strict=True
     ):
         values = np.stack(values)
         error = values.std(axis=0) / np.sqrt(len(values))

@@ -81,6 +81,8 @@ def test_saturated_numbers_stay_invertible(kwargs, dtype):
             tape.watch([params, x])
             y, log_det = run(x)
         assert y.shape == [50, 3, 4] and np.isfinite(log_det).all() and not np.isnan(y).any()
+        # In float32 the square of 1e30 overflows.
+        assert dtype == "float32" or np.isfinite(y).all()
         for gradient in tape.gradient(log_det, [params, x]):
             assert not np.isnan(gradient).any()
 

@@ -61,11 +61,13 @@ def test_saturated_parameters_are_finite(inverse, jit):
     is_shift = tf.range(24) // 4 % 3 == 1
     params = tf.concat([50.0 * signs, tf.where(is_shift, signs, 1e30 * signs)], axis=0)
     x = tf.constant(3.0 * np.random.default_rng(3).normal(size=(128, 3)), tf.float32)
+    num_layers = 1 if jit else 2  # of which each is the same to XLA
+    params = params[..., : 12 * num_layers]
 
     def run(params, x):
         with tf.GradientTape() as tape:
             tape.watch([params, x])
-            bijector = DeepSigmoid.new(params, num_layers=2, num_units=4)
+            bijector = DeepSigmoid.new(params, num_layers, num_units=4)
             method = bijector._inverse_and_log_det if inverse else bijector._forward_and_log_det
             value, log_det = method(x)
             loss = tf.reduce_sum(value) + tf.reduce_sum(log_det)

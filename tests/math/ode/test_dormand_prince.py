@@ -27,7 +27,7 @@ def rotated(z, start, stop):
 START = np.array([[1.0, 0.0], [-0.3, 2.0]])
 
 
-@pytest.mark.parametrize("times", [(0.0, 3.0), (2.0, -1.0), (-1.5, -0.5)], ids=str)
+@pytest.mark.parametrize("times", [(0.0, 3.0), (2.0, -1.0)], ids=str)
 def test_error_scales_with_the_tolerance(times):
     exact = rotated(START, *times)
     errors, steps = [], []

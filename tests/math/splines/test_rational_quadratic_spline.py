@@ -172,9 +172,6 @@ def test_extremes_are_finite(direction, tails, dtype):
         return value, log_slope, *tape.gradient(loss, inputs)
 
     assert all(np.isfinite(out).all() for out in run(tf.constant(x)))
-    if tails == "linear" and dtype == np.float32:
-        compiled = tf.function(run, jit_compile=True)
-        assert all(np.isfinite(out).all() for out in compiled(tf.constant(x)))
     infinite = np.array([np.inf, -np.inf], dtype)[:, None] * np.ones(5, dtype)
     value, log_slope = direction(infinite, *parameters)
     np.testing.assert_array_equal(value, infinite)
