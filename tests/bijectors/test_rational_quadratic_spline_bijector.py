@@ -75,7 +75,7 @@ def test_round_trip(num_bins, tails, scale):
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize("tails", TAILS)
 def test_saturated_parameters_are_finite(tails, inverse):
-    """Of 50 and of 1e30; compiled with the tails that have more arithmetic."""
+    """Of 50 and of 1e30; compiled where there is most arithmetic."""
     sizes = np.repeat(np.float32([50.0, 1e30]), 32)[:, np.newaxis, np.newaxis]
     raw = tf.constant(sizes * np.sign(_raw(tails=tails)))
     x = tf.constant(3.0 * np.random.default_rng(3).normal(size=(64, 3)), tf.float32)
@@ -92,7 +92,7 @@ def test_saturated_parameters_are_finite(tails, inverse):
         return value, log_det, *tape.gradient(loss, [raw, x])
 
     assert all(np.isfinite(out).all() for out in run(raw, x))
-    if tails == "linear":
+    if tails == "linear" and inverse:
         compiled = tf.function(run, jit_compile=True)
         assert all(np.isfinite(out).all() for out in compiled(raw, x))
 
