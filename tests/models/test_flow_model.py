@@ -12,7 +12,7 @@ import tfp_flows as tfpf
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
-SMALL = {"hidden_units": (8,), "num_layers": 2, "seed": 0}
+SMALL = {"hidden_units": (8,), "num_layers": 1, "seed": 0}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=[10, 2]).astype("float32")
 CONTEXT = RNG.normal(size=[10, 3]).astype("float32")
@@ -64,9 +64,9 @@ def test_fit_of_a_conditional_flow_uses_the_context():
     rng = np.random.default_rng(1)
     context = rng.normal(size=[1500, 1]).astype("float32")
     x = context * [1.0, -1.0] + 0.1 * rng.normal(size=[1500, 2])
-    flow = tfpf.flows.maf(2, hidden_units=(16,), num_layers=2, context_size=1, seed=0)
+    flow = tfpf.flows.maf(2, hidden_units=(16,), num_layers=1, context_size=1, seed=0)
     model = tfpf.FlowModel(flow)
-    model.compile(keras.optimizers.Adam(0.01), jit_compile=True)
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     model.fit(context, x, epochs=60, batch_size=250, verbose=0)
     marginal = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * np.cov(x.T))[1]
     assert model.evaluate(context, x, verbose=0) < marginal - 1.0

@@ -12,7 +12,7 @@ import tfp_flows as tfpf
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
-SMALL = {"hidden_units": (8,), "num_layers": 2, "seed": 0}
+SMALL = {"hidden_units": (8,), "num_layers": 1, "seed": 0}
 LOG_NORMALISER = 1.25
 BASE = tfd.Sample(tfd.Normal(0.0, 1.0), [2])
 
