@@ -129,7 +129,7 @@ def test_regularisers_count_in_the_loss_and_not_in_the_elbo():
 # --- Where the samples come from -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{"run_eagerly": True}, {}, {"jit_compile": True}], ids=str)
+@pytest.mark.parametrize("options", [{"run_eagerly": True}, {"jit_compile": True}], ids=str)
 def test_what_networks_add_to_the_loss_counts_once(options):
     network = keras.Sequential(
         [
