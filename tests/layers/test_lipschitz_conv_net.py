@@ -52,6 +52,16 @@ def test_bound_is_reached_by_a_linear_map():
     np.testing.assert_allclose(norms(network, X, 2), 0.9, rtol=0.04)
 
 
+def test_bound_is_shared_by_the_kernels():
+    """Two of one place with one unit between them: the norm of the product is that of norms."""
+    network = made(hidden_channels=(1,), kernel_sizes=(1, 1), activation="tanh")
+    randomize(network, 10.0)
+    for weight in network.trainable_variables:
+        if len(weight.shape) == 1:
+            weight.assign(np.zeros(weight.shape))
+    np.testing.assert_allclose(norms(network, np.zeros([1, *IMAGE]), 2), 0.9, rtol=0.04)
+
+
 def test_bound_holds_after_training():
     network = made("float32", activation="tanh")
     model = keras.Sequential([network])
