@@ -28,7 +28,9 @@ class SetCase:
 
 def pointflow(dtype="float64", **options):
     """As small as it can be, by few fixed steps unless `options` say otherwise."""
-    options = {"latent_size": 2, "solver": "euler", "num_steps": 6, **options}
+    if "solver" not in options:
+        options = {"solver": "euler", "num_steps": 6, **options}
+    options = {"latent_size": 2, **options}
     return tfpf.flows.pointflow(
         D,
         hidden_units=(8,),

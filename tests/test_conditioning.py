@@ -16,8 +16,8 @@ D, C = 3, 2
 RNG = np.random.default_rng(0)
 CONTEXTS = RNG.normal(size=[4, C]).astype("float32")
 X = RNG.normal(size=[4, D]).astype("float32")
+# `nice` computes as `real_nvp` does.
 RECIPES = [
-    tfpf.flows.nice,
     tfpf.flows.real_nvp,
     tfpf.flows.maf,
     tfpf.flows.iaf,
@@ -26,7 +26,8 @@ RECIPES = [
 
 
 def made_flow(make_flow=tfpf.flows.real_nvp, size=C, **options):
-    flow = make_flow(D, context_size=size, hidden_units=(8,), num_layers=2, seed=0, **options)
+    options = {"hidden_units": (8,), "num_layers": 2, "seed": 0, **options}
+    flow = make_flow(D, context_size=size, **options)
     perturb(flow.variables)
     return flow
 
@@ -51,21 +52,14 @@ def test_batch_shape_is_that_of_the_context(make_flow):
     assert bound.batch_shape == [4] and bound.event_shape == [D]
     np.testing.assert_array_equal(bound.batch_shape_tensor(), [4])
     np.testing.assert_allclose(bound.log_prob(X), expected, rtol=1e-4)
-    assert np.abs(bound.log_prob(X[:1]) - expected)[1:].max() > 1e-3
+    values = bound.log_prob(X[0])
+    assert values.shape == [4] and np.ptp(values) > 1e-2, "the context matters"
     grid = tfpf.condition(flow, CONTEXTS.reshape(2, 2, C))
     assert grid.batch_shape == [2, 2]
     np.testing.assert_allclose(grid.log_prob(X.reshape(2, 2, D)), expected.reshape(2, 2), 1e-4)
     assert tfpf.condition(flow, CONTEXTS[0]).batch_shape == []
     assert bound.sample(5, seed=0).shape == [5, 4, D]
     assert grid.sample(seed=0).shape == [2, 2, D]
-
-
-@pytest.mark.parametrize("make_flow", RECIPES)
-def test_the_context_matters(make_flow):
-    flow = made_flow(make_flow)
-    values = tfpf.condition(flow, CONTEXTS).log_prob(X[0])
-    assert values.shape == [4]
-    assert np.ptp(values) > 1e-2
 
 
 def test_points_broadcast_against_contexts(flow):
@@ -270,7 +264,7 @@ def test_what_is_shared_stays_shared(flow):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("given", ["float64", "float32", "int64"])
 def test_arrays_are_cast_to_the_dtype_of_the_flow(dtype, given):
-    flow = made_flow(dtype=dtype)
+    flow = made_flow(dtype=dtype, num_layers=1)
     context = np.array([[1, 2], [3, 4]], given)
     bound = tfpf.condition(flow, context)
     assert bound.dtype == dtype
@@ -286,11 +280,10 @@ def test_tensor_of_another_dtype_is_refused(flow):
 
 
 @pytest.mark.parametrize("make_flow", [tfpf.flows.maf, tfpf.flows.neural_spline])
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_inside_tf_function(make_flow, jit_compile):
-    flow = made_flow(make_flow, dtype="float64")
+def test_inside_tf_function(make_flow):
+    flow = made_flow(make_flow, dtype="float64", num_layers=1)
 
-    @tf.function(jit_compile=jit_compile, autograph=False)
+    @tf.function(jit_compile=True, autograph=False)
     def log_prob_and_gradient(context, x):
         with tf.GradientTape() as tape:
             tape.watch(context)
@@ -398,7 +391,7 @@ def test_something_else_than_a_tfp_object_or_numbers_is_refused(flow):
 def test_a_users_function_may_condition_without_warnings(flow, caplog):
     """AutoGraph cannot read generators, and TensorFlow counts the traces of every copy as one."""
     make = getattr(tfpf.flows, flow)
-    conditional = make(2, context_size=3, hidden_units=(4,), seed=1)
+    conditional = make(2, context_size=3, hidden_units=(4,), num_layers=1, seed=1)
     logger = tf.get_logger()
     propagate, logger.propagate = logger.propagate, True
     try:

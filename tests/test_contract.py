@@ -28,11 +28,14 @@ class Part:
 
     def __init__(self, case):
         self.case = case
+        self._made = {}
 
-    @functools.cache  # noqa: B019  The fixture drops it with the case.
     def made(self, dtype="float64", scale=0.5):
         """The bijector away from the identity; tests leave its variables as they are."""
-        return made_case(self.case, dtype, scale)
+        key = dtype, scale
+        if key not in self._made:
+            self._made[key] = made_case(self.case, dtype, scale)
+        return self._made[key]
 
     def points(self, dtype="float64", shape=(4, D), seed=1):
         return tf.constant(self.case.domain(np.random.default_rng(seed), shape), dtype)

@@ -31,11 +31,14 @@ class Image:
 
     def __init__(self, case):
         self.case = case
+        self._made = {}
 
-    @functools.cache  # noqa: B019  The fixture drops it with the case.
     def made(self, dtype="float64", scale=0.3):
         """The bijector away from the identity; tests leave its variables as they are."""
-        return made(self.case, dtype, scale)
+        key = dtype, scale
+        if key not in self._made:
+            self._made[key] = made(self.case, dtype, scale)
+        return self._made[key]
 
     def directions(self, dtype="float64"):
         """Both ways, `(map, log-det, event axes of the input, its shape)`, base to image first."""
@@ -66,6 +69,7 @@ class Image:
     @functools.cached_property
     def compiled(self):
         """One program for both directions, since compiling takes the time."""
+        self.made()  # Its variables are not to be made within the program.
         return tf.function(self.with_gradients, jit_compile=True, autograph=False)
 
     @functools.cached_property

@@ -140,17 +140,6 @@ def has_event_shape(tensor, event_shape):
     return (tf.TensorShape([None] * num_others) + event_shape).is_compatible_with(tensor.shape)
 
 
-def known_event(tensor, event_ndims, name):
-    """Refuses a tensor whose event, of so many axes, has no static shape; returns that shape."""
-    shape = tensor.shape
-    if shape.rank is None or shape.rank < event_ndims or None in shape[shape.rank - event_ndims :]:
-        axes = "one axis" if event_ndims == 1 else f"{event_ndims} axes"
-        raise ValueError(
-            f"`{name}` acts on events of {axes} of known size. Received: a tensor of shape {shape}"
-        )
-    return shape[shape.rank - event_ndims :]
-
-
 def context_size(value):
     """Refuses what is no `context_size`: C, 0 for no context, or the sizes of several axes."""
     if not isinstance(value, tuple | list):

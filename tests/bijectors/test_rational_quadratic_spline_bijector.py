@@ -33,8 +33,7 @@ def test_params_size_takes_the_keywords_of_new(num_bins, tails, size):
     assert bijector.bin_widths.shape == [2, num_bins]
 
 
-@pytest.mark.parametrize("tails", TAILS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("tails", "dtype"), [("identity", np.float32), ("linear", np.float64)])
 def test_zero_parameters_are_the_identity(tails, dtype):
     x = np.linspace(-7.0, 7.0, 113, dtype=dtype)[:, None]
     raw = 0 * _raw(tails=tails, batch=(1,), dtype=dtype)
@@ -57,9 +56,10 @@ def test_agrees_with_tfp():
         np.testing.assert_allclose(getattr(ours, method)(x), getattr(theirs, method)(x), atol=1e-10)
 
 
-@pytest.mark.parametrize("tails", TAILS)
-@pytest.mark.parametrize("num_bins", [8, 32])
-@pytest.mark.parametrize("scale", [1.0, 3.0])
+@pytest.mark.parametrize(
+    ("num_bins", "tails", "scale"),
+    [(8, "identity", 1.0), (8, "linear", 3.0), (32, "identity", 3.0), (32, "linear", 1.0)],
+)
 def test_round_trip(num_bins, tails, scale):
     x = 2.0 * np.random.default_rng(2).normal(size=(2000, 3))
     for dtype, tolerance in ((np.float32, 1e-5), (np.float64, 1e-10)):
@@ -72,15 +72,14 @@ def test_round_trip(num_bins, tails, scale):
         assert np.all(error <= tolerance * np.maximum(1.0, 1.0 / slope))
 
 
-@pytest.mark.parametrize("tails", TAILS)
-@pytest.mark.parametrize("size", [50.0, 1e30])
-@pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("inverse", [False, True])
-def test_saturated_parameters_are_finite(tails, size, jit, inverse):
-    raw = tf.constant(size * np.sign(_raw(tails=tails)))
+@pytest.mark.parametrize("tails", TAILS)
+def test_saturated_parameters_are_finite(tails, inverse):
+    """Of 50 and of 1e30; compiled where there is most arithmetic."""
+    sizes = np.repeat(np.float32([50.0, 1e30]), 32)[:, np.newaxis, np.newaxis]
+    raw = tf.constant(sizes * np.sign(_raw(tails=tails)))
     x = tf.constant(3.0 * np.random.default_rng(3).normal(size=(64, 3)), tf.float32)
 
-    @tf.function(jit_compile=jit)
     def run(raw, x):
         with tf.GradientTape() as tape:
             tape.watch([raw, x])
@@ -93,6 +92,9 @@ def test_saturated_parameters_are_finite(tails, size, jit, inverse):
         return value, log_det, *tape.gradient(loss, [raw, x])
 
     assert all(np.isfinite(out).all() for out in run(raw, x))
+    if tails == "linear" and inverse:
+        compiled = tf.function(run, jit_compile=True)
+        assert all(np.isfinite(out).all() for out in compiled(raw, x))
 
 
 @pytest.mark.parametrize("inverse", [False, True])
@@ -104,56 +106,17 @@ def test_gradient_of_raw_parameters_agrees_with_finite_differences(inverse):
         bijector = RationalQuadraticSpline.new(raw, 4, tails="linear")
         run = bijector._inverse_and_log_det if inverse else bijector._forward_and_log_det
         value, log_det = run(tf.constant(x))
-        return tf.reduce_sum(tf.sin(value) + log_det)
+        return tf.reduce_sum(tf.sin(value) + log_det, axis=-1)
 
+    # One point for each entry of its parameters and each side, all in one call.
+    steps = 1e-6 * np.eye(raw.size).reshape(-1, *raw.shape)
+    numeric = (loss(raw + steps) - loss(raw - steps)) / 2e-6
     tensor = tf.constant(raw)
     with tf.GradientTape() as tape:
         tape.watch(tensor)
         out = loss(tensor)
-    grad = tape.gradient(out, tensor).numpy()
-    for index in np.ndindex(*raw.shape):
-        step = np.zeros_like(raw)
-        step[index] = 1e-6
-        np.testing.assert_allclose(
-            grad[index], (loss(raw + step) - loss(raw - step)) / 2e-6, rtol=1e-5, atol=1e-7
-        )
-
-
-@pytest.mark.parametrize("tails", TAILS)
-def test_jit_equals_eager(tails):
-    raw = tf.constant(_raw(tails=tails))
-    x = tf.constant(3.0 * np.random.default_rng(4).normal(size=(64, 3)), tf.float32)
-
-    def run(raw, x):
-        bijector = RationalQuadraticSpline.new(raw, tails=tails)
-        return *bijector._forward_and_log_det(x), *bijector._inverse_and_log_det(x)
-
-    for a, b in zip(run(raw, x), tf.function(run, jit_compile=True)(raw, x), strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
-
-
-def test_gradient_in_a_while_loop_compiles():
-    raw = tf.constant(_raw(dtype=np.float64))
-    x = tf.constant(np.random.default_rng(5).normal(size=(64, 3)))
-
-    @tf.function(jit_compile=True)
-    def looped(raw):
-        with tf.GradientTape() as tape:
-            tape.watch(raw)
-            _, out = tf.while_loop(
-                lambda i, _: i < 2,
-                lambda i, x: (i + 1, RationalQuadraticSpline.new(raw).forward(x)),
-                (0, x),
-                maximum_iterations=2,
-            )
-            loss = tf.reduce_sum(out)
-        return tape.gradient(loss, raw)
-
-    with tf.GradientTape() as tape:
-        tape.watch(raw)
-        bijector = RationalQuadraticSpline.new(raw)
-        loss = tf.reduce_sum(bijector.forward(bijector.forward(x)))
-    np.testing.assert_allclose(looped(raw), tape.gradient(loss, raw), atol=1e-10)
+    gradient = tape.gradient(out, tensor)
+    np.testing.assert_allclose(np.ravel(gradient), numeric, rtol=1e-5, atol=1e-7)
 
 
 def test_scalar_input_and_rank_one_parameters():

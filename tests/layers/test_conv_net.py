@@ -101,25 +101,6 @@ def test_is_made_again_from_its_configuration(cls, options):
     assert again.variable_dtype == "float64"
 
 
-@each_class
-def test_xla_equals_eager_with_gradients(cls):
-    network = conv_net(SHAPE, 5, "float64", cls, context_size=2)
-    perturb_image(network.variables, scale=1.0)
-    x, context = points(SHAPE, (3,)), tf.ones([3, 2], tf.float64)
-
-    def run():
-        with tf.GradientTape() as tape:
-            h = network(x, context=context)
-            value = tf.reduce_sum(tf.sin(h))
-        return h, tape.gradient(value, [v.value for v in network.trainable_variables])
-
-    tf.nest.map_structure(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9),
-        tf.function(run, jit_compile=True)(),
-        run(),
-    )
-
-
 # --- Attention -------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math._hyperbolic import exp_asinh, tanh_and_slope
+from tfp_flows.math._elementwise import exp_asinh, tanh_and_slope
 
 
 def test_exp_asinh_keeps_its_digits():

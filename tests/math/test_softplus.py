@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_flows.math._softplus import softplus
+from tfp_flows.math._elementwise import softplus
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

@@ -43,7 +43,11 @@ def fitted(model, x=X, epochs=2, jit_compile=False, learning_rate=0.01, **option
 # --- Weights ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", RECIPES, ids=str)
+# One for each recipe, with a context where there is such a case.
+EACH_ONCE = list({case.covers[0]: case for case in RECIPES}.values())
+
+
+@pytest.mark.parametrize("case", EACH_ONCE, ids=str)
 def test_weights_of_recipes_are_complete(case):
     flow = case.make.flow("float32")
     model = tfpf.FlowModel(flow)
@@ -122,7 +126,7 @@ def test_networks_of_mixed_precision_train_under_jit(policy):
         fitted(model, epochs=20, jit_compile=True)
         assert {weight.dtype for weight in model.weights} == {"float32"}
         assert model.predict(X, verbose=0).dtype == np.float32
-        assert model.evaluate(X, verbose=0) < before
+        assert -np.mean(model(X)) < before
     finally:
         keras.config.set_dtype_policy(previous)
 

@@ -20,7 +20,7 @@ WEIGHT = RNG.uniform(size=10).astype("float32")
 
 def made_model(context_size=0):
     flow = tfpf.flows.real_nvp(
-        2, hidden_units=(8,), num_layers=2, seed=0, context_size=context_size
+        2, hidden_units=(8,), num_layers=1, seed=0, context_size=context_size
     )
     perturb(flow.variables)
     model = tfpf.FlowModel(flow)

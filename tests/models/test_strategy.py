@@ -1,28 +1,35 @@
 """Two devices train as one does, compiled by XLA on each, agree on what they count, draw apart."""
 
+import json
 import subprocess
 import sys
 
-import numpy as np
+import pytest
 
-# Logical devices have to be made before TensorFlow starts.
-SCRIPT = """
+# Logical devices have to be made before TensorFlow starts: so in another process, one for all.
+SETUP = """
 import contextlib
 import keras, numpy as np, tensorflow as tf, tensorflow_probability as tfp
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import tfp_flows as tfpf
-x = np.random.default_rng(0).normal(size=(512, 2)).astype("float32")
-for scope in (contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope):
+# One for all: those of two strategies count their messages between devices from the same number.
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+"""
+
+TRAINING = """
+results = []
+x = np.random.default_rng(0).normal(1.0, size=(512, 2)).astype("float32")
+for scope in (contextlib.nullcontext, strategy.scope):
     with scope():
-        flow = tfpf.flows.maf(2, num_layers=2, hidden_units=(16,), seed=1)
+        flow = tfpf.flows.maf(2, num_layers=1, hidden_units=(4,), seed=1)
         model = tfpf.FlowModel(flow)
         model.compile(keras.optimizers.Adam(1e-2), jit_compile=True)
         history = model.fit(x, epochs=3, batch_size=128, shuffle=False, verbose=0).history
         evaluated = model.evaluate(x, batch_size=128, verbose=0)
         predicted = model.predict(x, batch_size=128, verbose=0)
         variational = tfpf.VariationalModel(
-            tfpf.flows.iaf(2, num_layers=1, hidden_units=(8,), seed=1),
+            tfp.distributions.MultivariateNormalDiag(tf.Variable([0.0, 0.0]), [1.0, 1.0]),
             lambda z: -tf.reduce_sum((z - 1.0) ** 2, axis=-1),
             seed=3,
         )
@@ -35,7 +42,8 @@ for scope in (contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "
         penalized.compile(keras.optimizers.SGD(0.01), jit_compile=True)
         penalties = penalized.fit(x, epochs=2, batch_size=128, shuffle=False, verbose=0)
         parts = [tfpf.bijectors.ActNorm(2), tfpf.bijectors.BatchNorm(2, momentum=0.5)]
-        normed = tfpf.FlowModel(tfpf.distributions.Flow(flow, tfp.bijectors.Chain(parts)))
+        chain = tfp.bijectors.Chain(parts)
+        normed = tfpf.FlowModel(tfpf.distributions.Flow(flow.distribution, chain))
         normed.compile(keras.optimizers.SGD(0.0), jit_compile=True)
         y = 3.0 + 2.0 * x
         normed.fit(y, epochs=8, batch_size=128, shuffle=False, verbose=0)
@@ -51,30 +59,16 @@ for scope in (contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "
     np.testing.assert_allclose(-normed.predict(y, verbose=0).mean(), score, rtol=1e-5)
     np.testing.assert_allclose(-np.mean(normed.distribution.log_prob(y)), score, rtol=1e-5)
     numbers = history["loss"] + penalties.history["loss"]
-    print(*numbers, evaluated, *predicted[:3], elbo[0] < elbo[1])
+    results.append([*numbers, evaluated, *map(float, predicted[:3])])
+    assert elbo[0] < elbo[1]
+one, two = np.array(results)
+assert one[0] - one[2] > 0.01
+np.testing.assert_allclose(one, two, rtol=1e-4)
 """
 
-
-def test_mirrored_strategy_agrees_with_one_device():
-    result = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=600
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    one, two = (line.split() for line in result.stdout.splitlines())
-    assert one[-1] == two[-1] == "True"
-    one, two = (np.array(numbers[:-1], float) for numbers in (one, two))
-    assert one[0] - one[2] > 0.01
-    np.testing.assert_allclose(one, two, rtol=1e-4)
-
-
-NOISE_SCRIPT = """
-import keras, numpy as np, tensorflow as tf, tensorflow_probability as tfp
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import tfp_flows as tfpf
+NOISE = """
 from tfp_flows.bijectors.residual._residual_log_det import ResidualLogDet
 from tfp_flows.layers._philox_dropout import PhiloxDropout
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 x = tf.constant(np.random.default_rng(0).normal(size=[16, 2]), tf.float32)
 with strategy.scope():
     noise = tfpf.bijectors.HutchinsonNoise("gaussian", seed=1)
@@ -94,31 +88,21 @@ draws = {
     "residual": lambda: series(x, bound=bound, training=True)[1],
     "matching": lambda: matching(x, training=True),
 }
-for name, draw in draws.items():
-    for jit_compile in (False, True):
-        def step():
-            return tf.function(draw, jit_compile=jit_compile, autograph=False)()
-        run = tf.function(lambda: strategy.run(step), autograph=False)
-        one, two = strategy.experimental_local_results(run())
-        one_later, _ = strategy.experimental_local_results(run())
+for jit_compile in (False, True):
+    def step():
+        def draw_all():
+            return {name: draw() for name, draw in draws.items()}
+        return tf.function(draw_all, jit_compile=jit_compile, autograph=False)()
+    run = tf.function(lambda: strategy.run(step), autograph=False)
+    first, later = run(), run()
+    for name in draws:
+        one, two = strategy.experimental_local_results(first[name])
+        one_later, _ = strategy.experimental_local_results(later[name])
         assert np.any(one.numpy() != two.numpy()), (name, jit_compile)
         assert np.any(one.numpy() != one_later.numpy()), (name, jit_compile)
 """
 
-
-def test_each_device_draws_its_own_noise():
-    result = subprocess.run(
-        [sys.executable, "-c", NOISE_SCRIPT], capture_output=True, text=True, timeout=600
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-
-
-WEIGHT_SCRIPT = """
-import contextlib
-import keras, numpy as np, tensorflow as tf, tensorflow_probability as tfp
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import tfp_flows as tfpf
+WEIGHTS = """
 x = np.random.default_rng(0).normal(size=(10, 2)).astype("float32")
 # The second batch of eight has two rows, and six to fill it up; then rows that do not count; then
 # a dataset whose last batch leaves one device without any row.
@@ -133,9 +117,7 @@ fits = {
 }
 for name, fit in fits.items():
     reached = []
-    for scope in (
-        contextlib.nullcontext, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
-    ):
+    for scope in (contextlib.nullcontext, strategy.scope):
         with scope():
             location = tf.Variable([0.0, 0.0])
             normal = tfp.distributions.MultivariateNormalDiag(location, [1.0, 1.0])
@@ -147,9 +129,45 @@ for name, fit in fits.items():
     np.testing.assert_allclose(*reached, rtol=1e-5, err_msg=name)
 """
 
+RUN = (
+    """
+import json, sys, traceback
+"""
+    + SETUP
+    + """
+failures = {}
+for name, code in json.load(sys.stdin).items():
+    try:
+        exec(compile(code, name, "exec"), dict(globals()))
+    except Exception:
+        failures[name] = traceback.format_exc()
+print(json.dumps(failures))
+"""
+)
 
-def test_a_row_counts_by_its_weight_on_whichever_device():
+
+@pytest.fixture(scope="module")
+def failures():
+    """What went wrong in each of the scripts."""
+    scripts = {"training": TRAINING, "noise": NOISE, "weights": WEIGHTS}
     result = subprocess.run(
-        [sys.executable, "-c", WEIGHT_SCRIPT], capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", RUN],
+        input=json.dumps(scripts),
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert result.returncode == 0, result.stderr[-2000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_mirrored_strategy_agrees_with_one_device(failures):
+    assert "training" not in failures, failures["training"]
+
+
+def test_each_device_draws_its_own_noise(failures):
+    assert "noise" not in failures, failures["noise"]
+
+
+def test_a_row_counts_by_its_weight_on_whichever_device(failures):
+    assert "weights" not in failures, failures["weights"]

@@ -12,7 +12,7 @@ import tfp_flows as tfpf
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
-SMALL = {"hidden_units": (8,), "num_layers": 2, "seed": 0}
+SMALL = {"hidden_units": (8,), "num_layers": 1, "seed": 0}
 LOG_NORMALISER = 1.25
 BASE = tfd.Sample(tfd.Normal(0.0, 1.0), [2])
 
@@ -129,7 +129,7 @@ def test_regularisers_count_in_the_loss_and_not_in_the_elbo():
 # --- Where the samples come from -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{"run_eagerly": True}, {}, {"jit_compile": True}], ids=str)
+@pytest.mark.parametrize("options", [{"run_eagerly": True}, {"jit_compile": True}], ids=str)
 def test_what_networks_add_to_the_loss_counts_once(options):
     network = keras.Sequential(
         [
@@ -170,8 +170,10 @@ def test_export_gives_the_density_of_the_flow(tmp_path):
 
 
 def test_one_seed_gives_the_same_numbers_and_another_does_not():
-    same, again, other = made_model(), made_model(), made_model(seed=4)
-    losses = [m.fit(steps_per_epoch=3, verbose=0).history["loss"] for m in (same, again, other)]
+    same, again, other = models = made_model(), made_model(), made_model(seed=4)
+    for model in models:
+        model.compile("adam", jit_compile=False, run_eagerly=True)
+    losses = [m.fit(steps_per_epoch=3, verbose=0).history["loss"] for m in models]
     assert losses[0] == losses[1] != losses[2]
     assert_equal_weights(same, again, rtol=0)
     assert same.evaluate(verbose=0) == again.evaluate(verbose=0)

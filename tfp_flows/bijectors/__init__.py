@@ -11,7 +11,11 @@ from tfp_flows.bijectors.continuous import (
     Continuous,
     HutchinsonNoise,
 )
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.flow_bijector import (
+    FlowBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
 from tfp_flows.bijectors.linear import (
     HouseholderLinear,
     InvertibleConv1x1,
@@ -82,4 +86,6 @@ __all__ = [
     "Standardize",
     "SumOfSquares",
     "Sylvester",
+    "forward_and_log_det",
+    "inverse_and_log_det",
 ]

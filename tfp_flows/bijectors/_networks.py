@@ -22,7 +22,7 @@ def check_network(network, call, name):
 
 
 def check_network_inputs(network, name, takes_context):
-    """Checks a network that is run by `call_network`.
+    """Checks a network that is called with `x`, and by `network_with_context` with a context, too.
 
     A sequential or functional model would drop a context without a word: it must have an input for
     it.
@@ -47,19 +47,19 @@ def check_network_inputs(network, name, takes_context):
         )
 
 
-def call_network(network, x, context=None, **kwargs):
-    """`network(x)`, `network(x, context=c)`, or of a functional model `network([x, c])`.
+def network_with_context(network):
+    """What is called as `(x, context=c)`: the network itself, unless it is a functional model.
 
-    Its inputs may come as a `dict` of "x" and "context", and c first if it is named "context".
+    That wants `[x, c]`, or c first if that input is named "context", or a `dict` of "x" and
+    "context".
     """
-    if context is None:
-        return network(x, **kwargs)
     if not _is_ready_made(network):
-        return network(x, context=context, **kwargs)
+        return network
     if isinstance(network.input, dict):
-        return network({"x": x, "context": context}, **kwargs)
-    is_first = network.inputs[0].name == "context"
-    return network([context, x] if is_first else [x, context], **kwargs)
+        return lambda x, context, **kwargs: network({"x": x, "context": context}, **kwargs)
+    if network.inputs[0].name == "context":
+        return lambda x, context, **kwargs: network([context, x], **kwargs)
+    return lambda x, context, **kwargs: network([x, context], **kwargs)
 
 
 def _is_ready_made(network):

@@ -4,9 +4,11 @@ import abc
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.bijectors import chain, invert
+from tensorflow_probability.python.bijectors import composition, invert
+from tensorflow_probability.python.internal import dtype_util, tensor_util
 from tensorflow_probability.python.internal import prefer_static as ps
 
+from tfp_flows import _checks
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._pass_cache import PassCache
 
@@ -19,7 +21,8 @@ class FlowBijector(tfb.Bijector):
     A subclass implements `_forward_and_log_det(x)`, which returns `(y, log |det df/dx|)`, and
     `_inverse_and_log_det(y)`, which returns `(x, log |det dx/dy|)`. The log-dets are those of one
     event of `forward_min_event_ndims` dimensions: elementwise for 0, summed over the last axis
-    for 1. TFP's four hooks are derived from the two here, once.
+    for 1. TFP's four hooks are derived from the two here, once. Both get a tensor of the
+    bijector's dtype, whose event has the shape that the constructor has declared.
 
     `log_prob` and `experimental_sample_and_log_prob` of a distribution that holds the bijector
     evaluate each of the two methods at most once (see `PassCache`).
@@ -27,10 +30,25 @@ class FlowBijector(tfb.Bijector):
     As in TFP, two equal bijectors share what is remembered, and `forward(x)` on one and the same
     `x` returns the remembered `y` as long as that `y` is alive, even if variables have changed in
     between; `tf.identity(x)` asks anew. A flow's `log_prob` always asks anew.
+
+    Args:
+      event_size: the size of the last axis of x and y, or `None` for any.
+      event_shape: the sizes of their last axes, `None` for any.
+      known_event: Python `bool`. With it the axes of an event must have static sizes.
+      **kwargs: those of `tfb.Bijector`.
     """
 
     _cache = PassCache()
+    _event_size = None
     __deepcopy__ = deep_copy
+
+    def __init__(self, *, event_size=None, event_shape=None, known_event=False, **kwargs):
+        self._declared_size = event_size
+        self._declared_shape = tf.TensorShape(event_shape) if event_shape else None
+        self._declared_known = known_event
+        if event_size is not None:
+            self._event_size = event_size
+        super().__init__(**kwargs)
 
     @abc.abstractmethod
     def _forward_and_log_det(self, x):
@@ -40,84 +58,183 @@ class FlowBijector(tfb.Bijector):
     def _inverse_and_log_det(self, y):
         """Returns `(x, log |det dx/dy|)`."""
 
+    def forward_and_log_det(self, x, event_ndims=None):
+        """Returns `(y, log |det dy/dx|)`: see `tfp_flows.bijectors.forward_and_log_det`."""
+        return forward_and_log_det(self, x, event_ndims)
+
+    def inverse_and_log_det(self, y, event_ndims=None):
+        """Returns `(x, log |det dx/dy|)`: see `tfp_flows.bijectors.inverse_and_log_det`."""
+        return inverse_and_log_det(self, y, event_ndims)
+
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
 
+    def _keep(self, **tensors):
+        """Keeps parameters as tensors of one float dtype, `_name` of each; returns that dtype.
+
+        A `tf.Variable` stays what it is, so that its gradient is seen; so does `None`.
+        """
+        dtype = dtype_util.common_dtype(tensors.values(), dtype_hint=tf.float32)
+        if not dtype.is_floating:
+            raise TypeError(f"Parameters must be floating point. Received: dtype={dtype.name}")
+        for name, value in tensors.items():
+            if value is not None:
+                value = tensor_util.convert_nonref_to_tensor(value, dtype=dtype, name=name)
+            setattr(self, f"_{name}", value)
+        return dtype
+
+    def _checked(self, x):
+        """`x` as a tensor of the dtype, with an event as it was declared; or an error."""
+        x = _as_tensor(x, self.dtype, self.name)
+        shape, size, event, wanted = x.shape, self._declared_size, self._declared_shape, None
+        if size is not None and (shape.rank == 0 or shape[-1] not in (None, size)):
+            wanted = f"{size} dimensions"
+        if event is not None and not _checks.has_event_shape(x, event):
+            wanted = f"shape {tuple(event)}"
+        if self._declared_known:
+            ndims = self.forward_min_event_ndims
+            if (shape.rank or 0) < ndims or not shape[shape.rank - ndims :].is_fully_defined():
+                wanted = "one axis of known size" if ndims == 1 else f"{ndims} axes of known size"
+        if wanted:
+            kind = "images" if event is not None and len(event) == 3 else "events"
+            raise ValueError(
+                f"`{self.name}` acts on {kind} of {wanted}. Received: a tensor of shape {shape}"
+            )
+        return x
+
     def _forward(self, x):
-        return self._forward_and_log_det(x)[0]
+        return self._forward_and_log_det(self._checked(x))[0]
 
     def _forward_log_det_jacobian(self, x):
-        return self._forward_and_log_det(x)[1]
+        return self._forward_and_log_det(self._checked(x))[1]
 
     def _inverse(self, y):
-        return self._inverse_and_log_det(y)[0]
+        return self._inverse_and_log_det(self._checked(y))[0]
 
     def _inverse_log_det_jacobian(self, y):
-        return self._inverse_and_log_det(y)[1]
+        return self._inverse_and_log_det(self._checked(y))[1]
 
     def _remembered_forward(self, x):
-        y, log_det = self._forward_and_log_det(x)
+        y, log_det = self._forward_and_log_det(self._checked(x))
         return y, {"ildj": -log_det}
 
     def _remembered_inverse(self, y):
-        x, log_det = self._inverse_and_log_det(y)
+        x, log_det = self._inverse_and_log_det(self._checked(y))
         return x, {"ildj": log_det}
 
 
-def forward_and_log_det(bijector, x, event_ndims=0):
-    """Returns `(y, log |det dy/dx|)` of any `tfb.Bijector`, in one evaluation of parts of ours.
+def forward_and_log_det(bijector, x, event_ndims=None):
+    """Returns `(y, log |det dy/dx|)` of any `tfb.Bijector`, in one evaluation of each part of ours.
+
+    Parts are those of `tfb.Chain`, `tfb.Blockwise`, `tfb.JointMap` and `tfb.Invert`, however deep.
+    One that is no `FlowBijector` is asked for its value and then for its log-det. For example
+
+        y, log_det = forward_and_log_det(tfb.Chain([tfb.Exp(), Affine(1.0, 0.5)]), x, event_ndims=1)
 
     Args:
       bijector: a `tfb.Bijector`.
-      x: a `Tensor`.
-      event_ndims: the number of trailing dimensions of `x` that make one event. The log-det of
-        an elementwise bijector (`forward_min_event_ndims == 0`) is elementwise for 0.
+      x: what converts to a `Tensor` of the bijector's dtype, `[..., *event]`.
+      event_ndims: the number of trailing axes of `x` that make one event, at least
+        `bijector.forward_min_event_ndims`, which is the default. Of a bijector of structures, as
+        `tfb.JointMap` is, a structure of them.
+
+    Returns:
+      y, and the log-det in nats: one number for each event of y.
+
+    Raises:
+      TypeError: if `event_ndims` is not an integer, or `x` a tensor of another dtype.
+      ValueError: if `event_ndims` is below the minimum, `x` has fewer axes, or a part refuses it.
     """
+    return _checked_evaluation(bijector, x, event_ndims, True)
+
+
+def inverse_and_log_det(bijector, y, event_ndims=None):
+    """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation of each part of ours.
+
+    As `forward_and_log_det`, whose errors are the same.
+
+    Args:
+      bijector: a `tfb.Bijector`.
+      y: what converts to a `Tensor` of the bijector's dtype, `[..., *event]`.
+      event_ndims: the number of trailing axes of `y` that make one event, at least
+        `bijector.inverse_min_event_ndims`, which is the default.
+
+    Returns:
+      x, and the log-det in nats: one number for each event of x.
+    """
+    return _checked_evaluation(bijector, y, event_ndims, False)
+
+
+def _checked_evaluation(bijector, x, event_ndims, is_forward):
+    if not isinstance(bijector, tfb.Bijector):
+        raise TypeError(f"`bijector` must be a `tfb.Bijector`. Received: bijector={bijector!r}")
+    minimum, ndims_after = _min_event_ndims(bijector, is_forward)
+    event_ndims = minimum if event_ndims is None else event_ndims
+    if tf.nest.is_nested(minimum) or tf.nest.is_nested(ndims_after):
+        return _evaluated(bijector, x, event_ndims, is_forward)
+    if type(event_ndims) is not int or event_ndims < minimum:
+        event_ndims = _checks.integer_at_least(event_ndims, minimum, "event_ndims")
+    x = _as_tensor(x, bijector.dtype, bijector.name)
+    if (x.shape.rank or event_ndims) < event_ndims:
+        raise ValueError(
+            f"`event_ndims` must be at most the number of axes, {x.shape.rank}. "
+            f"Received: event_ndims={event_ndims}"
+        )
+    y, log_det = _evaluated(bijector, x, event_ndims, is_forward)
+    return y, _for_each_event(log_det, y, ndims_after + event_ndims - minimum)
+
+
+def _evaluated(bijector, x, event_ndims, is_forward):
     if isinstance(bijector, invert._Invert):
-        return inverse_and_log_det(bijector.bijector, x, event_ndims)
-    if _is_chain(bijector):
-        total = 0.0
-        for part in reversed(bijector.bijectors):
-            x, log_det = forward_and_log_det(part, x, event_ndims)
-            total, event_ndims = total + log_det, part.forward_event_ndims(event_ndims)
-        return x, total
-    if _is_direct(bijector, bijector.forward_min_event_ndims, event_ndims):
-        return bijector._forward_and_log_det(x)
-    y = bijector.forward(x)
-    return y, _for_each(y, bijector.forward_log_det_jacobian(x, event_ndims), event_ndims)
+        return _evaluated(bijector.bijector, x, event_ndims, not is_forward)
+    if isinstance(bijector, composition.Composition):
+        log_dets = []
 
+        def step(part, x, event_ndims):
+            y, log_det = _evaluated(part, x, event_ndims, is_forward)
+            log_dets.append(log_det)
+            ndims = part.forward_event_ndims if is_forward else part.inverse_event_ndims
+            return y, ndims(event_ndims)
 
-def inverse_and_log_det(bijector, y, event_ndims=0):
-    """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation of parts of ours."""
-    if isinstance(bijector, invert._Invert):
-        return forward_and_log_det(bijector.bijector, y, event_ndims)
-    if _is_chain(bijector):
-        total = 0.0
-        for part in bijector.bijectors:
-            y, log_det = inverse_and_log_det(part, y, event_ndims)
-            total, event_ndims = total + log_det, part.inverse_event_ndims(event_ndims)
-        return y, total
-    if _is_direct(bijector, bijector.inverse_min_event_ndims, event_ndims):
-        return bijector._inverse_and_log_det(y)
-    x = bijector.inverse(y)
-    return x, _for_each(x, bijector.inverse_log_det_jacobian(y, event_ndims), event_ndims)
-
-
-def _for_each(value, log_det, event_ndims):
-    """The log-det of each element: TFP's is a scalar where the slope is one number for all."""
-    return tf.broadcast_to(log_det, ps.shape(value)) if event_ndims == 0 else log_det
-
-
-def _is_chain(bijector):
-    # `tfb.Chain` and `tfb.Invert` make their base classes when a part is no composite tensor.
-    return isinstance(bijector, chain._Chain) and len(bijector.bijectors) > 0
-
-
-def _is_direct(bijector, min_event_ndims, event_ndims):
+        walk = bijector._call_walk_forward if is_forward else bijector._call_walk_inverse
+        return walk(step, x, event_ndims)[0], sum(log_dets)
     # TFP runs the assertions of `validate_args` in its public methods only.
-    return (
-        isinstance(bijector, FlowBijector)
-        and min_event_ndims == event_ndims
-        and not bijector.validate_args
-    )
+    if isinstance(bijector, FlowBijector) and not bijector.validate_args:
+        x = bijector._checked(x)
+        run = bijector._forward_and_log_det if is_forward else bijector._inverse_and_log_det
+        y, log_det = run(x)
+        minimum, ndims_after = _min_event_ndims(bijector, is_forward)
+        if event_ndims != minimum:
+            further = list(range(minimum - event_ndims, 0))
+            log_det = tf.reduce_sum(_for_each_event(log_det, y, ndims_after), axis=further)
+        return y, log_det
+    if is_forward:
+        y, log_det = bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims)
+    else:
+        y, log_det = bijector.inverse(x), bijector.inverse_log_det_jacobian(x, event_ndims)
+    # That of a part without a dtype is a float32 zero.
+    return y, tf.cast(log_det, tf.nest.flatten(y)[0].dtype)
+
+
+def _min_event_ndims(bijector, is_forward):
+    ndims = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
+    return ndims if is_forward else ndims[::-1]
+
+
+def _as_tensor(x, dtype, name):
+    if dtype is not None and tf.is_tensor(x) and x.dtype != dtype:
+        raise TypeError(
+            f"`{name}` acts on numbers of dtype {dtype.name}. "
+            f"Received: a tensor of dtype {x.dtype.name}"
+        )
+    return tf.convert_to_tensor(x, dtype=dtype)
+
+
+def _for_each_event(log_det, y, event_ndims):
+    """The log-det of each event: TFP's is a scalar where it is one number for all."""
+    log_det = tf.convert_to_tensor(log_det, dtype=y.dtype)
+    known = y.shape.rank is not None and y.shape[: y.shape.rank - event_ndims]
+    if known and known.is_fully_defined() and log_det.shape == known:
+        return log_det
+    return tf.broadcast_to(log_det, ps.shape(y)[: ps.rank(y) - event_ndims])

@@ -13,7 +13,7 @@ from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._networks import layer_variables
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det
 from tfp_flows.distributions.dequantization_noise import DequantizationNoise
-from tfp_flows.math._softplus import softplus
+from tfp_flows.math._elementwise import softplus
 
 tfd = tfp.distributions
 tfb = tfp.bijectors

@@ -9,7 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import _checks
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._networks import layer_variables
-from tfp_flows.conditioning import condition, context_size
+from tfp_flows.distributions._latent_points import LatentPoints, vector_size
 from tfp_flows.distributions._latent_posterior import LatentPosterior
 from tfp_flows.distributions._stateless_seed import stateless_seed
 from tfp_flows.distributions.latent_noise import LatentNoise
@@ -80,23 +80,8 @@ class LatentSet(tfd.Distribution):
         name="latent_set",
     ):
         parameters = dict(locals())
-        self._latent_size = _vector_size(prior, "prior")
-        self._point_size = _vector_size(points, "points")
-        if context_size(points) != self._latent_size:
-            raise ValueError(
-                f"`points` must take a context of size {self._latent_size}, that of the vectors of "
-                f"`prior`. Received: points with context_size={context_size(points)}"
-            )
-        if points.batch_shape.rank != 0:
-            raise ValueError(
-                "`points` must have no batch shape, and no context bound. "
-                f"Received: points.batch_shape={points.batch_shape}"
-            )
-        if prior.dtype != points.dtype:
-            raise ValueError(
-                f"`points` must have the dtype {prior.dtype.name} of `prior`. "
-                f"Received: points.dtype={points.dtype.name}"
-            )
+        self._latent_size = vector_size(prior, "prior")
+        self._latent_points = LatentPoints(points, self._latent_size, prior.dtype)
         if num_points is not None:
             num_points = _checks.integer_at_least(num_points, 1, "num_points")
         self._num_points = num_points
@@ -123,7 +108,9 @@ class LatentSet(tfd.Distribution):
             name=name,
         )
         with tf.init_scope():  # a misfit of the encoder is found now
-            self._posterior.moments(tf.zeros([2, num_points or 1, self._point_size], prior.dtype))
+            self._posterior.moments(
+                tf.zeros([2, num_points or 1, self._latent_points.size], prior.dtype)
+            )
 
     @property
     def prior(self):
@@ -171,7 +158,7 @@ class LatentSet(tfd.Distribution):
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-2], self.batch_shape_tensor())
         shape = ps.concat([[num_samples], batch_shape], axis=0)
         w = self._posterior.draw(loc, log_scale, shape, seed)
-        joint = self._log_prob_given(w, x) + self._prior.log_prob(w)
+        joint = self._latent_points.log_prob(x, w) + self._prior.log_prob(w)
         constant = 0.5 * self._latent_size * (1.0 + np.log(2.0 * np.pi))
         entropy = tf.reduce_sum(log_scale, axis=-1) + tf.constant(constant, self.dtype)
         return tf.reduce_mean(joint, axis=0) + entropy
@@ -183,7 +170,7 @@ class LatentSet(tfd.Distribution):
 
     def points_given(self, latent):
         """p(x_m | w), the distribution of one point, for latents `[..., L]`."""
-        return condition(self._points, latent)
+        return self._latent_points.given(latent)
 
     def reconstruct(self, x, num_points=None, seed=None):
         """Sets like `x`, `[..., num_points, D]`: w of the posterior, then points given it.
@@ -201,7 +188,7 @@ class LatentSet(tfd.Distribution):
         latent_seed, points_seed = philox_split(stateless_seed(seed), 2)
         loc, log_scale = self._posterior.moments(x)
         w = self._posterior.draw(loc, log_scale, ps.shape(x)[:-2], latent_seed)
-        return self._draw_points(w, num_points, points_seed)
+        return self._latent_points.draw(w, num_points, points_seed)
 
     def _sample_n(self, n, seed=None, num_points=None):
         if num_points is None:
@@ -219,7 +206,7 @@ class LatentSet(tfd.Distribution):
             )
         latent_seed, points_seed = philox_split(stateless_seed(seed), 2)
         w = self._prior.sample(n, seed=latent_seed)
-        return self._draw_points(w, num_points, points_seed)
+        return self._latent_points.draw(w, num_points, points_seed)
 
     def _log_prob(self, x):
         raise NotImplementedError(
@@ -227,7 +214,7 @@ class LatentSet(tfd.Distribution):
         )
 
     def _event_shape(self):
-        return tf.TensorShape([self._num_points, self._point_size])
+        return tf.TensorShape([self._num_points, self._latent_points.size])
 
     def _event_shape_tensor(self):
         if self._num_points is None:
@@ -235,64 +222,7 @@ class LatentSet(tfd.Distribution):
                 f"`num_points` must be given for `{self.name}` to have an event shape. "
                 "Received: num_points=None"
             )
-        return tf.constant([self._num_points, self._point_size], tf.int32)
+        return tf.constant([self._num_points, self._latent_points.size], tf.int32)
 
     def _sets(self, x):
-        """`x` as a tensor `[..., M, D]`, or an error."""
-        expected = f"[..., {self._num_points or 'M'}, {self._point_size}]"
-        if isinstance(x, tf.RaggedTensor):
-            raise ValueError(
-                f"`x` must be sets {expected} of one size; batches may differ in theirs. "
-                f"Received: a ragged tensor of shape {x.shape}"
-            )
-        if tf.is_tensor(x) and x.dtype != self.dtype or not tf.is_tensor(x) and not _is_array(x):
-            raise ValueError(
-                f"`x` must be sets {expected} of dtype {self.dtype.name}. "
-                f"Received: {getattr(x, 'dtype', type(x).__name__)!r}"
-            )
-        x = tf.convert_to_tensor(x, dtype=self.dtype, name="x")
-        shape = tf.TensorShape([self._num_points, self._point_size])
-        is_known = x.shape.rank is not None
-        if is_known and (
-            x.shape.rank < 2 or not shape.is_compatible_with(x.shape[-2:]) or x.shape[-2] == 0
-        ):
-            raise ValueError(
-                f"`x` must have shape {expected}, with at least one point. "
-                f"Received: x.shape={tuple(x.shape)}"
-            )
-        return x
-
-    def _log_prob_given(self, w, x):
-        """sum_m log p(x_m | w) for latents `[..., L]` and sets `[..., M, D]` that broadcast."""
-        shape = ps.concat([ps.shape(w)[:-1], ps.shape(x)[-2:-1]], axis=0)
-        w = tf.broadcast_to(w[..., tf.newaxis, :], ps.concat([shape, [self._latent_size]], axis=0))
-        x = tf.broadcast_to(x, ps.concat([shape, [self._point_size]], axis=0))
-        # As rows, each with the latent of its set: what `Standardize` adapts to, for one.
-        points = self.points_given(tf.reshape(w, [-1, self._latent_size]))
-        log_p = points.log_prob(tf.reshape(x, [-1, self._point_size]))
-        return tf.reduce_sum(tf.reshape(log_p, shape), axis=-1)
-
-    def _draw_points(self, w, num_points, seed):
-        """Points given latents `[..., L]`: `[..., num_points, D]`."""
-        shape = ps.concat([ps.shape(w)[:-1], [num_points, self._latent_size]], axis=0)
-        w = tf.broadcast_to(w[..., tf.newaxis, :], shape)
-        return self.points_given(w).sample(seed=seed)
-
-
-def _vector_size(distribution, name):
-    if not isinstance(distribution, tfd.Distribution):
-        raise TypeError(f"`{name}` must be a TFP distribution. Received: {name}={distribution!r}")
-    shape = distribution.event_shape
-    if shape.rank != 1 or shape[0] is None:
-        raise ValueError(
-            f"`{name}` must be a distribution over vectors. Received: {name}.event_shape={shape}"
-        )
-    return shape[0]
-
-
-def _is_array(x):
-    """Whether numpy takes it for an array of numbers; nested lists of unequal lengths are none."""
-    try:
-        return np.asarray(x).dtype.kind in "fiu"
-    except ValueError:
-        return False
+        return self._latent_points.checked_sets(x, self._num_points, self.dtype)

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows import _checks
-from tfp_flows.bijectors import Coupling, MultiScale, Squeeze
+from tfp_flows.bijectors import ActNorm, InvertibleConv1x1, MultiScale, Squeeze
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import ConvNet
 
@@ -42,6 +42,40 @@ def image_shape(event_shape, num_squeezes):
     return shape
 
 
+def widths(hidden_channels, hidden_units, default, check=_checks.block_widths):
+    """The widths of networks of images, of which `hidden_units` is another name.
+
+    Args:
+      hidden_channels: widths, or `None`.
+      hidden_units: likewise.
+      default: widths, if both are `None`.
+      check: what widths have to be, a function of them and their name.
+
+    Raises:
+      TypeError: if widths are no integers.
+      ValueError: if both are given, or they are not what they have to be; they are named as they
+        were given.
+    """
+    if hidden_units is None:
+        return check(default if hidden_channels is None else hidden_channels, "hidden_channels")
+    if hidden_channels is not None:
+        raise ValueError(
+            "`hidden_units` must not be given beside `hidden_channels`, of which it is another "
+            f"name. Received: hidden_channels={hidden_channels!r}, hidden_units={hidden_units!r}"
+        )
+    return check(hidden_units, "hidden_units")
+
+
+def refuse_for_vectors(**given):
+    """Refuses arguments, by name, that only images have; `None` is one that is not given."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` is for images, whose `event_shape` is (H, W, C). "
+                f"Received: {name}={value!r} for vectors"
+            )
+
+
 def squeezed(shape):
     """The shape of an image after `Squeeze`."""
     return shape[0] // 2, shape[1] // 2, 4 * shape[2]
@@ -59,55 +93,6 @@ def channels(shape, first=True):
     """
     mask = _recipe.half(shape[-1], first)
     return np.reshape(mask, [1] * (len(shape) - 1) + [-1]).tolist()
-
-
-def coupling(
-    shape,
-    mask,
-    transformer,
-    transformer_kwargs,
-    *,
-    context_size,
-    seed,
-    dtype,
-    network=ConvNet,
-    invert_transformer=False,
-    **network_kwargs,
-):
-    """A `Coupling` of images, or series, with a network of its own.
-
-    Args:
-      shape: `(H, W, C)`, or `(T, C)` with a network of series.
-      mask: a word of `BOARDS`, or what `channels` gives.
-      transformer: a class with `params_size` and `new`.
-      transformer_kwargs: `dict` of its keywords.
-      context_size: C, or 0; with a network that takes it, a tuple.
-      seed: Python `int` or `None`, of the network.
-      dtype: float dtype.
-      network: a class of conditioners, `ConvNet` or one with its arguments.
-      invert_transformer: see `Coupling`.
-      **network_kwargs: further keywords of `network`.
-    """
-    num_in = num_out = shape[-1]
-    if not isinstance(mask, str):
-        num_in = int(np.sum(mask))
-        num_out -= num_in
-    conditioner = network(
-        num_out * transformer.params_size(**transformer_kwargs),
-        context_size=context_size,
-        seed=seed,
-        dtype=dtype,
-        **network_kwargs,
-    )
-    _recipe.build(conditioner, (*shape[:-1], num_in), context_size)
-    return Coupling(
-        conditioner,
-        transformer,
-        transformer_kwargs,
-        mask,
-        invert_transformer=invert_transformer,
-        context_size=context_size,
-    )
 
 
 def scales_of_steps(shape, num_scales, num_layers, step, seed, split=None):
@@ -134,6 +119,31 @@ def scales_of_steps(shape, num_scales, num_layers, step, seed, split=None):
         scales.append(tfb.Chain(parts))
         shape = kept(shape)
     return scales
+
+
+def glow_scales(event_shape, num_scales, num_layers, *, seed, dtype, **options):
+    """Scales of steps of an `ActNorm`, a 1x1 convolution and a coupling of channels.
+
+    A further coupling conditions the channels that leave on those that stay.
+
+    Args:
+      event_shape: `(H, W, C)`.
+      num_scales: how many.
+      num_layers: steps in each.
+      seed: Python `int` or `None`.
+      dtype: float dtype.
+      **options: further keywords of `_recipe.coupling`, apart from the network.
+    """
+
+    def split(shape, seed):
+        mask = channels(shape)
+        return [_recipe.coupling(shape, mask, network=ConvNet, seed=seed, dtype=dtype, **options)]
+
+    def step(shape, seed):
+        rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
+        return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
+
+    return scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
 
 
 def flow(scales, event_shape, base, dtype, name):

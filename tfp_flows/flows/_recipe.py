@@ -5,9 +5,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import _checks
-from tfp_flows.bijectors import Amortized, Autoregressive
+from tfp_flows.bijectors import Affine, Coupling, LULinear
 from tfp_flows.distributions import Flow
-from tfp_flows.layers import MADE, MLP
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
@@ -71,6 +70,13 @@ def permutations(size, layer_seeds):
     return [*drawn, np.argsort(composed)]
 
 
+def with_bounded_scale(transformer, transformer_kwargs):
+    """The keywords of a transformer; where none are given, those of a bounded `Affine`."""
+    if transformer_kwargs is not None:
+        return transformer_kwargs
+    return {"max_log_scale": 5.0} if transformer is Affine else {}
+
+
 def build(network, input_shape, context_size):
     """The network, built for inputs `[N, *input_shape]` and contexts `[N, context_size]`.
 
@@ -79,7 +85,7 @@ def build(network, input_shape, context_size):
     Raises:
       ValueError: while a graph is traced, since its variables would belong to that graph.
     """
-    _check_eager()
+    check_eager()
     context_size = _checks.context_size(context_size)
     sizes = (input_shape,) if np.ndim(input_shape) == 0 else tuple(input_shape)
     context_shape = (None, *_checks.context_shape(context_size)) if context_size else None
@@ -87,91 +93,78 @@ def build(network, input_shape, context_size):
     return network
 
 
-def autoregressive_layers(
-    size,
+def coupling(
+    shape,
+    mask,
     transformer,
     transformer_kwargs,
     *,
-    num_layers,
     context_size,
     seed,
-    network=MADE,
+    dtype,
+    network,
     invert_transformer=False,
-    solver="sequential",
     **network_kwargs,
 ):
-    """A list of `Autoregressive` layers in alternating order, each with a network of its own.
+    """A `Coupling` of vectors, images or series, with a network of its own.
+
+    Args:
+      shape: `(D,)`, `(H, W, C)` or `(T, C)`, as the network takes it.
+      mask: as in `Coupling`.
+      transformer: a class with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      context_size: C, or 0; with a network that takes it, a tuple.
+      seed: Python `int` or `None`, of the network.
+      dtype: float dtype.
+      network: a class of conditioners, such as `MLP` or `ConvNet`.
+      invert_transformer: see `Coupling`.
+      **network_kwargs: further keywords of `network`.
+    """
+    num_in = num_out = shape[-1]
+    if not isinstance(mask, str):
+        num_in = int(np.sum(mask))
+        num_out -= num_in
+    conditioner = network(
+        num_out * transformer.params_size(**transformer_kwargs),
+        context_size=context_size,
+        seed=seed,
+        dtype=dtype,
+        **network_kwargs,
+    )
+    build(conditioner, (*shape[:-1], num_in), context_size)
+    return Coupling(
+        conditioner,
+        transformer,
+        transformer_kwargs,
+        mask,
+        invert_transformer=invert_transformer,
+        context_size=context_size,
+    )
+
+
+def with_linear_layers(size, num_layers, seed, dtype, layer):
+    """Layers, each followed by an `LULinear` with a random permutation.
 
     Args:
       size: D.
-      transformer: a class with `params_size` and `new`.
-      transformer_kwargs: `dict` of its keywords.
       num_layers: how many.
-      context_size: C, or 0.
-      seed: Python `int` or `None`, from which the networks' seeds follow.
-      network: a class of conditioners, `MADE` or one with its first two arguments.
-      invert_transformer: see `Autoregressive`.
-      solver: see `Autoregressive`.
-      **network_kwargs: further keywords of `network`.
+      seed: Python `int` or `None`.
+      dtype: float dtype.
+      layer: `layer(i, seed)` gives the i-th layer.
 
-    Raises:
-      ValueError: for a size below its minimum, or an unknown solver.
+    Returns:
+      A list of bijectors, from data to base.
     """
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    layers = []
-    for i, layer_seed in enumerate(seeds(seed, num_layers)):
-        conditioner = network(
-            size,
-            transformer.params_size(**transformer_kwargs),
-            order="reverse" if i % 2 else None,
-            context_size=context_size,
-            seed=layer_seed,
-            **network_kwargs,
-        )
-        build(conditioner, size, context_size)
-        layers.append(
-            Autoregressive(
-                conditioner,
-                transformer,
-                transformer_kwargs,
-                invert_transformer=invert_transformer,
-                solver=solver,
-                context_size=context_size,
-            )
-        )
-    return layers
+    layer_seeds = seeds(seed, num_layers)
+    bijectors = []
+    for i, permutation in enumerate(permutations(size, layer_seeds)):
+        bijectors += [layer(i, layer_seeds[i]), LULinear(size, permutation, dtype=dtype)]
+    return bijectors
 
 
-def vector_layer(
-    transformer, transformer_kwargs, start, *, context_size, hidden_units, activation, seed, dtype
-):
-    """A bijector of whole vectors, f(x; h), with h a variable; given a context, f(x; h + g(c)).
-
-    Args:
-      transformer: a class such as `Planar`, with `params_size` and `new`.
-      transformer_kwargs: `dict` of its keywords.
-      start: array `[P]`, h at the start.
-      context_size: C, or 0.
-      hidden_units: widths of the network g, an `MLP` that starts with zeros.
-      activation: of the network.
-      seed: Python `int` or `None`, of the network.
-      dtype: float dtype.
-
-    Raises:
-      ValueError: for a size below its minimum, or while a graph is traced.
-    """
-    _check_eager()
-    size = transformer.params_size(**transformer_kwargs)
-    # Made without a context, too: a width that is wrong is refused in any case.
-    network = MLP(size, hidden_units, activation, seed=seed, dtype=dtype)
-    params = tf.Variable(start, dtype=dtype, name="params")
-    if _checks.integer_at_least(context_size, 0, "context_size") == 0:
-        return transformer.new(params, **transformer_kwargs)
-    build(network, context_size, 0)
-    return Amortized(network, transformer, transformer_kwargs, params, context_size=context_size)
-
-
-def _check_eager():
+def check_eager():
+    """Refuses to make variables while a graph is traced."""
     if not tf.executing_eagerly():
         raise ValueError(
             "A recipe makes variables: call it outside of `tf.function` and of the functions of a "

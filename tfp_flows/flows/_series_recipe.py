@@ -1,11 +1,14 @@
 """What recipes of series in time do the same way."""
 
 import numpy as np
+import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import Autoregressive
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import WaveNet
+
+tfb = tfp.bijectors
 
 
 def series_shape(event_shape, factor=1):
@@ -27,6 +30,29 @@ def series_shape(event_shape, factor=1):
             f"Received: event_shape={event_shape!r}"
         )
     return steps, channels
+
+
+def autoregressive_flow(
+    event_shape, transformer, transformer_kwargs, *, base, dtype, name, invert=False, **options
+):
+    """The distribution of series over `autoregressive_layers`.
+
+    Args:
+      event_shape: `(T, C)`.
+      transformer: see `autoregressive_layers`.
+      transformer_kwargs: likewise.
+      base: a TFP distribution over `[T, C]`, or `None` for a standard normal.
+      dtype: float32 or float64.
+      name: Python `str`.
+      invert: whether each layer is inverted, so that samples are its fast direction.
+      **options: further keywords of `autoregressive_layers`.
+    """
+    dtype = _recipe.float_dtype(dtype)
+    shape = series_shape(event_shape)
+    layers = autoregressive_layers(shape, transformer, transformer_kwargs, dtype=dtype, **options)
+    if invert:
+        layers = [tfb.Invert(layer) for layer in layers]
+    return _recipe.flow(layers, shape, base, dtype, name)
 
 
 def autoregressive_layers(

@@ -15,9 +15,9 @@ def ffjord(
     hidden_units=(64, 64),
     activation="tanh",
     solver="dormand_prince",
-    num_steps=20,
-    rtol=1e-5,
-    atol=1e-5,
+    num_steps=None,
+    rtol=None,
+    atol=None,
     trace="hutchinson",
     gradient="adjoint",
     kinetic=0.0,
@@ -45,9 +45,9 @@ def ffjord(
       hidden_units: widths of the hidden layers of each `VectorField`.
       activation: of the networks; smooth.
       solver: "dormand_prince", "rk4" or "euler".
-      num_steps: of the last two.
-      rtol: relative tolerance of "dormand_prince".
-      atol: absolute tolerance of "dormand_prince".
+      num_steps: of the last two, 20 by default; not for "dormand_prince".
+      rtol: relative tolerance of "dormand_prince", 1e-5 by default; not for the others.
+      atol: its absolute tolerance, likewise.
       trace: in training, "hutchinson" or "exact".
       gradient: "adjoint" or "direct".
       kinetic: factor of the squared speed in the loss of training, not negative.
@@ -61,11 +61,12 @@ def ffjord(
 
     Raises:
       TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or an unknown option.
+      ValueError: for a size below its minimum, an unknown option, or an accuracy of another solver.
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    solver_kwargs = _solver_kwargs(solver, num_steps=num_steps, rtol=rtol, atol=atol)
     layer_seeds = _recipe.seeds(seed, 2 * num_layers)
     bijectors = []
     for field_seed, noise_seed in zip(layer_seeds[::2], layer_seeds[1::2], strict=True):
@@ -79,10 +80,7 @@ def ffjord(
         bijectors.append(
             Continuous(
                 field,
-                solver=solver,
-                num_steps=num_steps,
-                rtol=rtol,
-                atol=atol,
+                **solver_kwargs,
                 trace=trace,
                 noise=HutchinsonNoise(seed=noise_seed) if trace == "hutchinson" else "rademacher",
                 gradient=gradient,
@@ -90,3 +88,17 @@ def ffjord(
             )
         )
     return _recipe.flow(bijectors, size, base, dtype, "ffjord")
+
+
+def _solver_kwargs(solver, **accuracy):
+    """The keywords of a solver that are given; refuses those of another one."""
+    _checks.one_of(solver, ("dormand_prince", "rk4", "euler"), "solver")
+    given = {name: value for name, value in accuracy.items() if value is not None}
+    is_adaptive = solver == "dormand_prince"
+    for name, value in given.items():
+        if (name == "num_steps") == is_adaptive:
+            kind = "of fixed steps" if is_adaptive else 'of "dormand_prince", whose steps adapt'
+            raise ValueError(
+                f"`{name}` is {kind}. Received: {name}={value!r} with solver={solver!r}"
+            )
+    return {"solver": solver, **given}

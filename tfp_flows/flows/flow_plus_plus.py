@@ -5,10 +5,8 @@ import tensorflow_probability as tfp
 from tfp_flows import _checks
 from tfp_flows.bijectors import (
     ActNorm,
-    Coupling,
     InvertibleConv1x1,
     LogisticMixtureCDF,
-    LULinear,
     Squeeze,
 )
 from tfp_flows.flows import _image_recipe, _recipe
@@ -26,11 +24,12 @@ def flow_plus_plus(
     num_components=8,
     context_size=0,
     num_layers=4,
-    hidden_units=(128, 128),
+    hidden_units=None,
+    hidden_channels=None,
     activation=None,
     max_log_scale=3.0,
     dropout=0.0,
-    num_heads=4,
+    num_heads=None,
     base=None,
     seed=None,
     dtype="float32",
@@ -54,11 +53,14 @@ def flow_plus_plus(
       num_components: K, logistics in each mixture.
       context_size: C, or 0 for an unconditional flow.
       num_layers: couplings, each with a linear layer.
-      hidden_units: widths, all the same, one for each residual block of each network.
+      hidden_units: widths, all the same, one for each residual block of each network; (128, 128)
+        by default.
+      hidden_channels: the same of images, for which `hidden_units` is another name; not for
+        vectors.
       activation: of the networks; "relu" for vectors and "elu" for images by default.
       max_log_scale: bound on the logarithms of scales (see `LogisticMixtureCDF.new`).
       dropout: rate in each residual block, in training.
-      num_heads: of the attention, for images; 0 for none.
+      num_heads: of the attention, for images, 4 by default and 0 for none; not for vectors.
       base: any TFP distribution over vectors of D, for images of H W C; a standard normal by
         default.
       seed: Python `int`, of the networks' weights and the permutations.
@@ -69,69 +71,59 @@ def flow_plus_plus(
 
     Raises:
       TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for D below two, or another size below its minimum.
+      ValueError: for D below two, another size below its minimum, or an argument that only images
+        have, given for vectors.
     """
     dtype = _recipe.float_dtype(dtype)
+    mixture = {
+        "transformer": LogisticMixtureCDF,
+        "transformer_kwargs": {"num_components": num_components, "max_log_scale": max_log_scale},
+        "invert_transformer": True,
+        "context_size": context_size,
+        "dropout": dropout,
+        "dtype": dtype,
+    }
     if _image_recipe.is_image(event_shape):
-        network_kwargs = {
-            "hidden_channels": _checks.block_widths(hidden_units, "hidden_units"),
-            "activation": activation or "elu",
-            "dropout": dropout,
-            "context_size": context_size,
-            "dtype": dtype,
+        options = {
+            "hidden_channels": _image_recipe.widths(hidden_channels, hidden_units, (128, 128)),
+            "activation": "elu" if activation is None else activation,
+            **mixture,
         }
-        kwargs = {"num_components": num_components, "max_log_scale": max_log_scale}
-        scale = _image_scale(event_shape, num_layers, kwargs, num_heads, seed, network_kwargs)
+        num_heads = 4 if num_heads is None else num_heads
+        scale = _image_scale(event_shape, num_layers, num_heads, seed, options)
         return _image_recipe.flow([scale], event_shape, base, dtype, "flow_plus_plus")
     size = _recipe.vector_size(event_shape, minimum=2)
-    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    kwargs = {"num_components": num_components, "max_log_scale": max_log_scale}
-    bijectors = []
-    layer_seeds = _recipe.seeds(seed, num_layers)
-    permutations = _recipe.permutations(size, layer_seeds)
-    for i, layer_seed in enumerate(layer_seeds):
+    _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_heads=num_heads)
+    options = {
+        "hidden_units": (128, 128) if hidden_units is None else hidden_units,
+        "activation": "relu" if activation is None else activation,
+        **mixture,
+    }
+
+    def layer(i, seed):
         mask = _recipe.half(size, first=i % 2 == 0)
-        network = ResidualMLP(
-            (size - sum(mask)) * LogisticMixtureCDF.params_size(**kwargs),
-            hidden_units,
-            activation=activation or "relu",
-            context_size=context_size,
-            dropout=dropout,
-            seed=layer_seed,
-            dtype=dtype,
-        )
-        _recipe.build(network, sum(mask), context_size)
-        layer = Coupling(
-            network,
-            LogisticMixtureCDF,
-            kwargs,
-            mask,
-            invert_transformer=True,
-            context_size=context_size,
-        )
-        bijectors += [layer, LULinear(size, permutations[i], dtype=dtype)]
+        return _recipe.coupling((size,), mask, seed=seed, network=ResidualMLP, **options)
+
+    bijectors = _recipe.with_linear_layers(size, num_layers, seed, dtype, layer)
     return _recipe.flow(bijectors, size, base, dtype, "flow_plus_plus")
 
 
-def _image_scale(event_shape, num_layers, transformer_kwargs, num_heads, seed, network_kwargs):
+def _image_scale(event_shape, num_layers, num_heads, seed, options):
     """The flow of images, a chain from data to base."""
     shape = _image_recipe.image_shape(event_shape, num_squeezes=1)
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     layer_seeds = iter(_recipe.seeds(seed, 3 * num_layers + 1))
-    dtype = network_kwargs["dtype"]
+    dtype = options["dtype"]
 
     def layer(shape, mask):
         layer_seed = next(layer_seeds)
-        coupling = _image_recipe.coupling(
+        coupling = _recipe.coupling(
             shape,
             mask,
-            LogisticMixtureCDF,
-            transformer_kwargs,
             seed=layer_seed,
             network=GatedConvNet,
-            invert_transformer=True,
             num_heads=num_heads if shape[0] * shape[1] <= _MAX_ATTENDED else 0,
-            **network_kwargs,
+            **options,
         )
         rotation = InvertibleConv1x1(shape[2], seed=layer_seed, dtype=dtype)
         return [ActNorm(shape[2], dtype=dtype), rotation, coupling]

@@ -1,6 +1,6 @@
 """Glow: invertible 1x1 convolutions between couplings of channels."""
 
-from tfp_flows.bijectors import ActNorm, Affine, InvertibleConv1x1
+from tfp_flows.bijectors import Affine
 from tfp_flows.flows import _image_recipe, _recipe
 
 
@@ -10,7 +10,8 @@ def glow(
     context_size=0,
     num_scales=2,
     num_layers=4,
-    hidden_channels=(32, 32),
+    hidden_channels=None,
+    hidden_units=None,
     activation="relu",
     max_log_scale=3.0,
     base=None,
@@ -31,7 +32,9 @@ def glow(
       context_size: C, or 0 for an unconditional flow.
       num_scales: L of the paper.
       num_layers: steps in each scale, K of the paper.
-      hidden_channels: widths, all the same, one for each residual block of each network.
+      hidden_channels: widths, all the same, one for each residual block of each network; (32, 32)
+        by default.
+      hidden_units: another name of `hidden_channels`.
       activation: of the networks.
       max_log_scale: bound on |s|, or `None` (see `Affine.new`).
       base: any TFP distribution over vectors of H W C; a standard normal by default. `MultiScale`
@@ -47,24 +50,16 @@ def glow(
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
     dtype = _recipe.float_dtype(dtype)
-
-    def split(shape, seed):
-        coupling = _image_recipe.coupling(
-            shape,
-            _image_recipe.channels(shape),
-            Affine,
-            {"max_log_scale": max_log_scale},
-            context_size=context_size,
-            seed=seed,
-            dtype=dtype,
-            hidden_channels=hidden_channels,
-            activation=activation,
-        )
-        return [coupling]
-
-    def step(shape, seed):
-        rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
-        return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
-
-    scales = _image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
+    scales = _image_recipe.glow_scales(
+        event_shape,
+        num_scales,
+        num_layers,
+        transformer=Affine,
+        transformer_kwargs={"max_log_scale": max_log_scale},
+        context_size=context_size,
+        hidden_channels=_image_recipe.widths(hidden_channels, hidden_units, (32, 32)),
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
     return _image_recipe.flow(scales, event_shape, base, dtype, "glow")

@@ -1,11 +1,7 @@
 """IAF: the inverse of MAF's layers."""
 
-import tensorflow_probability as tfp
-
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import _recipe
-
-tfb = tfp.bijectors
+from tfp_flows.flows import _autoregressive_recipe
 
 
 def iaf(
@@ -48,19 +44,18 @@ def iaf(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
-    layers = _recipe.autoregressive_layers(
-        size,
+    return _autoregressive_recipe.flow(
+        event_shape,
         Affine,
         {"max_log_scale": max_log_scale},
+        invert=True,
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,
         solver=solver,
         context_size=context_size,
+        base=base,
         seed=seed,
         dtype=dtype,
+        name="iaf",
     )
-    bijectors = [tfb.Invert(layer) for layer in layers]
-    return _recipe.flow(bijectors, size, base, dtype, "iaf")

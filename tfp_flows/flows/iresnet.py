@@ -1,13 +1,6 @@
 """i-ResNet: invertible residual networks, trained with a truncated log-determinant."""
 
-import tensorflow_probability as tfp
-
-from tfp_flows import _checks
-from tfp_flows.bijectors import Residual
-from tfp_flows.flows import _recipe
-from tfp_flows.layers import LipschitzMLP
-
-tfb = tfp.bijectors
+from tfp_flows.flows import _recipe, _residual_recipe
 
 
 def iresnet(
@@ -55,7 +48,7 @@ def iresnet(
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)
-    bijectors = residual_blocks(
+    bijectors = _residual_recipe.blocks(
         size,
         context_size,
         num_layers,
@@ -65,17 +58,3 @@ def iresnet(
         dtype,
     )
     return _recipe.flow(bijectors, size, base, dtype, "iresnet")
-
-
-def residual_blocks(size, context_size, num_layers, network_kwargs, kwargs, seed, dtype):
-    """Residual bijectors from data to base, so that densities are their fast direction."""
-    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    blocks = []
-    for layer_seed in _recipe.seeds(seed, num_layers):
-        network = LipschitzMLP(
-            size, context_size=context_size, seed=layer_seed, dtype=dtype, **network_kwargs
-        )
-        _recipe.build(network, size, context_size)
-        block = Residual(network, context_size=context_size, seed=layer_seed, **kwargs)
-        blocks.append(tfb.Invert(block))
-    return blocks

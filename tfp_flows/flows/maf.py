@@ -1,7 +1,7 @@
 """MAF: affine autoregressive layers whose densities are parallel."""
 
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import _recipe
+from tfp_flows.flows import _autoregressive_recipe
 
 
 def maf(
@@ -44,10 +44,8 @@ def maf(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
-    layers = _recipe.autoregressive_layers(
-        size,
+    return _autoregressive_recipe.flow(
+        event_shape,
         Affine,
         {"max_log_scale": max_log_scale},
         num_layers=num_layers,
@@ -55,7 +53,8 @@ def maf(
         activation=activation,
         solver=solver,
         context_size=context_size,
+        base=base,
         seed=seed,
         dtype=dtype,
+        name="maf",
     )
-    return _recipe.flow(layers, size, base, dtype, "maf")

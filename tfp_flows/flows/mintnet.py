@@ -16,7 +16,8 @@ def mintnet(
     context_size=0,
     num_scales=2,
     num_layers=4,
-    hidden_channels=(32, 32),
+    hidden_channels=None,
+    hidden_units=None,
     kernel_size=3,
     base=None,
     seed=None,
@@ -41,7 +42,8 @@ def mintnet(
       num_scales: how many.
       num_layers: masked convolutions in each scale.
       hidden_channels: widths of the hidden layers of each network, rounded up to a multiple, of at
-        least two, of the image's channels at that scale.
+        least two, of the image's channels at that scale; (32, 32) by default.
+      hidden_units: another name of `hidden_channels`.
       kernel_size: width of the kernels, an odd number.
       base: any TFP distribution over vectors of H W C; a standard normal by default.
       seed: Python `int`, of the networks' weights.
@@ -57,7 +59,9 @@ def mintnet(
     dtype = _recipe.float_dtype(dtype)
     num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    widths = _checks.at_least_one_layer(hidden_channels, "hidden_channels")
+    widths = _image_recipe.widths(
+        hidden_channels, hidden_units, (32, 32), _checks.at_least_one_layer
+    )
     shape = _image_recipe.image_shape(event_shape, num_scales - 1)
     layer_seeds = iter(_recipe.seeds(seed, num_scales * num_layers))
     parts = []

@@ -5,6 +5,7 @@ import tensorflow_probability as tfp
 from tfp_flows import _checks
 from tfp_flows.bijectors import ActNorm, Affine, Squeeze
 from tfp_flows.flows import _image_recipe, _recipe
+from tfp_flows.layers import ConvNet
 
 tfb = tfp.bijectors
 
@@ -15,7 +16,8 @@ def multiscale(
     context_size=0,
     num_scales=2,
     num_layers=3,
-    hidden_channels=(32, 32),
+    hidden_channels=None,
+    hidden_units=None,
     activation="relu",
     max_log_scale=3.0,
     base=None,
@@ -39,7 +41,9 @@ def multiscale(
       context_size: C, or 0 for an unconditional flow.
       num_scales: how many.
       num_layers: couplings of each kind in a scale.
-      hidden_channels: widths, all the same, one for each residual block of each network.
+      hidden_channels: widths, all the same, one for each residual block of each network; (32, 32)
+        by default.
+      hidden_units: another name of `hidden_channels`.
       activation: of the networks.
       max_log_scale: bound on |s|, or `None` (see `Affine.new`).
       base: any TFP distribution over vectors of H W C; a standard normal by default. `MultiScale`
@@ -55,6 +59,7 @@ def multiscale(
       ValueError: for a size below its minimum, or sides that cannot be halved.
     """
     dtype = _recipe.float_dtype(dtype)
+    hidden_channels = _image_recipe.widths(hidden_channels, hidden_units, (32, 32))
     num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     shape = _image_recipe.image_shape(event_shape, num_scales - 1)
@@ -66,7 +71,7 @@ def multiscale(
     layer_seeds = iter(_recipe.seeds(seed, num_scales * (2 * num_layers + 1)))
 
     def layer(shape, mask):
-        coupling = _image_recipe.coupling(
+        coupling = _recipe.coupling(
             shape,
             mask,
             Affine,
@@ -74,6 +79,7 @@ def multiscale(
             context_size=context_size,
             seed=next(layer_seeds),
             dtype=dtype,
+            network=ConvNet,
             hidden_channels=hidden_channels,
             activation=activation,
         )

@@ -1,7 +1,7 @@
 """NAF: an autoregressive flow of deep sigmoidal transformers."""
 
 from tfp_flows.bijectors import DeepSigmoid, DenseDeepSigmoid
-from tfp_flows.flows import _recipe
+from tfp_flows.flows import _autoregressive_recipe
 
 
 def naf(
@@ -50,11 +50,9 @@ def naf(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
     given = {"num_layers": num_sigmoid_layers, "num_units": num_units}
-    layers = _recipe.autoregressive_layers(
-        size,
+    return _autoregressive_recipe.flow(
+        event_shape,
         DenseDeepSigmoid if dense else DeepSigmoid,
         {name: value for name, value in given.items() if value is not None},
         invert_transformer=True,
@@ -63,7 +61,8 @@ def naf(
         activation=activation,
         solver=solver,
         context_size=context_size,
+        base=base,
         seed=seed,
         dtype=dtype,
+        name="naf",
     )
-    return _recipe.flow(layers, size, base, dtype, "naf")

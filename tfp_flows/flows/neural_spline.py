@@ -2,13 +2,9 @@
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import (
-    ActNorm,
     Autoregressive,
-    Coupling,
     CubicSpline,
-    InvertibleConv1x1,
     LinearSpline,
-    LULinear,
     QuadraticSpline,
     RationalQuadraticSpline,
 )
@@ -32,8 +28,9 @@ def neural_spline(
     bound=5.0,
     context_size=0,
     num_layers=6,
-    num_scales=2,
-    hidden_units=(128, 128),
+    num_scales=None,
+    hidden_units=None,
+    hidden_channels=None,
     activation="relu",
     dropout=0.0,
     solver="sequential",
@@ -68,8 +65,11 @@ def neural_spline(
       bound: the splines act on [-bound, bound].
       context_size: C, or 0 for an unconditional flow.
       num_layers: layers, each of splines and a linear one; of images, in each scale.
-      num_scales: of images.
-      hidden_units: widths, all the same, one for each residual block of each network.
+      num_scales: of images, for which it is 2 by default; not for vectors.
+      hidden_units: widths, all the same, one for each residual block of each network; (128, 128)
+        by default.
+      hidden_channels: the same of images, for which `hidden_units` is another name; not for
+        vectors.
       activation: of the networks.
       dropout: rate in each residual block, in training.
       solver: of the slow direction of autoregressive layers, "sequential" or "jacobi" (see
@@ -85,7 +85,8 @@ def neural_spline(
     Raises:
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for an unknown spline or solver, a solver of couplings, a bound that is not
-        positive, or a size below its minimum.
+        positive, a size below its minimum, or an argument that only images have, given for
+        vectors.
     """
     dtype = _recipe.float_dtype(dtype)
     if solver != "sequential" and not autoregressive:
@@ -94,65 +95,41 @@ def neural_spline(
             f"Received: solver={solver!r}, autoregressive={autoregressive}"
         )
     transformer = _SPLINES[_checks.one_of(spline, tuple(_SPLINES), "spline")]
-    kwargs = {"num_bins": num_bins, "bound": bound}
-    # Its bins of equal width have to lie in the data: log |dy/dx| jumps at the knots, and
-    # gradients do not see jumps that parameters move (1.9 nats lost where 0.03 can be reached).
-    invert = spline == "linear"
+    splines = {
+        "transformer": transformer,
+        "transformer_kwargs": {"num_bins": num_bins, "bound": bound},
+        # Bins of equal width have to lie in the data: log |dy/dx| jumps at the knots, and
+        # gradients do not see jumps that parameters move (1.9 nats lost where 0.03 can be
+        # reached).
+        "invert_transformer": transformer is LinearSpline,
+        "context_size": context_size,
+    }
+    network_kwargs = {"activation": activation, "dropout": dropout, "dtype": dtype}
     if _image_recipe.is_image(event_shape) and not autoregressive:
-        network_kwargs = {
-            "hidden_channels": _checks.block_widths(hidden_units, "hidden_units"),
-            "activation": activation,
-            "dropout": dropout,
-            "context_size": context_size,
-            "dtype": dtype,
-        }
-        scales = _image_scales(
-            event_shape, num_scales, num_layers, transformer, kwargs, invert, seed, network_kwargs
-        )
+        widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128))
+        num_scales = 2 if num_scales is None else num_scales
+        options = {"hidden_channels": widths, "seed": seed, **splines, **network_kwargs}
+        scales = _image_recipe.glow_scales(event_shape, num_scales, num_layers, **options)
         return _image_recipe.flow(scales, event_shape, base, dtype, "neural_spline")
     size = _recipe.vector_size(event_shape, minimum=1 if autoregressive else 2)
-    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    structure = {"invert_transformer": invert, "context_size": context_size}
-    params_size = transformer.params_size(**kwargs)
-    bijectors = []
-    layer_seeds = _recipe.seeds(seed, num_layers)
-    permutations = _recipe.permutations(size, layer_seeds)
-    for i, layer_seed in enumerate(layer_seeds):
-        common = {
-            "activation": activation,
-            "context_size": context_size,
-            "dropout": dropout,
-            "seed": layer_seed,
-            "dtype": dtype,
-        }
+    _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_scales=num_scales)
+    network_kwargs["hidden_units"] = (128, 128) if hidden_units is None else hidden_units
+
+    def layer(i, seed):
         if autoregressive:
-            network = MADE(size, params_size, hidden_units, residual=True, **common)
-            _recipe.build(network, size, context_size)
-            layer = Autoregressive(network, transformer, kwargs, solver=solver, **structure)
-        else:
-            mask = _recipe.half(size, first=i % 2 == 0)
-            network = ResidualMLP((size - sum(mask)) * params_size, hidden_units, **common)
-            _recipe.build(network, sum(mask), context_size)
-            layer = Coupling(network, transformer, kwargs, mask, **structure)
-        bijectors += [layer, LULinear(size, permutations[i], dtype=dtype)]
+            return _autoregressive(size, splines, solver, {**network_kwargs, "seed": seed})
+        mask = _recipe.half(size, first=i % 2 == 0)
+        options = {"network": ResidualMLP, "seed": seed, **splines, **network_kwargs}
+        return _recipe.coupling((size,), mask, **options)
+
+    bijectors = _recipe.with_linear_layers(size, num_layers, seed, dtype, layer)
     return _recipe.flow(bijectors, size, base, dtype, "neural_spline")
 
 
-def _image_scales(
-    event_shape, num_scales, num_layers, transformer, kwargs, invert, seed, network_kwargs
-):
-    """The steps of `glow`, with splines."""
-    dtype = network_kwargs["dtype"]
-
-    def split(shape, seed):
-        mask = _image_recipe.channels(shape)
-        coupling = _image_recipe.coupling(
-            shape, mask, transformer, kwargs, seed=seed, invert_transformer=invert, **network_kwargs
-        )
-        return [coupling]
-
-    def step(shape, seed):
-        rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
-        return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
-
-    return _image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
+def _autoregressive(size, splines, solver, network_kwargs):
+    """An autoregressive layer of splines."""
+    context_size = splines["context_size"]
+    params_size = splines["transformer"].params_size(**splines["transformer_kwargs"])
+    network = MADE(size, params_size, residual=True, context_size=context_size, **network_kwargs)
+    _recipe.build(network, size, context_size)
+    return Autoregressive(network, solver=solver, **splines)

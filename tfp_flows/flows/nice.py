@@ -4,7 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import _checks
-from tfp_flows.bijectors import Affine, Coupling
+from tfp_flows.bijectors import Affine
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import MLP
 
@@ -47,21 +47,23 @@ def nice(
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape, minimum=2)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     log_scale = tf.Variable(tf.zeros([size], dtype), name="log_scale")
     bijectors = []
-    for i, layer_seed in enumerate(_recipe.seeds(seed, _layers(num_layers))):
-        mask = _recipe.half(size, first=i % 2 == 0)
-        network = MLP(
-            size - sum(mask), hidden_units, activation, context_size, seed=layer_seed, dtype=dtype
+    for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):
+        coupling = _recipe.coupling(
+            (size,),
+            _recipe.half(size, first=i % 2 == 0),
+            Affine,
+            {"log_scale": False},
+            network=MLP,
+            hidden_units=hidden_units,
+            activation=activation,
+            context_size=context_size,
+            seed=layer_seed,
+            dtype=dtype,
         )
-        _recipe.build(network, sum(mask), context_size)
-        bijectors.append(
-            Coupling(network, Affine, {"log_scale": False}, mask, context_size=context_size)
-        )
+        bijectors.append(coupling)
     # At the base, as in the paper: at the data it would broadcast events of the wrong size.
     bijectors.append(tfp.bijectors.Scale(log_scale=log_scale))
     return _recipe.flow(bijectors, size, base, dtype, "nice")
-
-
-def _layers(num_layers):
-    return _checks.integer_at_least(num_layers, 1, "num_layers")

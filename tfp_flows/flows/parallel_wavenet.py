@@ -1,11 +1,7 @@
 """Parallel WaveNet's student: an inverse autoregressive flow over time."""
 
-import tensorflow_probability as tfp
-
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import _recipe, _series_recipe
-
-tfb = tfp.bijectors
+from tfp_flows.flows import _series_recipe
 
 
 def parallel_wavenet(
@@ -64,20 +60,19 @@ def parallel_wavenet(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or frames that do not divide T.
     """
-    dtype = _recipe.float_dtype(dtype)
-    shape = _series_recipe.series_shape(event_shape)
-    layers = _series_recipe.autoregressive_layers(
-        shape,
+    return _series_recipe.autoregressive_flow(
+        event_shape,
         Affine,
         {"max_log_scale": max_log_scale},
+        invert=True,
         num_layers=num_layers,
         hidden_channels=hidden_channels,
         kernel_size=kernel_size,
         dilations=dilations,
         activation=activation,
         context_size=context_size,
+        base=base,
         seed=seed,
         dtype=dtype,
+        name="parallel_wavenet",
     )
-    bijectors = [tfb.Invert(layer) for layer in layers]
-    return _recipe.flow(bijectors, shape, base, dtype, "parallel_wavenet")

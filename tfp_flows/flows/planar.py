@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from tfp_flows import _checks
 from tfp_flows.bijectors import Planar
-from tfp_flows.flows import _recipe
+from tfp_flows.flows import _vector_recipe
 
 
 def planar(
@@ -48,24 +47,23 @@ def planar(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or another nonlinearity.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
-    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    kwargs = {"event_size": size, "nonlinearity": nonlinearity}
-    bijectors = []
-    for layer_seed in _recipe.seeds(seed, num_layers):
-        rng = np.random.default_rng(layer_seed)
+
+    def start(i, size, rng):
         # Directions w and places b differ, since layers alike would learn alike; u is zero.
         direction, place = (rng.normal(size=size) - 1.0) / np.sqrt(size), rng.normal(size=1)
-        layer = _recipe.vector_layer(
-            Planar,
-            kwargs,
-            np.concatenate([direction, np.zeros(size), place]),
-            context_size=context_size,
-            hidden_units=hidden_units,
-            activation=activation,
-            seed=layer_seed,
-            dtype=dtype,
-        )
-        bijectors.append(layer)
-    return _recipe.flow(bijectors, size, base, dtype, "planar")
+        params = np.concatenate([direction, np.zeros(size), place])
+        return {"event_size": size, "nonlinearity": nonlinearity}, params
+
+    return _vector_recipe.flow(
+        event_shape,
+        Planar,
+        start,
+        num_layers=num_layers,
+        context_size=context_size,
+        hidden_units=hidden_units,
+        activation=activation,
+        base=base,
+        seed=seed,
+        dtype=dtype,
+        name="planar",
+    )

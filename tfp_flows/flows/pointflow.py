@@ -21,9 +21,9 @@ def pointflow(
     activation="tanh",
     pooling="mean",
     solver="dormand_prince",
-    num_steps=20,
-    rtol=1e-5,
-    atol=1e-5,
+    num_steps=None,
+    rtol=None,
+    atol=None,
     trace="exact",
     gradient="adjoint",
     base=None,
@@ -68,9 +68,9 @@ def pointflow(
       activation: of the vector fields; smooth.
       pooling: of the encoder, "mean" or "max".
       solver: "dormand_prince", "rk4" or "euler".
-      num_steps: of the last two.
-      rtol: relative tolerance of "dormand_prince".
-      atol: absolute tolerance of "dormand_prince".
+      num_steps: of the last two, 20 by default; not for "dormand_prince".
+      rtol: relative tolerance of "dormand_prince", 1e-5 by default; not for the others.
+      atol: its absolute tolerance, likewise.
       trace: in training, "exact" or "hutchinson".
       gradient: "adjoint" or "direct".
       base: any TFP distribution over vectors of D, that of u; a standard normal by default.
@@ -83,7 +83,7 @@ def pointflow(
 
     Raises:
       TypeError: if a number is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or an unknown option.
+      ValueError: for a size below its minimum, an unknown option, or an accuracy of another solver.
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from tfp_flows import _checks
 from tfp_flows.bijectors import Radial
-from tfp_flows.flows import _recipe
+from tfp_flows.flows import _vector_recipe
 
 
 def radial(
@@ -45,23 +44,22 @@ def radial(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
-    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    # alpha = exp(asinh(a)) is sqrt(D), about the distance of the base's points from x_0.
-    width = np.sinh(0.5 * np.log(size))
-    bijectors = []
-    for layer_seed in _recipe.seeds(seed, num_layers):
-        center = np.random.default_rng(layer_seed).normal(size=size)
-        layer = _recipe.vector_layer(
-            Radial,
-            {"event_size": size},
-            np.concatenate([center, [width, 0.0]]),
-            context_size=context_size,
-            hidden_units=hidden_units,
-            activation=activation,
-            seed=layer_seed,
-            dtype=dtype,
-        )
-        bijectors.append(layer)
-    return _recipe.flow(bijectors, size, base, dtype, "radial")
+
+    def start(i, size, rng):
+        # alpha = exp(asinh(a)) is sqrt(D), about the distance of the base's points from x_0.
+        width = np.sinh(0.5 * np.log(size))
+        return {"event_size": size}, np.concatenate([rng.normal(size=size), [width, 0.0]])
+
+    return _vector_recipe.flow(
+        event_shape,
+        Radial,
+        start,
+        num_layers=num_layers,
+        context_size=context_size,
+        hidden_units=hidden_units,
+        activation=activation,
+        base=base,
+        seed=seed,
+        dtype=dtype,
+        name="radial",
+    )

@@ -1,7 +1,7 @@
 """RealNVP: affine couplings."""
 
 from tfp_flows import _checks
-from tfp_flows.bijectors import Affine, Coupling
+from tfp_flows.bijectors import Affine
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import MLP
 
@@ -47,18 +47,19 @@ def real_nvp(
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape, minimum=2)
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    kwargs = {"max_log_scale": max_log_scale}
     bijectors = []
     for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):
-        mask = [j % 2 == i % 2 for j in range(size)]
-        network = MLP(
-            (size - sum(mask)) * Affine.params_size(**kwargs),
-            hidden_units,
-            activation,
-            context_size,
+        coupling = _recipe.coupling(
+            (size,),
+            [j % 2 == i % 2 for j in range(size)],
+            Affine,
+            {"max_log_scale": max_log_scale},
+            network=MLP,
+            hidden_units=hidden_units,
+            activation=activation,
+            context_size=context_size,
             seed=layer_seed,
             dtype=dtype,
         )
-        _recipe.build(network, sum(mask), context_size)
-        bijectors.append(Coupling(network, Affine, kwargs, mask, context_size=context_size))
+        bijectors.append(coupling)
     return _recipe.flow(bijectors, size, base, dtype, "real_nvp")

@@ -1,7 +1,7 @@
 """An autoregressive flow whose conditioners are recurrent networks."""
 
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import _recipe
+from tfp_flows.flows import _autoregressive_recipe, _recipe
 from tfp_flows.layers import Recurrent
 
 
@@ -48,20 +48,17 @@ def recurrent(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown cell.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
-    if transformer_kwargs is None:
-        transformer_kwargs = {"max_log_scale": 5.0} if transformer is Affine else {}
-    layers = _recipe.autoregressive_layers(
-        size,
+    return _autoregressive_recipe.flow(
+        event_shape,
         transformer,
-        transformer_kwargs,
+        _recipe.with_bounded_scale(transformer, transformer_kwargs),
         network=Recurrent,
         cell=cell,
         num_layers=num_layers,
         hidden_units=hidden_units,
         context_size=context_size,
+        base=base,
         seed=seed,
         dtype=dtype,
+        name="recurrent",
     )
-    return _recipe.flow(layers, size, base, dtype, "recurrent")

@@ -4,8 +4,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import ActNorm, Residual
-from tfp_flows.flows import _image_recipe, _recipe
-from tfp_flows.flows.iresnet import residual_blocks
+from tfp_flows.flows import _image_recipe, _recipe, _residual_recipe
 from tfp_flows.layers import LipschitzConvNet
 
 tfb = tfp.bijectors
@@ -16,8 +15,9 @@ def residual(
     *,
     context_size=0,
     num_layers=10,
-    num_scales=2,
-    hidden_units=(128, 128),
+    num_scales=None,
+    hidden_units=None,
+    hidden_channels=None,
     activation="lip_swish",
     coefficient=0.9,
     num_terms=2,
@@ -46,8 +46,10 @@ def residual(
       event_shape: D or `(D,)`; or `(H, W, C)`, whose sides can be halved once for every scale.
       context_size: C, or 0 for an unconditional flow.
       num_layers: residual blocks; of images, in each scale.
-      num_scales: of images.
-      hidden_units: widths of the hidden layers of each network.
+      num_scales: of images, for which it is 2 by default; not for vectors.
+      hidden_units: widths of the hidden layers of each network; (128, 128) by default.
+      hidden_channels: the same of images, for which `hidden_units` is another name; not for
+        vectors.
       activation: one that `LipschitzMLP` takes.
       coefficient: k, the bound of the Lipschitz constant of each block, in (0, 1).
       num_terms: of the series in training, that are always computed.
@@ -62,18 +64,19 @@ def residual(
 
     Raises:
       TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, a coefficient or chance outside of (0, 1), or an
-        activation that is not known to be 1-Lipschitz.
+      ValueError: for a size below its minimum, a coefficient or chance outside of (0, 1), an
+        activation that is not known to be 1-Lipschitz, or an argument that only images have, given
+        for vectors.
     """
     dtype = _recipe.float_dtype(dtype)
     log_det = {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival}
     if _image_recipe.is_image(event_shape):
-        hidden_units = _checks.widths(hidden_units, "hidden_units")
+        widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128), _checks.widths)
 
         def step(shape, seed):
             network = LipschitzConvNet(
-                hidden_units,
-                (3, *[1] * (len(hidden_units) - 1), 3) if hidden_units else (3,),
+                widths,
+                (3, *[1] * (len(widths) - 1), 3) if widths else (3,),
                 activation,
                 coefficient,
                 context_size=context_size,
@@ -86,10 +89,13 @@ def residual(
             )
             return [ActNorm(shape[2], dtype=dtype), tfb.Invert(block)]
 
+        num_scales = 2 if num_scales is None else num_scales
         scales = _image_recipe.scales_of_steps(event_shape, num_scales, num_layers, step, seed)
         return _image_recipe.flow(scales, event_shape, base, dtype, "residual")
     size = _recipe.vector_size(event_shape)
-    bijectors = residual_blocks(
+    _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_scales=num_scales)
+    hidden_units = (128, 128) if hidden_units is None else hidden_units
+    bijectors = _residual_recipe.blocks(
         size,
         context_size,
         num_layers,

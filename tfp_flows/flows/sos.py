@@ -1,7 +1,7 @@
 """SOS: an autoregressive flow of polynomials whose slopes are sums of squares."""
 
 from tfp_flows.bijectors import SumOfSquares
-from tfp_flows.flows import _recipe
+from tfp_flows.flows import _autoregressive_recipe
 
 
 def sos(
@@ -51,24 +51,18 @@ def sos(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
-    kwargs = {
-        "num_polynomials": num_polynomials,
-        "degree": degree,
-        "bound": bound,
-    }
-    layers = _recipe.autoregressive_layers(
-        size,
+    return _autoregressive_recipe.flow(
+        event_shape,
         SumOfSquares,
-        kwargs,
+        {"num_polynomials": num_polynomials, "degree": degree, "bound": bound},
         invert_transformer=True,
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,
         solver=solver,
         context_size=context_size,
+        base=base,
         seed=seed,
         dtype=dtype,
+        name="sos",
     )
-    return _recipe.flow(layers, size, base, dtype, "sos")

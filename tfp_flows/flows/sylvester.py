@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from tfp_flows import _checks
 from tfp_flows.bijectors import Sylvester
-from tfp_flows.flows import _recipe
+from tfp_flows.flows import _vector_recipe
 
 
 def sylvester(
@@ -53,33 +52,33 @@ def sylvester(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum or above its maximum, or another form.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
-    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    kwargs = {
-        "event_size": size,
-        "num_units": num_units,
-        "form": form,
-        "num_reflections": num_reflections,
-    }
-    # T starts as the identity, R as zero.
-    num_raw = Sylvester.params_size(**kwargs)
-    num_units = min(size, 16) if num_units is None else num_units
-    core = num_units * (num_units + 2)
-    bijectors = []
-    for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):
-        rng = np.random.default_rng(layer_seed)
-        frame, places = rng.normal(size=num_raw - core), rng.normal(size=num_units)
+
+    def start(i, size, rng):
         reverse = form == "triangular" and i % 2
-        layer = _recipe.vector_layer(
-            Sylvester,
-            {**kwargs, "permutation": tuple(range(size))[::-1] if reverse else None},
-            np.concatenate([frame, np.zeros(core - num_units), places]),
-            context_size=context_size,
-            hidden_units=hidden_units,
-            activation=activation,
-            seed=layer_seed,
-            dtype=dtype,
-        )
-        bijectors.append(layer)
-    return _recipe.flow(bijectors, size, base, dtype, "sylvester")
+        kwargs = {
+            "event_size": size,
+            "num_units": num_units,
+            "form": form,
+            "num_reflections": num_reflections,
+            "permutation": tuple(range(size))[::-1] if reverse else None,
+        }
+        # T starts as the identity, R as zero.
+        num_raw = Sylvester.params_size(**kwargs)
+        width = min(size, 16) if num_units is None else num_units
+        core = width * (width + 2)
+        frame, places = rng.normal(size=num_raw - core), rng.normal(size=width)
+        return kwargs, np.concatenate([frame, np.zeros(core - width), places])
+
+    return _vector_recipe.flow(
+        event_shape,
+        Sylvester,
+        start,
+        num_layers=num_layers,
+        context_size=context_size,
+        hidden_units=hidden_units,
+        activation=activation,
+        base=base,
+        seed=seed,
+        dtype=dtype,
+        name="sylvester",
+    )

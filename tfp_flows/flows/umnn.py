@@ -1,7 +1,7 @@
 """UMNN-MAF: an autoregressive flow of integrals of positive networks."""
 
 from tfp_flows.bijectors import MonotoneIntegral
-from tfp_flows.flows import _recipe
+from tfp_flows.flows import _autoregressive_recipe
 
 
 def umnn(
@@ -50,24 +50,18 @@ def umnn(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or an unknown solver.
     """
-    dtype = _recipe.float_dtype(dtype)
-    size = _recipe.vector_size(event_shape)
-    kwargs = {
-        "hidden_units": tuple(integrand_units),
-        "num_nodes": num_nodes,
-        "bound": bound,
-    }
-    layers = _recipe.autoregressive_layers(
-        size,
+    return _autoregressive_recipe.flow(
+        event_shape,
         MonotoneIntegral,
-        kwargs,
+        {"hidden_units": tuple(integrand_units), "num_nodes": num_nodes, "bound": bound},
         invert_transformer=True,
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,
         solver=solver,
         context_size=context_size,
+        base=base,
         seed=seed,
         dtype=dtype,
+        name="umnn",
     )
-    return _recipe.flow(layers, size, base, dtype, "umnn")

@@ -17,7 +17,8 @@ def variational_dequantization(
     *,
     alpha=0.05,
     num_layers=4,
-    hidden_channels=(32, 32),
+    hidden_channels=None,
+    hidden_units=None,
     activation="relu",
     max_log_scale=3.0,
     seed=None,
@@ -37,7 +38,9 @@ def variational_dequantization(
       num_values: K, of the whole numbers from 0 to K - 1.
       alpha: of the logit (see `Dequantized`), or `None`.
       num_layers: couplings of the noise.
-      hidden_channels: widths, all the same, one for each residual block of each network.
+      hidden_channels: widths, all the same, one for each residual block of each network; (32, 32)
+        by default.
+      hidden_units: another name of `hidden_channels`.
       activation: of the networks.
       max_log_scale: bound on the logarithm of a scale (see `Affine.new`).
       seed: Python `int`, of the networks' weights and of the noise.
@@ -51,6 +54,7 @@ def variational_dequantization(
       ValueError: if it is not of images, or for a size below its minimum.
     """
     dtype = _recipe.float_dtype(dtype)
+    hidden_channels = _image_recipe.widths(hidden_channels, hidden_units, (32, 32))
     if not isinstance(flow, tfp.distributions.Distribution):
         raise TypeError(f"`flow` must be a TFP distribution. Received: flow={flow!r}")
     if flow.event_shape.rank != 3:

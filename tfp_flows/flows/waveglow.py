@@ -86,7 +86,7 @@ def waveglow(
     seeds = iter(_recipe.seeds(seed, num_scales * num_layers))
 
     def step(shape, seed):
-        coupling = _image_recipe.coupling(
+        coupling = _recipe.coupling(
             shape,
             _image_recipe.channels(shape),
             Affine,

@@ -56,21 +56,18 @@ def wavenet(
       TypeError: if a size is no integer, or `base` no distribution.
       ValueError: for a size below its minimum, or frames that do not divide T.
     """
-    dtype = _recipe.float_dtype(dtype)
-    shape = _series_recipe.series_shape(event_shape)
-    if transformer_kwargs is None:
-        transformer_kwargs = {"max_log_scale": 5.0} if transformer is Affine else {}
-    layers = _series_recipe.autoregressive_layers(
-        shape,
+    return _series_recipe.autoregressive_flow(
+        event_shape,
         transformer,
-        transformer_kwargs,
+        _recipe.with_bounded_scale(transformer, transformer_kwargs),
         num_layers=num_layers,
         hidden_channels=hidden_channels,
         kernel_size=kernel_size,
         dilations=dilations,
         activation=activation,
         context_size=context_size,
+        base=base,
         seed=seed,
         dtype=dtype,
+        name="wavenet",
     )
-    return _recipe.flow(layers, shape, base, dtype, "wavenet")

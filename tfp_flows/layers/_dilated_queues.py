@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math._elementwise import clip_network_input
 
 
 def generate(network, transform, x, context=None):

@@ -1,9 +1,11 @@
 """A masked network evaluated coordinate by coordinate, in which each unit is computed once."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math._elementwise import clip_network_input
 from tfp_flows.math.linalg._permute import permute
 
 
@@ -30,44 +32,14 @@ def generate(made, transform, x, context=None):
     Returns:
         `(y, log |det dy/dx|)`, of shapes `[N, D]` and `[N]`.
     """
-    size, dtype = made.event_size, made.compute_dtype
+    size = made.event_size
     num_groups, group_size = _groups(size)
     layers = [_Slots(degrees, num_groups * group_size) for degrees in made.unit_degrees()]
     # All that moves on has the rows last: first entries of it then lie together in memory.
     weights, sums, gates = _start(made, layers, context, tf.shape(x)[0], num_groups)
     widths = [layer.width for layer in layers]
     firsts = [group_size * width for width in widths]
-
-    def unlock(j, x, sums, gates, units, y, log_det, within):
-        """The coordinate that comes next, and the units that see it."""
-        sums, units = list(sums), list(units)
-        h = tf.cast(tf.transpose(sums[-1][: widths[-1]])[:, tf.newaxis], x.dtype)
-        sums[-1] = _moved_on(sums[-1], widths[-1])
-        y_j, log_det_j = (tf.transpose(t) for t in transform(h, tf.transpose(x[:1])))
-
-        def add(s, v):
-            units[s] = _moved_on(units[s], widths[s], v)
-            sums[s] += tf.matmul(tf.gather(within[s], j), v)
-            return sums[s][: widths[s + 1]]
-
-        seen = tf.cast(clip_network_input(y_j, made), dtype)
-        made.through(add, seen, [gate[: widths[1]] for gate in gates])
-        for s in range(len(sums) - 1):
-            sums[s] = _moved_on(sums[s], widths[s + 1])
-        gates = [_moved_on(gate, widths[1]) for gate in gates]
-        y, log_det = _moved_on(y, 1, y_j), _moved_on(log_det, 1, log_det_j)
-        return j + 1, _moved_on(x, 1), sums, gates, units, y, log_det
-
-    def unlock_group(x, sums, gates, within):
-        empty = [tf.zeros([first, tf.shape(x)[1]], dtype) for first in firsts[:-1]]
-        state = (tf.constant(0), x, sums, gates, empty, tf.zeros_like(x), tf.zeros_like(x))
-        state = tf.while_loop(
-            lambda j, *_: j < group_size,
-            lambda *state: unlock(*state, within),
-            state,
-            maximum_iterations=group_size,
-        )
-        return state[4:]
+    unlock_group = functools.partial(_unlock_group, made, transform, widths)
 
     def step(k, x, sums, gates, y, log_det):
         units, y_k, log_det_k = unlock_group(
@@ -97,6 +69,44 @@ def generate(made, transform, x, context=None):
         )
     y = tf.transpose(permute(y[:size], np.argsort(made.order), axis=0))
     return y, tf.reduce_sum(log_det[:size], axis=0)
+
+
+def _unlock_group(made, transform, widths, x, sums, gates, within):
+    """The coordinates of one group, one after the other.
+
+    x, sums and gates are those of the group only.
+
+    Returns:
+        The units that see the coordinates, by layer, then y and log |dy/dx|.
+    """
+    dtype, group_size = made.compute_dtype, x.shape[0]
+
+    def unlock(j, x, sums, gates, units, y, log_det):
+        """The coordinate that comes next, and the units that see it."""
+        sums, units = list(sums), list(units)
+        h = tf.cast(tf.transpose(sums[-1][: widths[-1]])[:, tf.newaxis], x.dtype)
+        sums[-1] = _moved_on(sums[-1], widths[-1])
+        y_j, log_det_j = (tf.transpose(t) for t in transform(h, tf.transpose(x[:1])))
+
+        def add(s, v):
+            units[s] = _moved_on(units[s], widths[s], v)
+            sums[s] += tf.matmul(tf.gather(within[s], j), v)
+            return sums[s][: widths[s + 1]]
+
+        seen = tf.cast(clip_network_input(y_j, made), dtype)
+        made.through(add, seen, [gate[: widths[1]] for gate in gates])
+        for s in range(len(sums) - 1):
+            sums[s] = _moved_on(sums[s], widths[s + 1])
+        gates = [_moved_on(gate, widths[1]) for gate in gates]
+        y, log_det = _moved_on(y, 1, y_j), _moved_on(log_det, 1, log_det_j)
+        return j + 1, _moved_on(x, 1), sums, gates, units, y, log_det
+
+    empty = [tf.zeros([group_size * width, tf.shape(x)[1]], dtype) for width in widths[:-1]]
+    state = (tf.constant(0), x, sums, gates, empty, tf.zeros_like(x), tf.zeros_like(x))
+    state = tf.while_loop(
+        lambda j, *_: j < group_size, unlock, state, maximum_iterations=group_size
+    )
+    return state[4:]
 
 
 def _groups(size):

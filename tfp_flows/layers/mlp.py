@@ -59,6 +59,7 @@ class MLP(keras.layers.Layer):
         self.output_size = _checks.integer_at_least(output_size, 1, "output_size")
         self.hidden_units = _checks.widths(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
+        self._is_elementwise = is_known_elementwise(self.activation)
         self.context_size = _checks.integer_at_least(context_size, 0, "context_size")
         self.dropout = _checks.rate(dropout, "dropout")
         self.layer_norm = layer_norm
@@ -120,9 +121,7 @@ class MLP(keras.layers.Layer):
         return columns(x if context is None else tf.concat([x, context], axis=-1))
 
     def _activated(self, h):
-        if is_known_elementwise(self.activation):
-            return self.activation(h)
-        return by_rows(self.activation, h)
+        return self.activation(h) if self._is_elementwise else by_rows(self.activation, h)
 
     def _new_dense(self, name, input_size, units, initializer=None, layer=RowsLastDense, **kwargs):
         initializer = self.kernel_initializer if initializer is None else initializer

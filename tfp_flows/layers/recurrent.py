@@ -10,7 +10,7 @@ from tfp_flows import _checks
 from tfp_flows.layers._degrees import resolved_order
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers.mlp import MLP
-from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math._elementwise import clip_network_input
 from tfp_flows.math.linalg._permute import permute
 
 _CELLS = {"gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}

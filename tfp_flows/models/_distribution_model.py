@@ -1,10 +1,7 @@
-"""What the Keras models of a distribution share: its variables, saving, a watch on the loss."""
+"""What the Keras models of a distribution share: its variables, compiled steps, saving."""
 
 import functools
-import json
 import os
-import tempfile
-import warnings
 
 import keras
 import tensorflow as tf
@@ -12,8 +9,8 @@ import tensorflow_probability as tfp
 
 from tfp_flows import saving
 from tfp_flows._tree import walk
-
-_ADVICE = "A smaller learning rate, `clipnorm` in the optimizer, or standardised data often help."
+from tfp_flows.models._loose_variables import _LooseVariables
+from tfp_flows.models._whole_files import write_whole
 
 
 class DistributionModel(keras.Model):
@@ -140,7 +137,7 @@ class DistributionModel(keras.Model):
                 f"Received: filepath={os.fspath(filepath)!r}"
             )
         write = functools.partial(super().save, zipped=zipped, **kwargs)
-        self._write(write, filepath, ".keras", overwrite)
+        write_whole(write, filepath, ".keras", overwrite)
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a file that exists is replaced at once.
@@ -149,19 +146,7 @@ class DistributionModel(keras.Model):
         `keras.callbacks.BackupAndRestore` can always resume.
         """
         write = functools.partial(super().save_weights, **kwargs)
-        self._write(write, filepath, ".weights.h5", overwrite)
-
-    def _write(self, write, filepath, ending, overwrite):
-        """`write(filepath)`, beside the file and then in its place."""
-        filepath = os.path.abspath(os.fspath(filepath))
-        if not filepath.endswith(ending) or (os.path.exists(filepath) and not overwrite):
-            write(filepath, overwrite=overwrite)
-            return
-        folder = os.path.dirname(filepath)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing") as scratch:
-            written = os.path.join(scratch, f"new{ending}")
-            write(written)
-            os.replace(written, filepath)
+        write_whole(write, filepath, ".weights.h5", overwrite)
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
@@ -222,25 +207,6 @@ class DistributionModel(keras.Model):
                 "them trainable"
             )
 
-    def _watched(self, callbacks):
-        """The callbacks of the user, and the watch on the loss."""
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            result, watched = callbacks, callbacks.callbacks
-        else:
-            watched = result = [each for each in tf.nest.flatten(callbacks) if each is not None]
-        for callback in watched:
-            if isinstance(callback, keras.callbacks.BackupAndRestore):
-                _drop_broken_metadata(callback.backup_dir)
-        # A list of the user's may be given to another `fit`.
-        watches = [each for each in watched if isinstance(each, _StopAtNonFinite)]
-        if not watches:
-            watches = [_StopAtNonFinite()]
-            watched.extend(watches)
-        for watch in watches:
-            # A list that is made already tells its model to nobody new.
-            watch.set_model(self)
-        return result
-
     def _apply_gradients(self, tape, loss):
         weights = self.trainable_weights
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
@@ -276,67 +242,5 @@ class DistributionModel(keras.Model):
         return None
 
 
-class _LooseVariables(keras.Layer):
-    """The variables of a distribution that belong to no Keras layer."""
-
-    def __init__(self, variables):
-        super().__init__(name="loose_variables")
-        # `keras.Variable` adopts a `tf.Variable` as it is, unless a dtype asks for a copy.
-        self.adopted = [
-            keras.Variable(variable, trainable=variable.trainable) for variable in variables
-        ]
-        self.built = True
-
-
-class _StopAtNonFinite(keras.callbacks.Callback):
-    """Ends a training whose loss, or whose weights, are lost."""
-
-    def on_train_begin(self, logs=None):
-        self.is_first = True
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.place = f"epoch {epoch + 1}"
-        self.step = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss = float((logs or {}).get("loss", 0.0))
-        self.step = batch + 1
-        if not abs(loss) < float("inf"):
-            advice = self.model._advice_at_start if self.is_first else _ADVICE
-            raise FloatingPointError(
-                f"The loss must stay finite, and training stops at step {self.step} of "
-                f"{self.place}. {advice} Received: loss={loss}"
-            )
-        self.is_first = False
-
-    def on_epoch_end(self, epoch, logs=None):
-        # The loss of a step is that before its update: the last one is not seen otherwise.
-        if not all(tf.reduce_all(tf.math.is_finite(v.value)) for v in self.model.trainable_weights):
-            raise FloatingPointError(
-                f"The weights must stay finite, and training stops after step {self.step} of "
-                f"{self.place}. {_ADVICE} Received: weights with NaN or infinity"
-            )
-
-
 def _frozen(parts):
     return [i for i, part in enumerate(parts) if not part.trainable]
-
-
-def _drop_broken_metadata(backup_dir):
-    """Removes what `BackupAndRestore` was writing when it was killed.
-
-    The weights beside it are whole (see `save_weights`); without its notes the training counts
-    its epochs from the start.
-    """
-    path = os.path.join(os.fspath(backup_dir), "training_metadata.json")
-    if not os.path.exists(path):
-        return
-    try:
-        with open(path) as file:
-            json.load(file)["epoch"]
-    except (ValueError, KeyError, TypeError):
-        warnings.warn(
-            f"{path} was cut off; the weights are restored, the epochs are counted anew.",
-            stacklevel=3,
-        )
-        os.remove(path)

@@ -1,25 +1,24 @@
 """Maximum likelihood, Keras's way."""
 
-import math
-
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.conditioning import condition, context_size, waits_for_context
-from tfp_flows.distributions import Dequantized
 from tfp_flows.models._adapting import adapt, initialized
+from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
 from tfp_flows.models._devices import average_devices
-from tfp_flows.models._distribution_model import DistributionModel
-from tfp_flows.models._rows import Rows, checked_batch_size, checked_dataset, is_array, split
-from tfp_flows.models._score import score, total_weight, weighted_mean
+from tfp_flows.models._given_data import checked_dataset, is_array, split
+from tfp_flows.models._likelihood_steps import LikelihoodSteps
+from tfp_flows.models._rows import Rows
+from tfp_flows.models._score import score
+from tfp_flows.models._watch import watched
 from tfp_flows.models.flow_matching import FlowMatching
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class FlowModel(DistributionModel):
+class FlowModel(LikelihoodSteps):
     """loss = -sum_n w_n log p(x_n) / sum_n w_n, in nats, for any TFP distribution p.
 
     A `keras.Model` whose weights are all the variables of the distribution, its networks'
@@ -74,20 +73,12 @@ class FlowModel(DistributionModel):
                 f"Received: distribution.batch_shape={distribution.batch_shape}"
             )
         self.objective = _checks.one_of(objective, ("likelihood", "flow_matching"), "objective")
-        self.matching = FlowMatching(distribution) if objective == "flow_matching" else None
+        if objective == "flow_matching":
+            self.matching = FlowMatching(distribution)
         self._is_conditional = waits_for_context(distribution)
         size = context_size(distribution) if self._is_conditional else 0
         self._rows = Rows(distribution, size, self.compute_dtype)
-        self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
-        self._bits_mean = None
-        if isinstance(distribution, Dequantized):
-            self._bits_mean = keras.metrics.Mean("bits_per_dimension", dtype=self.compute_dtype)
-            self._nats_per_bit = distribution.event_shape.num_elements() * math.log(2.0)
-
-    @property
-    def metrics(self):
-        """The running means of the negative log-likelihood and, of whole numbers, of bits."""
-        return [mean for mean in (self._loss_mean, self._bits_mean) if mean is not None]
+        self._arrays = Arrays(distribution, size, self.compute_dtype)
 
     def call(self, inputs):
         """Returns `log p(x)`, for inputs `(c, x)` `log p(x | c)`, or its bound: `[N]`, in nats."""
@@ -121,9 +112,9 @@ class FlowModel(DistributionModel):
                 f"Received: x of type {type(x).__name__}"
             )
         if y is None:
-            adapt(self.distribution, self._rows.checked_x(x, "data"))
+            adapt(self.distribution, self._arrays.checked_x(x, "data"))
             return
-        (context, x), _ = self._rows.checked(x, y)
+        (context, x), _ = self._arrays.checked(x, y)
         adapt(self.distribution, x, context)
 
     def fit(
@@ -180,7 +171,7 @@ class FlowModel(DistributionModel):
                 x, y=y, sample_weight=sample_weight, validation_split=validation_split or None
             )
         else:
-            arrays, sample_weight = self._rows.checked(x, y, sample_weight)
+            arrays, sample_weight = self._arrays.checked(x, y, sample_weight)
             if validation_split and validation_data is None:
                 arrays, sample_weight, validation_data = split(
                     arrays, sample_weight, validation_split
@@ -188,12 +179,12 @@ class FlowModel(DistributionModel):
             dataset = batches(arrays, sample_weight, checked_batch_size(batch_size), shuffle)
         if is_array(validation_data) or isinstance(validation_data, tuple):
             size = batch_size if validation_batch_size is None else validation_batch_size
-            validation_data = self._rows.validation_batches(validation_data, size)
+            validation_data = self._arrays.validation_batches(validation_data, size)
         history = super().fit(
             initialized(self.distribution, dataset, self._rows.unpacked),
             epochs=epochs,
             verbose=verbose,
-            callbacks=self._watched(callbacks),
+            callbacks=watched(self, callbacks),
             validation_data=validation_data,
             # `batches` shuffles; Keras would only warn that it does not.
             shuffle=False,
@@ -205,7 +196,7 @@ class FlowModel(DistributionModel):
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
         """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats."""
         if is_array(x):
-            x = self._rows.batches(x, y, sample_weight, batch_size)
+            x = self._arrays.batches(x, y, sample_weight, batch_size)
         else:
             x = checked_dataset(x, y=y, sample_weight=sample_weight)
         average_devices(self)
@@ -226,7 +217,7 @@ class FlowModel(DistributionModel):
         is_pair = self._is_conditional and isinstance(x, tuple | list)
         if not (is_pair or is_array(x) or isinstance(x, tuple)):
             return super().predict(checked_dataset(x), **kwargs)
-        arrays, _ = self._rows.checked(*(x if is_pair or isinstance(x, tuple) else (x,)))
+        arrays, _ = self._arrays.checked(*(x if is_pair or isinstance(x, tuple) else (x,)))
         dataset = batches(arrays, None, batch_size, shuffle=False)
         return super().predict(dataset, **kwargs)[: len(arrays[0])]
 
@@ -238,63 +229,9 @@ class FlowModel(DistributionModel):
     def _signature(self):
         return self._rows.signature()
 
-    def train_step(self, data):
-        """One step of the optimizer."""
-        inputs, weight = self._rows.unpacked(data)
-        with tf.GradientTape() as tape:
-            values = self._score(inputs, training=True)
-            loss = self.compute_loss(y_pred=values, sample_weight=weight)
-            scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight))
-        self._apply_gradients(tape, scaled)
-        return self._logs(loss, values, weight)
-
-    def _part_of_loss(self, loss, values, weight):
-        """What this device adds to the loss of all, in which a row counts by its weight."""
-        num_replicas = self._num_replicas()
-        if num_replicas == 1:
-            return loss
-        own = total_weight(values, weight)
-        context = tf.distribute.get_replica_context()
-        share = tf.math.divide_no_nan(own, context.all_reduce(tf.distribute.ReduceOp.SUM, own))
-        mean = weighted_mean(-values, weight)
-        return (loss - mean) / num_replicas + share * mean
-
-    def test_step(self, data):
-        """One step of `evaluate`; regularisers do not count."""
-        inputs, weight = self._rows.unpacked(data)
-        values = self._score(inputs, training=False)
-        return self._logs(weighted_mean(-values, weight), values, weight)
-
-    def predict_step(self, data):
-        """The log-densities of one batch."""
-        return self._run(self, self._rows.unpacked(data)[0], training=False)
-
-    def _score(self, inputs, training):
-        """What is maximised, `[N]`: the log-density, or minus the squared error of matching."""
-        if self.matching is None:
-            return self._run(self, inputs, training)
-        return -self._run(self.matching, inputs, training)
-
-    def _logs(self, loss, values, weight):
-        """The running means, with those of one more batch."""
-        total = total_weight(values, weight)
-        self._loss_mean.update_state(loss, sample_weight=total)
-        if self._bits_mean is not None:
-            bits = weighted_mean(-values, weight) / self._nats_per_bit
-            self._bits_mean.update_state(bits, sample_weight=total)
-        return {mean.name: mean.result() for mean in self.metrics}
-
     def get_config(self):
         """The model as plain data; raises `ValueError` for what cannot be saved, by name."""
         config = super().get_config()
         if self.matching is not None:
             config["objective"] = self.objective
         return config
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The weighted mean of -`y_pred`, what is maximised, plus the networks' regularisers."""
-        del x, y, training
-        loss = weighted_mean(-y_pred, sample_weight)
-        for penalty in self.losses:
-            loss += tf.cast(penalty, loss.dtype)
-        return loss

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows import _checks, saving
 from tfp_flows.conditioning import context_size, waits_for_context
 from tfp_flows.models._distribution_model import DistributionModel
+from tfp_flows.models._watch import watched
 
 # Arguments of Keras's `fit` that say what the data are.
 _OF_DATA = {
@@ -127,7 +128,7 @@ class VariationalModel(DistributionModel):
             ),
             epochs=epochs,
             verbose=verbose,
-            callbacks=self._watched(callbacks),
+            callbacks=watched(self, callbacks),
             shuffle=False,
             **kwargs,
         )

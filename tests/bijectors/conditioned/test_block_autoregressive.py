@@ -23,10 +23,10 @@ def points(event_size=3, num_points=20):
 def test_jacobian_is_triangular_with_a_positive_diagonal():
     bijector = made()
     y = points()
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(y)
         x = bijector.inverse(y)
-    jacobian = tape.batch_jacobian(x, y).numpy()
+    jacobian = tape.batch_jacobian(x, y, experimental_use_pfor=False).numpy()
     assert np.array_equal(jacobian, np.tril(jacobian))
     assert np.diagonal(jacobian, axis1=1, axis2=2).min() > 0.0
     assert np.abs(jacobian[:, [1, 2, 2], [0, 0, 1]]).min() > 0.0
@@ -46,12 +46,12 @@ def test_fits_a_symmetric_density():
     # The best affine map of eight normals on a circle is 0.67 nats away, and a saddle.
     angles = np.arange(8) * np.pi / 4
     rng = np.random.default_rng(3)
-    x = 2.0 * np.stack([np.cos(angles), np.sin(angles)], -1)[rng.integers(8, size=20_000)]
+    x = 2.0 * np.stack([np.cos(angles), np.sin(angles)], -1)[rng.integers(8, size=12_000)]
     x = (x + rng.normal(scale=0.4, size=x.shape)).astype("float32")
     flow = tfpf.flows.bnaf(2, num_layers=1, hidden_units=(20, 20), seed=1)
     model = tfpf.FlowModel(flow)
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=True)
-    model.fit(x, batch_size=512, epochs=20, verbose=0)
+    model.compile(keras.optimizers.Adam(2e-2), jit_compile=False)
+    model.fit(x, batch_size=400, epochs=15, verbose=0)
     # The entropy is 2.94.
     assert model.evaluate(x, batch_size=2000, verbose=0) <= 2.94 + 0.2
 
@@ -68,15 +68,15 @@ def test_every_target_has_an_inverse(dtype):
 def test_gradients_through_the_inverse_are_those_of_the_implicit_function():
     bijector = made()
     x = points()
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         y = bijector.forward(x)
-    forward = tape.batch_jacobian(y, x)
+    forward = tape.batch_jacobian(y, x, experimental_use_pfor=False)
     y = tf.identity(y)
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(y)
         x = bijector.inverse(y)
-    inverse = tape.batch_jacobian(x, y)
+    inverse = tape.batch_jacobian(x, y, experimental_use_pfor=False)
     np.testing.assert_allclose(forward @ inverse, np.broadcast_to(np.eye(3), [20, 3, 3]), atol=1e-9)
 
 

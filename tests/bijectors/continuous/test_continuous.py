@@ -29,15 +29,16 @@ def growth(t, z):
     return 2.0 * t * z
 
 
-@pytest.mark.parametrize("times", [(0.0, 1.0), (1.0, 0.0), (-2.0, -0.5), (0.5, -1.0)], ids=str)
 @pytest.mark.parametrize(
-    ("options", "tolerance"),
+    ("options", "tolerance", "times"),
     [
-        (TIGHT, 1e-9),
-        ({"solver": "rk4", "num_steps": 60}, 1e-4),
-        ({"solver": "euler", "num_steps": 600, "gradient": "direct"}, 0.05),
+        (TIGHT, 1e-9, (0.0, 1.0)),
+        (TIGHT, 1e-9, (0.5, -1.0)),
+        ({"solver": "rk4", "num_steps": 30}, 1e-4, (1.0, 0.0)),
+        ({"solver": "rk4", "num_steps": 60}, 1e-4, (-2.0, -0.5)),
+        ({"solver": "euler", "num_steps": 100, "gradient": "direct"}, 0.05, (0.0, 1.0)),
     ],
-    ids=["dormand_prince", "rk4", "euler"],
+    ids=lambda value: value.get("solver", "adaptive") if isinstance(value, dict) else str(value),
 )
 def test_closed_form(times, options, tolerance):
     bijector = B.Continuous(growth, event_size=2, t0=times[0], t1=times[1], **options)
@@ -56,15 +57,15 @@ def test_errors_scale_with_the_tolerance():
     exact = B.Continuous(field, rtol=1e-12, atol=1e-12)
     y, log_det = exact._forward_and_log_det(X)
     errors = []
-    for tolerance in (1e-4, 1e-6, 1e-8):
+    for tolerance in (1e-4, 1e-8):
         bijector = B.Continuous(field, rtol=tolerance, atol=tolerance)
         y_, log_det_ = bijector._forward_and_log_det(X)
         back = bijector.inverse(tf.identity(y_))
         pairs = ((y_, y), (log_det_, log_det), (back, X))
         errors.append([np.abs(a - b).max() for a, b in pairs])
     # Of a step by definition, of the whole within some factor.
-    assert np.all(np.array(errors) < 20 * np.array([[1e-4], [1e-6], [1e-8]]))
-    assert np.all(np.array(errors[0]) > 20 * np.array(errors[2]))
+    assert np.all(np.array(errors) < 20 * np.array([[1e-4], [1e-8]]))
+    assert np.all(np.array(errors[0]) > 20 * np.array(errors[1]))
 
 
 def test_one_solution_for_each_log_prob_and_sample(monkeypatch):
@@ -115,6 +116,7 @@ def test_gradients_reach_all_that_the_field_is_made_of(gradient):
         tape.watch(inputs)
         value = loss(*inputs)
     gradients = tape.gradient(value, [*inputs, v])
+    evaluate = tf.function(loss, autograph=False)
     h, start = 1e-5, tf.identity(v)
     for i, found in enumerate(gradients):
         direction = tf.constant(RNG.normal(size=found.shape))
@@ -125,18 +127,19 @@ def test_gradients_reach_all_that_the_field_is_made_of(gradient):
                 moved[i] = moved[i] + step * direction
             else:
                 v.assign(start + step * direction)
-            ends.append(loss(*moved))
+            ends.append(evaluate(*moved))
         v.assign(start)
         numeric = (ends[0] - ends[1]) / (2 * h)
         np.testing.assert_allclose(tf.reduce_sum(found * direction), numeric, rtol=1e-5)
 
 
 def test_direct_gradients_have_second_derivatives():
-    field = vector_field()
-    bijector = B.Continuous(field, solver="rk4", num_steps=2, gradient="direct")
+    weights = tf.constant(RNG.normal(size=[2, 2]))
+    options = {"event_size": 2, "solver": "euler", "num_steps": 2, "gradient": "direct"}
+    bijector = B.Continuous(lambda t, z: tf.tanh(z @ weights + t), **options)
 
-    @tf.function
     def first(x):
+        x = tf.identity(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
             value = tf.reduce_sum(bijector.forward(x) ** 2)
@@ -214,7 +217,8 @@ def test_regularizer_adds_to_the_loss_of_training_alone():
     field.build()
     field.network._output.bias.assign([1.0, -2.0])
     regularizer = tfpf.layers.TransportRegularizer(kinetic=0.1, jacobian=5.0)
-    bijector = B.Continuous(field, t1=2.0, regularizer=regularizer)
+    options = {"solver": "rk4", "num_steps": 2}
+    bijector = B.Continuous(field, t1=2.0, regularizer=regularizer, **options)
     flow = tfpf.distributions.Flow(tfd.Sample(tfd.Normal(0.0, 1.0), 2), bijector)
     model = tfpf.FlowModel(flow)
     model.compile("sgd", jit_compile=False)
@@ -255,9 +259,12 @@ def test_what_is_not_solved_is_nan_or_an_error():
     np.testing.assert_allclose(y, [[1.0], [np.nan]], rtol=1e-4)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_extreme_inputs_of_adaptive_steps_never_give_nan(dtype):
-    """A field that is bounded moves them by a bounded amount, and the good rows as alone."""
+def test_extreme_inputs_of_adaptive_steps_never_give_nan():
+    """A field that is bounded moves them by a bounded amount, and the good rows as alone.
+
+    In float32, in which 1e30 is close to the largest number; the contract has both dtypes.
+    """
+    dtype = "float32"
     bijector = B.Continuous(vector_field(dtype=dtype))
     huge = np.array([0.0, 1e-30, 3.0, -3.0, 1e15, -1e15, 1e30, -1e30])
     x = tf.constant(np.stack(np.meshgrid(huge, huge), -1).reshape(-1, 2), dtype)
@@ -327,13 +334,15 @@ def test_events_of_another_size():
 
 def test_saved_flow_gives_the_same_densities_and_goes_on_with_its_noise(tmp_path):
     flow = tfpf.flows.ffjord(2, hidden_units=(4,), solver="rk4", num_steps=2, kinetic=0.1, seed=1)
+    perturb(flow.trainable_variables)
     model = tfpf.FlowModel(flow)
-    model.compile(jit_compile=False)
     x = RNG.normal(size=[8, 2]).astype("float32")
-    model.fit(x, verbose=0)
+    drawn = [model(x, training=True)]
     model.save(tmp_path / "flow.keras")
     loaded = keras.saving.load_model(tmp_path / "flow.keras")
     np.testing.assert_array_equal(loaded.distribution.log_prob(x), flow.log_prob(x))
-    np.testing.assert_array_equal(model(x, training=True), loaded(x, training=True))
-    losses = [each.fit(x, shuffle=False, verbose=0).history["loss"] for each in (model, loaded)]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+    for _ in range(2):
+        drawn.append(model(x, training=True))
+        np.testing.assert_array_equal(loaded(x, training=True), drawn[-1])
+        np.testing.assert_array_equal(loaded.losses, model.losses)
+    assert len({value.numpy().tobytes() for value in drawn}) == 3 and model.losses[0] > 0

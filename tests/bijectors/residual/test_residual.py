@@ -62,10 +62,10 @@ def test_seed_decides_the_draws_also_under_xla():
     assert np.all(first != draws(4, False)) and np.all(first[0] != first[1])
 
 
-@pytest.mark.parametrize("num_samples", [1, 3])
-def test_roulette_is_unbiased_value_and_gradient(num_samples):
+def test_roulette_is_unbiased_value_and_gradient():
+    """Of the mean of a few samples; `russian_roulette_log_det` has a test of one."""
     layer = network(scale=1.5)
-    bijector = Residual(layer, "russian_roulette", num_terms=1, num_samples=num_samples, seed=5)
+    bijector = Residual(layer, "russian_roulette", num_terms=1, num_samples=3, seed=5)
     variable = layer.trainable_variables[0].value
     step = Training(bijector)
 
@@ -185,16 +185,17 @@ def test_images():
 
 def test_a_saved_flow_is_the_same_and_goes_on_drawing(tmp_path):
     flow = tfpf.flows.residual(3, num_layers=2, hidden_units=(8,), seed=3)
+    perturb(flow.trainable_variables)
     model = tfpf.FlowModel(flow)
-    model.compile("adam", jit_compile=False)
-    x = X.astype("float32")
-    model.fit(x, epochs=2, shuffle=False, verbose=0)
+    x = tf.constant(X, tf.float32)
+    drawn = [model(x, training=True)]
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again.distribution.log_prob(x), flow.log_prob(x))
-    losses = [m.fit(x, epochs=3, shuffle=False, verbose=0).history["loss"] for m in (model, again)]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
-    assert len(set(losses[0])) == 3
+    for _ in range(2):
+        drawn.append(model(x, training=True))
+        np.testing.assert_array_equal(again(x, training=True), drawn[-1])
+    assert len({value.numpy().tobytes() for value in drawn}) == 3
 
 
 @pytest.mark.slow

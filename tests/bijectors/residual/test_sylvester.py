@@ -70,9 +70,9 @@ def test_zero_is_the_identity_and_no_saddle(kwargs):
 
 @each_form
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", [50.0, 1e30])
-def test_saturated_numbers_stay_invertible(kwargs, dtype, size):
+def test_saturated_numbers_stay_invertible(kwargs, dtype):
     """Random signs: log-dets finite, values and gradients without NaN."""
+    size = np.repeat([50.0, 1e30], 25)[:, np.newaxis, np.newaxis]
     params = tf.constant(size * np.sign(raw(kwargs, (50, 1))), dtype)
     x = tf.constant([[0.0] * 4, [1.0, -0.5, 0.3, 2.0], [1e30, -1e30, 0.0, 3.0]], dtype)
     bijector = Sylvester(params, **KWARGS, **kwargs)
@@ -81,6 +81,8 @@ def test_saturated_numbers_stay_invertible(kwargs, dtype, size):
             tape.watch([params, x])
             y, log_det = run(x)
         assert y.shape == [50, 3, 4] and np.isfinite(log_det).all() and not np.isnan(y).any()
+        # In float32 the square of 1e30 overflows.
+        assert dtype == "float32" or np.isfinite(y).all()
         for gradient in tape.gradient(log_det, [params, x]):
             assert not np.isnan(gradient).any()
 

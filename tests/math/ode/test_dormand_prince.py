@@ -27,12 +27,12 @@ def rotated(z, start, stop):
 START = np.array([[1.0, 0.0], [-0.3, 2.0]])
 
 
-@pytest.mark.parametrize("times", [(0.0, 3.0), (2.0, -1.0), (-1.5, -0.5)], ids=str)
+@pytest.mark.parametrize("times", [(0.0, 3.0), (2.0, -1.0)], ids=str)
 def test_error_scales_with_the_tolerance(times):
     exact = rotated(START, *times)
     errors, steps = [], []
     solve = functools.partial(dormand_prince, rotation, quadrature=NONE)
-    for tolerance in (1e-4, 1e-6, 1e-8, 1e-10):
+    for tolerance in (1e-4, 1e-7, 1e-10):
         tolerances = {"rtol": tolerance, "atol": tolerance}
         compiled = tf.function(lambda z, kwargs=tolerances: solve((z,), *times, **kwargs))
         state, (integral,), succeeded, num_steps = compiled(tf.constant(START))
@@ -95,9 +95,8 @@ def test_quadratures_do_not_steer():
     assert result.num_steps <= 3
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_gradient_is_that_of_the_steps(jit_compile):
-    @tf.function(jit_compile=jit_compile)
+def test_gradient_is_that_of_the_steps():
+    @tf.function(jit_compile=True)
     def gradient(z):
         with tf.GradientTape() as tape:
             tape.watch(z)

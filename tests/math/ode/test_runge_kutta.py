@@ -23,15 +23,13 @@ START = np.array([[0.5, -0.2], [1.5, 1.0]])
 
 @functools.cache
 def solved(tableau, num_steps, start=0.0, stop=2.0):
-    return fixed_steps(
-        pendulum,
-        (tf.constant(START),),
-        start,
-        stop,
-        num_steps=num_steps,
-        tableau=tableau,
-        quadrature=(tf.zeros([2], tf.float64),),
-    )
+    @tf.function
+    def solve(z):
+        options = {"num_steps": num_steps, "tableau": tableau}
+        quadrature = (tf.zeros([2], tf.float64),)
+        return fixed_steps(pendulum, (z,), start, stop, quadrature=quadrature, **options)
+
+    return solve(tf.constant(START))
 
 
 @pytest.mark.parametrize(("tableau", "order"), METHODS.values(), ids=METHODS)
@@ -63,7 +61,8 @@ def test_table_is_consistent(tableau, order):
 
 def test_back_in_time_is_the_inverse():
     there = solved(RK4, 200)
-    back = fixed_steps(pendulum, there.state, 2.0, 0.0, num_steps=200, quadrature=there.quadrature)
+    solve = tf.function(functools.partial(fixed_steps, pendulum, num_steps=200))
+    back = solve(there.state, 2.0, 0.0, quadrature=there.quadrature)
     np.testing.assert_allclose(back.state[0], START, atol=1e-8)
     np.testing.assert_allclose(back.quadrature[0], 0.0, atol=1e-8)
 

@@ -4,20 +4,21 @@ import contextlib
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors._networks import (
-    call_network,
     check_network_inputs,
     dtype_of,
     layer_variables,
+    network_with_context,
 )
 from tfp_flows.bijectors._takes_context import TakesContext
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.math._clip_network_input import clip_network_input
-
-tfb = tfp.bijectors
+from tfp_flows.bijectors.flow_bijector import (
+    FlowBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
+from tfp_flows.math._elementwise import clip_network_input
 
 
 class ConditionerBijector(TakesContext, FlowBijector):
@@ -40,14 +41,13 @@ class ConditionerBijector(TakesContext, FlowBijector):
         conditioner,
         transformer,
         transformer_kwargs,
-        invert_transformer,
+        *,
         context,
         context_size,
         dtype,
-        validate_args,
-        parameters,
-        name,
+        invert_transformer=False,
         event_ndims=1,
+        **kwargs,
     ):
         check_network_inputs(conditioner, "conditioner", bool(context_size))
         methods = ("params_size", "new")
@@ -57,6 +57,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
                 f"`new(params, **kwargs)`. Received: transformer={transformer!r}"
             )
         self._conditioner = conditioner
+        self._conditioner_call = network_with_context(conditioner) if context_size else conditioner
         self._event_ndims = event_ndims
         self._conditioner_variables = layer_variables(conditioner)
         self._transformer = transformer
@@ -73,15 +74,9 @@ class ConditionerBijector(TakesContext, FlowBijector):
         if context is None:
             # Keywords are checked now; a copy with a bound context has had them checked.
             with tf.init_scope():
-                self._transform(tf.zeros([1, self._params_size], dtype or tf.float32))
-        self._bind_context(context, context_size, dtype, name)
-        super().__init__(
-            forward_min_event_ndims=event_ndims,
-            dtype=dtype,
-            validate_args=validate_args,
-            parameters=parameters,
-            name=name,
-        )
+                self._tau(tf.zeros([1, self._params_size], dtype or tf.float32))
+        self._bind_context(context, context_size, dtype, kwargs["name"])
+        super().__init__(forward_min_event_ndims=event_ndims, dtype=dtype, **kwargs)
 
     @property
     def conditioner(self):
@@ -116,8 +111,10 @@ class ConditionerBijector(TakesContext, FlowBijector):
         rows = np.random.default_rng(0).normal(size=[2, num_inputs])
 
         def raw(inputs):
-            context = tf.zeros([2, *self.context_shape], dtype) if self._context_size else None
-            h = call_network(self._conditioner, inputs, context)
+            kwargs = {}
+            if self._context_size:
+                kwargs["context"] = tf.zeros([2, *self.context_shape], dtype)
+            h = self._conditioner_call(inputs, **kwargs)
             self._check_raw_shape(h, num_outputs)
             return tf.reshape(h, [2, num_outputs, self._params_size])
 
@@ -161,14 +158,20 @@ class ConditionerBijector(TakesContext, FlowBijector):
             )
 
     def _rows(self, x):
-        """`x` as `[N, D]`, and the context as `[N, C]`, or `None`.
+        """`x` as `[N, D]`, and the keyword `context`, `[N, C]`, or none.
 
         Networks see `[N, D]`, or `[N, H, W, C]` of images, whatever the rank of `x`: Keras's
         `Dense` refuses vectors, and a functional model any rank but its own.
         """
         shape, event_ndims = ps.shape(x), self._event_ndims
         inputs = tf.reshape(x, ps.concat([[-1], shape[-event_ndims:]], axis=0))
-        return inputs, self._context_rows(shape[:-event_ndims], self._conditioner)
+        if not self._context_size:
+            return inputs, {}
+        return inputs, {"context": self._context_rows(shape[:-event_ndims], self._conditioner)}
+
+    def _with_context(self, x):
+        """`x` with the batch shape of the bound context, too."""
+        return self._broadcast_with_context(x, self._event_ndims) if self._context_size else x
 
     def _raw(self, x, num_outputs, **kwargs):
         """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
@@ -176,17 +179,22 @@ class ConditionerBijector(TakesContext, FlowBijector):
         Of images h is `[..., H, W, D, P]`.
         """
         inputs, context = self._rows(x)
-        inputs = clip_network_input(inputs, self._conditioner)
-        h = call_network(self._conditioner, inputs, context, **kwargs)
+        h = self._conditioner_call(
+            clip_network_input(inputs, self._conditioner), **context, **kwargs
+        )
         self._check_raw_shape(h, num_outputs, x.shape[-self._event_ndims : -1])
         h = tf.cast(h, x.dtype)
         shape = ps.concat([ps.shape(x)[:-1], [num_outputs, self._params_size]], axis=0)
         return tf.reshape(h, shape)
 
-    def _transform(self, h):
-        """tau(.; h)."""
-        tau = self._transformer.new(h, **self._transformer_kwargs)
-        return tfb.Invert(tau) if self._invert_transformer else tau
+    def _tau(self, h):
+        return self._transformer.new(h, **self._transformer_kwargs)
+
+    def _transformed(self, x, h, is_forward):
+        """tau(x; h), or its inverse, and the log-det of each element."""
+        if is_forward == bool(self._invert_transformer):
+            return inverse_and_log_det(self._tau(h), x, 0)
+        return forward_and_log_det(self._tau(h), x, 0)
 
 
 @contextlib.contextmanager

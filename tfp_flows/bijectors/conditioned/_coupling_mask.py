@@ -3,7 +3,6 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import _checks
 from tfp_flows.math.linalg._permute import permute
 
 
@@ -13,38 +12,33 @@ class AxisMask:
     The parts are smaller tensors, so that nothing is computed for A.
     """
 
-    def __init__(self, mask, name):
-        self._mask, self._name = mask, name
-        self.num_a = sum(mask)
+    def __init__(self, mask):
+        self.size, self.num_a = len(mask), sum(mask)
+        self._is_first = all(mask[: self.num_a])
+        self._is_last = all(mask[-self.num_a :])
         self._order = np.argsort(np.logical_not(mask), kind="stable")
+        self._back = np.argsort(self._order)
 
     def split(self, x):
         """Returns `(x_A, x_B)`."""
-        _checks.event_size(x, len(self._mask), self._name)
         # Slices are views; a permutation is not, and XLA does not fuse it as well.
-        if self._is_last():
+        if self._is_last:
             return x[..., -self.num_a :], x[..., : -self.num_a]
-        if not self._is_first():
+        if not self._is_first:
             x = permute(x, self._order)
         return x[..., : self.num_a], x[..., self.num_a :]
 
     def join(self, a, b):
         """Puts the parts back in place."""
-        if self._is_last():
+        if self._is_last:
             return tf.concat([b, a], axis=-1)
         x = tf.concat([a, b], axis=-1)
-        return x if self._is_first() else permute(x, np.argsort(self._order))
+        return x if self._is_first else permute(x, self._back)
 
     def of_b(self, values, trailing_axes=0):
         """What belongs to B of values for each element of x_B; here all of them."""
         del trailing_axes
         return values
-
-    def _is_first(self):
-        return all(self._mask[: self.num_a])
-
-    def _is_last(self):
-        return all(self._mask[-self.num_a :])
 
 
 class PixelMask:
@@ -115,7 +109,7 @@ def parts(mask, event_shape, seed, name):
         # Now that the size is known, there may be too little to split.
         mask, _ = checked_mask(words(event_shape, seed))
     if set(np.shape(mask)[:-1]) <= {1}:
-        return AxisMask(_nested_tuples(np.ravel(mask)), name)
+        return AxisMask(_nested_tuples(np.ravel(mask)))
     return PixelMask(mask, name)
 
 

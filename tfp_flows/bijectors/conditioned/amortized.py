@@ -6,7 +6,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import _checks
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
-from tfp_flows.math._clip_network_input import clip_network_input
+from tfp_flows.math._elementwise import clip_network_input
 
 
 class Amortized(ConditionerBijector):
@@ -59,7 +59,6 @@ class Amortized(ConditionerBijector):
                 conditioner=conditioner,
                 transformer=transformer,
                 transformer_kwargs=transformer_kwargs,
-                invert_transformer=False,
                 context=context,
                 context_size=context_size,
                 dtype=dtype,
@@ -70,7 +69,7 @@ class Amortized(ConditionerBijector):
             dtype = self.dtype or tf.float32
             self._params = None if params is None else _checks.as_tensor(params, dtype, "params")
             with tf.init_scope():
-                start = self._transform(tf.zeros([self._params_size], dtype))
+                start = self._tau(tf.zeros([self._params_size], dtype))
                 self._is_elementwise = start.forward_min_event_ndims == 0
                 # A copy with a bound context has been looked at already.
                 if context is None and not self._is_elementwise:
@@ -99,10 +98,9 @@ class Amortized(ConditionerBijector):
         if self._is_elementwise:
             shape = ps.concat([ps.shape(h)[:-1], [num_outputs, self._params_size]], axis=0)
             h = tf.reshape(h, shape)
-        return self._transform(h)
+        return self._tau(h)
 
     def _map(self, value_and_log_det, x):
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
         bijector = self._bijector(x)
         if not self._is_elementwise:
             return value_and_log_det(bijector, x, event_ndims=1)

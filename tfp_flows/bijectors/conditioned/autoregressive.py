@@ -8,7 +8,6 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import _checks
 from tfp_flows.bijectors._inference_mode import inference_mode
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
-from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
 from tfp_flows.bijectors.transformers.affine import Affine
 from tfp_flows.math.solvers.jacobi import jacobi
 
@@ -110,14 +109,16 @@ class Autoregressive(ConditionerBijector):
                 conditioner,
                 transformer,
                 transformer_kwargs,
-                invert_transformer,
-                context,
-                context_size,
-                dtype,
-                validate_args,
-                parameters,
-                name,
-                event_ndims,
+                invert_transformer=invert_transformer,
+                context=context,
+                context_size=context_size,
+                event_ndims=event_ndims,
+                event_size=None if order is None else len(order),
+                known_event=True,
+                dtype=dtype,
+                validate_args=validate_args,
+                parameters=parameters,
+                name=name,
             )
             if order is not None:
                 position = np.argsort(order)
@@ -135,31 +136,24 @@ class Autoregressive(ConditionerBijector):
         return self._solver
 
     def _order_of(self, x):
-        size = _checks.known_event(x, self._event_ndims, self.name)[0]
-        if self._order is None:
-            return tuple(range(size))
-        _checks.event_size(x, len(self._order), self.name)
-        return self._order
+        return tuple(range(x.shape[-self._event_ndims])) if self._order is None else self._order
 
     def _inverse_and_log_det(self, y):
-        y = self._broadcast_with_context(y, self._event_ndims)
-        self._order_of(y)  # refuses events of another size
-        tau = self._transform(self._raw(y, y.shape[-1]))
-        x, log_det = inverse_and_log_det(tau, y)
+        y = self._with_context(y)
+        x, log_det = self._transformed(y, self._raw(y, y.shape[-1]), is_forward=False)
         return x, tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))
 
     def _transform_one(self, h_i, x_i):
-        return forward_and_log_det(self._transform(h_i), x_i)
+        return self._transformed(x_i, h_i, is_forward=True)
 
     def _forward_and_log_det(self, x):
-        x = self._broadcast_with_context(x, self._event_ndims)
+        x = self._with_context(x)
         order = self._order_of(x)
         if self._solver == "jacobi":
             return self._all_at_once(x, order)
         if hasattr(self._conditioner, "generate"):
             inputs, context = self._rows(x)
-            kwargs = {} if context is None else {"context": context}
-            y, log_det = self._conditioner.generate(self._transform_one, inputs, **kwargs)
+            y, log_det = self._conditioner.generate(self._transform_one, inputs, **context)
             batch_shape = ps.shape(x)[: -self._event_ndims]
             return tf.reshape(y, ps.shape(x)), tf.reshape(log_det, batch_shape)
         kwargs = self._in_inference()
@@ -191,8 +185,8 @@ class Autoregressive(ConditionerBijector):
 
         def function(y):
             with inference_mode():
-                tau = self._transform(self._raw(y, len(order), **kwargs))
-            return forward_and_log_det(tau, x)
+                h = self._raw(y, len(order), **kwargs)
+            return self._transformed(x, h, is_forward=True)
 
         y, log_det, _ = jacobi(function, x, np.argsort(order))
         return y, tf.reduce_sum(log_det, axis=-1)

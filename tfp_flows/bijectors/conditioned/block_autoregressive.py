@@ -103,28 +103,17 @@ class BlockAutoregressive(TakesContext, FlowBijector):
         }
         if context_size == 0:
             del shapes["context_weights"], given["context_weights"]
-        rng = np.random.default_rng(seed)
         with tf.name_scope(name), tf.init_scope():
-            for key, value in given.items():
-                if value is None:
-                    start = _START[key](rng, shapes[key])
-                    given[key] = [tf.Variable(v, dtype=dtype, name=key) for v in start]
-        dtype = _checks.common_dtype(given["weights"][0])
-        for key, values in given.items():
-            given[key] = tuple(_checks.as_tensor(value, dtype, key) for value in values)
-            found = [tuple(value.shape) for value in given[key]]
-            if found != shapes[key]:
-                raise ValueError(
-                    f"`{key}` must have shapes {shapes[key]}. Received: shapes {found}"
-                )
+            given = _made(given, shapes, seed, dtype)
+        dtype = given["weights"][0].dtype
         parameters.update(given, log_linear=given["log_linear"][0], hidden_units=hidden_units)
-        self._event_size = event_size
         self._reverse = bool(reverse)
         self._weights, self._biases = given["weights"], given["biases"]
         self._log_gains, self._log_linear = given["log_gains"], given["log_linear"][0]
         self._context_weights = given.get("context_weights")
         self._bind_context(context, context_size, dtype, name)
         super().__init__(
+            event_size=event_size,
             forward_min_event_ndims=1,
             dtype=dtype,
             validate_args=validate_args,
@@ -141,8 +130,6 @@ class BlockAutoregressive(TakesContext, FlowBijector):
 
     def _rows(self, x):
         """`x` in order as rows `[N, D]`, what the context adds to either layer, and the shape."""
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
-        _checks.event_size(x, self._event_size, self.name)
         x = self._broadcast_with_context(self._in_order(x))
         shape, added = ps.shape(x), (0.0, 0.0)
         if self._context is not None:
@@ -167,6 +154,22 @@ class BlockAutoregressive(TakesContext, FlowBijector):
         if self.validate_args:
             y = tf.debugging.assert_all_finite(y, f"`{self.name}` found no y for some x.")
         return y, -self._inverse_and_log_det(y)[1]
+
+
+def _made(given, shapes, seed, dtype):
+    """The variables, of which `None` is made, as tuples of one dtype and of their shapes."""
+    rng = np.random.default_rng(seed)
+    for key, values in given.items():
+        if values is None:
+            start = _START[key](rng, shapes[key])
+            given[key] = [tf.Variable(v, dtype=dtype, name=key) for v in start]
+    dtype = _checks.common_dtype(given["weights"][0])
+    for key, values in given.items():
+        given[key] = tuple(_checks.as_tensor(value, dtype, key) for value in values)
+        found = [tuple(value.shape) for value in given[key]]
+        if found != shapes[key]:
+            raise ValueError(f"`{key}` must have shapes {shapes[key]}. Received: shapes {found}")
+    return given
 
 
 def _weights(rng, shapes):

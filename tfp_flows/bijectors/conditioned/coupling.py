@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from tfp_flows import _checks
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
 from tfp_flows.bijectors.conditioned._coupling_mask import AxisMask, checked_mask, parts
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
@@ -89,31 +88,32 @@ class Coupling(ConditionerBijector):
             )
         identity_transformer_kwargs = dict(identity_transformer_kwargs or {})
         if identity_transformer is not None and identity_params is None:
-            size = identity_transformer.params_size(**identity_transformer_kwargs)
-            variable_dtype = dtype or getattr(conditioner, "variable_dtype", "float32")
+            shape = [flat.num_a, identity_transformer.params_size(**identity_transformer_kwargs)]
+            start_dtype = dtype or getattr(conditioner, "variable_dtype", "float32")
             with tf.init_scope():
-                identity_params = tf.Variable(
-                    tf.zeros([flat.num_a, size], variable_dtype), name="identity_params"
-                )
+                identity_params = tf.Variable(tf.zeros(shape, start_dtype), name="identity_params")
         parameters.update(mask=mask, identity_params=identity_params)
         self._mask = self._no_dependency(mask)
         self._identity_transformer = identity_transformer
         self._identity_transformer_kwargs = self._no_dependency(identity_transformer_kwargs)
         self._identity_params = identity_params
-        self._seed = seed
+        self._seed, self._flat = seed, flat
         with tf.name_scope(name):
             super().__init__(
                 conditioner,
                 transformer,
                 transformer_kwargs,
-                invert_transformer,
-                context,
-                context_size,
-                dtype,
-                validate_args,
-                parameters,
-                name,
-                event_ndims,
+                invert_transformer=invert_transformer,
+                context=context,
+                context_size=context_size,
+                event_ndims=event_ndims,
+                event_size=flat.size if isinstance(flat, AxisMask) else None,
+                # Of an image the size may be unknown, and of a word it decides.
+                known_event=isinstance(mask, str) or event_ndims == 1,
+                dtype=dtype,
+                validate_args=validate_args,
+                parameters=parameters,
+                name=name,
             )
             if identity_transformer is not None:
                 with tf.init_scope():
@@ -133,9 +133,7 @@ class Coupling(ConditionerBijector):
                 f"`{self.name}` acts on events of {self._event_ndims} axes, as its mask has. "
                 f"Received: a tensor of shape {x.shape}"
             )
-        if isinstance(self._mask, str):
-            _checks.known_event(x, self._event_ndims, self.name)
-        return parts(self._mask, x.shape, self._seed, self.name)
+        return self._flat or parts(self._mask, x.shape, self._seed, self.name)
 
     def _identity(self):
         return self._identity_transformer.new(
@@ -143,31 +141,25 @@ class Coupling(ConditionerBijector):
         )
 
     def _forward_and_log_det(self, x):
-        x = self._broadcast_with_context(x, self._event_ndims)
-        parts = self._parts(x)
-        x_a, x_b = parts.split(x)
-        y_a, log_det = x_a, 0.0
-        if self._identity_transformer is not None:
-            y_a, log_det_a = forward_and_log_det(self._identity(), x_a)
-            log_det = self._sum(log_det_a)
-        y_b, log_det_b = forward_and_log_det(self._tau(parts, y_a, x_b), x_b)
-        return parts.join(y_a, y_b), log_det + self._sum(parts.of_b(log_det_b))
+        return self._map(x, is_forward=True)
 
     def _inverse_and_log_det(self, y):
-        y = self._broadcast_with_context(y, self._event_ndims)
-        parts = self._parts(y)
-        y_a, y_b = parts.split(y)
-        x_a, log_det = y_a, 0.0
-        if self._identity_transformer is not None:
-            x_a, log_det_a = inverse_and_log_det(self._identity(), y_a)
-            log_det = self._sum(log_det_a)
-        x_b, log_det_b = inverse_and_log_det(self._tau(parts, y_a, y_b), y_b)
-        return parts.join(x_a, x_b), log_det + self._sum(parts.of_b(log_det_b))
+        return self._map(y, is_forward=False)
 
-    def _tau(self, parts, y_a, b):
-        h = self._raw(y_a, b.shape[-1])
+    def _map(self, x, is_forward):
+        x = self._with_context(x)
+        parts = self._parts(x)
+        a, b = parts.split(x)
+        mapped_a, log_det = a, 0.0
+        if self._identity_transformer is not None:
+            evaluate = forward_and_log_det if is_forward else inverse_and_log_det
+            mapped_a, log_det_a = evaluate(self._identity(), a, 0)
+            log_det = self._sum(log_det_a)
+        y_a = mapped_a if is_forward else a
         # Zeros where nothing is transformed: a tau that is no map there would spoil gradients.
-        return self._transform(parts.of_b(h, trailing_axes=1))
+        h = parts.of_b(self._raw(y_a, b.shape[-1]), trailing_axes=1)
+        mapped_b, log_det_b = self._transformed(b, h, is_forward)
+        return parts.join(mapped_a, mapped_b), log_det + self._sum(parts.of_b(log_det_b))
 
     def _sum(self, log_det):
         return tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))

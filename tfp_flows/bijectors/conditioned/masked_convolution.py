@@ -64,6 +64,7 @@ class MaskedConvolution(TakesContext, FlowBijector):
         dtype = dtype_of(network, dtype)
         self._bind_context(context, network.context_size, dtype, name)
         super().__init__(
+            event_shape=network.image_shape,
             forward_min_event_ndims=3,
             dtype=dtype,
             validate_args=validate_args,
@@ -92,12 +93,6 @@ class MaskedConvolution(TakesContext, FlowBijector):
 
     def _images(self, x):
         """`x` in order as `[N, H, W, C]`, the layers and s, and the full shape of `x`."""
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
-        if x.shape.rank is None or not x.shape[-3:].is_compatible_with(self._network.image_shape):
-            raise ValueError(
-                f"`{self.name}` acts on images of shape {self._network.image_shape}. "
-                f"Received: a tensor of shape {x.shape}"
-            )
         x = self._broadcast_with_context(self._in_order(x), event_ndims=3)
         shape = ps.shape(x)
         layers = self._network.prepared(self._context_rows(shape[:-3], self._network))

@@ -2,17 +2,17 @@
 
 import functools
 
+import keras
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors._inference_mode import inference_mode
-from tfp_flows.bijectors._networks import dtype_of, layer_variables
+from tfp_flows.bijectors._networks import check_network, dtype_of, layer_variables
 from tfp_flows.bijectors._skip_log_det import is_log_det_skipped
 from tfp_flows.bijectors._takes_context import TakesContext
-from tfp_flows.bijectors.continuous._checked_field import CheckedField
 from tfp_flows.bijectors.continuous._ode_solver import OdeSolver
-from tfp_flows.bijectors.continuous.hutchinson_noise import HutchinsonNoise
+from tfp_flows.bijectors.continuous.hutchinson_noise import checked_noise
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.ode.divergence import exact_divergence, hutchinson_divergence
 
@@ -43,8 +43,7 @@ class Continuous(TakesContext, FlowBijector):
     first derivatives; "direct" differentiates the steps themselves, also more than once, and under
     XLA takes memory for `max_num_steps` of an adaptive solver, so lower that.
 
-    Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018),
-    arXiv:1806.07366.
+    Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 
     Args:
       field: f.
@@ -95,42 +94,31 @@ class Continuous(TakesContext, FlowBijector):
         name="continuous",
     ):
         parameters = dict(locals())
-        if event_size is None:
-            event_size = getattr(field, "event_size", None)
+        check_network(field, "field(t, z) or field(t, z, context=c)", "field")
+        event_size = getattr(field, "event_size", None) if event_size is None else event_size
         if event_size is not None:
             event_size = _checks.integer_at_least(event_size, 1, "event_size")
-        self._event_size = event_size
-        if context_size is None:
-            context_size = getattr(field, "context_size", 0)
+        context_size = getattr(field, "context_size", 0) if context_size is None else context_size
         dtype = dtype_of(field, dtype)
         self._bind_context(context, context_size, dtype, name)
-        self._field = field
-        self._velocity = CheckedField(field, self._context_size, name)
         self._t0 = _checks.finite_number(t0, "t0")
         self._t1 = _checks.finite_number(t1, "t1")
         if self._t0 == self._t1:
             raise ValueError(f"`t0` and `t1` must differ. Received: t0={t0!r}, t1={t1!r}")
         self._solve = OdeSolver(solver, num_steps, rtol, atol, max_num_steps, gradient)
         self._trace = _checks.one_of(trace, ("exact", "hutchinson"), "trace")
-        if isinstance(noise, str):
-            _checks.one_of(noise, ("rademacher", "gaussian"), "noise")
-            if self._trace == "hutchinson":
-                noise = HutchinsonNoise(noise)
-                # A copy, or what is made again from a file, goes on with the same seeds.
-                parameters.update(noise=noise)
-        elif not isinstance(noise, HutchinsonNoise):
-            raise TypeError(
-                "`noise` must be 'rademacher', 'gaussian' or a `HutchinsonNoise`. "
-                f"Received: noise={noise!r}"
-            )
+        # A copy, or what is made again from a file, goes on with the same seeds.
+        parameters["noise"] = noise = checked_noise(noise, trace)
         if regularizer is not None and not callable(regularizer):
             raise TypeError(
                 "`regularizer` must be callable, as a `TransportRegularizer` is. "
                 f"Received: regularizer={regularizer!r}"
             )
-        self._noise, self._regularizer = noise, regularizer
+        self._field, self._noise, self._regularizer = field, noise, regularizer
         self._layer_variables = layer_variables(field, noise, regularizer)
         super().__init__(
+            event_size=event_size,
+            known_event=True,
             forward_min_event_ndims=1,
             dtype=dtype,
             validate_args=validate_args,
@@ -139,13 +127,11 @@ class Continuous(TakesContext, FlowBijector):
         )
         # Of the bare method TensorFlow would count the traces of all copies together, and warn.
         integrate = functools.partial(self._integrate)
-        self._kept_graph = self._no_dependency(
-            [tf.function(integrate, autograph=False, jit_compile=False)]
-        )
+        kept_graph = tf.function(integrate, autograph=False, jit_compile=False)
+        self._kept_graph = self._no_dependency([kept_graph])
         if context is None and event_size is not None:
             # A misfit is found now; a copy with a bound context has been probed already.
-            with tf.init_scope():
-                self._velocity.probe(self._t0, event_size, dtype)
+            self._probe(event_size)
 
     @property
     def field(self):
@@ -167,10 +153,39 @@ class Continuous(TakesContext, FlowBijector):
         """The time of the data."""
         return self._t1
 
-    @property
-    def velocity(self):
-        """f as `velocity(t, z, context=None)`, whose values are of a checked shape, `[N, D]`."""
-        return self._velocity
+    def velocity(self, t, z, context=None, **kwargs):
+        """f(t, z), or f(t, z, context=c), of the shape of `z`; another is a `ValueError`.
+
+        Args:
+          t: float scalar `Tensor`, or `[N, 1]` if the field takes it.
+          z: float `Tensor` `[N, D]`.
+          context: float `Tensor` `[N, C]`; not looked at when the field takes none.
+          **kwargs: for a field that is a Keras layer, as `training`.
+        """
+        kwargs = kwargs if isinstance(self._field, keras.Layer) else {}
+        if self._context_size:
+            kwargs["context"] = context
+        f = tf.convert_to_tensor(self._field(t, z, **kwargs))
+        if f.shape.rank != 2 or not f.shape.is_compatible_with(z.shape):
+            raise ValueError(
+                f"`field` of `{self.name}` must give a velocity of the shape {tuple(z.shape)} of "
+                f"z. Received: shape {tuple(f.shape)}"
+            )
+        return tf.cast(f, z.dtype)
+
+    def _probe(self, event_size):
+        def probe(dtype):
+            with tf.init_scope():
+                z, context = (tf.zeros([2, *n], dtype) for n in ([event_size], self.context_shape))
+                self.velocity(tf.cast(self._t0, dtype), z, context, training=False)
+
+        try:
+            probe(self.dtype or tf.float32)
+        except (TypeError, tf.errors.InvalidArgumentError):
+            # What a function captures may be of another dtype.
+            if self.dtype:
+                raise
+            probe(tf.float64)
 
     def _forward(self, x):
         return self._flow(x, self._t0, self._t1, with_log_det=False)
@@ -193,32 +208,26 @@ class Continuous(TakesContext, FlowBijector):
     def _flow(self, x, start, stop, with_log_det=True):
         """z(stop) for z(start) = x, and the integral of the trace."""
         rows, context, shape = self._rows(x)
-        noise = None
-        if with_log_det and self._trace == "hutchinson":
-            noise = self._noise(rows)
+        noise = self._noise(rows) if with_log_det and self._trace == "hutchinson" else None
         # Eager mode would trace the loops anew for every call. What is traced once does not see
         # a change in what a bare function closes over.
-        is_kept = tf.executing_eagerly() and self._velocity.is_layer
+        is_kept = tf.executing_eagerly() and isinstance(self._field, keras.Layer)
         integrate = self._kept_graph[0] if is_kept else self._integrate
         with inference_mode():
             z, integrals = integrate(rows, context, noise, start, stop, with_log_det)
         z = tf.reshape(z, shape)
         if self.validate_args:
-            message = f"`{self.name}` was not solved for some rows."
-            z = tf.debugging.assert_all_finite(z, message)
+            z = tf.debugging.assert_all_finite(z, f"`{self.name}` was not solved for some rows.")
         if not with_log_det:
             return z
         if self._regularizer is not None:
-            # Positive, whichever way time goes.
-            sign = 1.0 if stop > start else -1.0
+            sign = 1.0 if stop > start else -1.0  # positive, whichever way time goes
             self._regularizer(sign * integrals[:, 1], sign * integrals[:, 2])
         return z, tf.reshape(integrals[:, 0], shape[:-1])
 
     def _integrate(self, rows, context, noise, start, stop, with_log_det):
         """z(stop) `[N, D]`, and integrals `[N, K]` of the trace and of what is regularised."""
-
-        def velocity(t, z):
-            return self._velocity(t, z, context, training=False)
+        velocity = functools.partial(self.velocity, context=context, training=False)
 
         def slopes(t, z):
             if not with_log_det:
@@ -236,11 +245,6 @@ class Continuous(TakesContext, FlowBijector):
 
     def _rows(self, x):
         """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
-        _checks.known_event(x, 1, self.name)
-        if self._event_size is not None:
-            _checks.event_size(x, self._event_size, self.name)
-        x = self._broadcast_with_context(x)
+        x = self._broadcast_with_context(self._checked(x))
         shape = ps.shape(x)
-        rows = tf.reshape(x, ps.concat([[-1], shape[-1:]], axis=0))
-        return rows, self._context_rows(shape[:-1]), shape
+        return tf.reshape(x, [-1, x.shape[-1]]), self._context_rows(shape[:-1]), shape

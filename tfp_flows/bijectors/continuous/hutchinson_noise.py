@@ -48,3 +48,16 @@ class HutchinsonNoise(Noise):
             "distribution": self.distribution,
             "in_inference": self.in_inference,
         }
+
+
+def checked_noise(noise, trace):
+    """The `noise` of a `Continuous`: a layer if its trace is estimated, or an error."""
+    if isinstance(noise, str):
+        _checks.one_of(noise, ("rademacher", "gaussian"), "noise")
+        return HutchinsonNoise(noise) if trace == "hutchinson" else noise
+    if not isinstance(noise, HutchinsonNoise):
+        raise TypeError(
+            "`noise` must be 'rademacher', 'gaussian' or a `HutchinsonNoise`. "
+            f"Received: noise={noise!r}"
+        )
+    return noise

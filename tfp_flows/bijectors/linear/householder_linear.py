@@ -57,11 +57,10 @@ class HouseholderLinear(FlowBijector):
                 start = paired_vectors(num_reflections, event_size, seed)
                 vectors = tf.Variable(start, dtype=dtype, name="vectors")
         parameters.update(vectors=vectors)
-        dtype = _checks.common_dtype(vectors)
-        self._vectors = _checks.as_tensor(vectors, dtype, "vectors")
+        dtype = self._keep(vectors=vectors)
         _checks.static_shape(self._vectors, (num_reflections, event_size), "vectors")
-        self._event_size = event_size
         super().__init__(
+            event_size=event_size,
             forward_min_event_ndims=1,
             is_constant_jacobian=True,
             dtype=dtype,
@@ -71,11 +70,9 @@ class HouseholderLinear(FlowBijector):
         )
 
     def _forward_and_log_det(self, x):
-        _checks.event_size(x, self._event_size, self.name)
         return householder_product(self._vectors, x), tf.zeros(tf.shape(x)[:-1], x.dtype)
 
     def _inverse_and_log_det(self, y):
-        _checks.event_size(y, self._event_size, self.name)
         x = householder_product(self._vectors, y, transpose=True)
         return x, tf.zeros(tf.shape(y)[:-1], y.dtype)
 

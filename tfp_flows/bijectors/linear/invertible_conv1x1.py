@@ -80,9 +80,9 @@ class InvertibleConv1x1(FlowBijector):
         event_ndims = _checks.one_of(event_ndims, (2, 3), "event_ndims")
         parameters.update(linear=linear)
         self._pixels = self._no_dependency(list(range(1 - event_ndims, 0)))  # axes of log-dets
-        self._num_channels = num_channels
         self._linear = linear
         super().__init__(
+            event_size=num_channels,
             forward_min_event_ndims=event_ndims,
             is_constant_jacobian=True,
             dtype=linear.dtype,
@@ -97,12 +97,10 @@ class InvertibleConv1x1(FlowBijector):
         return self._linear
 
     def _forward_and_log_det(self, x):
-        _checks.event_size(x, self._num_channels, self.name)
         y, log_det = self._linear._forward_and_log_det(x)
         return y, tf.reduce_sum(log_det, axis=self._pixels)
 
     def _inverse_and_log_det(self, y):
-        _checks.event_size(y, self._num_channels, self.name)
         x, log_det = self._linear._inverse_and_log_det(y)
         return x, tf.reduce_sum(log_det, axis=self._pixels)
 

@@ -59,15 +59,13 @@ class LULinear(FlowBijector):
             if bias is None:
                 bias = tf.Variable(tf.zeros([event_size], dtype), name="bias")
         parameters.update(permutation=permutation, lower_upper=lower_upper, bias=bias)
-        dtype = _checks.common_dtype(lower_upper, bias)
-        self._lower_upper = _checks.as_tensor(lower_upper, dtype, "lower_upper")
-        self._bias = _checks.as_tensor(bias, dtype, "bias")
+        dtype = self._keep(lower_upper=lower_upper, bias=bias)
         _checks.static_shape(self._lower_upper, (event_size, event_size), "lower_upper")
         _checks.static_shape(self._bias, (event_size,), "bias")
-        self._event_size = event_size
         # Where P^T takes each coordinate from; folded into the D x D matrix it costs nothing.
         self._back = None if permutation is None else np.argsort(permutation)
         super().__init__(
+            event_size=event_size,
             forward_min_event_ndims=1,
             is_constant_jacobian=True,
             dtype=dtype,
@@ -90,7 +88,6 @@ class LULinear(FlowBijector):
         return identity + lower, upper + tf.linalg.diag(tf.exp(d)), d
 
     def _forward_and_log_det(self, x):
-        _checks.event_size(x, self._event_size, self.name)
         lower, upper, d = self._factors()
         columns = tf.transpose(tf.reshape(x, [-1, self._event_size]))
         columns = tf.linalg.triangular_solve(lower, columns, lower=True)
@@ -101,7 +98,6 @@ class LULinear(FlowBijector):
         return y, tf.broadcast_to(-tf.reduce_sum(d), tf.shape(x)[:-1])
 
     def _inverse_and_log_det(self, y):
-        _checks.event_size(y, self._event_size, self.name)
         lower, upper, d = self._factors()
         rows = tf.reshape(y - self._bias, [-1, self._event_size])
         matrix = tf.matmul(lower, upper)

@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.linear.householder_linear import checked_num_reflections
-from tfp_flows.math._scaled_softsign import scaled_softsign
+from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math.linalg.householder import householder_product, paired_vectors
 
 
@@ -70,13 +70,11 @@ class QRLinear(FlowBijector):
             if triangle is None:
                 triangle = tf.Variable(tf.zeros([num_above], dtype), name="triangle")
         parameters.update(vectors=vectors, triangle=triangle)
-        dtype = _checks.common_dtype(vectors, triangle)
-        self._vectors = _checks.as_tensor(vectors, dtype, "vectors")
-        self._triangle = _checks.as_tensor(triangle, dtype, "triangle")
+        dtype = self._keep(vectors=vectors, triangle=triangle)
         _checks.static_shape(self._vectors, (num_reflections, event_size), "vectors")
         _checks.static_shape(self._triangle, (num_above,), "triangle")
-        self._event_size = event_size
         super().__init__(
+            event_size=event_size,
             forward_min_event_ndims=1,
             is_constant_jacobian=True,
             dtype=dtype,
@@ -93,7 +91,6 @@ class QRLinear(FlowBijector):
         return tf.linalg.set_diag(raw, tf.exp(s)), s
 
     def _forward_and_log_det(self, x):
-        _checks.event_size(x, self._event_size, self.name)
         triangular, s = self._triangular()
         rows = tf.reshape(x, [-1, self._event_size])
         rows = tf.matmul(rows, triangular, transpose_b=True)
@@ -101,7 +98,6 @@ class QRLinear(FlowBijector):
         return y, tf.broadcast_to(tf.reduce_sum(s), tf.shape(x)[:-1])
 
     def _inverse_and_log_det(self, y):
-        _checks.event_size(y, self._event_size, self.name)
         triangular, s = self._triangular()
         rows = tf.reshape(y, [-1, self._event_size])
         columns = tf.transpose(householder_product(self._vectors, rows, transpose=True))

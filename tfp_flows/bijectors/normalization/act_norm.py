@@ -60,14 +60,12 @@ class ActNorm(DataDependent):
             if initialized is None:
                 initialized = tf.Variable(False, trainable=False, name="initialized")
         parameters.update(log_scale=log_scale, shift=shift, initialized=initialized)
-        dtype = _checks.common_dtype(log_scale, shift)
-        self._log_scale = _checks.as_tensor(log_scale, dtype, "log_scale")
-        self._shift = _checks.as_tensor(shift, dtype, "shift")
+        dtype = self._keep(log_scale=log_scale, shift=shift)
         _checks.static_shape(self._log_scale, (event_size,), "log_scale")
         _checks.static_shape(self._shift, (event_size,), "shift")
         self._initialized = initialized
-        self._event_size = event_size
         super().__init__(
+            event_size=event_size,
             forward_min_event_ndims=1,
             is_constant_jacobian=True,
             dtype=dtype,
@@ -129,14 +127,12 @@ class ActNorm(DataDependent):
         self._initialized.assign(True)
 
     def _forward_and_log_det(self, x):
-        _checks.event_size(x, self._event_size, self.name)
         self._meet(x, self._adapt_inverted)
         y, _ = self._affine()._forward_and_log_det(x)
         log_det = tf.reduce_sum(self._log_scale)
         return y, tf.broadcast_to(log_det, tf.shape(x)[:-1])
 
     def _inverse_and_log_det(self, y):
-        _checks.event_size(y, self._event_size, self.name)
         self._meet(y)
         x, _ = self._affine()._inverse_and_log_det(y)
         log_det = -tf.reduce_sum(self._log_scale)

@@ -73,9 +73,7 @@ class BatchNorm(FlowBijector):
                 dtype_name = tf.as_dtype(dtype).name
                 moments = RunningMoments(event_size, momentum, dtype=dtype_name)
         parameters.update(log_scale=log_scale, shift=shift, moments=moments)
-        dtype = _checks.common_dtype(log_scale, shift)
-        self._log_scale = _checks.as_tensor(log_scale, dtype, "log_scale")
-        self._shift = _checks.as_tensor(shift, dtype, "shift")
+        dtype = self._keep(log_scale=log_scale, shift=shift)
         _checks.static_shape(self._log_scale, (event_size,), "log_scale")
         _checks.static_shape(self._shift, (event_size,), "shift")
         if not isinstance(moments, RunningMoments) or moments.size != event_size:
@@ -85,8 +83,8 @@ class BatchNorm(FlowBijector):
             )
         self._moments = moments
         self._moments_variables = layer_variables(moments)
-        self._event_size = event_size
         super().__init__(
+            event_size=event_size,
             forward_min_event_ndims=1,
             is_constant_jacobian=True,
             dtype=dtype,
@@ -101,7 +99,6 @@ class BatchNorm(FlowBijector):
         return self._moments
 
     def _inverse_and_log_det(self, y):
-        _checks.event_size(y, self._event_size, self.name)
         mean, variance = self._moments(y)
         affine = self._affine(variance)
         x, _ = affine._forward_and_log_det(y - mean)
@@ -109,7 +106,6 @@ class BatchNorm(FlowBijector):
         return x, tf.broadcast_to(log_det, tf.shape(y)[:-1])
 
     def _forward_and_log_det(self, x):
-        _checks.event_size(x, self._event_size, self.name)
         affine = self._affine(self._moments.variance.value)
         y, _ = affine._inverse_and_log_det(x)
         log_det = -tf.reduce_sum(affine.log_scale)

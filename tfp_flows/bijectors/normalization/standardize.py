@@ -46,13 +46,12 @@ class Standardize(DataDependent):
             if scale is None:
                 scale = tf.Variable(tf.ones(event_shape, dtype), trainable=False, name="scale")
         parameters.update(mean=mean, scale=scale)
-        dtype = _checks.common_dtype(mean, scale)
-        self._mean = _checks.as_tensor(mean, dtype, "mean")
-        self._scale = _checks.as_tensor(scale, dtype, "scale")
+        dtype = self._keep(mean=mean, scale=scale)
         _checks.static_shape(self._mean, event_shape, "mean")
         _checks.static_shape(self._scale, event_shape, "scale")
         self._event_shape = self._no_dependency(event_shape)
         super().__init__(
+            event_shape=event_shape,
             forward_min_event_ndims=0,
             is_constant_jacobian=True,
             dtype=dtype,
@@ -110,20 +109,11 @@ class Standardize(DataDependent):
             return []
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
-    def _checked(self, x):
-        if not _checks.has_event_shape(x, self._event_shape):
-            raise ValueError(
-                f"`{self.name}` acts on events of shape {self._event_shape}. "
-                f"Received: a tensor of shape {tuple(x.shape)}"
-            )
-        return x
-
     def _forward_and_log_det(self, x):
-        x = self._checked(x)
         scale = tf.convert_to_tensor(self._scale)
         return self._mean + scale * x, tf.broadcast_to(tf.math.log(scale), tf.shape(x))
 
     def _inverse_and_log_det(self, y):
-        self._meet(self._checked(y))
+        self._meet(y)
         scale = tf.convert_to_tensor(self._scale)
         return (y - self._mean) / scale, tf.broadcast_to(-tf.math.log(scale), tf.shape(y))

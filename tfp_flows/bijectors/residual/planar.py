@@ -6,7 +6,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.residual._clip_raw_parameters import clip_raw_parameters
-from tfp_flows.math._hyperbolic import exp_asinh, tanh_and_slope
+from tfp_flows.math._elementwise import exp_asinh, tanh_and_slope
 from tfp_flows.math.linalg._euclidean_norm import euclidean_norm
 from tfp_flows.math.solvers.find_root import find_root
 
@@ -50,8 +50,7 @@ class Planar(FlowBijector):
     def __init__(self, params, nonlinearity="tanh", validate_args=False, name="planar"):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(params)
-            self._params = _checks.as_tensor(params, dtype, "params")
+            dtype = self._keep(params=params)
             self._nonlinearity = _checks.one_of(nonlinearity, tuple(_RESPONSE), "nonlinearity")
             size = self._params.shape[-1] if self._params.shape.rank else None
             if size is None or size < 3 or size % 2 == 0:
@@ -59,8 +58,8 @@ class Planar(FlowBijector):
                     "`params` must have 2 D + 1 numbers on its static last axis. "
                     f"Received: params.shape={tuple(self._params.shape)}"
                 )
-            self._event_size = (size - 1) // 2
             super().__init__(
+                event_size=(size - 1) // 2,
                 forward_min_event_ndims=1,
                 dtype=dtype,
                 validate_args=validate_args,
@@ -123,8 +122,6 @@ class Planar(FlowBijector):
         return w, u + excess * direction, b, exp_asinh(a)
 
     def _forward_and_log_det(self, x):
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
-        _checks.event_size(x, self._event_size, self.name)
         w, u, b, p = self._parts()
         z = tf.reduce_sum(w * x, axis=-1, keepdims=True) + b
         h, slope, rest = _RESPONSE[self._nonlinearity](z)
@@ -132,8 +129,6 @@ class Planar(FlowBijector):
 
     def _inverse_and_log_det(self, y):
         """The projection of the equation on w: z + (p - 1) h(z) = w . y + b."""
-        y = tf.convert_to_tensor(y, dtype=self.dtype)
-        _checks.event_size(y, self._event_size, self.name)
         w, u, b, p = self._parts()
         target = tf.reduce_sum(w * y, axis=-1, keepdims=True) + b
         if self._nonlinearity == "leaky_relu":

@@ -6,7 +6,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.residual._clip_raw_parameters import clip_raw_parameters
-from tfp_flows.math._hyperbolic import exp_asinh
+from tfp_flows.math._elementwise import exp_asinh
 from tfp_flows.math.linalg._euclidean_norm import euclidean_norm
 
 
@@ -43,16 +43,15 @@ class Radial(FlowBijector):
     def __init__(self, params, validate_args=False, name="radial"):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(params)
-            self._params = _checks.as_tensor(params, dtype, "params")
+            dtype = self._keep(params=params)
             size = self._params.shape[-1] if self._params.shape.rank else None
             if size is None or size < 3:
                 raise ValueError(
                     "`params` must have D + 2 numbers on its static last axis. "
                     f"Received: params.shape={tuple(self._params.shape)}"
                 )
-            self._event_size = size - 2
             super().__init__(
+                event_size=size - 2,
                 forward_min_event_ndims=1,
                 dtype=dtype,
                 validate_args=validate_args,
@@ -110,16 +109,12 @@ class Radial(FlowBijector):
         return stretch, log_det[..., 0]
 
     def _forward_and_log_det(self, x):
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
-        _checks.event_size(x, self._event_size, self.name)
         center, alpha, p = self._parts()
         difference = x - center
         stretch, log_det = self._stretch_and_log_det(_length(difference), alpha, p)
         return center + stretch * difference, log_det
 
     def _inverse_and_log_det(self, y):
-        y = tf.convert_to_tensor(y, dtype=self.dtype)
-        _checks.event_size(y, self._event_size, self.name)
         center, alpha, p = self._parts()
         difference = y - center
         r = _radius(_length(difference), alpha, p)

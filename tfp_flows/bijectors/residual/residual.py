@@ -8,10 +8,10 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors._networks import (
-    call_network,
     check_network_inputs,
     dtype_of,
     layer_variables,
+    network_with_context,
     row_shapes,
 )
 from tfp_flows.bijectors._takes_context import TakesContext
@@ -111,7 +111,6 @@ class Residual(TakesContext, FlowBijector):
                 f"`network` must give the shape of x, {shapes[0]}, for each row. "
                 f"Received: a network that gives {shapes[1]}"
             )
-        self._network_shape = tf.TensorShape(shapes and shapes[0])
         coefficient = getattr(network, "coefficient", None) if coefficient is None else coefficient
         self._event_ndims = _checks.one_of(event_ndims, (1, 3), "event_ndims")
         dtype = dtype_of(network, dtype)
@@ -134,6 +133,8 @@ class Residual(TakesContext, FlowBijector):
         self._network, self._estimator = network, estimator
         self._layer_variables = layer_variables(network, estimator)
         super().__init__(
+            event_shape=shapes and shapes[0],
+            known_event=True,
             forward_min_event_ndims=event_ndims,
             dtype=dtype,
             validate_args=validate_args,
@@ -178,27 +179,24 @@ class Residual(TakesContext, FlowBijector):
 
     def _rows(self, x):
         """Returns `x` as `[N, D]`, g of m times such rows, and the shape of x and context."""
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
         event_ndims = self._event_ndims
-        event_shape = _checks.known_event(x, event_ndims, self.name)
-        if not event_shape.is_compatible_with(self._network_shape):
-            raise ValueError(
-                f"`{self.name}` acts on events of shape {self._network_shape}, as its network. "
-                f"Received: a tensor of shape {x.shape}"
-            )
+        event_shape = x.shape[-event_ndims:]
         x = self._broadcast_with_context(x, event_ndims)
         shape = ps.shape(x)
         context = self._context_rows(shape[:-event_ndims], self._network)
         network = self._network.prepared() if hasattr(self._network, "prepared") else self._network
         size = event_shape.num_elements()
+        if context is not None:
+            network = network_with_context(network)
 
         def bound(copies):
-            tiled = None
+            kwargs = {}
             if context is not None:
-                tiled = tf.tile(context, [copies] + [1] * (context.shape.rank - 1))
+                multiples = [copies] + [1] * (context.shape.rank - 1)
+                kwargs["context"] = tf.tile(context, multiples)
 
             def function(rows):
-                g = call_network(network, tf.reshape(rows, [-1, *event_shape]), tiled)
+                g = network(tf.reshape(rows, [-1, *event_shape]), **kwargs)
                 if not g.shape[1:].is_compatible_with(event_shape):
                     raise ValueError(
                         f"`network` of `{self.name}` must give the shape of x, {event_shape}, "

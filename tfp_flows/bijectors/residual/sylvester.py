@@ -7,7 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.residual._clip_raw_parameters import clip_raw_parameters
-from tfp_flows.math._hyperbolic import exp_asinh, tanh_and_slope
+from tfp_flows.math._elementwise import exp_asinh, tanh_and_slope
 from tfp_flows.math.linalg._orthonormal_columns import orthonormal_columns
 from tfp_flows.math.linalg.householder import householder_columns
 from tfp_flows.math.solvers._triangular_tanh import solve_triangular_tanh
@@ -76,14 +76,13 @@ class Sylvester(FlowBijector):
         parameters = dict(locals())
         size = self.params_size(event_size, num_units, form, num_reflections, permutation)
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(params)
-            self._params = _checks.as_tensor(params, dtype, "params")
+            dtype = self._keep(params=params)
             _checks.last_axis(self._params, size, "params")
-            self._event_size = event_size
             self._num_units = _checked_num_units(num_units, event_size)
             self._form = form
             self._permutation = self._no_dependency(permutation)
             super().__init__(
+                event_size=event_size,
                 forward_min_event_ndims=1,
                 dtype=dtype,
                 validate_args=validate_args,
@@ -205,16 +204,12 @@ class Sylvester(FlowBijector):
         return move, tf.reduce_sum(tf.math.log(tf.square(h) + slope * p), axis=-1)
 
     def _forward_and_log_det(self, x):
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
-        _checks.event_size(x, self._event_size, self.name)
         frame, r, t, b, p = self._parts()
         z = _row_times(_seen(x), tf.matmul(frame, t, transpose_b=True)) + b
         move, log_det = self._move(frame, r, z, p)
         return x + move, log_det
 
     def _inverse_and_log_det(self, y):
-        y = tf.convert_to_tensor(y, dtype=self.dtype)
-        _checks.event_size(y, self._event_size, self.name)
         frame, r, t, b, p = self._parts()
         s = solve_triangular_tanh(_row_times(_seen(y), frame), r, t, b, p)
         if self.validate_args:

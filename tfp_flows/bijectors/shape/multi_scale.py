@@ -129,7 +129,6 @@ class MultiScale(FlowBijector):
         return x, log_det
 
     def _inverse_and_log_det(self, x):
-        x = tf.convert_to_tensor(x, dtype=self.dtype)
         n = len(self._image_shape)
         if not x.shape[-n:].is_compatible_with(self._image_shape):
             raise ValueError(

@@ -54,7 +54,6 @@ class Squeeze(FlowBijector):
         return self._factor
 
     def _forward_and_log_det(self, x):
-        x = tf.convert_to_tensor(x)
         f = self._factor
         *sides, channels = self._squeezed(x.shape)
         batch_shape = ps.shape(x)[: -self._event_ndims]
@@ -66,7 +65,6 @@ class Squeeze(FlowBijector):
         return y, tf.zeros(batch_shape, x.dtype)
 
     def _inverse_and_log_det(self, y):
-        y = tf.convert_to_tensor(y)
         f = self._factor
         *sides, channels = self._unsqueezed(y.shape)
         count = len(sides)

@@ -38,17 +38,15 @@ def units_first(tensor):
     return tf.linalg.matrix_transpose(tensor)
 
 
-def apply(kernel, value, dtype, parameters, *scalars):
+def apply(kernel, value, parameters, *scalars):
     """Runs a kernel that wants bins or units before rows, also on a scalar `value`.
 
     Args:
       kernel: `kernel(value, *parameters, *scalars)`, which returns a value and a log-slope.
       value: `Tensor` `[..., D]`, or a scalar.
-      dtype: that of the bijector.
       parameters: tensors `[..., D, K]` or `[K]`.
       *scalars: tensors `[..., D]` or scalars, passed on as they are.
     """
-    value = tf.convert_to_tensor(value, dtype=dtype)
     parameters = [tf.convert_to_tensor(t) for t in parameters]
     if _have_points_of_their_own(value, parameters, scalars):
         shape = ps.shape(value)

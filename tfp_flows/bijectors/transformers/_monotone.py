@@ -39,10 +39,9 @@ class Monotone(FlowBijector):
         def kernel(x, *parameters):
             return self._map(*parameters)(x)
 
-        return _batch_last.apply(kernel, x, self.dtype, self._parameters_by_unit())
+        return _batch_last.apply(kernel, x, self._parameters_by_unit())
 
     def _inverse_and_log_det(self, y):
-        y = tf.convert_to_tensor(y, dtype=self.dtype)
         # Each element of a batch of parameters has a root of its own.
         batch_shape = self.experimental_batch_shape_tensor(x_event_ndims=0)
         static_shape = tf.broadcast_static_shape(
@@ -54,7 +53,7 @@ class Monotone(FlowBijector):
         def kernel(y, *parameters):
             return self._solve(self._map(*parameters), y)
 
-        return _batch_last.apply(kernel, y, self.dtype, self._parameters_by_unit())
+        return _batch_last.apply(kernel, y, self._parameters_by_unit())
 
     def _solve(self, value_and_log_slope, y):
         """x with f(x) = y, and log dx/dy."""

@@ -7,7 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.math._scaled_softsign import scaled_softsign
+from tfp_flows.math._elementwise import scaled_softsign
 
 
 class Affine(FlowBijector):
@@ -35,11 +35,7 @@ class Affine(FlowBijector):
     def __init__(self, shift, log_scale=None, validate_args=False, name="affine"):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(shift, log_scale)
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
-            self._log_scale = (
-                None if log_scale is None else _checks.as_tensor(log_scale, dtype, "log_scale")
-            )
+            dtype = self._keep(shift=shift, log_scale=log_scale)
             super().__init__(
                 forward_min_event_ndims=0,
                 is_constant_jacobian=True,

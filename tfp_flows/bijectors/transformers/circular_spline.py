@@ -5,16 +5,15 @@ import math
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.transformers import _batch_last, _spline_parameters
-from tfp_flows.math._softplus import softplus
+from tfp_flows.bijectors.transformers import _batch_last, _spline
+from tfp_flows.math._elementwise import softplus
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.circular_spline import circular_spline, inverse_circular_spline
 
 _PERIOD = 2.0 * math.pi
 
 
-class CircularSpline(FlowBijector):
+class CircularSpline(_spline.Spline):
     """y = g(x) + shift modulo 2 pi, elementwise: angles to angles.
 
     g is a rational-quadratic spline (see `RationalQuadraticSpline`) of the interval
@@ -60,28 +59,21 @@ class CircularSpline(FlowBijector):
         validate_args=False,
         name="circular_spline",
     ):
-        parameters = dict(locals())
-        with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, bin_heights, knot_slopes, shift, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
-            self._knot_slopes = _checks.as_tensor(knot_slopes, dtype, "knot_slopes")
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
-            num_bins = _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
-            _checks.last_axis(self._knot_slopes, num_bins, "knot_slopes")
-            super().__init__(
-                forward_min_event_ndims=0,
-                dtype=dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            dict(locals()),
+            bin_widths=bin_widths,
+            bin_heights=bin_heights,
+            knot_slopes=knot_slopes,
+            shift=shift,
+            range_min=range_min,
+        )
 
-    @property
-    def bin_widths(self):
-        """Widths of the bins, `[..., K]`."""
-        return self._bin_widths
+    _forward_kernel = staticmethod(circular_spline)
+    _inverse_kernel = staticmethod(inverse_circular_spline)
+
+    def _check_bins(self):
+        num_bins = _spline.same_bins(self._bin_widths, self._bin_heights)
+        _checks.last_axis(self._knot_slopes, num_bins, "knot_slopes")
 
     @property
     def bin_heights(self):
@@ -98,23 +90,16 @@ class CircularSpline(FlowBijector):
         """The angle that is added, `[...]`."""
         return self._shift
 
-    @property
-    def range_min(self):
-        """The least angle."""
-        return self._range_min
-
     @classmethod
     def _parameter_properties(cls, dtype):
-        return _spline_parameters.properties(
+        return _spline.properties(
             dtype, ["bin_widths", "bin_heights"], ["knot_slopes"], ["shift", "range_min"]
         )
 
-    def _parameter_control_dependencies(self, is_init):
-        if not self.validate_args:
-            return []
+    def _assertions(self, is_init):
         sizes = {"bin_widths": self._bin_widths, "bin_heights": self._bin_heights}
         named = sizes | {"knot_slopes": self._knot_slopes}
-        assertions = _spline_parameters.positive_assertions(named, is_init)
+        assertions = _spline.positive_assertions(named, is_init)
         assertions += [
             tf.debugging.assert_near(
                 tf.reduce_sum(t, axis=-1),
@@ -122,26 +107,14 @@ class CircularSpline(FlowBijector):
                 message=f"`{name}` must have the sum 2 pi.",
             )
             for name, t in sizes.items()
-            if _spline_parameters.is_due(is_init, t)
+            if _spline.is_due(is_init, t)
         ]
         return assertions
 
     @staticmethod
-    def params_size(
-        num_bins=8,
-        range_min=-math.pi,
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-        min_slope=1e-3,
-        validate_args=False,
-        name=None,
-    ):
-        """Number of raw parameters per coordinate: 3 K + 1.
-
-        Takes the keywords of `new`; only `num_bins` matters.
-        """
-        del range_min, min_bin_width, min_bin_height, min_slope, validate_args, name
-        return 3 * _checks.integer_at_least(num_bins, 1, "num_bins") + 1
+    def _sizes(num_bins):
+        _checks.integer_at_least(num_bins, 1, "num_bins")
+        return num_bins, num_bins, num_bins, 1
 
     @classmethod
     def new(
@@ -173,14 +146,9 @@ class CircularSpline(FlowBijector):
         Raises:
           ValueError: if a number is out of its range, or the last axis of `params` is not P.
         """
-        cls.params_size(num_bins)
-        _spline_parameters.minimum_size(min_bin_width, num_bins, "min_bin_width")
-        _spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height")
-        _spline_parameters.minimum_slope(min_slope)
+        sizes = _checked(num_bins, min_bin_width, min_bin_height, min_slope)
         params = tf.convert_to_tensor(params, name="params")
-        raw_widths, raw_heights, raw_slopes, raw_shift = _batch_last.split(
-            params, [num_bins, num_bins, num_bins, 1]
-        )
+        raw_widths, raw_heights, raw_slopes, raw_shift = _batch_last.split(params, sizes)
         offset = math.log(math.expm1(1.0 - min_slope))
         positive = (
             _PERIOD * _spline_bins.fractions(raw_widths, min_bin_width),
@@ -191,14 +159,19 @@ class CircularSpline(FlowBijector):
         shift = _batch_last.restore(raw_shift, params)[..., 0]
         return cls(*positive, shift, range_min, validate_args, name)
 
+    def _tensors_by_bin(self):
+        return self._bin_widths, self._bin_heights, self._knot_slopes
+
     def _apply(self, kernel, value):
-        parameters = (self._bin_widths, self._bin_heights, self._knot_slopes)
-        return _batch_last.apply(
-            kernel, value, self.dtype, parameters, self._shift, self._range_min
-        )
+        bins, start = self._tensors_by_bin(), self._range_min
+        return _batch_last.apply(kernel, value, bins, self._shift, start)
 
-    def _forward_and_log_det(self, x):
-        return self._apply(circular_spline, x)
 
-    def _inverse_and_log_det(self, y):
-        return self._apply(inverse_circular_spline, y)
+@_spline.checked_once
+def _checked(num_bins, min_bin_width, min_bin_height, min_slope):
+    """Returns the numbers of raw parameters."""
+    sizes = CircularSpline._sizes(num_bins)
+    _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")
+    _spline.minimum_size(min_bin_height, num_bins, "min_bin_height")
+    _spline.minimum_slope(min_slope)
+    return sizes

@@ -1,16 +1,16 @@
 """The cubic spline transformer of cubic-spline flows."""
 
+import math
+
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.transformers import _batch_last, _spline_parameters
-from tfp_flows.bijectors.transformers._steffen_bins import end_slopes, heights_with_identity_tails
+from tfp_flows.bijectors.transformers import _batch_last, _spline
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.cubic_spline import cubic_spline, inverse_cubic_spline, steffen_slopes
 
 
-class CubicSpline(FlowBijector):
+class CubicSpline(_spline.Spline):
     """y = y_k + h theta (theta^2 + (3 - b) theta phi + a phi^2), elementwise.
 
     Bin k holds x, between the knots (x_k, y_k) and (x_k + w, y_k + h); theta = (x - x_k) / w,
@@ -59,30 +59,21 @@ class CubicSpline(FlowBijector):
         validate_args=False,
         name="cubic_spline",
     ):
-        parameters = dict(locals())
-        with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, bin_heights, end_slopes, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
-            self._end_slopes = (
-                None if end_slopes is None else _checks.as_tensor(end_slopes, dtype, "end_slopes")
-            )
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
-            _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
-            if end_slopes is not None:
-                _checks.last_axis(self._end_slopes, 2, "end_slopes")
-            super().__init__(
-                forward_min_event_ndims=0,
-                dtype=dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            dict(locals()),
+            bin_widths=bin_widths,
+            bin_heights=bin_heights,
+            end_slopes=end_slopes,
+            range_min=range_min,
+        )
 
-    @property
-    def bin_widths(self):
-        """Widths of the bins, `[..., K]`."""
-        return self._bin_widths
+    _forward_kernel = staticmethod(cubic_spline)
+    _inverse_kernel = staticmethod(inverse_cubic_spline)
+
+    def _check_bins(self):
+        _spline.same_bins(self._bin_widths, self._bin_heights)
+        if self._end_slopes is not None:
+            _checks.last_axis(self._end_slopes, 2, "end_slopes")
 
     @property
     def bin_heights(self):
@@ -94,33 +85,26 @@ class CubicSpline(FlowBijector):
         """Slopes at the first and the last knot, `[..., 2]`, or `None` for identity tails."""
         return self._end_slopes
 
-    @property
-    def range_min(self):
-        """Position and value of the first knot."""
-        return self._range_min
-
     @classmethod
     def _is_increasing(cls):
         return True
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return _spline_parameters.properties(
+        return _spline.properties(
             dtype, ["bin_widths", "bin_heights"], ["end_slopes"], ["range_min"]
         )
 
-    def _parameter_control_dependencies(self, is_init):
-        if not self.validate_args:
-            return []
+    def _assertions(self, is_init):
         widths, heights = self._bin_widths, self._bin_heights
         named = {"bin_widths": widths, "bin_heights": heights, "end_slopes": self._end_slopes}
-        assertions = _spline_parameters.positive_assertions(named, is_init)
-        if not _spline_parameters.is_due(is_init, *named.values()):
+        assertions = _spline.positive_assertions(named, is_init)
+        if not _spline.is_due(is_init, *named.values()):
             return assertions
         ends = self._end_slopes
         if ends is None:
             ends = tf.ones([], self.dtype)
-            assertions += _spline_parameters.equal_sums_assertions(
+            assertions += _spline.equal_sums_assertions(
                 widths, heights, "`bin_widths` and `bin_heights`"
             )
         first, last = heights[..., 0] / widths[..., 0], heights[..., -1] / widths[..., -1]
@@ -135,24 +119,9 @@ class CubicSpline(FlowBijector):
         return assertions
 
     @staticmethod
-    def params_size(
-        num_bins=8,
-        bound=5.0,
-        tails="identity",
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-        min_slope=1e-3,
-        unit_interval=False,
-        validate_args=False,
-        name=None,
-    ):
-        """Number of raw parameters per coordinate: 2 K, or 2 K + 2 with slopes at the ends.
-
-        Takes the keywords of `new`; only `num_bins`, `tails` and `unit_interval` matter.
-        """
-        del bound, min_bin_width, min_bin_height, min_slope, validate_args, name
-        num_bins = _checks.integer_at_least(num_bins, 1, "num_bins")
-        return 2 * num_bins + (2 if _spline_parameters.learns_ends(tails, unit_interval) else 0)
+    def _sizes(num_bins, tails, unit_interval):
+        _checks.integer_at_least(num_bins, 1, "num_bins")
+        return num_bins, num_bins, 2 if _spline.learns_ends(tails, unit_interval) else 0
 
     @classmethod
     def new(
@@ -194,22 +163,18 @@ class CubicSpline(FlowBijector):
           ValueError: if a number is out of its range, `tails` is unknown, or the last axis of
             `params` is not P.
         """
-        size = cls.params_size(num_bins, tails=tails, unit_interval=unit_interval)
-        lower, length = _spline_parameters.interval(bound, unit_interval)
-        _spline_parameters.minimum_size(min_bin_width, num_bins, "min_bin_width")
-        _spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height", share=0.5)
-        _spline_parameters.minimum_slope(min_slope)
-        params = tf.convert_to_tensor(params, name="params")
-        raw_widths, raw_heights, raw_ends = _batch_last.split(
-            params, [num_bins, num_bins, size - 2 * num_bins]
+        sizes, lower, length = _checked(
+            num_bins, bound, tails, min_bin_width, min_bin_height, min_slope, unit_interval
         )
+        params = tf.convert_to_tensor(params, name="params")
+        raw_widths, raw_heights, raw_ends = _batch_last.split(params, sizes)
         widths = length * _spline_bins.fractions(raw_widths, min_bin_width)
-        if size == 2 * num_bins:
-            heights = heights_with_identity_tails(raw_heights, widths, length, min_bin_height)
-            ends = None
+        ends = None
+        if sizes[-1] == 0:
+            heights = _heights_with_identity_tails(raw_heights, widths, length, min_bin_height)
         else:
             heights = length * _spline_bins.fractions(raw_heights, min_bin_height)
-            ends = end_slopes(raw_ends, widths, heights, min_slope)
+            ends = _end_slopes(raw_ends, widths, heights, min_slope)
             ends = _batch_last.restore(ends, params)
         widths, heights = (_batch_last.restore(t, params) for t in (widths, heights))
         return cls(widths, heights, ends, lower, validate_args, name)
@@ -222,16 +187,64 @@ class CubicSpline(FlowBijector):
         def with_slopes(value, widths, heights, ends=None):
             slopes = steffen_slopes(widths, heights)
             if ends is not None:
-                # A sum, because `tf.concat` broadcasts no batch shapes.
+                # `tf.concat` broadcasts no batch shapes.
                 zero = tf.zeros_like(widths[..., :1, :] + heights[..., :1, :] + ends[..., :1, :])
                 slopes = [ends[..., :1, :] + zero, slopes + zero, ends[..., 1:, :] + zero]
                 slopes = tf.concat(slopes, axis=-2)
             return kernel(value, widths, heights, slopes, self._range_min, self._range_min)
 
-        return _batch_last.apply(with_slopes, value, self.dtype, parameters)
+        return _batch_last.apply(with_slopes, value, parameters)
 
-    def _forward_and_log_det(self, x):
-        return self._apply(cubic_spline, x)
 
-    def _inverse_and_log_det(self, y):
-        return self._apply(inverse_cubic_spline, y)
+@_spline.checked_once
+def _checked(num_bins, bound, tails, min_bin_width, min_bin_height, min_slope, unit_interval):
+    """Returns the numbers of raw parameters, and start and length of the interval."""
+    sizes = CubicSpline._sizes(num_bins, tails, unit_interval)
+    _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")
+    _spline.minimum_size(min_bin_height, num_bins, "min_bin_height", share=0.5)
+    _spline.minimum_slope(min_slope)
+    return sizes, *_spline.interval(bound, unit_interval)
+
+
+# A cubic is monotone in a bin if the slopes at its ends are at most three times that of its chord.
+# Steffen's at interior knots are; these two make those at the ends fit. Bins before coordinates.
+
+
+def _end_slopes(raw, widths, heights, minimum):
+    """Slopes `[..., 2, D]`, n to 3 - n times that of the chord there, and that itself at raw = 0.
+
+    Args:
+      raw: float `Tensor` `[..., 2, D]`.
+      widths: positive `Tensor` `[..., K, D]`.
+      heights: likewise.
+      minimum: n, in (0, 1).
+    """
+    shift = math.log((1.0 - minimum) / (2.0 - minimum))
+    chords = tf.concat([heights[..., :1, :], heights[..., -1:, :]], axis=-2)
+    chords /= tf.concat([widths[..., :1, :], widths[..., -1:, :]], axis=-2)
+    return chords * (minimum + (3.0 - 2.0 * minimum) * tf.sigmoid(raw + shift))
+
+
+def _heights_with_identity_tails(raw, widths, length, minimum):
+    """Half of its width for each bin at an end, and a share of what this leaves for all bins.
+
+    So the slope one of the tails is at most twice that of a chord beside it. At raw = 0 all heights
+    are the same.
+
+    Args:
+      raw: float `Tensor` `[..., K, D]`.
+      widths: positive `Tensor` `[..., K, D]` of the sum `length`.
+      length: of the interval.
+      minimum: the least share, below 1 / (2 K).
+    """
+    num_bins = raw.shape[-2]
+    halves = [0.5 * (k in (0, num_bins - 1)) for k in range(num_bins)]
+    rest = num_bins - sum(halves)
+    shares = [((1.0 - half) / rest - minimum) / (1.0 - num_bins * minimum) for half in halves]
+    halves, logarithms = (
+        tf.constant(column, raw.dtype)[:, tf.newaxis]
+        for column in (halves, [math.log(share) for share in shares])
+    )
+    reserved = halves * widths
+    left = length - tf.reduce_sum(reserved, axis=-2, keepdims=True)
+    return reserved + left * _spline_bins.fractions(raw + logarithms, minimum)

@@ -6,8 +6,8 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_mixture
-from tfp_flows.math._scaled_softsign import scaled_softsign
 
 
 class DeepSigmoid(Monotone):
@@ -42,10 +42,7 @@ class DeepSigmoid(Monotone):
     def __init__(self, log_slope, shift, logits, validate_args=False, name="deep_sigmoid"):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(log_slope, shift, logits)
-            self._log_slope = _checks.as_tensor(log_slope, dtype, "log_slope")
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
-            self._logits = _checks.as_tensor(logits, dtype, "logits")
+            dtype = self._keep(log_slope=log_slope, shift=shift, logits=logits)
             _check_layers(self._log_slope, self._shift, self._logits)
             super().__init__(
                 forward_min_event_ndims=0,

@@ -7,8 +7,8 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_mixture
-from tfp_flows.math._scaled_softsign import scaled_softsign
 
 
 class DenseDeepSigmoid(Monotone):
@@ -55,8 +55,7 @@ class DenseDeepSigmoid(Monotone):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(params)
-            self._params = _checks.as_tensor(params, dtype, "params")
+            dtype = self._keep(params=params)
             _checks.last_axis(self._params, self.params_size(num_layers, num_units), "params")
             self._num_layers = num_layers
             self._num_units = num_units

@@ -3,13 +3,12 @@
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.transformers import _batch_last, _spline_parameters
+from tfp_flows.bijectors.transformers import _batch_last, _spline
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.linear_spline import inverse_linear_spline, linear_spline
 
 
-class LinearSpline(FlowBijector):
+class LinearSpline(_spline.Spline):
     """y = y_k + h theta, elementwise.
 
     Bin k holds x, between the knots (x_k, y_k) and (x_k + w, y_k + h); theta = (x - x_k) / w.
@@ -45,35 +44,20 @@ class LinearSpline(FlowBijector):
     def __init__(
         self, bin_widths, bin_heights, range_min=-1.0, validate_args=False, name="linear_spline"
     ):
-        parameters = dict(locals())
-        with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, bin_heights, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
-            _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
-            super().__init__(
-                forward_min_event_ndims=0,
-                dtype=dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            dict(locals()), bin_widths=bin_widths, bin_heights=bin_heights, range_min=range_min
+        )
 
-    @property
-    def bin_widths(self):
-        """Widths of the bins, `[..., K]`."""
-        return self._bin_widths
+    _forward_kernel = staticmethod(linear_spline)
+    _inverse_kernel = staticmethod(inverse_linear_spline)
+
+    def _check_bins(self):
+        _spline.same_bins(self._bin_widths, self._bin_heights)
 
     @property
     def bin_heights(self):
         """Heights of the bins, `[..., K]`."""
         return self._bin_heights
-
-    @property
-    def range_min(self):
-        """Position and value of the first knot."""
-        return self._range_min
 
     @classmethod
     def _is_increasing(cls):
@@ -81,39 +65,22 @@ class LinearSpline(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return _spline_parameters.properties(
-            dtype, sizes=["bin_widths", "bin_heights"], scalars=["range_min"]
-        )
+        return _spline.properties(dtype, sizes=["bin_widths", "bin_heights"], scalars=["range_min"])
 
-    def _parameter_control_dependencies(self, is_init):
-        if not self.validate_args:
-            return []
+    def _assertions(self, is_init):
         widths, heights = self._bin_widths, self._bin_heights
         named = {"bin_widths": widths, "bin_heights": heights}
-        assertions = _spline_parameters.positive_assertions(named, is_init)
-        if _spline_parameters.is_due(is_init, widths, heights):
-            assertions += _spline_parameters.equal_sums_assertions(
+        assertions = _spline.positive_assertions(named, is_init)
+        if _spline.is_due(is_init, widths, heights):
+            assertions += _spline.equal_sums_assertions(
                 widths, heights, "`bin_widths` and `bin_heights`"
             )
         return assertions
 
     @staticmethod
-    def params_size(
-        num_bins=8,
-        bound=5.0,
-        unit_interval=False,
-        learn_widths=False,
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-        validate_args=False,
-        name=None,
-    ):
-        """Number of raw parameters per coordinate: K, or 2 K with `learn_widths`.
-
-        Takes the keywords of `new`; only `num_bins` and `learn_widths` matter.
-        """
-        del bound, unit_interval, min_bin_width, min_bin_height, validate_args, name
-        return _checks.integer_at_least(num_bins, 1, "num_bins") * (2 if learn_widths else 1)
+    def _sizes(num_bins, learn_widths):
+        _checks.integer_at_least(num_bins, 1, "num_bins")
+        return (num_bins,) * (2 if learn_widths else 1)
 
     @classmethod
     def new(
@@ -147,12 +114,11 @@ class LinearSpline(FlowBijector):
         Raises:
           ValueError: if a number is out of its range, or the last axis of `params` is not P.
         """
-        size = cls.params_size(num_bins, learn_widths=learn_widths)
-        lower, length = _spline_parameters.interval(bound, unit_interval)
-        _spline_parameters.minimum_size(min_bin_width, num_bins, "min_bin_width")
-        _spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height")
+        sizes, lower, length = _checked(
+            num_bins, bound, unit_interval, learn_widths, min_bin_width, min_bin_height
+        )
         params = tf.convert_to_tensor(params, name="params")
-        raw = _batch_last.split(params, [num_bins] * (size // num_bins))
+        raw = _batch_last.split(params, sizes)
         heights = length * _spline_bins.fractions(raw[-1], min_bin_height)
         heights = _batch_last.restore(heights, params)
         if learn_widths:
@@ -162,14 +128,11 @@ class LinearSpline(FlowBijector):
             widths = tf.fill([num_bins], tf.constant(length / num_bins, heights.dtype))
         return cls(widths, heights, lower, validate_args, name)
 
-    def _apply(self, kernel, value):
-        parameters = (self._bin_widths, self._bin_heights)
-        return _batch_last.apply(
-            kernel, value, self.dtype, parameters, self._range_min, self._range_min
-        )
 
-    def _forward_and_log_det(self, x):
-        return self._apply(linear_spline, x)
-
-    def _inverse_and_log_det(self, y):
-        return self._apply(inverse_linear_spline, y)
+@_spline.checked_once
+def _checked(num_bins, bound, unit_interval, learn_widths, min_bin_width, min_bin_height):
+    """Returns the numbers of raw parameters, and start and length of the interval."""
+    sizes = LinearSpline._sizes(num_bins, learn_widths)
+    _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")
+    _spline.minimum_size(min_bin_height, num_bins, "min_bin_height")
+    return sizes, *_spline.interval(bound, unit_interval)

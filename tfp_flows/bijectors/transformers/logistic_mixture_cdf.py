@@ -7,8 +7,8 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_mixture
-from tfp_flows.math._scaled_softsign import scaled_softsign
 
 
 class LogisticMixtureCDF(Monotone):
@@ -54,14 +54,9 @@ class LogisticMixtureCDF(Monotone):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(logits, loc, log_scale, log_slope, shift)
-            self._logits = _checks.as_tensor(logits, dtype, "logits")
-            self._loc = _checks.as_tensor(loc, dtype, "loc")
-            self._log_scale = _checks.as_tensor(log_scale, dtype, "log_scale")
-            self._log_slope = (
-                None if log_slope is None else _checks.as_tensor(log_slope, dtype, "log_slope")
+            dtype = self._keep(
+                logits=logits, loc=loc, log_scale=log_scale, log_slope=log_slope, shift=shift
             )
-            self._shift = None if shift is None else _checks.as_tensor(shift, dtype, "shift")
             _check_components(self._logits, self._loc, self._log_scale)
             super().__init__(
                 forward_min_event_ndims=0,

@@ -6,7 +6,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
-from tfp_flows.math._scaled_softsign import scaled_softsign
+from tfp_flows.math._elementwise import scaled_softsign
 
 # Weights of all activations together at the start: enough for gradients, near the identity.
 _START = 0.05
@@ -60,12 +60,13 @@ class MonotoneActivations(Monotone):
         parameters = dict(locals())
         _checks.one_of(activation, tuple(_ACTIVATIONS), "activation")
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(log_weight, log_slope, bias, log_linear, shift)
-            self._log_weight = _checks.as_tensor(log_weight, dtype, "log_weight")
-            self._log_slope = _checks.as_tensor(log_slope, dtype, "log_slope")
-            self._bias = _checks.as_tensor(bias, dtype, "bias")
-            self._log_linear = _checks.as_tensor(log_linear, dtype, "log_linear")
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
+            dtype = self._keep(
+                log_weight=log_weight,
+                log_slope=log_slope,
+                bias=bias,
+                log_linear=log_linear,
+                shift=shift,
+            )
             self._activation = activation
             _check_units(self._log_weight, self._log_slope, self._bias)
             super().__init__(

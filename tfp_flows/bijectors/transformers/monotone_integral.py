@@ -9,7 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
-from tfp_flows.math._scaled_softsign import scaled_softsign
+from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._sum_over_units import sum_over_units
 from tfp_flows.math.clenshaw_curtis import clenshaw_curtis
 
@@ -71,9 +71,7 @@ class MonotoneIntegral(Monotone):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(shift, network)
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
-            self._network = _checks.as_tensor(network, dtype, "network")
+            dtype = self._keep(shift=shift, network=network)
             self._hidden_units = self._no_dependency(tuple(hidden_units))
             _checks.last_axis(self._network, self.params_size(hidden_units) - 1, "network")
             self._num_nodes = _checks.integer_at_least(num_nodes, 2, "num_nodes")

@@ -3,8 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.transformers import _batch_last, _spline_parameters
+from tfp_flows.bijectors.transformers import _batch_last, _spline
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.quadratic_spline import (
     inverse_quadratic_spline,
@@ -13,7 +12,7 @@ from tfp_flows.math.splines.quadratic_spline import (
 )
 
 
-class QuadraticSpline(FlowBijector):
+class QuadraticSpline(_spline.Spline):
     """y = y_k + w theta (d_k (1 + phi) + d_{k+1} theta) / 2, elementwise.
 
     Bin k holds x, between the knots x_k and x_k + w; theta = (x - x_k) / w, phi = 1 - theta, and
@@ -52,35 +51,27 @@ class QuadraticSpline(FlowBijector):
     def __init__(
         self, bin_widths, knot_slopes, range_min=-1.0, validate_args=False, name="quadratic_spline"
     ):
-        parameters = dict(locals())
-        with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, knot_slopes, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._knot_slopes = _checks.as_tensor(knot_slopes, dtype, "knot_slopes")
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
-            _check_sizes(self._bin_widths, self._knot_slopes)
-            super().__init__(
-                forward_min_event_ndims=0,
-                dtype=dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            dict(locals()), bin_widths=bin_widths, knot_slopes=knot_slopes, range_min=range_min
+        )
 
-    @property
-    def bin_widths(self):
-        """Widths of the bins, `[..., K]`."""
-        return self._bin_widths
+    _forward_kernel = staticmethod(quadratic_spline)
+    _inverse_kernel = staticmethod(inverse_quadratic_spline)
+
+    def _check_bins(self):
+        widths, slopes = self._bin_widths, self._knot_slopes
+        num_bins, num_slopes = (t.shape[-1] if t.shape.rank else None for t in (widths, slopes))
+        if not num_bins or num_slopes not in (num_bins - 1, num_bins + 1):
+            raise ValueError(
+                "`bin_widths` must have a static last axis K of at least 1, and `knot_slopes` "
+                "K - 1 (identity tails) or K + 1 (linear tails) numbers on its last axis. "
+                f"Received: shapes {widths.shape} and {slopes.shape}"
+            )
 
     @property
     def knot_slopes(self):
         """Slopes at the interior knots `[..., K - 1]`, or at all of them `[..., K + 1]`."""
         return self._knot_slopes
-
-    @property
-    def range_min(self):
-        """Position and value of the first knot."""
-        return self._range_min
 
     @classmethod
     def _is_increasing(cls):
@@ -88,40 +79,24 @@ class QuadraticSpline(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return _spline_parameters.properties(dtype, ["bin_widths"], ["knot_slopes"], ["range_min"])
+        return _spline.properties(dtype, ["bin_widths"], ["knot_slopes"], ["range_min"])
 
-    def _parameter_control_dependencies(self, is_init):
-        if not self.validate_args:
-            return []
+    def _assertions(self, is_init):
         widths, slopes = self._bin_widths, self._knot_slopes
         named = {"bin_widths": widths, "knot_slopes": slopes}
-        assertions = _spline_parameters.positive_assertions(named, is_init)
+        assertions = _spline.positive_assertions(named, is_init)
         identity_tails = slopes.shape[-1] == widths.shape[-1] - 1
-        if identity_tails and _spline_parameters.is_due(is_init, widths, slopes):
+        if identity_tails and _spline.is_due(is_init, widths, slopes):
             first = [_batch_last.units_first(tf.convert_to_tensor(t)) for t in (widths, slopes)]
-            assertions += _spline_parameters.equal_sums_assertions(
+            assertions += _spline.equal_sums_assertions(
                 first[0], quadratic_heights(*first), "`bin_widths` and the areas below them", -2
             )
         return assertions
 
     @staticmethod
-    def params_size(
-        num_bins=8,
-        bound=5.0,
-        tails="identity",
-        min_bin_width=1e-3,
-        min_slope=1e-3,
-        unit_interval=False,
-        validate_args=False,
-        name=None,
-    ):
-        """Number of raw parameters per coordinate: 2 K - 1, or 2 K + 1 with slopes at the ends.
-
-        Takes the keywords of `new`; only `num_bins`, `tails` and `unit_interval` matter.
-        """
-        del bound, min_bin_width, min_slope, validate_args, name
-        num_bins = _checks.integer_at_least(num_bins, 1, "num_bins")
-        return 2 * num_bins + (1 if _spline_parameters.learns_ends(tails, unit_interval) else -1)
+    def _sizes(num_bins, tails, unit_interval):
+        _checks.integer_at_least(num_bins, 1, "num_bins")
+        return num_bins, num_bins + (1 if _spline.learns_ends(tails, unit_interval) else -1)
 
     @classmethod
     def new(
@@ -157,28 +132,18 @@ class QuadraticSpline(FlowBijector):
           ValueError: if a number is out of its range, `tails` is unknown, or the last axis of
             `params` is not P.
         """
-        size = cls.params_size(num_bins, tails=tails, unit_interval=unit_interval)
-        lower, length = _spline_parameters.interval(bound, unit_interval)
-        _spline_parameters.minimum_size(min_bin_width, num_bins, "min_bin_width")
-        _spline_parameters.minimum_slope(min_slope)
+        sizes, lower, length = _checked(
+            num_bins, bound, tails, min_bin_width, min_slope, unit_interval
+        )
         params = tf.convert_to_tensor(params, name="params")
-        raw_widths, raw_slopes = _batch_last.split(params, [num_bins, size - num_bins])
+        raw_widths, raw_slopes = _batch_last.split(params, sizes)
         widths = length * _spline_bins.fractions(raw_widths, min_bin_width)
         slopes = _slopes(raw_slopes, widths, min_slope)
         widths, slopes = (_batch_last.restore(t, params) for t in (widths, slopes))
         return cls(widths, slopes, lower, validate_args, name)
 
-    def _apply(self, kernel, value):
-        parameters = (self._bin_widths, self._knot_slopes)
-        return _batch_last.apply(
-            kernel, value, self.dtype, parameters, self._range_min, self._range_min
-        )
-
-    def _forward_and_log_det(self, x):
-        return self._apply(quadratic_spline, x)
-
-    def _inverse_and_log_det(self, y):
-        return self._apply(inverse_quadratic_spline, y)
+    def _tensors_by_bin(self):
+        return self._bin_widths, self._knot_slopes
 
 
 def _slopes(raw, widths, minimum):
@@ -195,11 +160,10 @@ def _slopes(raw, widths, minimum):
     return minimum + (1.0 - minimum) * u / mean
 
 
-def _check_sizes(widths, slopes):
-    num_bins, num_slopes = (t.shape[-1] if t.shape.rank else None for t in (widths, slopes))
-    if not num_bins or num_slopes not in (num_bins - 1, num_bins + 1):
-        raise ValueError(
-            "`bin_widths` must have a static last axis K of at least 1, and `knot_slopes` K - 1 "
-            "(identity tails) or K + 1 (linear tails) numbers on its last axis. "
-            f"Received: shapes {widths.shape} and {slopes.shape}"
-        )
+@_spline.checked_once
+def _checked(num_bins, bound, tails, min_bin_width, min_slope, unit_interval):
+    """Returns the numbers of raw parameters, and start and length of the interval."""
+    sizes = QuadraticSpline._sizes(num_bins, tails, unit_interval)
+    _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")
+    _spline.minimum_slope(min_slope)
+    return sizes, *_spline.interval(bound, unit_interval)

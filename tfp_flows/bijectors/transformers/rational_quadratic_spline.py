@@ -6,9 +6,8 @@ import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.transformers import _batch_last, _spline_parameters
-from tfp_flows.math._softplus import softplus
+from tfp_flows.bijectors.transformers import _batch_last, _spline
+from tfp_flows.math._elementwise import softplus
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.rational_quadratic_spline import (
     inverse_rational_quadratic_spline,
@@ -16,7 +15,7 @@ from tfp_flows.math.splines.rational_quadratic_spline import (
 )
 
 
-class RationalQuadraticSpline(FlowBijector):
+class RationalQuadraticSpline(_spline.Spline):
     """y = y_k + h theta (theta + a phi) / (1 + (a + b - 2) theta phi), elementwise.
 
     Bin k holds x, between the knots (x_k, y_k) and (x_k + w, y_k + h); theta = (x - x_k) / w,
@@ -62,27 +61,26 @@ class RationalQuadraticSpline(FlowBijector):
         validate_args=False,
         name="rational_quadratic_spline",
     ):
-        parameters = dict(locals())
-        with tf.name_scope(name):
-            dtype = _checks.common_dtype(bin_widths, bin_heights, knot_slopes, range_min)
-            self._bin_widths = _checks.as_tensor(bin_widths, dtype, "bin_widths")
-            self._bin_heights = _checks.as_tensor(bin_heights, dtype, "bin_heights")
-            self._knot_slopes = _checks.as_tensor(knot_slopes, dtype, "knot_slopes")
-            self._range_min = _checks.as_tensor(range_min, dtype, "range_min")
-            num_bins = _spline_parameters.same_bins(self._bin_widths, self._bin_heights)
-            _check_slopes(self._knot_slopes, num_bins)
-            super().__init__(
-                forward_min_event_ndims=0,
-                dtype=dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            dict(locals()),
+            bin_widths=bin_widths,
+            bin_heights=bin_heights,
+            knot_slopes=knot_slopes,
+            range_min=range_min,
+        )
 
-    @property
-    def bin_widths(self):
-        """Widths of the bins, `[..., K]`."""
-        return self._bin_widths
+    _forward_kernel = staticmethod(rational_quadratic_spline)
+    _inverse_kernel = staticmethod(inverse_rational_quadratic_spline)
+
+    def _check_bins(self):
+        num_bins = _spline.same_bins(self._bin_widths, self._bin_heights)
+        slopes = self._knot_slopes
+        if slopes.shape.rank != 0 and slopes.shape[-1] not in (1, num_bins - 1, num_bins + 1):
+            raise ValueError(
+                f"`knot_slopes` must have {num_bins - 1} (identity tails) or {num_bins + 1} "
+                f"(linear tails) numbers on its last axis for {num_bins} bins. "
+                f"Received: knot_slopes.shape={slopes.shape}"
+            )
 
     @property
     def bin_heights(self):
@@ -94,53 +92,31 @@ class RationalQuadraticSpline(FlowBijector):
         """Slopes at the interior knots `[..., K - 1]`, or at all of them `[..., K + 1]`."""
         return self._knot_slopes
 
-    @property
-    def range_min(self):
-        """Position and value of the first knot."""
-        return self._range_min
-
     @classmethod
     def _is_increasing(cls):
         return True
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return _spline_parameters.properties(
+        return _spline.properties(
             dtype, ["bin_widths", "bin_heights"], ["knot_slopes"], ["range_min"]
         )
 
-    def _parameter_control_dependencies(self, is_init):
-        if not self.validate_args:
-            return []
+    def _assertions(self, is_init):
         widths, heights = self._bin_widths, self._bin_heights
         named = {"bin_widths": widths, "bin_heights": heights, "knot_slopes": self._knot_slopes}
-        assertions = _spline_parameters.positive_assertions(named, is_init)
+        assertions = _spline.positive_assertions(named, is_init)
         identity_tails = self._slopes_per_knot().shape[-1] != widths.shape[-1] + 1
-        if identity_tails and _spline_parameters.is_due(is_init, widths, heights):
-            assertions += _spline_parameters.equal_sums_assertions(
+        if identity_tails and _spline.is_due(is_init, widths, heights):
+            assertions += _spline.equal_sums_assertions(
                 widths, heights, "`bin_widths` and `bin_heights`"
             )
         return assertions
 
     @staticmethod
-    def params_size(
-        num_bins=8,
-        bound=5.0,
-        tails="identity",
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-        min_slope=1e-3,
-        unit_interval=False,
-        validate_args=False,
-        name=None,
-    ):
-        """Number of raw parameters per coordinate: 3 K - 1, or 3 K + 1 with slopes at the ends.
-
-        Takes the keywords of `new`; only `num_bins`, `tails` and `unit_interval` matter.
-        """
-        del bound, min_bin_width, min_bin_height, min_slope, validate_args, name
-        num_bins = _checks.integer_at_least(num_bins, 1, "num_bins")
-        return 3 * num_bins + (1 if _spline_parameters.learns_ends(tails, unit_interval) else -1)
+    def _sizes(num_bins, tails, unit_interval):
+        _checks.integer_at_least(num_bins, 1, "num_bins")
+        return 2 * num_bins, num_bins + (1 if _spline.learns_ends(tails, unit_interval) else -1)
 
     @classmethod
     def new(
@@ -178,13 +154,11 @@ class RationalQuadraticSpline(FlowBijector):
           ValueError: if a number is out of its range, `tails` is unknown, or the last axis of
             `params` is not P.
         """
-        size = cls.params_size(num_bins, tails=tails, unit_interval=unit_interval)
-        lower, length = _spline_parameters.interval(bound, unit_interval)
-        _spline_parameters.minimum_size(min_bin_width, num_bins, "min_bin_width")
-        _spline_parameters.minimum_size(min_bin_height, num_bins, "min_bin_height")
-        _spline_parameters.minimum_slope(min_slope)
+        sizes, lower, length = _checked(
+            num_bins, bound, tails, min_bin_width, min_bin_height, min_slope, unit_interval
+        )
         params = tf.convert_to_tensor(params, name="params")
-        raw_sizes, raw_slopes = _batch_last.split(params, [2 * num_bins, size - 2 * num_bins])
+        raw_sizes, raw_slopes = _batch_last.split(params, sizes)
         # Both softmaxes in one, which XLA compiles and runs faster than two.
         shape = ps.shape(raw_sizes)
         shape = ps.concat([shape[:-2], [2, num_bins], shape[-1:]], axis=0)
@@ -206,23 +180,15 @@ class RationalQuadraticSpline(FlowBijector):
             slopes = slopes * tf.ones([interior], slopes.dtype)
         return slopes
 
-    def _apply(self, kernel, value):
-        parameters = (self._bin_widths, self._bin_heights, self._slopes_per_knot())
-        return _batch_last.apply(
-            kernel, value, self.dtype, parameters, self._range_min, self._range_min
-        )
-
-    def _forward_and_log_det(self, x):
-        return self._apply(rational_quadratic_spline, x)
-
-    def _inverse_and_log_det(self, y):
-        return self._apply(inverse_rational_quadratic_spline, y)
+    def _tensors_by_bin(self):
+        return self._bin_widths, self._bin_heights, self._slopes_per_knot()
 
 
-def _check_slopes(slopes, num_bins):
-    if slopes.shape.rank != 0 and slopes.shape[-1] not in (1, num_bins - 1, num_bins + 1):
-        raise ValueError(
-            f"`knot_slopes` must have {num_bins - 1} (identity tails) or {num_bins + 1} "
-            f"(linear tails) numbers on its last axis for {num_bins} bins. "
-            f"Received: knot_slopes.shape={slopes.shape}"
-        )
+@_spline.checked_once
+def _checked(num_bins, bound, tails, min_bin_width, min_bin_height, min_slope, unit_interval):
+    """Returns the numbers of raw parameters, and start and length of the interval."""
+    sizes = RationalQuadraticSpline._sizes(num_bins, tails, unit_interval)
+    _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")
+    _spline.minimum_size(min_bin_height, num_bins, "min_bin_height")
+    _spline.minimum_slope(min_slope)
+    return sizes, *_spline.interval(bound, unit_interval)

@@ -9,6 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.math._squares_of_polynomials import squares_of_polynomials, zero_with_gradient
 
 
 class SumOfSquares(Monotone):
@@ -60,9 +61,7 @@ class SumOfSquares(Monotone):
     ):
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = _checks.common_dtype(coefficients, shift)
-            self._coefficients = _checks.as_tensor(coefficients, dtype, "coefficients")
-            self._shift = _checks.as_tensor(shift, dtype, "shift")
+            dtype = self._keep(coefficients=coefficients, shift=shift)
             if self._coefficients.shape.rank < 2 or not all(self._coefficients.shape[-2:]):
                 raise ValueError(
                     "`coefficients` must have two static last axes, each at least 1. "
@@ -184,7 +183,7 @@ class SumOfSquares(Monotone):
             bound = x.dtype.max if self._bound is None else self._bound
             near = tf.clip_by_value(x, -bound, bound)
             beyond = tf.zeros_like(x) if self._bound is None else x - near
-            mean_square, square, log_factor = _squares(near, a, log_largest)
+            mean_square, square, log_factor = squares_of_polynomials(near, a, log_largest)
             # m / factor, which is below the smallest number where the factor has overflowed.
             log_slope = log_factor + tf.math.log(square + m * tf.exp(-log_factor))
 
@@ -203,92 +202,11 @@ class SumOfSquares(Monotone):
             small_y += tf.where(large, constant_slope, slope) * tf.where(large, zero, beyond)
             root = tf.exp(0.5 * log_factor)
             large_y = tf.stop_gradient(near * root * mean_square * root + slope * beyond)
-            large_y += constant_slope * _zero_with_gradient(near + beyond)
+            large_y += constant_slope * zero_with_gradient(near + beyond)
             y = c + m * near + tf.where(large, large_y, small_y)
             return y, log_slope
 
         return value_and_log_slope
-
-
-def _zero_with_gradient(x):
-    """Zero, with the gradient of x, also of one that has overflowed."""
-    finite = tf.clip_by_value(x, x.dtype.min, x.dtype.max)
-    return finite - tf.stop_gradient(finite)
-
-
-def _squares(x, a, log_largest):
-    """The mean of sum_k p_k^2 over [0, x] and its value at x, both over exp(f), and f.
-
-    With r = max(1, |x|), z = x / r and f = 2 max_kl(log |a_kl| + l log r),
-    `p_k(s x) = exp(f / 2) sum_l (a_kl r^l exp(-f / 2)) (s z)^l`, where no term is above one.
-
-    Args:
-      x: `[..., N]`.
-      a: `[..., K, L + 1, N]`.
-      log_largest: `[..., L + 1, N]`, log max_k |a_kl|.
-    """
-    degree = a.shape[-2] - 1
-    dtype = x.dtype
-    r = tf.maximum(tf.abs(x), 1.0)
-    log_powers = _exponents(degree, dtype) * tf.math.log(r)[..., tf.newaxis, :]
-    # Any f would do: it has no gradient. The floor serves coefficients that are all zero.
-    half = tf.reduce_max(log_largest + log_powers, axis=-2)
-    half = tf.stop_gradient(tf.maximum(half, -20.0))
-    x += tf.zeros_like(half)
-    shape = ps.concat([ps.shape(x)[:-1], a.shape[-3:-1], ps.shape(x)[-1:]], axis=0)
-    mean, square = _mean_and_last(x, tf.broadcast_to(a, shape), half)
-    return mean, square, 2.0 * half
-
-
-@tf.custom_gradient
-def _mean_and_last(x, a, half):
-    """Of sum_k p_k(s x)^2 exp(-f) the mean over s in [0, 1], by Gauss-Legendre, and that at s = 1.
-
-    p_k(s x) is the sum of a_kl (r^l exp(-f / 2)) z^l s^l, where a_kl, which may be huge, meets its
-    factor first. The gradient is by hand. That of the factors XLA computed anew for each term; and
-    what comes from above it computes anew wherever it enters a sum, so that it is the last factor.
-    """
-    degree, dtype = a.shape[-2] - 1, x.dtype
-    exponents = _exponents(degree, dtype)
-    r = tf.maximum(tf.abs(x), 1.0)
-    # A coefficient of zero does not count in f, and must not meet an infinity.
-    limit = 0.9 * math.log(dtype.max)
-    log_scales = exponents * tf.math.log(r)[..., tf.newaxis, :] - half[..., tf.newaxis, :]
-    scales = tf.exp(tf.minimum(log_scales, limit))
-    z = x / r
-    powers = [tf.ones_like(z)]
-    for _ in range(degree):
-        powers.append(powers[-1] * z)
-    scaled_powers = (scales * tf.stack(powers, axis=-2))[..., tf.newaxis, :, :]
-    terms = a * scaled_powers
-
-    nodes, weights = np.polynomial.legendre.leggauss(degree + 1)
-    nodes = np.append(0.5 * (nodes + 1.0), 1.0)
-    table = tf.constant((nodes[:, np.newaxis] ** np.arange(degree + 1))[..., np.newaxis], dtype)
-    weights = tf.constant(0.5 * weights[:, np.newaxis], dtype)
-    # Not a product of matrices, which a GPU may compute in half the digits.
-    p = tf.reduce_sum(terms[..., tf.newaxis, :, :] * table, axis=-2)
-    squares = tf.reduce_sum(tf.square(p), axis=-3)
-    mean, last = tf.reduce_sum(squares[..., :-1, :] * weights, axis=-2), squares[..., -1, :]
-
-    def gradient(to_mean, to_last):
-        weighted = 2.0 * (p[..., :-1, :] * weights)
-        mean_by_term = tf.reduce_sum(weighted[..., tf.newaxis, :] * table[:-1], axis=-3)
-        last_by_term = 2.0 * p[..., -1:, :]
-        lower = tf.stack([tf.zeros_like(z), *powers[:-1]], axis=-2)
-        slopes = (a * scales[..., tf.newaxis, :, :]) * (exponents * lower)[..., tf.newaxis, :, :]
-        mean_by_x = tf.reduce_sum(mean_by_term * slopes, axis=[-3, -2]) / r
-        last_by_x = tf.reduce_sum(last_by_term * slopes, axis=[-3, -2]) / r
-        to_x = to_mean * mean_by_x + to_last * last_by_x
-        to_mean, to_last = (t[..., tf.newaxis, tf.newaxis, :] for t in (to_mean, to_last))
-        return to_x, (to_mean * mean_by_term + to_last * last_by_term) * scaled_powers, None
-
-    return (mean, last), gradient
-
-
-def _exponents(degree, dtype):
-    """0 ... L, `[L + 1, 1]`."""
-    return tf.range(degree + 1, dtype=dtype)[:, tf.newaxis]
 
 
 def _start(num_polynomials, degree, min_slope):

@@ -1,17 +1,14 @@
 """Ordinary differential equations by Dormand and Prince's method, with steps of adaptive size."""
 
-import ml_dtypes
-import numpy as np
 import tensorflow as tf
 
+from tfp_flows.math.ode._step_size import StepSize, largest
 from tfp_flows.math.ode.runge_kutta import (
     DORMAND_PRINCE,
     OdeResult,
     runge_kutta_step,
     weighted_sum,
 )
-
-_SAFETY, _SHRINK, _GROW = 0.9, 0.2, 10.0
 
 
 def dormand_prince(
@@ -61,38 +58,9 @@ def dormand_prince(
         )
     state, quadrature = tuple(state), tuple(quadrature)
     dtype = state[0].dtype
+    size = StepSize(rtol, atol, start, stop, dtype)
     direction = 1.0 if stop > start else -1.0
-    eps = float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
-    rtol, atol = max(rtol, 10.0 * eps), max(atol, 10.0 * eps)
-    # t + h must differ from t.
-    smallest = 16.0 * eps * max(abs(start), abs(stop), abs(stop - start))
-    length = tf.constant(abs(stop - start), dtype)
     start, stop = tf.constant(start, dtype), tf.constant(stop, dtype)
-
-    def ratios(errors, before, after):
-        """The largest |error| of each row in units of the tolerance, `[N]`; infinite for NaN."""
-        found = []
-        for error, z, following in zip(errors, before, after, strict=True):
-            ratio = tf.abs(error) / (atol + rtol * tf.maximum(tf.abs(z), tf.abs(following)))
-            # `reduce_max` may pass over a NaN.
-            ratio = tf.where(tf.math.is_finite(ratio), ratio, tf.constant(np.inf, dtype))
-            found.append(tf.reduce_max(ratio, axis=list(range(1, ratio.shape.rank))))
-        return tf.reduce_max(tf.stack(found), axis=0)
-
-    def largest(row_ratios, alive):
-        return tf.reduce_max(tf.where(alive, row_ratios, tf.zeros_like(row_ratios)))
-
-    def first_size(slopes):
-        """A step that Euler's method would take with an error of a hundredth of the tolerance."""
-        per_row = ratios(slopes, state, state)
-        alive = tf.math.is_finite(per_row)
-        h = 0.01 / (largest(per_row, alive) + 1.0 / length)
-        there = weighted_sum(state, direction * h, (1.0,), [slopes])
-        others = function(start + direction * h, there)[0]
-        bend = ratios([b - a for a, b in zip(slopes, others, strict=True)], state, state) / h
-        bend = largest(bend, alive & tf.math.is_finite(bend))
-        h = tf.pow(0.01 / (tf.maximum(largest(per_row, alive), bend) + 1e-10 / length), 0.2)
-        return tf.clip_by_value(h, smallest, length), alive
 
     def is_on_the_way(count, remaining, h, state, quadrature, slopes, alive):
         return (remaining > 0.0) & tf.reduce_any(alive)
@@ -107,9 +75,9 @@ def dormand_prince(
         )
         zeros = tuple(tf.zeros_like(part) for part in state)
         errors = weighted_sum(zeros, dt, DORMAND_PRINCE.error_weights, [s for s, _ in stages])
-        per_row = tf.stop_gradient(ratios(errors, state, following))
+        per_row = tf.stop_gradient(size.ratios(errors, state, following))
         # A row that fails with the smallest step is given up.
-        alive &= (per_row <= 1.0) | (h > smallest)
+        alive &= (per_row <= 1.0) | (h > size.smallest)
         worst = largest(per_row, alive)
         accepted = worst <= 1.0
 
@@ -117,12 +85,10 @@ def dormand_prince(
             return tf.nest.map_structure(lambda a, b: tf.where(accepted, a, b), new, old)
 
         left = tf.where(is_last, tf.zeros_like(remaining), remaining - h)
-        factor = _SAFETY * tf.pow(tf.maximum(worst, 1e-10), -0.2)
-        factor = tf.clip_by_value(factor, _SHRINK, _GROW)
         return (
             count + 1,
             tf.where(accepted, left, remaining),
-            tf.maximum(h * factor, smallest),
+            size.following(h, worst),
             chosen(following, state),
             chosen(integrals, quadrature),
             chosen(stages[-1], slopes),
@@ -130,11 +96,11 @@ def dormand_prince(
         )
 
     slopes = function(start, state)
-    h, alive = first_size(tf.nest.map_structure(tf.stop_gradient, slopes[0]))
+    h, alive = size.first(function, state, tf.nest.map_structure(tf.stop_gradient, slopes[0]))
     count, remaining, _, state, quadrature, _, alive = tf.while_loop(
         is_on_the_way,
         step,
-        (tf.constant(0), length, tf.stop_gradient(h), state, quadrature, slopes, alive),
+        (tf.constant(0), size.length, tf.stop_gradient(h), state, quadrature, slopes, alive),
         maximum_iterations=max_num_steps,
     )
     return OdeResult(state, quadrature, alive & (remaining <= 0.0), count)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_flows.math._hyperbolic import tanh_input
+from tfp_flows.math._elementwise import tanh_input
 from tfp_flows.math.linalg._block_matrix import log_matvec, log_tanh_slope
 from tfp_flows.math.solvers.find_root import find_root
 
@@ -14,7 +14,7 @@ def block_network(layers, log_linear, y, first, last):
 
     Args:
       layers: `[(W_l, logarithms of its diagonal blocks, b_l)]`, the first two as
-        `tfp_flows.math.block_matrix.block_matrix` returns them.
+        `tfp_flows.math.linalg._block_matrix.block_matrix` returns them.
       log_linear: float `Tensor` `[D]`, s.
       y: float `Tensor` `[N, D]`.
       first: what is added to the first layer, `[N, D H_1]` or a scalar.
@@ -69,21 +69,8 @@ def solve_block_network(layers, log_linear, x, first, last):
         offsets[-1] += tf.gather(last, i, axis=1)[:, tf.newaxis]
         s_i, x_i = tf.gather(s, i), tf.gather(x, i, axis=1)
 
-        def units(y_i):
-            """All of h_l for y_i, then x_i and log dx_i/dy_i."""
-            h, log_slope = tanh_input(y_i)[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
-            found = []
-            for log_block, offset in zip(blocks, offsets, strict=True):
-                found.append(h)
-                z = tf.matmul(h, tf.exp(log_block), transpose_b=True) + offset
-                log_slope = log_matvec(log_block[tf.newaxis], log_slope[:, tf.newaxis])[:, 0]
-                if len(found) < len(blocks):
-                    h = tf.tanh(z)
-                    log_slope += log_tanh_slope(z)
-            return found, tf.exp(s_i) * y_i + z[:, 0], _log_add(s_i, log_slope[:, 0])
-
         def value_and_slope(y_i):
-            _, value, log_slope = units(y_i)
+            _, value, log_slope = _one_coordinate(blocks, offsets, s_i, y_i)
             return value, tf.exp(log_slope)
 
         # f is bounded, so y_i is not far from x_i without it.
@@ -92,7 +79,7 @@ def solve_block_network(layers, log_linear, x, first, last):
         radius = 1.0 + 0.5 * tf.abs(guess)
         result = find_root(value_and_slope, x_i, lower=guess - radius, upper=guess + radius)
         is_i = (tf.range(size) == i)[:, tf.newaxis]
-        found = units(result.root)[0]
+        found, *_ = _one_coordinate(blocks, offsets, s_i, result.root)
         return i + 1, *(
             tf.where(is_i, new[:, tf.newaxis], old) for new, old in zip(found, hidden, strict=True)
         )
@@ -101,6 +88,20 @@ def solve_block_network(layers, log_linear, x, first, last):
     hidden = tuple(tf.ensure_shape(h, [x.shape[0], *h.shape[1:]]) for h in hidden)
     _, y, *_ = tf.while_loop(lambda i, *_: i < size, step, (0, *hidden), maximum_iterations=size)
     return y[..., 0]
+
+
+def _one_coordinate(blocks, offsets, s_i, y_i):
+    """All of h_l for y_i, then x_i and log dx_i/dy_i; `offsets` is what other coordinates add."""
+    h, log_slope = tanh_input(y_i)[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
+    hidden = []
+    for log_block, offset in zip(blocks, offsets, strict=True):
+        hidden.append(h)
+        z = tf.matmul(h, tf.exp(log_block), transpose_b=True) + offset
+        log_slope = log_matvec(log_block[tf.newaxis], log_slope[:, tf.newaxis])[:, 0]
+        if len(hidden) < len(blocks):
+            h = tf.tanh(z)
+            log_slope += log_tanh_slope(z)
+    return hidden, tf.exp(s_i) * y_i + z[:, 0], _log_add(s_i, log_slope[:, 0])
 
 
 def _log_add(a, b):

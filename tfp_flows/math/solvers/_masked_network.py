@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math._hyperbolic import tanh_input
+from tfp_flows.math._elementwise import tanh_input
 from tfp_flows.math.linalg._triangular_inverse import with_triangular_gradient
 from tfp_flows.math.solvers.find_root import find_root
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math._hyperbolic import tanh_and_slope
+from tfp_flows.math._elementwise import tanh_and_slope
 from tfp_flows.math.solvers.find_root import find_root
 
 

@@ -148,34 +148,23 @@ def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
         )
         near = tf.abs(residual) <= tolerance * tf.abs(target)
         near |= tf.abs(newton_step) <= scale
-        bracketed = tf.math.is_finite(low) & tf.math.is_finite(high)
-        near |= bracketed & (high - low <= scale)
+        near |= _is_bracket(low, high) & (high - low <= scale)
         near &= tf.math.is_finite(value)
 
-        newton = x + newton_step
-        converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)
-        inside = (newton > low) & (newton < high)
-        within = tf.where(inside & converging, newton, _middle(low, high))
-        outward = tf.math.is_finite(newton) & (converging | (tf.abs(newton_step) > radius))
-        beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
-        following = tf.where(bracketed, within, tf.clip_by_value(beyond, -largest, largest))
-
+        following, grown = _guess(x, newton_step, last_step, low, high, radius, below)
         # At the largest number, or without a bracket that could shrink: there is no root, unless
         # the function is still increasing there.
         stuck = tf.equal(following, x) & ~near & ~done
         beyond_dtype = stuck & (tf.abs(x) >= largest) & (slope > 0.0) & tf.math.is_finite(value)
         done_now = done | near | stuck
         following = tf.where(beyond_dtype, tf.sign(x) * np.inf, following)
-        # At least twice the step: an exponential draws unit steps, for ever.
-        grown = tf.where(outward, 2.0 * tf.abs(newton_step), radius * (8.0 + radius))
-        grown = tf.clip_by_value(grown, radius, largest)
         return _Search(
             num_iterations + 1,
             tf.where(done_now & ~beyond_dtype, x, following),
             low,
             high,
             tf.where(done_now, last_step, following - x),
-            tf.where(bracketed, radius, grown),
+            grown,
             found | (near & ~done),
             done_now,
         )
@@ -200,6 +189,27 @@ def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
         maximum_iterations=max_iterations,
     )
     return tf.nest.map_structure(tf.stop_gradient, result)
+
+
+def _guess(x, newton_step, last_step, low, high, radius, below):
+    """The x to try next, and how far a step without a bracket may go after that."""
+    largest = tf.constant(x.dtype.max, x.dtype)
+    newton = x + newton_step
+    converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)
+    inside = (newton > low) & (newton < high)
+    within = tf.where(inside & converging, newton, _middle(low, high))
+    outward = tf.math.is_finite(newton) & (converging | (tf.abs(newton_step) > radius))
+    beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
+    beyond = tf.clip_by_value(beyond, -largest, largest)
+    # At least twice the step: an exponential draws unit steps, for ever.
+    grown = tf.where(outward, 2.0 * tf.abs(newton_step), radius * (8.0 + radius))
+    grown = tf.clip_by_value(grown, radius, largest)
+    bracketed = _is_bracket(low, high)
+    return tf.where(bracketed, within, beyond), tf.where(bracketed, radius, grown)
+
+
+def _is_bracket(low, high):
+    return tf.math.is_finite(low) & tf.math.is_finite(high)
 
 
 def _half(end, target):

@@ -1,10 +1,107 @@
-"""What the spline bijectors share: intervals, checks, assertions and properties."""
+"""What the spline bijectors share: bins, their checks, and the layout of their parameters."""
+
+import abc
+import functools
+import inspect
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import dtype_util, parameter_properties
 
 from tfp_flows import _checks
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.transformers import _batch_last
+
+
+class Spline(FlowBijector):
+    """y = f(x), elementwise, with one formula in each bin of x.
+
+    A subclass gives its two kernels, the raw parameters that it takes (`_sizes`), a class method
+    `new` that makes it of them, and assertions.
+
+    Args:
+      parameters: the arguments of the subclass's constructor, as TFP keeps them.
+      **tensors: those of them that are tensors, of one dtype.
+    """
+
+    def __init__(self, parameters, **tensors):
+        name = parameters["name"]
+        with tf.name_scope(name):
+            dtype = self._keep(**tensors)
+            self._check_bins()
+            super().__init__(
+                forward_min_event_ndims=0,
+                dtype=dtype,
+                validate_args=parameters["validate_args"],
+                parameters=parameters,
+                name=name,
+            )
+
+    @property
+    def bin_widths(self):
+        """Widths of the bins, `[..., K]`."""
+        return self._bin_widths
+
+    @property
+    def range_min(self):
+        """The position of the first knot, and its value."""
+        return self._range_min
+
+    @classmethod
+    def params_size(cls, *args, **kwargs):
+        """P, the number of raw parameters per coordinate.
+
+        Takes the arguments of `new` that come after `params`, of which few matter.
+        """
+        given = inspect.signature(cls.new).bind(None, *args, **kwargs)
+        given.apply_defaults()
+        names = inspect.signature(cls._sizes).parameters
+        return sum(cls._sizes(**{name: given.arguments[name] for name in names}))
+
+    @staticmethod
+    @abc.abstractmethod
+    def _sizes(num_bins):
+        """Returns how many raw parameters there are of each kind, given some arguments of `new`."""
+
+    @abc.abstractmethod
+    def _check_bins(self):
+        """Refuses tensors whose static shapes do not fit."""
+
+    @abc.abstractmethod
+    def _assertions(self, is_init):
+        """Returns assertions about the values of parameters, for `validate_args`."""
+
+    def _parameter_control_dependencies(self, is_init):
+        return self._assertions(is_init) if self.validate_args else []
+
+    def _tensors_by_bin(self):
+        """Returns what the kernels take after the value, as tensors `[..., D, K]` or `[K]`."""
+        return self._bin_widths, self._bin_heights
+
+    def _apply(self, kernel, value):
+        start = self._range_min
+        return _batch_last.apply(kernel, value, self._tensors_by_bin(), start, start)
+
+    def _forward_and_log_det(self, x):
+        return self._apply(self._forward_kernel, x)
+
+    def _inverse_and_log_det(self, y):
+        return self._apply(self._inverse_kernel, y)
+
+
+def checked_once(check):
+    """`check`, run once for each set of arguments: a conditioner's `new` runs in every pass."""
+    remembered = functools.lru_cache(typed=True)(check)
+
+    @functools.wraps(check)
+    def call(*args):
+        try:
+            return remembered(*args)
+        except TypeError:
+            # What cannot be hashed is named by the check itself.
+            return check(*args)
+
+    return call
 
 
 def interval(bound, unit_interval):

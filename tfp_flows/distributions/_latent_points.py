@@ -1,0 +1,115 @@
+"""Sets of points that are independent given a latent: what they must be, their density, draws."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows.conditioning import condition, context_size
+
+tfd = tfp.distributions
+
+
+class LatentPoints:
+    """log p(x | w) = sum_m log p(x_m | w), for sets x `[..., M, D]` and latents w `[..., L]`.
+
+    Args:
+      points: p(x_m | w), a TFP distribution over vectors of D with a context of size L that is not
+        bound.
+      latent_size: L.
+      dtype: float dtype of w.
+
+    Raises:
+      TypeError: if `points` is not a TFP distribution.
+      ValueError: if it is not over vectors, takes another context, has a batch shape or another
+        dtype.
+    """
+
+    def __init__(self, points, latent_size, dtype):
+        self.size, self._latent_size = vector_size(points, "points"), latent_size
+        if context_size(points) != latent_size:
+            raise ValueError(
+                f"`points` must take a context of size {latent_size}, that of the vectors of "
+                f"`prior`. Received: points with context_size={context_size(points)}"
+            )
+        if points.batch_shape.rank != 0:
+            raise ValueError(
+                "`points` must have no batch shape, and no context bound. "
+                f"Received: points.batch_shape={points.batch_shape}"
+            )
+        if dtype != points.dtype:
+            raise ValueError(
+                f"`points` must have the dtype {dtype.name} of `prior`. "
+                f"Received: points.dtype={points.dtype.name}"
+            )
+        self._points = points
+
+    def given(self, w):
+        """p(x_m | w), the distribution of one point, for latents `[..., L]`."""
+        return condition(self._points, w)
+
+    def log_prob(self, x, w):
+        """sum_m log p(x_m | w) for sets `[..., M, D]` and latents `[..., L]` that broadcast."""
+        shape = ps.concat([ps.shape(w)[:-1], ps.shape(x)[-2:-1]], axis=0)
+        w = tf.broadcast_to(w[..., tf.newaxis, :], ps.concat([shape, [self._latent_size]], axis=0))
+        x = tf.broadcast_to(x, ps.concat([shape, [self.size]], axis=0))
+        # As rows, each with the latent of its set: what `Standardize` adapts to, for one.
+        points = self.given(tf.reshape(w, [-1, self._latent_size]))
+        log_p = points.log_prob(tf.reshape(x, [-1, self.size]))
+        return tf.reduce_sum(tf.reshape(log_p, shape), axis=-1)
+
+    def draw(self, w, num_points, seed):
+        """Points given latents `[..., L]`: `[..., num_points, D]`."""
+        shape = ps.concat([ps.shape(w)[:-1], [num_points, self._latent_size]], axis=0)
+        w = tf.broadcast_to(w[..., tf.newaxis, :], shape)
+        return self.given(w).sample(seed=seed)
+
+    def checked_sets(self, x, num_points, dtype):
+        """`x` as a tensor `[..., M, D]`, or an error; M is any number if `num_points` is `None`."""
+        expected = f"[..., {num_points or 'M'}, {self.size}]"
+        if isinstance(x, tf.RaggedTensor):
+            raise ValueError(
+                f"`x` must be sets {expected} of one size; batches may differ in theirs. "
+                f"Received: a ragged tensor of shape {x.shape}"
+            )
+        if tf.is_tensor(x) and x.dtype != dtype or not tf.is_tensor(x) and not _is_array(x):
+            raise ValueError(
+                f"`x` must be sets {expected} of dtype {dtype.name}. "
+                f"Received: {getattr(x, 'dtype', type(x).__name__)!r}"
+            )
+        x = tf.convert_to_tensor(x, dtype=dtype, name="x")
+        shape = tf.TensorShape([num_points, self.size])
+        is_known = x.shape.rank is not None
+        if is_known and (
+            x.shape.rank < 2 or not shape.is_compatible_with(x.shape[-2:]) or x.shape[-2] == 0
+        ):
+            raise ValueError(
+                f"`x` must have shape {expected}, with at least one point. "
+                f"Received: x.shape={tuple(x.shape)}"
+            )
+        return x
+
+
+def vector_size(distribution, name):
+    """The size of the vectors that a distribution is over.
+
+    Raises:
+      TypeError: if it is not a TFP distribution.
+      ValueError: if it is not over vectors of a known size.
+    """
+    if not isinstance(distribution, tfd.Distribution):
+        raise TypeError(f"`{name}` must be a TFP distribution. Received: {name}={distribution!r}")
+    shape = distribution.event_shape
+    if shape.rank != 1 or shape[0] is None:
+        raise ValueError(
+            f"`{name}` must be a distribution over vectors. Received: {name}.event_shape={shape}"
+        )
+    return shape[0]
+
+
+def _is_array(x):
+    """Whether numpy takes it for an array of numbers; nested lists of unequal lengths are none."""
+    try:
+        return np.asarray(x).dtype.kind in "fiu"
+    except ValueError:
+        return False

@@ -1,0 +1,34 @@
+"""What recipes of residual blocks do the same way."""
+
+import tensorflow_probability as tfp
+
+from tfp_flows import _checks
+from tfp_flows.bijectors import Residual
+from tfp_flows.flows import _recipe
+from tfp_flows.layers import LipschitzMLP
+
+tfb = tfp.bijectors
+
+
+def blocks(size, context_size, num_layers, network_kwargs, kwargs, seed, dtype):
+    """Residual bijectors from data to base, so that densities are their fast direction.
+
+    Args:
+      size: D.
+      context_size: C, or 0.
+      num_layers: how many.
+      network_kwargs: `dict` of further keywords of `LipschitzMLP`.
+      kwargs: `dict` of further keywords of `Residual`.
+      seed: Python `int` or `None`, from which the seeds of blocks follow.
+      dtype: float dtype.
+    """
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    bijectors = []
+    for layer_seed in _recipe.seeds(seed, num_layers):
+        network = LipschitzMLP(
+            size, context_size=context_size, seed=layer_seed, dtype=dtype, **network_kwargs
+        )
+        _recipe.build(network, size, context_size)
+        block = Residual(network, context_size=context_size, seed=layer_seed, **kwargs)
+        bijectors.append(tfb.Invert(block))
+    return bijectors

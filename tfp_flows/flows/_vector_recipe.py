@@ -1,0 +1,67 @@
+"""What recipes of layers that move whole vectors do the same way."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.bijectors import Amortized
+from tfp_flows.flows import _recipe
+from tfp_flows.layers import MLP
+
+
+def flow(event_shape, transformer, start, *, num_layers, base, seed, dtype, name, **options):
+    """The distribution of vectors over layers f(x; h), with h a variable or of a context.
+
+    Args:
+      event_shape: D or `(D,)`.
+      transformer: a class such as `Planar`, with `params_size` and `new`.
+      start: `start(i, size, rng)` gives the keywords of the transformer of the i-th layer, a
+        `dict`, and its h at the start, an array `[P]`.
+      num_layers: how many.
+      base: a TFP distribution over vectors of D, or `None` for a standard normal.
+      seed: Python `int` or `None`, from which the seeds of layers follow.
+      dtype: float32 or float64.
+      name: Python `str`.
+      **options: further keywords of `vector_layer`.
+    """
+    dtype = _recipe.float_dtype(dtype)
+    size = _recipe.vector_size(event_shape)
+    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
+    bijectors = []
+    for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):
+        transformer_kwargs, params = start(i, size, np.random.default_rng(layer_seed))
+        bijectors.append(
+            vector_layer(
+                transformer, transformer_kwargs, params, seed=layer_seed, dtype=dtype, **options
+            )
+        )
+    return _recipe.flow(bijectors, size, base, dtype, name)
+
+
+def vector_layer(
+    transformer, transformer_kwargs, start, *, context_size, hidden_units, activation, seed, dtype
+):
+    """A bijector of whole vectors, f(x; h), with h a variable; given a context, f(x; h + g(c)).
+
+    Args:
+      transformer: a class such as `Planar`, with `params_size` and `new`.
+      transformer_kwargs: `dict` of its keywords.
+      start: array `[P]`, h at the start.
+      context_size: C, or 0.
+      hidden_units: widths of the network g, an `MLP` that starts with zeros.
+      activation: of the network.
+      seed: Python `int` or `None`, of the network.
+      dtype: float dtype.
+
+    Raises:
+      ValueError: for a size below its minimum, or while a graph is traced.
+    """
+    _recipe.check_eager()
+    size = transformer.params_size(**transformer_kwargs)
+    # Made without a context, too: a width that is wrong is refused in any case.
+    network = MLP(size, hidden_units, activation, seed=seed, dtype=dtype)
+    params = tf.Variable(start, dtype=dtype, name="params")
+    if _checks.integer_at_least(context_size, 0, "context_size") == 0:
+        return transformer.new(params, **transformer_kwargs)
+    _recipe.build(network, context_size, 0)
+    return Amortized(network, transformer, transformer_kwargs, params, context_size=context_size)

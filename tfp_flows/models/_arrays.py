@@ -1,0 +1,171 @@
+"""Arrays of data as a flow takes them: checked, in the right dtype, and cut into batches."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.distributions import Dequantized
+from tfp_flows.models._batches import batches
+
+_BATCH_SIZE = 256
+
+
+class Arrays:
+    """Checks of arrays with rows x of a distribution, or of pairs (c, x) of a conditional one.
+
+    Args:
+      distribution: a TFP distribution.
+      context_size: C, a tuple of the sizes of several axes, or 0 if no context is expected with
+        the data.
+      compute_dtype: the dtype of contexts and weights.
+    """
+
+    def __init__(self, distribution, context_size, compute_dtype):
+        self._distribution = distribution
+        self._context_size = context_size
+        self._compute_dtype = compute_dtype
+
+    def batches(self, x, y, sample_weight, batch_size, shuffle=False):
+        """Checked arrays as a `tf.data.Dataset` (see `batches`)."""
+        arrays, sample_weight = self.checked(x, y, sample_weight)
+        return batches(arrays, sample_weight, checked_batch_size(batch_size), shuffle)
+
+    def checked(self, x, y=None, sample_weight=None):
+        """Returns `((x,) or (context, x), sample_weight)` as checked arrays."""
+        if self._context_size:
+            if y is None:
+                shape = f"shape {x.shape}" if hasattr(x, "shape") else f"type {type(x).__name__}"
+                raise ValueError(
+                    "Data of a conditional flow must be given as `(context, x)`. "
+                    f"Received: one alone, of {shape}"
+                )
+            arrays = (self._checked_context(x), self.checked_x(y, "x"))
+        elif y is not None:
+            raise ValueError(
+                "The flow takes no context, so data must be one array `x`. "
+                f"Received: two, of shapes {np.shape(x)} and {np.shape(y)}"
+            )
+        else:
+            arrays = (self.checked_x(x, "x"),)
+        num_rows = len(arrays[-1])
+        if any(len(array) != num_rows for array in arrays):
+            raise ValueError(
+                "`context` and `x` must have the same number of rows. "
+                f"Received: {len(arrays[0])} and {num_rows}"
+            )
+        if sample_weight is not None:
+            sample_weight = self._checked_weight(sample_weight, num_rows)
+        return arrays, sample_weight
+
+    def _checked_context(self, context):
+        context = np.asarray(context)
+        if context.dtype.kind not in "fiub":
+            raise TypeError(f"`context` must be numbers. Received: context.dtype={context.dtype}")
+        context = _finite(context, "context", self._compute_dtype)
+        shape = _checks.context_shape(self._context_size)
+        if context.ndim <= len(shape) or context.shape[-len(shape) :] != shape:
+            raise ValueError(
+                f"`context` must have shape [N, {_checks.listed(shape)}]. "
+                f"Received: context.shape={context.shape}"
+            )
+        return context
+
+    def _checked_weight(self, sample_weight, num_rows):
+        sample_weight = np.asarray(sample_weight, np.float64)
+        sample_weight = _finite(sample_weight, "sample_weight", self._compute_dtype)
+        if sample_weight.shape != (num_rows,):
+            raise ValueError(
+                f"`sample_weight` must have shape [{num_rows}]. "
+                f"Received: sample_weight.shape={sample_weight.shape}"
+            )
+        if (sample_weight < 0).any():
+            raise ValueError(
+                "`sample_weight` must have no negative number. "
+                f"Received: {sample_weight.min()} as the least"
+            )
+        if not sample_weight.any():
+            raise ValueError("`sample_weight` must have a positive number. Received: only zeros")
+        return sample_weight
+
+    def checked_x(self, x, name):
+        """Returns x as an array `[N, *event_shape]` of the distribution's dtype."""
+        event_shape = self._distribution.event_shape
+        expected = f"`{name}` must have shape [N, {_checks.listed(event_shape)}]"
+        x = _rectangular(x, expected)
+        dtype = self._distribution.dtype
+        if dtype.is_floating and x.dtype.kind != "f":
+            raise TypeError(
+                f"`{name}` must be floating point, since the flow is a density and has no "
+                "dequantisation (`tfp_flows.distributions.Dequantized`). "
+                f"Received: {name}.dtype={x.dtype}"
+            )
+        if x.ndim != 1 + event_shape.rank or not event_shape.is_compatible_with(x.shape[1:]):
+            raise ValueError(f"{expected}. Received: {name}.shape={x.shape}")
+        if isinstance(self._distribution, Dequantized):
+            # Also before a cast to a smaller dtype would wrap them.
+            self._distribution.check_values(x, name)
+        if len(x) == 0:
+            raise ValueError(f"`{name}` must have rows. Received: {name}.shape={x.shape}")
+        result = _finite(x, name, dtype.as_numpy_dtype)
+        if dtype.is_integer and x.dtype.kind == "f" and (x != np.floor(x)).any():
+            raise ValueError(
+                f"`{name}` must be whole numbers, as the distribution is over {dtype.name}. "
+                f"Received: {x[x != np.floor(x)][0]}"
+            )
+        return result
+
+    def validation_batches(self, data, batch_size):
+        """The same of `validation_data` as `FlowModel.fit` takes it."""
+        if not isinstance(data, tuple | list) or self._is_nested(data):
+            data = (data,)
+        if len(data) > 3:
+            raise ValueError(
+                "`validation_data` must be `x`, `(x,)`, `(x, None, sample_weight)`, `(context, x)` "
+                f"or `(context, x, sample_weight)`. Received: {len(data)} parts"
+            )
+        first, second, weight = (*data, None, None)[:3]
+        return self.batches(first, second, weight, batch_size)
+
+    def _is_nested(self, data):
+        """Whether a list is x itself, as nested lists of numbers, and not the parts of data."""
+        return (
+            isinstance(data, list)
+            and not self._context_size
+            and all(isinstance(row, list | float) for row in data)
+            and np.ndim(data[:1]) == 1 + self._distribution.event_shape.rank
+        )
+
+
+def checked_batch_size(batch_size):
+    """The rows of a step, 256 by default."""
+    if batch_size is None:
+        return _BATCH_SIZE
+    return _checks.integer_at_least(batch_size, 1, "batch_size")
+
+
+def _rectangular(x, expected):
+    """x as an array; refuses rows of different shapes, such as sets of different sizes."""
+    if np.ma.is_masked(x):
+        raise ValueError(f"{expected}, without gaps. Received: an array with masked elements")
+    try:
+        if not isinstance(x, tf.RaggedTensor):
+            return np.asarray(x)
+    except ValueError:
+        pass  # numpy's message does not say of what
+    raise ValueError(
+        f"{expected}, the same for each row; a dataset may change it from batch to batch. "
+        f"Received: {type(x).__name__} with rows of different shapes"
+    )
+
+
+def _finite(array, name, dtype):
+    """The array in the dtype; refuses one that is not finite, or would not be."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = array.astype(dtype)
+    if not (np.isfinite(array).all() and np.isfinite(result).all()):
+        rows = np.unique(np.argwhere(~np.isfinite(array) | ~np.isfinite(result))[:, 0])
+        raise ValueError(
+            f"`{name}` must be finite in {np.dtype(dtype).name}. Received: NaN, infinity or larger "
+            f"numbers in {len(rows)} rows, the first is row {rows[0]}"
+        )
+    return result

@@ -1,0 +1,86 @@
+"""One step of training by maximum likelihood, and what it reports."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.distributions import Dequantized
+from tfp_flows.models._distribution_model import DistributionModel
+from tfp_flows.models._score import total_weight, weighted_mean
+
+
+class LikelihoodSteps(DistributionModel):
+    """loss = -sum_n w_n log p(x_n) / sum_n w_n over the rows of a batch, and its running mean.
+
+    A subclass says how batches are taken apart: its `_rows` has a method `unpacked`. Where it has a
+    `matching`, the loss is the mean of the squared errors that this layer gives instead.
+    """
+
+    def __init__(self, distribution, name=None, **kwargs):
+        super().__init__(distribution, name=name, **kwargs)
+        self.matching = None
+        self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
+        self._bits_mean = None
+        if isinstance(distribution, Dequantized):
+            self._bits_mean = keras.metrics.Mean("bits_per_dimension", dtype=self.compute_dtype)
+            self._nats_per_bit = distribution.event_shape.num_elements() * math.log(2.0)
+
+    @property
+    def metrics(self):
+        """The running means of the negative log-likelihood and, of whole numbers, of bits."""
+        return [mean for mean in (self._loss_mean, self._bits_mean) if mean is not None]
+
+    def train_step(self, data):
+        """One step of the optimizer."""
+        inputs, weight = self._rows.unpacked(data)
+        with tf.GradientTape() as tape:
+            values = self._score(inputs, training=True)
+            loss = self.compute_loss(y_pred=values, sample_weight=weight)
+            scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight))
+        self._apply_gradients(tape, scaled)
+        return self._logs(loss, values, weight)
+
+    def _part_of_loss(self, loss, values, weight):
+        """What this device adds to the loss of all, in which a row counts by its weight."""
+        num_replicas = self._num_replicas()
+        if num_replicas == 1:
+            return loss
+        own = total_weight(values, weight)
+        context = tf.distribute.get_replica_context()
+        share = tf.math.divide_no_nan(own, context.all_reduce(tf.distribute.ReduceOp.SUM, own))
+        mean = weighted_mean(-values, weight)
+        return (loss - mean) / num_replicas + share * mean
+
+    def test_step(self, data):
+        """One step of `evaluate`; regularisers do not count."""
+        inputs, weight = self._rows.unpacked(data)
+        values = self._score(inputs, training=False)
+        return self._logs(weighted_mean(-values, weight), values, weight)
+
+    def predict_step(self, data):
+        """The log-densities of one batch."""
+        return self._run(self, self._rows.unpacked(data)[0], training=False)
+
+    def _score(self, inputs, training):
+        """What is maximised, `[N]`: the log-density, or minus the squared error of matching."""
+        if self.matching is None:
+            return self._run(self, inputs, training)
+        return -self._run(self.matching, inputs, training)
+
+    def _logs(self, loss, values, weight):
+        """The running means, with those of one more batch."""
+        total = total_weight(values, weight)
+        self._loss_mean.update_state(loss, sample_weight=total)
+        if self._bits_mean is not None:
+            bits = weighted_mean(-values, weight) / self._nats_per_bit
+            self._bits_mean.update_state(bits, sample_weight=total)
+        return {mean.name: mean.result() for mean in self.metrics}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The weighted mean of -`y_pred`, what is maximised, plus the networks' regularisers."""
+        del x, y, training
+        loss = weighted_mean(-y_pred, sample_weight)
+        for penalty in self.losses:
+            loss += tf.cast(penalty, loss.dtype)
+        return loss

@@ -1,0 +1,155 @@
+"""Writing a TFP object down as plain data.
+
+What is written is what `parameters` holds: the arguments of constructors, and the values of
+variables, without which a clone would be no distribution. Weights of networks are not part of it;
+Keras keeps them, and variables again, with the weights of a model.
+"""
+
+import inspect
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows._tree import is_node
+from tfp_flows.saving._arrays import encode_array
+from tfp_flows.saving._names import class_name, is_registered
+
+
+def encode(root, name="distribution"):
+    """Returns a TFP object as nested `dict`s and `list`s of plain values.
+
+    Raises:
+      ValueError: if something in it cannot be made again from a file (a function, a `tf_keras`
+        network), with its place.
+    """
+    return _Writer().plain(root, name)
+
+
+class _Writer:
+    """Numbers objects as it meets them, so that one with several owners is written once."""
+
+    def __init__(self):
+        self._met = {}
+
+    def plain(self, value, path):
+        """A value as plain data; `path` is its place, for the message of a refusal."""
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, tf.Variable):
+            return self._once(value, path, _variable)
+        if is_node(value):
+            return self._once(value, path, self._object)
+        if isinstance(value, keras.KerasTensor | keras.Variable):
+            raise ValueError(_refusal(path, value))
+        if isinstance(value, keras.Layer):
+            return self._once(value, path, _layer)
+        if isinstance(value, np.ndarray | np.generic) or tf.is_tensor(value):
+            return {"array": _array(value, path), "tensor": tf.is_tensor(value)}
+        if isinstance(value, dict):
+            plain = self.plain
+            pairs = [[plain(k, path), plain(v, f"{path}[{k!r}]")] for k, v in value.items()]
+            return {"dict": pairs}
+        if type(value) in (list, tuple) or _is_tracked_sequence(value):
+            items = [self.plain(item, f"{path}[{i}]") for i, item in enumerate(value)]
+            return {"tuple" if isinstance(value, tuple) else "list": items}
+        if isinstance(value, tf.DType):
+            return {"dtype": value.name}
+        if isinstance(value, tf.TensorShape):
+            return {"shape": value.as_list() if value.rank is not None else None}
+        if isinstance(value, type):
+            return {"class": _checked_name(value, path)}
+        if callable(value) and is_registered(value):
+            return {"function": keras.saving.get_registered_name(value)}
+        raise ValueError(_refusal(path, value))
+
+    def _once(self, value, path, write):
+        """`write(value, path, index)` at the first meeting, its number at later ones."""
+        if id(value) in self._met:
+            return {"again": self._met[id(value)][0]}
+        index = len(self._met)
+        # The value itself is kept, so that its id is not given to another.
+        self._met[id(value)] = index, value
+        return write(value, path, index)
+
+    def _object(self, value, path, index):
+        arguments = _arguments(value, path)
+        parameters = {key: self.plain(item, f"{path}.{key}") for key, item in arguments.items()}
+        name = _checked_name(type(value), path)
+        return {"object": name, "index": index, "parameters": parameters}
+
+
+def _variable(value, path, index):
+    with tf.init_scope():
+        array = tf.identity(value).numpy()
+    return {
+        "variable": {
+            "index": index,
+            "value": _array(array, path),
+            "trainable": value.trainable,
+            "name": value.name.split(":")[0],
+        }
+    }
+
+
+def _layer(value, path, index):
+    if _has_a_lambda(value):
+        # Keras would write its code down, and refuse to read it.
+        raise ValueError(f"{_refusal(path, value)} with a lambda")
+    return {"layer": keras.saving.serialize_keras_object(value), "index": index}
+
+
+def _array(value, path):
+    array = encode_array(value)
+    if array is None:
+        raise ValueError(_refusal(path, value))
+    return array
+
+
+def _arguments(node, path):
+    """The constructor's arguments, without functions that are its defaults."""
+    cls = type(node)
+    if node.parameters is None:
+        raise ValueError(
+            f"`{path}` cannot be saved: its class must hand `parameters=dict(locals())` to its "
+            f"base. Received: {node!r}"
+        )
+    signature = inspect.signature(cls.__init__).parameters
+    parameters = node.parameters
+    return {
+        key: value
+        for key, value in parameters.items()
+        if key in signature
+        and key not in ("self", "parameters")
+        and not (inspect.isroutine(value) and value is signature[key].default)
+    }
+
+
+def _checked_name(cls, path):
+    name = class_name(cls)
+    if name is None:
+        raise ValueError(_refusal(path, cls))
+    return name
+
+
+def _is_tracked_sequence(value):
+    # `tf.Module` wraps the lists and tuples that are assigned to its attributes.
+    return isinstance(value, list) or hasattr(value, "__wrapped__") and isinstance(value, tuple)
+
+
+def _has_a_lambda(layer):
+    """Whether a function without a name is in it, or in the layers of a model."""
+    functions = [
+        getattr(part, name, None)
+        for part in (layer, *getattr(layer, "layers", ()))
+        for name in ("activation", "function")
+    ]
+    return any(getattr(function, "__name__", None) == "<lambda>" for function in functions)
+
+
+def _refusal(path, value):
+    return (
+        f"`{path}` cannot be saved: expected plain values, arrays, variables, TFP objects, Keras 3 "
+        "layers, or functions registered by `keras.saving.register_keras_serializable`. "
+        f"Received: {value!r}"
+    )
