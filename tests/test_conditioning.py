@@ -155,6 +155,20 @@ def test_through_a_bijector_alone(flow):
     np.testing.assert_allclose(bound.forward(X)[1], one.forward(X[1]), rtol=1e-5)
 
 
+def test_batch_shape_of_a_bijector_of_larger_events(flow):
+    """Contexts of the rows of one event are no batch."""
+    bijector = flow.bijector.bijectors[0]
+    bound = tfpf.condition(bijector, CONTEXTS.reshape(2, 2, C))
+    for event_ndims, batch_shape in ((1, [2, 2]), (2, [2]), (3, [])):
+        assert bound.experimental_batch_shape(x_event_ndims=event_ndims) == batch_shape
+        tensor = bound.experimental_batch_shape_tensor(x_event_ndims=event_ndims)
+        np.testing.assert_array_equal(tensor, batch_shape)
+    x = X.reshape(2, 2, D)
+    row_by_row = bound.forward_log_det_jacobian(x, 1)
+    pairs = bound.forward_log_det_jacobian(x, 2)
+    np.testing.assert_allclose(pairs, np.sum(row_by_row, axis=-1), rtol=1e-5)
+
+
 def test_through_invert_and_nested_chains(flow):
     first, second = flow.bijector.bijectors
     nested = tfb.Chain([tfb.Invert(tfb.Chain([first, tfb.Tanh()])), second, tfb.Permute([2, 0, 1])])

@@ -138,6 +138,27 @@ def test_scalar_slopes_serve_all_knots():
     np.testing.assert_array_equal(got, want)
 
 
+def test_scalar_slopes_in_a_differentiated_loop_under_xla():
+    """XLA cannot differentiate every operation in the body of a loop."""
+    sizes = tf.constant([0.5, 0.3, 1.2], tf.float64)
+    x = tf.constant([-2.0, -0.7, 0.1, 0.9], tf.float64)
+
+    def twice(slopes, x):
+        def step(i, x):
+            return i + 1, RationalQuadraticSpline(sizes, sizes[::-1], slopes).forward(x)
+
+        with tf.GradientTape() as tape:
+            tape.watch(slopes)
+            _, y = tf.while_loop(lambda i, x: i < 2, step, (0, x), maximum_iterations=2)
+        return y, tape.gradient(y, slopes)
+
+    compiled = tf.function(twice, jit_compile=True, autograph=False)
+    y, gradient = compiled(tf.constant(0.7, tf.float64), x)
+    expected, of_each = twice(tf.constant([0.7, 0.7], tf.float64), x)
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    np.testing.assert_allclose(gradient, tf.reduce_sum(of_each), rtol=1e-12)
+
+
 def test_variables_receive_gradients_and_are_tracked():
     raw = [tf.Variable([0.4, 0.6, 1.0]), tf.Variable([1.0, 0.4, 0.6]), tf.Variable([0.5, 2.0])]
     bijector = RationalQuadraticSpline(*raw)

@@ -118,6 +118,23 @@ def test_beyond_the_range_of_the_dtype_nothing_is_nan():
     assert np.isfinite(tape.gradient(total, z)).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_all_units_beyond_the_range_stand_at_a_quarter_of_it(dtype):
+    log_weights = tf.math.log(tf.constant([[0.5], [0.5]], dtype))
+    z = tf.constant([[np.inf, -np.inf], [np.inf, -np.inf]], dtype)
+    log_slopes = tf.math.log(tf.constant([[3.0], [0.5]], dtype))
+    with tf.GradientTape() as tape:
+        tape.watch([log_weights, log_slopes])
+        y, log_slope = logit_mixture(log_weights, z, log_slopes)
+    limit = 0.25 * np.finfo(dtype).max
+    np.testing.assert_array_equal(y, [limit, -limit])
+    np.testing.assert_allclose(log_slope, 2 * [np.log(0.5 * 3.0 + 0.5 * 0.5)], rtol=1e-6)
+    of_weights, of_slopes = tape.gradient(log_slope, [log_weights, log_slopes])
+    share = 3.0 / 3.5
+    np.testing.assert_allclose(of_weights, [[2 * share - 1.0], [1.0 - 2 * share]], rtol=1e-6)
+    np.testing.assert_allclose(of_slopes, [[2 * share], [2 - 2 * share]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("num_units", [1, 2, 5, 16, 64])
 def test_distinct_offsets_are_near_the_identity(num_units):
     b, log_a = distinct_offsets(num_units)

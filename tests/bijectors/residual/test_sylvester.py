@@ -88,6 +88,21 @@ def test_saturated_numbers_stay_invertible(kwargs, dtype):
 
 
 @each_form
+def test_points_near_the_end_of_the_dtype_move_as_in_float64(kwargs):
+    """Products of such vectors with Q are beyond float32, whichever the signs in Q are."""
+    signs = np.stack(np.meshgrid(*[[-1.0, 1.0]] * 4), axis=-1).reshape(-1, 4)
+    x = (np.finfo("float32").max * signs).astype("float32")
+    params = raw(kwargs)
+    narrow = Sylvester(tf.cast(params, tf.float32), **KWARGS, **kwargs)
+    wide = Sylvester(params, **KWARGS, **kwargs)
+    for name in ("_forward_and_log_det", "_inverse_and_log_det"):
+        y, log_det = getattr(narrow, name)(tf.constant(x))
+        expected, expected_log_det = getattr(wide, name)(tf.constant(x, tf.float64))
+        np.testing.assert_allclose(y, expected, rtol=1e-6)
+        np.testing.assert_allclose(log_det, expected_log_det, atol=1e-6)
+
+
+@each_form
 def test_batches_of_parameters(kwargs):
     params = raw(kwargs, (3,))
     x = np.random.default_rng(1).normal(size=[6, 1, 4])

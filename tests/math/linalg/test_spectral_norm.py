@@ -58,6 +58,14 @@ def test_bound_of_a_convolution(kernel_shape, image_shape):
     assert exact * (1 - 1e-13) <= bound <= 1.15 * exact
 
 
+def test_bound_is_of_images_that_do_not_wrap_around():
+    """A wave of three places misses the largest eigenvalue, 2 + sqrt 2 along each axis."""
+    differences = np.array([-1.0, 2.0, -1.0])
+    kernel = np.outer(differences, differences)[:, :, np.newaxis, np.newaxis]
+    bound = convolution_norm_bound(tf.constant(kernel), (3, 3))
+    assert (2.0 + 2.0**0.5) ** 2 <= bound <= 4.0**2
+
+
 def test_bound_of_a_convolution_is_close_for_large_images():
     kernel = tf.constant(rng.normal(size=[3, 3, 1, 1]))
     exact = np.linalg.norm(convolution_matrix(kernel.numpy(), 20, 20), 2)

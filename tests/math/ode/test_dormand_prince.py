@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.integrate import RK45
 
 from tfp_flows.math.ode import dormand_prince
 
@@ -77,6 +78,22 @@ def test_rows_do_not_disturb_each_other(jit_compile):
     np.testing.assert_array_equal(together.succeeded, [True] * 2 + [False] * 4)
     assert np.all(alone.succeeded)
     np.testing.assert_allclose(together.state[0][:2], alone.state[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [0.98, 1.02])
+def test_a_step_is_accepted_if_its_error_is_within_the_tolerance(ratio):
+    """Of z' = a t^6, which is so flat at first that one step over all is tried."""
+    stages = np.append(RK45.C, 1.0)
+    a = ratio * 1e-5 / abs(RK45.E @ stages**6)
+
+    def power(t, state):
+        return (a * t**6 * tf.ones_like(state[0]),), ()
+
+    start = (tf.zeros([1, 1], tf.float64),)
+    result = dormand_prince(power, start, 0.0, 1.0, rtol=0.0, atol=1e-5, max_num_steps=1)
+    reached = a * RK45.B @ RK45.C**6
+    assert result.num_steps == 1 and result.succeeded == [ratio < 1.0]
+    np.testing.assert_allclose(result.state[0], [[reached if ratio < 1.0 else 0.0]], rtol=1e-12)
 
 
 def test_too_few_steps_are_reported():

@@ -50,3 +50,10 @@ def test_inverse():
     y = solve_block_network(layers(), tf.constant(C), *constants)
     x, _ = block_network(layers(), C, y, first, last)
     np.testing.assert_allclose(x, target, rtol=1e-12, atol=1e-12)
+
+
+def test_inverse_near_the_end_of_the_dtype_and_beyond():
+    """There tanh is flat, and y = exp(-c) x."""
+    target = np.array([[1e303, -1e304, 1e306], [-np.inf, np.inf, 1e307]])
+    y = solve_block_network(layers(), tf.constant(C), tf.constant(target), FIRST[:2], LAST[:2])
+    np.testing.assert_allclose(y, np.exp(-C) * target, rtol=1e-12)

@@ -59,6 +59,20 @@ def test_inverse_of_nearly_linear_bins_loses_no_digits():
         np.testing.assert_allclose(x, 0.37, atol=1e-8 * (difference > 1e-10) + 1e-15)
 
 
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_inverse_of_slopes_whose_squares_are_beyond_the_dtype(size):
+    """A bin of width 2 whose slope runs from 1 to 3, or back, in units of `size`."""
+    theta = np.array([0.1, 0.5, 0.9])
+    for d0, d1 in ((1.0, 3.0), (3.0, 1.0)):
+        slopes = tf.constant([[size * d0], [size * d1]])
+        y = size * 2.0 * (d0 * theta + 0.5 * (d1 - d0) * theta**2)
+        y = tf.constant(y[:, np.newaxis], tf.float32)
+        x, log_slope = inverse_quadratic_spline(y, tf.constant([[2.0]]), slopes, 0.0, 0.0)
+        np.testing.assert_allclose(x[:, 0], 2.0 * theta, rtol=1e-6)
+        expected = -np.log(size * (d0 + (d1 - d0) * theta))
+        np.testing.assert_allclose(log_slope[:, 0], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("kernel", DIRECTIONS)
 def test_first_and_second_derivatives_agree_with_finite_differences(kernel):
     rng = np.random.default_rng(3)

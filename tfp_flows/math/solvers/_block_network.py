@@ -54,7 +54,7 @@ def solve_block_network(layers, log_linear, x, first, last):
         rows = tf.gather(tf.reshape(matrix, [size, num_out, -1]), i)
         return rows, tf.gather(log_block, i), tf.gather(tf.reshape(bias, [size, num_out]), i)
 
-    def step(i, *hidden):
+    def step(i, y, *hidden):
         # What the coordinates before y_i add to each layer: later ones are zero in `hidden`.
         blocks, offsets = [], []
         for layer, h in enumerate(hidden):
@@ -80,14 +80,17 @@ def solve_block_network(layers, log_linear, x, first, last):
         result = find_root(value_and_slope, x_i, lower=guess - radius, upper=guess + radius)
         is_i = (tf.range(size) == i)[:, tf.newaxis]
         found, *_ = _one_coordinate(blocks, offsets, s_i, result.root)
-        return i + 1, *(
+        hidden = (
             tf.where(is_i, new[:, tf.newaxis], old) for new, old in zip(found, hidden, strict=True)
         )
+        # Apart from what tanh sees of it, which is bounded.
+        return i + 1, tf.where(is_i[:, 0], result.root[:, tf.newaxis], y), *hidden
 
     hidden = tuple(tf.zeros([tf.shape(x)[0], size, width], x.dtype) for width in widths)
     hidden = tuple(tf.ensure_shape(h, [x.shape[0], *h.shape[1:]]) for h in hidden)
-    _, y, *_ = tf.while_loop(lambda i, *_: i < size, step, (0, *hidden), maximum_iterations=size)
-    return y[..., 0]
+    start = (0, tf.zeros_like(x), *hidden)
+    _, y, *_ = tf.while_loop(lambda i, *_: i < size, step, start, maximum_iterations=size)
+    return y
 
 
 def _one_coordinate(blocks, offsets, s_i, y_i):
