@@ -343,7 +343,7 @@ FAULTS = [
         "> 0.25 * eps**0.5:",
         (
             "tests/math/test_softplus.py",
-            "tests/bijectors/test_rational_quadratic_spline_bijector.py",
+            "tests/bijectors/transformers/test_rational_quadratic_spline.py",
         ),
     ),
     Fault(
@@ -421,7 +421,7 @@ FAULTS = [
         "min_slope + softplus(raw_slopes + shift)",
         "softplus(raw_slopes + math.log(math.expm1(1.0)))",
         (
-            "tests/bijectors/test_rational_quadratic_spline_bijector.py",
+            "tests/bijectors/transformers/test_rational_quadratic_spline.py",
             "tests/bijectors/transformers/test_spline_parameters.py -k Rational",
             contract("rational_quadratic_spline"),
         ),
@@ -446,7 +446,7 @@ FAULTS = [
         "* num_bins > share:",
         (
             "tests/bijectors/transformers/test_spline_parameters.py -k refuses",
-            "tests/bijectors/test_rational_quadratic_spline_bijector.py -k refuses",
+            "tests/bijectors/transformers/test_rational_quadratic_spline.py -k refuses",
             "tests/bijectors/transformers",
         ),
     ),
@@ -457,7 +457,7 @@ FAULTS = [
         "slopes = slopes * tf.ones([interior], slopes.dtype)",
         "slopes = tf.repeat(slopes, interior, axis=-1)",
         (
-            "tests/bijectors/test_rational_quadratic_spline_bijector.py",
+            "tests/bijectors/transformers/test_rational_quadratic_spline.py",
             contract("xla and rational_quadratic_spline"),
         ),
     ),
@@ -474,7 +474,7 @@ FAULTS = [
             "tests/bijectors/transformers/test_sum_of_squares.py "
             "tests/bijectors/transformers/test_monotone_integral.py "
             "tests/bijectors/transformers/test_dense_deep_sigmoid.py",
-            "tests/test_extremes_hypothesis.py",
+            "tests/bijectors/test_extremes_hypothesis.py",
         ),
     ),
     Fault(

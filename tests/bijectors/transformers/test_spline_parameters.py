@@ -101,8 +101,8 @@ def test_round_trip_is_a_rounding(cls, kwargs):
     raw = 3.0 * rng.normal(size=[500, 3, cls.params_size(**kwargs)])
     for dtype in (np.float32, np.float64):
         bijector = cls.new(tf.constant(raw, dtype), **kwargs)
-        y, log_slope = bijector._forward_and_log_det(x.astype(dtype))
-        back, inverse_log_slope = bijector._inverse_and_log_det(y)
+        y, log_slope = bijector.forward_and_log_det(x.astype(dtype))
+        back, inverse_log_slope = bijector.inverse_and_log_det(y)
         error = np.abs(back - x.astype(dtype))
         if cls is CircularSpline:
             error = np.minimum(error, 2 * np.pi - error)
