@@ -288,6 +288,12 @@ def test_arrays_are_cast_to_the_dtype_of_the_flow(dtype, given):
     np.testing.assert_allclose(as_lists.log_prob(x), bound.log_prob(x), rtol=1e-6)
 
 
+def test_digits_of_float64_are_kept():
+    bijector = made_flow(dtype="float64", num_layers=1).bijector.bijectors[0]
+    for context in (np.array([0.1, 1 / 3]), [0.1, 1 / 3]):
+        np.testing.assert_array_equal(tfpf.condition(bijector, context).context, [0.1, 1 / 3])
+
+
 def test_tensor_of_another_dtype_is_refused(flow):
     with pytest.raises(TypeError, match="float32.*Received: context.dtype=float64"):
         tfpf.condition(flow, tf.constant(CONTEXTS, tf.float64))

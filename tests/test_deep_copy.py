@@ -86,6 +86,24 @@ def test_what_constructors_make_is_copied_too():
     check_copy(flow, lambda flow: flow.log_prob(x).numpy())
 
 
+def test_draws_of_a_copy_go_on_where_the_original_is():
+    network = tfpf.layers.LipschitzMLP(D, (4,), seed=1)
+    network.build((None, D))
+    perturb(v.value for v in network.variables)
+    residual = tfpf.bijectors.Residual(network, "russian_roulette", seed=3)
+    flow = tfpf.distributions.Flow(tfd.Sample(tfd.Normal(0.0, 1.0), D), tfb.Invert(residual))
+    x = np.random.default_rng(0).normal(size=[4, D]).astype("float32")
+
+    def draw(flow):
+        return tfpf.FlowModel(flow)(x, training=True).numpy()
+
+    first = [draw(flow) for _ in range(3)]
+    copied = copy.deepcopy(flow)
+    fourth = draw(copied)
+    np.testing.assert_array_equal(draw(flow), fourth)
+    assert not any(np.array_equal(fourth, values) for values in first)
+
+
 def test_of_a_conditional_base():
     network = mlp(4, 2 * D, "float64")
     base = tfpf.distributions.ConditionalNormal(network, D, 4)

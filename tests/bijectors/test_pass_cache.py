@@ -322,6 +322,27 @@ def test_inside_loops_and_branches():
     np.testing.assert_allclose(total, 3 * expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("method", ["forward", "inverse"])
+def test_within_a_branch_first_and_then_outside(method):
+    """What the branch has computed is kept alive, but it is no value of the outer graph."""
+    part = made_flow(RECIPES[1]).bijector.bijectors[0]
+    evaluate = getattr(part, method)
+    expected = evaluate(X)
+    kept = []
+
+    def branch(x):
+        kept.append(evaluate(x))
+        return kept[-1]
+
+    @tf.function(autograph=False)
+    def function(x):
+        inside = tf.cond(x[0, 0] < 9.0, lambda: branch(x), lambda: x)
+        return inside, evaluate(x)
+
+    for value in function(tf.constant(X)):
+        np.testing.assert_allclose(value, expected, rtol=1e-10)
+
+
 def test_samples_of_one_function_are_scored_by_another():
     flow = made_flow(RECIPES[1])
     sample = tf.function(lambda: flow.experimental_sample_and_log_prob(4, seed=(0, 1)))
