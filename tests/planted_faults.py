@@ -894,6 +894,7 @@ FAULTS = [
         'order="reverse" if i % 2 else None',
         "order=None",
         (
+            "tests/flows/test_recipes.py -k alternate",
             "tests/flows/test_recipes.py tests/flows/test_ignored_arguments.py",
             contract("maf or iaf"),
             "tests/flows/test_fitting.py",
@@ -907,6 +908,7 @@ FAULTS = [
         "return [*drawn, np.argsort(composed)]",
         "return [*drawn, composed]",
         (
+            "tests/flows/test_recipes.py -k undone",
             "tests/flows/test_recipes.py",
             contract("neural_spline or flow_plus_plus"),
         ),

@@ -8,7 +8,13 @@ import tensorflow_probability as tfp
 from cases import perturb
 
 import tfp_flows as tfpf
-from tfp_flows.distributions import ConditionalNormal, Flow, LatentNoise, LatentSet
+from tfp_flows.distributions import (
+    ConditionalNormal,
+    Flow,
+    LatentNoise,
+    LatentSet,
+    drawn_by_philox,
+)
 
 tfd = tfp.distributions
 
@@ -124,6 +130,17 @@ def test_samples_have_the_moments_of_the_model():
     np.testing.assert_allclose(between, SLOPE**2, atol=0.06)
     across = np.mean((x[1:, 0] - SHIFT) * (x[:-1, 0] - SHIFT), axis=0)
     np.testing.assert_allclose(across, 0.0, atol=0.06)
+
+
+def test_points_owe_nothing_to_the_noise_of_their_latent():
+    """x = w + e in one dimension, both drawn in the same way, and one point in a set."""
+    network = tfpf.layers.MLP(2, (), dtype="float64")
+    network.build((None, 1))
+    network._output.kernel.assign([[1.0, 0.0]])
+    prior = drawn_by_philox(tfd.MultivariateNormalDiag(np.zeros(1), np.ones(1)))
+    distribution = LatentSet(prior, ConditionalNormal(network, 1, 1), exact_posterior)
+    x = distribution.sample(10_000, seed=2, num_points=1)
+    np.testing.assert_allclose(np.var(x), 2.0, atol=5 * 2.0 * np.sqrt(2 / 10_000))
 
 
 def test_any_number_of_points():

@@ -122,6 +122,26 @@ def test_any_base(name):
     np.testing.assert_allclose(flow.log_prob(x), base.log_prob(x), atol=0.2)
 
 
+@pytest.mark.parametrize(("name", "atol"), [("neural_spline", 1e-9), ("flow_plus_plus", 0.1)])
+def test_permutations_are_undone_at_the_start(name, atol):
+    """Of more than three coordinates, so that they are not their own inverses."""
+    base = tfd.MultivariateNormalDiag(np.arange(5.0), np.linspace(0.5, 1.5, 5))
+    options = {"num_layers": 3, "hidden_units": (4,), "seed": 1, "dtype": "float64"}
+    flow = getattr(tfpf.flows, name)(5, base=base, **options)
+    orders = [part.parameters["permutation"] for part in flow.bijector.bijectors[1::2]]
+    assert any(np.any(np.argsort(order) != order) for order in orders)
+    x = base.sample(4, seed=(1, 2))
+    np.testing.assert_allclose(flow.log_prob(x), base.log_prob(x), atol=atol)
+
+
+@pytest.mark.parametrize("name", ["maf", "iaf"])
+def test_orders_of_layers_alternate(name):
+    flow = getattr(tfpf.flows, name)(4, num_layers=3, hidden_units=(8,), seed=1)
+    layers = [getattr(part, "bijector", part) for part in flow.bijector.bijectors]
+    orders = [layer.conditioner.order for layer in layers]
+    assert orders == [(0, 1, 2, 3), (3, 2, 1, 0), (0, 1, 2, 3)]
+
+
 @each_function
 @pytest.mark.parametrize(
     ("change", "error", "named"),
