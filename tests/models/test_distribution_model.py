@@ -103,6 +103,21 @@ def test_weights_of_both_models_are_the_variables_of_the_flow():
     assert np.abs(variational(X) - before).max() > 1e-3
 
 
+def test_one_weight_that_is_not_finite_after_the_last_step_is_seen():
+    """By no loss: that of a step is taken before its update."""
+    loc = tf.Variable([0.5, 0.0])
+    model = tfpf.FlowModel(tfd.MultivariateNormalDiag(loc))
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False, run_eagerly=True)
+
+    def spoil(batch, logs):
+        if batch == 1:
+            loc.assign([np.nan, 0.0])
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=spoil)
+    with pytest.raises(FloatingPointError, match="weights must stay finite.* step 2 of epoch 1"):
+        model.fit(X, batch_size=6, callbacks=[callback], verbose=0)
+
+
 # --- Mixed precision -------------------------------------------------------------------------
 
 

@@ -95,6 +95,13 @@ def test_first_loss_is_that_of_the_start_and_every_step_draws_anew():
     np.testing.assert_allclose(model.evaluate(steps=200, verbose=0), expected, atol=0.5)
 
 
+def test_evaluate_draws_other_samples_than_the_first_step_of_training():
+    model = made_model()
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=True)
+    first = model.train_on_batch(return_dict=True)["elbo"]
+    assert abs(first - model.evaluate(steps=1, verbose=0)) > 1e-3
+
+
 def test_log_prob_is_that_of_the_flow():
     model = made_model()
     x = np.random.default_rng(0).normal(size=[5, 2]).astype("float32")

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from saving_cases import X, made_model
 
+from tfp_flows import saving
+
 
 def tampered(path, edit):
     """A copy of the file whose configuration has gone through `edit(config)`."""
@@ -162,6 +164,14 @@ def test_lambda_layer_in_a_file_is_refused(saved, trap):
 
     with pytest.raises(ValueError, match="[Ll]ambda"):
         keras.saving.load_model(tampered(saved[1], edit))
+
+
+def test_lambda_layer_in_a_config_is_refused(trap):
+    """Also by `decode` alone, when no `load_model` of Keras says what is safe."""
+    lambda_layer = keras.layers.Lambda(lambda x: os.system("touch") or x)
+    config = {"index": 0, "layer": keras.saving.serialize_keras_object(lambda_layer)}
+    with pytest.raises(ValueError, match="[Ll]ambda"):
+        saving.decode(config)
 
 
 @pytest.mark.parametrize("version", [0, 2, 99, "1", None, [1]])

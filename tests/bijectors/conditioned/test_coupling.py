@@ -237,6 +237,32 @@ def test_values_that_the_transformer_refuses(word):
             Coupling(mlp(1, 23, "float32"), RationalQuadraticSpline, kwargs, mask=word)
 
 
+def test_assertions_of_the_transformer_run():
+    kwargs = {"num_bins": 2, "validate_args": True}
+    nan = tf.fill([3, 1, RationalQuadraticSpline.params_size(**kwargs)], np.float32(np.nan))
+    bijector = Coupling(lambda x_a: nan[: len(x_a)], RationalQuadraticSpline, kwargs, mask="halves")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`bin_widths` must be positive"):
+        bijector.forward(tf.ones([3, 2]))
+
+
+@pytest.mark.parametrize("method", ["forward", "inverse"])
+def test_assertions_about_variables_of_the_transformer_run(method):
+    """They hold when it is made, and no longer when it is called."""
+    ones = tf.Variable([1.0, 1.0])
+    spline = RationalQuadraticSpline(ones, ones, tf.Variable([1.0]), validate_args=True)
+
+    class Shared:
+        params_size = staticmethod(lambda: 1)
+        new = staticmethod(lambda params: spline)
+
+    bijector = Coupling(lambda x_a: x_a, Shared, mask=(True, False))
+    x = tf.constant([[0.1, 0.2]])
+    getattr(bijector, method)(x)
+    ones.assign([-1.0, 3.0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`bin_widths` must be positive"):
+        getattr(bijector, method)(tf.identity(x))
+
+
 def test_properties_are_the_arguments():
     network = mlp(1, 11, "float32")
     bijector = Coupling(network, RationalQuadraticSpline, SPLINE, mask=(True, False))
