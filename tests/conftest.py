@@ -11,6 +11,17 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+# LLVM's optimisations are a third of the time that XLA takes to compile. XLA's own passes, which
+# decide what is computed, stay. The slow tests compile as users do.
+FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+def pytest_configure(config):
+    """Called by pytest before any test is collected, and before XLA reads its flags."""
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("XLA_FLAGS", FAST_COMPILATION)
+
+
 # They draw by seeds of their own. TensorFlow's empties its cache of kernels whenever it is set, and
 # eager tests take a tenth longer.
 WITHOUT_SEED_OF_TENSORFLOW = {
