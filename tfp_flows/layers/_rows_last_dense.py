@@ -1,4 +1,4 @@
-"""A dense layer that keeps the rows of a batch on the last axis."""
+"""A dense layer whose batch axis is last."""
 
 import keras
 import numpy as np
@@ -7,6 +7,7 @@ import tensorflow as tf
 FEW = 64  # columns
 
 
+# Keras writes the name of the class into the paths of weights: it stays, for files that exist.
 class RowsLastDense(keras.layers.Dense):
     """y = W^T x + b, of `x` `[n, N]` and `y` `[m, N]`, for the N rows of a batch.
 

@@ -1,8 +1,8 @@
-"""The rows of a batch on the last axis, where XLA vectorises, and a coordinate's numbers before.
+"""The layout of kernels: the batch axis last, where XLA vectorises, and bins or units before it.
 
-A conditioner gives `[..., D, K]`: K numbers for each of D coordinates. On a CPU loops over the
-last axis are vectorised, and K and D are short: so kernels want K, be it bins or units, on the axis
-before the last, and the N rows of a batch behind.
+A conditioner gives `[..., D, K]`: K numbers for each of D coordinates. XLA vectorises loops over
+the last axis on a CPU, and K and D are short. So kernels take K, the bins or units, on the axis
+before the last, and the N rows of a batch on the last.
 """
 
 import functools
