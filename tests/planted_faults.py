@@ -779,6 +779,7 @@ FAULTS = [
         "return tf.where(self._mask, kernel, tf.zeros([], kernel.dtype))",
         "return kernel * tf.cast(self._mask, kernel.dtype)",
         (
+            "tests/layers/test_masked_dense.py",
             "tests/layers/test_made.py",
             "tests/flows/test_far_inputs.py",
             contract("extreme and autoregressive"),
