@@ -271,3 +271,23 @@ def test_what_a_subclass_declares_is_checked_in_every_method(method):
     arguments = [1] if "log_det" in method else []
     with pytest.raises(ValueError, match=r"`doubled` acts on events of 4 .*Received: .*\(5, 3\)"):
         getattr(Doubled(), method)(X[:, :3], *arguments)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [tfb.Exp(), tfb.Scale(2.0)],
+        [B.Affine(1.0, 0.5), tfb.Scale(2.0)],
+        [tfb.Scale(2.0), B.Affine(1.0)],
+    ],
+    ids=["tfp", "ours_last", "ours_first"],
+)
+def test_arrays_are_converted_to_what_the_parts_of_a_chain_want(parts):
+    chain, x = tfb.Chain(parts), np.array([[0.5, -1.0], [2.0, 3.0]])
+    y, log_det = B.forward_and_log_det(chain, x, 1)
+    np.testing.assert_allclose(y, chain.forward(x), rtol=1e-6)
+    np.testing.assert_allclose(log_det, chain.forward_log_det_jacobian(x, 1), rtol=1e-6)
+    y = np.exp(x)
+    x, log_det = B.inverse_and_log_det(chain, y, 1)
+    np.testing.assert_allclose(x, chain.inverse(y), rtol=1e-6)
+    np.testing.assert_allclose(log_det, chain.inverse_log_det_jacobian(y, 1), rtol=1e-6)

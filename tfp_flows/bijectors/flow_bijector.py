@@ -175,7 +175,10 @@ def _checked_evaluation(bijector, x, event_ndims, is_forward):
         return _evaluated(bijector, x, event_ndims, is_forward)
     if type(event_ndims) is not int or event_ndims < minimum:
         event_ndims = _checks.integer_at_least(event_ndims, minimum, "event_ndims")
-    x = _as_tensor(x, bijector.dtype, bijector.name)
+    dtype = bijector.dtype
+    if dtype is None:  # as of a chain, whose parts may want one all the same
+        dtype = bijector.inverse_dtype() if is_forward else bijector.forward_dtype()
+    x = _as_tensor(x, dtype, bijector.name)
     if (x.shape.rank or event_ndims) < event_ndims:
         raise ValueError(
             f"`event_ndims` must be at most the number of axes, {x.shape.rank}. "
