@@ -29,6 +29,8 @@ class Part:
     def __init__(self, case):
         self.case = case
         self._made = {}
+        # Layers in a row multiply: the condition of the whole may be better than that of its parts.
+        self.round_trip_scale = 0.2 if hasattr(case.make, "flow") else 0.5
 
     def made(self, dtype="float64", scale=0.5):
         """The bijector away from the identity; tests leave its variables as they are."""
@@ -40,11 +42,22 @@ class Part:
     def points(self, dtype="float64", shape=(4, D), seed=1):
         return tf.constant(self.case.domain(np.random.default_rng(seed), shape), dtype)
 
-    def traced(self, *functions):
-        """The functions, as graphs where eager loops would take minutes."""
-        if "Continuous" not in self.case.covers:
-            return functions
-        return [tf.function(function, autograph=False) for function in functions]
+    @functools.cached_property
+    def moved(self):
+        """Points, and where `forward` takes them."""
+        x = self.points()
+        return x, self.made().forward(x)
+
+    @functools.cached_property
+    def round_trips(self):
+        """For each direction: points x, y of x by it, z of y by the other one, and dz/dy."""
+        bijector = self.made(scale=self.round_trip_scale)
+        x = self.points(shape=(100, D))
+        trips = {}
+        for there, back in (DIRECTIONS, DIRECTIONS[::-1]):
+            y = getattr(bijector, there)(x)
+            trips[there] = x, y, *jacobian(getattr(bijector, back), y)
+        return trips
 
     @functools.cached_property
     def differentiated(self):
@@ -52,11 +65,9 @@ class Part:
         return Differentiated(self)
 
 
-def assert_xla_equals_eager(differentiated, tolerance):
+def assert_equal(first, second, tolerance):
     tf.nest.map_structure(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance),
-        differentiated.compiled(differentiated.inputs),
-        differentiated.run(differentiated.inputs),
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), first, second
     )
 
 
@@ -103,23 +114,35 @@ class Differentiated:
             self.inputs.append(tf.constant(case.make.raw))
         self.variables = list(self.bijector.trainable_variables)
         # One program for both directions, since compiling takes the time.
-        self.compiled = tf.function(self.run, jit_compile=case.kernel, autograph=False)
+        self.compiled = tf.function(self.run, jit_compile=True, autograph=False)
 
     def run(self, inputs):
         """Value, log-det, their scalar and its gradients, for each direction."""
-        return [self.run_direction(direction, inputs) for direction in DIRECTIONS]
+        results = []
+        for direction in DIRECTIONS:
+            inputs = [fresh(tensor) for tensor in inputs]
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                value, log_det, scalar = self.evaluated(direction, inputs)
+            gradients = tape.gradient(scalar, [inputs, self.variables])
+            results.append((value, log_det, scalar, gradients))
+        return results
 
-    def run_direction(self, direction, inputs):
-        inputs = [fresh(tensor) for tensor in inputs]
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            bijector = self.bound(inputs)
-            value = getattr(bijector, direction)(inputs[0])
-            log_det = getattr(bijector, f"{direction}_log_det_jacobian")(inputs[0], 1)
-            # Of the value by `asinh`, which bends little however large it is: finite differences of
-            # a sine would be off by h^2 (dy/dt)^2.
-            scalar = tf.reduce_sum(tf.asinh(value)) + tf.reduce_sum(log_det)
-        return value, log_det, scalar, tape.gradient(scalar, [inputs, self.variables])
+    def scalars(self, inputs):
+        """The scalar of each direction, as `run` returns it."""
+        if self.case.kernel:
+            return [of_direction[2] for of_direction in self.compiled(inputs)]
+        inputs = [[fresh(tensor) for tensor in inputs] for _ in DIRECTIONS]
+        return [self.evaluated(*each)[2] for each in zip(DIRECTIONS, inputs, strict=True)]
+
+    def evaluated(self, direction, inputs):
+        bijector = self.bound(inputs)
+        value = getattr(bijector, direction)(inputs[0])
+        log_det = getattr(bijector, f"{direction}_log_det_jacobian")(inputs[0], 1)
+        # Of the value by `asinh`, which bends little however large it is: finite differences of
+        # a sine would be off by h^2 (dy/dt)^2.
+        scalar = tf.reduce_sum(tf.asinh(value)) + tf.reduce_sum(log_det)
+        return value, log_det, scalar
 
     def bound(self, inputs):
         if hasattr(self.case.make, "raw"):
@@ -129,25 +152,24 @@ class Differentiated:
         return self.bijector
 
 
-def test_shapes(part):
-    bijector = part.made("float32")
-    assert bijector.forward_event_shape([D]) == [D]
-    for batch in ((), (2, 3)):
-        x = part.points("float32", (*batch, D))
-        y = bijector.forward(x)
-        assert y.shape == x.shape and y.dtype == tf.float32
-        assert bijector.forward_log_det_jacobian(x, 1).shape == batch
-        y = fresh(y)
-        assert bijector.inverse(y).shape == x.shape
-        assert bijector.inverse_log_det_jacobian(y, 1).shape == batch
-
-
-def test_perturbed_case_moves_points_and_each_on_its_own(part):
+def test_shapes_and_each_point_on_its_own(part):
     bijector = part.made()
-    x = part.points(shape=(50, D))
+    assert bijector.forward_event_shape([D]) == [D]
+    x = part.points(shape=(2, 3, D))
     y = bijector.forward(x)
+    for at in (slice(None), (1, 2)):
+        y_at, batch = bijector.forward(x[at]), x[at].shape[:-1]
+        np.testing.assert_allclose(y_at, y[at], rtol=part.case.float64, atol=1e-12)
+        assert y_at.shape == x[at].shape and y_at.dtype == tf.float64
+        assert bijector.forward_log_det_jacobian(x[at], 1).shape == batch
+        y_at = fresh(y_at)
+        assert bijector.inverse(y_at).shape == x[at].shape
+        assert bijector.inverse_log_det_jacobian(y_at, 1).shape == batch
+
+
+def test_perturbed_case_moves_points(part):
+    x, y, *_ = part.round_trips["forward"]
     assert np.abs(y - x).max() > 0.1
-    np.testing.assert_allclose(bijector.forward(x[7:8]), y[7:8], rtol=part.case.float64, atol=1e-12)
 
 
 def test_round_trip(part):
@@ -155,72 +177,71 @@ def test_round_trip(part):
 
     What comes back cannot be more exact than that: y itself is known to a rounding only.
     """
-    # Layers in a row multiply: the condition of the whole may be better than that of its parts.
-    scale = 0.2 if hasattr(part.case.make, "flow") else 0.5
-    maps = {}
-    for dtype in ("float32", "float64"):
-        bijector = part.made(dtype, scale)
-        maps[dtype] = part.traced(bijector.forward, bijector.inverse)
-    x = part.points(shape=(100, D))
-    for there, back in ((0, 1), (1, 0)):
-        _, dx_dy = jacobian(maps["float64"][back], maps["float64"][there](x))
-        norm = np.maximum(1.0, np.linalg.norm(dx_dy, ord=2, axis=(1, 2)))
-        for dtype, functions in maps.items():
-            z = tf.cast(x, dtype)
-            y = functions[there](z)
-            size = 1.0 + np.abs(z).max(-1) + np.abs(y).max(-1)
-            error = np.abs(functions[back](fresh(y)) - z).max(-1) / (norm * size)
+    bijector = part.made("float32", part.round_trip_scale)
+    for there, back in (DIRECTIONS, DIRECTIONS[::-1]):
+        x, y, z, dz_dy = part.round_trips[there]
+        norm = np.maximum(1.0, np.linalg.norm(dz_dy, ord=2, axis=(1, 2)))
+        x32 = tf.cast(x, tf.float32)
+        y32 = getattr(bijector, there)(x32)
+        z32 = getattr(bijector, back)(fresh(y32))
+        for dtype, trip in (("float64", (x, y, z)), ("float32", (x32, y32, z32))):
+            assert all(points.shape == x.shape and points.dtype == dtype for points in trip)
+            start, middle, end = trip
+            size = 1.0 + np.abs(start).max(-1) + np.abs(middle).max(-1)
+            error = np.abs(end - start).max(-1) / (norm * size)
             assert error.max() <= getattr(part.case, dtype), dtype
 
 
 def test_log_dets_are_those_of_jacobians_and_opposite(part):
-    bijector = part.made()
-    x = part.points()
-    y, dy_dx = jacobian(*part.traced(bijector.forward), x)
-    _, expected = np.linalg.slogdet(dy_dx)
-    forward = bijector.forward_log_det_jacobian(fresh(x), 1)
-    np.testing.assert_allclose(forward, expected, rtol=1e-10, atol=1e-10)
-    _, expected = np.linalg.slogdet(jacobian(*part.traced(bijector.inverse), y)[1])
-    inverse = bijector.inverse_log_det_jacobian(fresh(y), 1)
-    np.testing.assert_allclose(inverse, expected, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(forward, -inverse, rtol=1e-9, atol=1e-9)
+    bijector = part.made(scale=part.round_trip_scale)
+    x, y, _, dx_dy = (t[:4] for t in part.round_trips["forward"])
+    _, z, _, dx_dz = (t[:4] for t in part.round_trips["inverse"])
+    of_x, of_z = tf.split(bijector.forward_log_det_jacobian(tf.concat([x, z], axis=0), 1), 2)
+    np.testing.assert_allclose(of_z, np.linalg.slogdet(dx_dz)[1], rtol=1e-10, atol=1e-10)
+    of_y = bijector.inverse_log_det_jacobian(fresh(y), 1)
+    np.testing.assert_allclose(of_y, np.linalg.slogdet(dx_dy)[1], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(of_x, -of_y, rtol=1e-9, atol=1e-9)
 
 
 def test_gradients_are_those_of_finite_differences_and_xla_equals_eager(part):
-    """Along random directions: of each input alone, and of all variables together."""
+    """Along a random direction: of each input alone and of all variables, or of all together."""
     d = part.differentiated
-    if part.case.kernel:
-        assert_xla_equals_eager(d, 1e-9)
-    rng = np.random.default_rng(2)
-    start = [fresh(variable) for variable in d.variables]
-    gradients = [of_direction[3] for of_direction in d.compiled(d.inputs)]
+    results = d.run(d.inputs)
+    gradients = [of_direction[3] for of_direction in results]
     assert all(gradient is not None for gradient in tf.nest.flatten(gradients))
+    if part.case.kernel:
+        assert_equal(d.compiled(d.inputs), results, 1e-9)
+    start = [fresh(variable) for variable in d.variables]
 
-    def at(step, along_inputs, along_variables):
-        for variable, value, along in zip(d.variables, start, along_variables, strict=True):
-            variable.assign(value + step * along)
-        moved = [x + step * along for x, along in zip(d.inputs, along_inputs, strict=True)]
-        return np.array([of_direction[2] for of_direction in d.compiled(moved)])
+    def at(along, step):
+        along_inputs, along_variables = along
+        for variable, value, v in zip(d.variables, start, along_variables, strict=True):
+            variable.assign(value + step * v)
+        moved = [x + step * v for x, v in zip(d.inputs, along_inputs, strict=True)]
+        return np.array(d.scalars(moved))
 
-    def check(along_inputs, along_variables):
+    rng = np.random.default_rng(2)
+    together = [[rng.normal(size=t.shape) for t in tensors] for tensors in (d.inputs, d.variables)]
+    directions = each_alone(*together) if part.case.kernel else [together]
+    for along in directions:
         # Splines have kinks in the second derivative: the error is of order h, not h^2.
         h = 1e-6
-        along = (along_inputs, along_variables)
-        numeric = (at(h, *along) - at(-h, *along)) / (2 * h)
+        numeric = (at(along, h) - at(along, -h)) / (2 * h)
         for direction, number, of_direction in zip(DIRECTIONS, numeric, gradients, strict=True):
-            flat = zip(tf.nest.flatten(of_direction), tf.nest.flatten(list(along)), strict=True)
+            flat = zip(tf.nest.flatten(of_direction), tf.nest.flatten(along), strict=True)
             exact = sum(np.sum(gradient * v) for gradient, v in flat)
             np.testing.assert_allclose(exact, number, rtol=1e-5, atol=1e-6, err_msg=direction)
+    for variable, value in zip(d.variables, start, strict=True):
+        variable.assign(value)
 
-    zeros = [[np.zeros(t.shape) for t in tensors] for tensors in (d.inputs, d.variables)]
-    of_inputs, of_variables = (
-        [rng.normal(size=t.shape) for t in tensors] for tensors in (d.inputs, d.variables)
-    )
-    for i in range(len(d.inputs)):
-        check(zeros[0][:i] + of_inputs[i : i + 1] + zeros[0][i + 1 :], zeros[1])
-    if d.variables:
-        check(zeros[0], of_variables)
-    at(0.0, *zeros)
+
+def each_alone(inputs, variables):
+    """The direction along each input, then that along all variables, if there are any."""
+    no_inputs, no_variables = ([np.zeros_like(t) for t in ts] for ts in (inputs, variables))
+    for i in range(len(inputs)):
+        yield no_inputs[:i] + inputs[i : i + 1] + no_inputs[i + 1 :], no_variables
+    if variables:
+        yield no_inputs, variables
 
 
 @pytest.mark.parametrize("case", [case for case in PARTS if not hasattr(case.make, "raw")], ids=str)
@@ -238,14 +259,11 @@ def test_variables_are_seen_through_tfp(case):
 
 
 def test_works_unchanged_in_chain_invert_and_blockwise(part):
-    bijector = part.made()
-    x = part.points()
-    y = bijector.forward(x)
+    bijector, (x, y) = part.made(), part.moved
     chain = tfb.Chain([bijector, tfb.Invert(bijector), tfb.Scale(tf.constant(2.0, tf.float64))])
     np.testing.assert_allclose(chain.forward(x), 2 * x, rtol=1e-7, atol=1e-7)
-    np.testing.assert_allclose(
-        chain.forward_log_det_jacobian(fresh(x), 1), [D * np.log(2)] * 4, rtol=1e-7
-    )
+    log_det = chain.forward_log_det_jacobian(x, 1)
+    np.testing.assert_allclose(log_det, [D * np.log(2)] * 4, rtol=1e-7)
     blocks = tfb.Blockwise([bijector, tfb.Identity()], block_sizes=[D, 1])
     both = blocks.forward(tf.concat([x, tf.ones([4, 1], tf.float64)], axis=-1))
     np.testing.assert_allclose(both[:, :D], y, rtol=1e-12)
@@ -255,8 +273,8 @@ def test_works_unchanged_in_chain_invert_and_blockwise(part):
 def test_copy_shares_variables_and_values(part):
     bijector = part.made()
     copy = bijector.copy()
-    x = part.points()
-    np.testing.assert_array_equal(copy.forward(fresh(x)), bijector.forward(x))
+    x, y = part.moved
+    np.testing.assert_array_equal(copy.forward(fresh(x)), y)
     assert {id(v) for v in copy.variables} == {id(v) for v in bijector.variables}
 
 
@@ -293,13 +311,10 @@ def test_extreme_inputs(part):
             value = getattr(bijector, direction)
             log_det = getattr(bijector, f"{direction}_log_det_jacobian")
 
-            def both(x, value=value, log_det=log_det):
-                return value(x), log_det(x, 1)
-
             x = tf.constant(points, dtype)
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                y, nats = part.traced(both)[0](x)
+                y, nats = value(x), log_det(x, 1)
             gradients = tape.gradient(nats, [x, *bijector.trainable_variables])
             for result in (y, nats, *gradients):
                 assert result is None or not np.isnan(result).any()
@@ -310,16 +325,15 @@ def test_extreme_inputs(part):
 
 
 def test_whole_shapes_and_round_trip(whole):
-    for dtype in ("float32", "float64"):
+    """One way round in each dtype: whether both ways are open is a matter of parts."""
+    for dtype, (there, back) in (("float32", DIRECTIONS), ("float64", DIRECTIONS[::-1])):
         bijector = whole.made(dtype, 0.1)
         tolerance = getattr(whole.case, dtype)
         x = whole.points(dtype, (2, 25, D))
-        y = bijector.forward(x)
+        y = getattr(bijector, there)(x)
         assert y.shape == x.shape and y.dtype == dtype
-        back = bijector.inverse(fresh(y))
-        np.testing.assert_allclose(back, x, rtol=tolerance, atol=tolerance)
-        z = bijector.inverse(fresh(x))
-        np.testing.assert_allclose(bijector.forward(fresh(z)), x, rtol=tolerance, atol=tolerance)
+        z = getattr(bijector, back)(fresh(y))
+        np.testing.assert_allclose(z, x, rtol=tolerance, atol=tolerance)
 
 
 def test_whole_log_dets_are_those_of_jacobians_and_opposite(whole):
@@ -340,4 +354,5 @@ def test_whole_log_dets_are_those_of_jacobians_and_opposite(whole):
 # recipes.
 @pytest.mark.slow
 def test_whole_under_xla_equals_eager(whole):
-    assert_xla_equals_eager(whole.differentiated, 1e-8)
+    d = whole.differentiated
+    assert_equal(d.compiled(d.inputs), d.run(d.inputs), 1e-8)
