@@ -312,7 +312,6 @@ def test_extreme_inputs(part):
         for direction in DIRECTIONS:
             value = getattr(bijector, direction)
             log_det = getattr(bijector, f"{direction}_log_det_jacobian")
-
             x = tf.constant(points, dtype)
             with tf.GradientTape() as tape:
                 tape.watch(x)
