@@ -18,25 +18,31 @@ CONTEXT = RNG.normal(size=[10, 3]).astype("float32")
 WEIGHT = RNG.uniform(size=10).astype("float32")
 
 
-def made_model(context_size=0):
+def made_model(context_size=0, eager=True):
     flow = tfpf.flows.real_nvp(
         2, hidden_units=(8,), num_layers=1, seed=0, context_size=context_size
     )
     perturb(flow.variables)
     model = tfpf.FlowModel(flow)
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=eager)
     return model
 
 
 @pytest.fixture(scope="module")
 def model():
-    """A model that learning rate zero leaves as it is."""
+    """A model that learning rate zero leaves as it is; its steps see batches of known shapes."""
     return made_model()
 
 
 @pytest.fixture(scope="module")
 def conditional():
     return made_model(context_size=3)
+
+
+@pytest.fixture(scope="module")
+def in_graph():
+    """The same two flows, without a context and with one, whose steps know no number of rows."""
+    return [made_model(context_size=size, eager=False) for size in (0, 3)]
 
 
 def log_prob(model, context=None):
@@ -105,40 +111,48 @@ def by_name(forms):
     return pytest.mark.parametrize("data", forms.values(), ids=forms.keys())
 
 
-def fitted_loss(model, *data, **kwargs):
-    return model.fit(*data, verbose=0, **kwargs).history["loss"][0]
+def assert_loss(model, in_graph, data, expected):
+    """Of `fit`, whose steps are eager, and of `evaluate` of the same flow in a graph."""
+    loss = model.fit(data(), verbose=0).history["loss"]
+    np.testing.assert_allclose(loss, [expected], rtol=1e-5)
+    value = in_graph.evaluate(data(), verbose=0)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 @by_name(UNWEIGHTED)
-def test_unweighted_forms(model, data):
-    expected = -log_prob(model).mean()
-    np.testing.assert_allclose(fitted_loss(model, data()), expected, rtol=1e-5)
-    np.testing.assert_allclose(model.evaluate(data(), verbose=0), expected, rtol=1e-5)
+def test_unweighted_forms(model, in_graph, data):
+    assert_loss(model, in_graph[0], data, -log_prob(model).mean())
 
 
 @by_name(WEIGHTED)
-def test_weighted_forms(model, data):
+def test_weighted_forms(model, in_graph, data):
     expected = np.average(-log_prob(model), weights=WEIGHT)
     assert abs(expected + log_prob(model).mean()) > 0.01
-    np.testing.assert_allclose(fitted_loss(model, data()), expected, rtol=1e-5)
-    np.testing.assert_allclose(model.evaluate(data(), verbose=0), expected, rtol=1e-5)
+    assert_loss(model, in_graph[0], data, expected)
 
 
 @by_name(CONDITIONAL)
-def test_conditional_forms(conditional, data):
-    expected = -log_prob(conditional, CONTEXT).mean()
-    np.testing.assert_allclose(fitted_loss(conditional, data()), expected, rtol=1e-5)
-    np.testing.assert_allclose(conditional.evaluate(data(), verbose=0), expected, rtol=1e-5)
+def test_conditional_forms(conditional, in_graph, data):
+    assert_loss(conditional, in_graph[1], data, -log_prob(conditional, CONTEXT).mean())
 
 
 @by_name(CONDITIONAL_WEIGHTED)
-def test_conditional_weighted_forms(conditional, data):
+def test_conditional_weighted_forms(conditional, in_graph, data):
     expected = np.average(-log_prob(conditional, CONTEXT), weights=WEIGHT)
-    np.testing.assert_allclose(fitted_loss(conditional, data()), expected, rtol=1e-5)
-    np.testing.assert_allclose(conditional.evaluate(data(), verbose=0), expected, rtol=1e-5)
+    assert_loss(conditional, in_graph[1], data, expected)
 
 
-def test_predict_takes_datasets(model, conditional):
+def test_fit_in_a_graph_of_unknown_numbers_of_rows(in_graph):
+    plain, conditional = in_graph
+    loss = plain.fit(dataset(X), verbose=0).history["loss"]
+    np.testing.assert_allclose(loss, [-log_prob(plain).mean()], rtol=1e-5)
+    loss = conditional.fit(dataset(CONTEXT, X, WEIGHT), verbose=0).history["loss"]
+    expected = np.average(-log_prob(conditional, CONTEXT), weights=WEIGHT)
+    np.testing.assert_allclose(loss, [expected], rtol=1e-5)
+
+
+def test_predict_takes_datasets(in_graph):
+    model, conditional = in_graph
     for data in (dataset(X), Batches(X), generator(X)):
         np.testing.assert_allclose(model.predict(data, verbose=0), log_prob(model), rtol=1e-5)
     for data in (dataset(CONTEXT, X), Batches(CONTEXT, X)):
@@ -268,22 +282,24 @@ def test_bad_validation_data(model, data):
     refused(error, lambda: model.fit(X, validation_data=(make(),), verbose=0), *words)
 
 
-def test_context_where_none_is_taken(model):
+def test_context_where_none_is_taken(model, in_graph):
     words = ("takes no context", "(10, 3)", "(10, 2)")
     refused(ValueError, lambda: model.fit(CONTEXT, X), *words)
     refused(ValueError, lambda: model.evaluate(CONTEXT, X), *words)
     refused(ValueError, lambda: model.predict((CONTEXT, X)), *words)
     refused(ValueError, lambda: model.fit(X, validation_data=(CONTEXT, X)), *words)
-    refused(ValueError, lambda: model.fit(dataset(CONTEXT, X)), "takes no context", "(None, 3)")
+    refused(
+        ValueError, lambda: in_graph[0].fit(dataset(CONTEXT, X)), "takes no context", "(None, 3)"
+    )
 
 
-def test_missing_context(conditional):
+def test_missing_context(conditional, in_graph):
     words = ("`(context, x)`", "(10, 2)")
     refused(ValueError, lambda: conditional.fit(X), *words)
     refused(ValueError, lambda: conditional.evaluate(X), *words)
     refused(ValueError, lambda: conditional.predict(X), *words)
     refused(ValueError, lambda: conditional.fit(CONTEXT, X, validation_data=X), *words)
-    refused(ValueError, lambda: conditional.fit(dataset(X)), "`(context, x)`", "(None, 2)")
+    refused(ValueError, lambda: in_graph[1].fit(dataset(X)), "`(context, x)`", "(None, 2)")
     with pytest.raises(ValueError, match=r"`\(context, x\)`"):
         conditional(X)
 
@@ -343,22 +359,21 @@ def test_what_a_dataset_has_itself_is_not_taken_beside_it(model):
     refused(ValueError, lambda: model.evaluate(dataset(X), sample_weight=WEIGHT), "sample_weight")
 
 
-def test_bad_batches_of_a_dataset():
-    model = made_model()
+def test_bad_batches_of_a_dataset(in_graph):
+    model = in_graph[0]
     with pytest.raises(TypeError, match="floating point"):
         model.fit(dataset(X.astype(int)), verbose=0)
     with pytest.raises(ValueError, match=r"shape \[N, 2\].*Received: x.shape=\(None, 3\)"):
-        made_model().fit(dataset(CONTEXT), verbose=0)
+        model.fit(dataset(CONTEXT), verbose=0)
 
 
 @pytest.mark.parametrize("weight", [np.ones([4, 1], "float32"), np.float32(2.0)])
-def test_weights_of_a_batch_that_are_not_one_for_each_row(weight):
-    data = [(X[:4], None, weight)]
+def test_weights_of_a_batch_that_are_not_one_for_each_row(model, in_graph, weight):
     with pytest.raises(ValueError, match=r"`sample_weight` must have a number for each row"):
-        made_model().train_on_batch(*data[0])
+        model.train_on_batch(X[:4], None, weight)
     batches_of_it = tf.data.Dataset.from_tensors((X[:4], weight)).map(lambda x, w: (x, None, w))
     with pytest.raises(ValueError, match=r"Received: sample_weight.shape=.*x.shape=\(4, 2\)"):
-        made_model().fit(batches_of_it, verbose=0)
+        in_graph[0].fit(batches_of_it, verbose=0)
 
 
 @pytest.mark.parametrize("options", [{"run_eagerly": True}, {}, {"jit_compile": True}], ids=str)
@@ -379,9 +394,7 @@ def test_bad_batches_after_good_ones_leave_the_good_ones(options):
     np.testing.assert_allclose(model.evaluate(X, verbose=0), loss, rtol=1e-6)
 
 
-def test_eager_steps_take_arrays():
-    model = made_model()
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=True)
+def test_eager_steps_take_arrays(model):
     expected = -np.mean(model.distribution.log_prob(X))
     np.testing.assert_allclose(model.train_on_batch(X), expected, rtol=1e-6)
     np.testing.assert_allclose(model.test_on_batch(X), expected, rtol=1e-6)
