@@ -133,7 +133,7 @@ def test_training_goes_on_from_the_start_that_the_data_gave():
     x = rows()
     parts = steep()
     model = tfpf.FlowModel(parts[0])
-    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False, run_eagerly=True)
     history = model.fit(x, epochs=5, verbose=0).history["loss"]
     assert history[-1] < history[0]
     assert np.abs(parts[1].shift - x.mean(0)).max() > 1e-3

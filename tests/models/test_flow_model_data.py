@@ -18,31 +18,41 @@ CONTEXT = RNG.normal(size=[10, 3]).astype("float32")
 WEIGHT = RNG.uniform(size=10).astype("float32")
 
 
-def made_model(context_size=0, eager=True):
+def made_model(context_size=0):
+    """A flow, whose steps in a graph are compiled for unknown numbers of rows."""
     flow = tfpf.flows.real_nvp(
         2, hidden_units=(8,), num_layers=1, seed=0, context_size=context_size
     )
     perturb(flow.variables)
     model = tfpf.FlowModel(flow)
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=eager)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    return model
+
+
+def quick_model(distribution):
+    """A model whose distribution costs little, and which needs no graph."""
+    perturb(distribution.variables)
+    model = tfpf.FlowModel(distribution)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=True)
     return model
 
 
 @pytest.fixture(scope="module")
 def model():
-    """A model that learning rate zero leaves as it is; its steps see batches of known shapes."""
-    return made_model()
+    """A model that learning rate zero leaves as it is."""
+    return quick_model(tfd.MultivariateNormalDiag(tf.Variable([0.0, 0.0]), [1.0, 2.0]))
 
 
 @pytest.fixture(scope="module")
 def conditional():
-    return made_model(context_size=3)
+    network = tfpf.layers.MLP(4, (), seed=0)
+    network.build((None, 3))
+    return quick_model(tfpf.distributions.ConditionalNormal(network, 2, 3))
 
 
 @pytest.fixture(scope="module")
 def in_graph():
-    """The same two flows, without a context and with one, whose steps know no number of rows."""
-    return [made_model(context_size=size, eager=False) for size in (0, 3)]
+    return [made_model(context_size=size) for size in (0, 3)]
 
 
 def log_prob(model, context=None):
@@ -111,44 +121,46 @@ def by_name(forms):
     return pytest.mark.parametrize("data", forms.values(), ids=forms.keys())
 
 
-def assert_loss(model, in_graph, data, expected):
-    """Of `fit`, whose steps are eager, and of `evaluate` of the same flow in a graph."""
+def assert_loss(model, data, expected):
     loss = model.fit(data(), verbose=0).history["loss"]
     np.testing.assert_allclose(loss, [expected], rtol=1e-5)
-    value = in_graph.evaluate(data(), verbose=0)
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(model.evaluate(data(), verbose=0), expected, rtol=1e-5)
 
 
 @by_name(UNWEIGHTED)
-def test_unweighted_forms(model, in_graph, data):
-    assert_loss(model, in_graph[0], data, -log_prob(model).mean())
+def test_unweighted_forms(model, data):
+    assert_loss(model, data, -log_prob(model).mean())
 
 
 @by_name(WEIGHTED)
-def test_weighted_forms(model, in_graph, data):
+def test_weighted_forms(model, data):
     expected = np.average(-log_prob(model), weights=WEIGHT)
     assert abs(expected + log_prob(model).mean()) > 0.01
-    assert_loss(model, in_graph[0], data, expected)
+    assert_loss(model, data, expected)
 
 
 @by_name(CONDITIONAL)
-def test_conditional_forms(conditional, in_graph, data):
-    assert_loss(conditional, in_graph[1], data, -log_prob(conditional, CONTEXT).mean())
+def test_conditional_forms(conditional, data):
+    assert_loss(conditional, data, -log_prob(conditional, CONTEXT).mean())
 
 
 @by_name(CONDITIONAL_WEIGHTED)
-def test_conditional_weighted_forms(conditional, in_graph, data):
+def test_conditional_weighted_forms(conditional, data):
     expected = np.average(-log_prob(conditional, CONTEXT), weights=WEIGHT)
-    assert_loss(conditional, in_graph[1], data, expected)
+    assert_loss(conditional, data, expected)
 
 
-def test_fit_in_a_graph_of_unknown_numbers_of_rows(in_graph):
+def test_batches_of_unknown_numbers_of_rows_in_a_graph(in_graph):
     plain, conditional = in_graph
+    values = -log_prob(plain)
     loss = plain.fit(dataset(X), verbose=0).history["loss"]
-    np.testing.assert_allclose(loss, [-log_prob(plain).mean()], rtol=1e-5)
+    np.testing.assert_allclose(loss, [values.mean()], rtol=1e-5)
+    for data in (WEIGHTED["dataset_of_pairs"](), WEIGHTED["generator"]()):
+        expected = np.average(values, weights=WEIGHT)
+        np.testing.assert_allclose(plain.evaluate(data, verbose=0), expected, rtol=1e-5)
+    values = -log_prob(conditional, CONTEXT)
     loss = conditional.fit(dataset(CONTEXT, X, WEIGHT), verbose=0).history["loss"]
-    expected = np.average(-log_prob(conditional, CONTEXT), weights=WEIGHT)
-    np.testing.assert_allclose(loss, [expected], rtol=1e-5)
+    np.testing.assert_allclose(loss, [np.average(values, weights=WEIGHT)], rtol=1e-5)
 
 
 def test_predict_takes_datasets(in_graph):
@@ -359,18 +371,18 @@ def test_what_a_dataset_has_itself_is_not_taken_beside_it(model):
     refused(ValueError, lambda: model.evaluate(dataset(X), sample_weight=WEIGHT), "sample_weight")
 
 
-def test_bad_batches_of_a_dataset(in_graph):
-    model = in_graph[0]
+def test_bad_batches_of_a_dataset():
+    model = made_model()
     with pytest.raises(TypeError, match="floating point"):
         model.fit(dataset(X.astype(int)), verbose=0)
     with pytest.raises(ValueError, match=r"shape \[N, 2\].*Received: x.shape=\(None, 3\)"):
-        model.fit(dataset(CONTEXT), verbose=0)
+        made_model().fit(dataset(CONTEXT), verbose=0)
 
 
 @pytest.mark.parametrize("weight", [np.ones([4, 1], "float32"), np.float32(2.0)])
-def test_weights_of_a_batch_that_are_not_one_for_each_row(model, in_graph, weight):
+def test_weights_of_a_batch_that_are_not_one_for_each_row(in_graph, weight):
     with pytest.raises(ValueError, match=r"`sample_weight` must have a number for each row"):
-        model.train_on_batch(X[:4], None, weight)
+        in_graph[0].train_on_batch(X[:4], None, weight)
     batches_of_it = tf.data.Dataset.from_tensors((X[:4], weight)).map(lambda x, w: (x, None, w))
     with pytest.raises(ValueError, match=r"Received: sample_weight.shape=.*x.shape=\(4, 2\)"):
         in_graph[0].fit(batches_of_it, verbose=0)
@@ -465,7 +477,7 @@ def test_fractions_are_no_data_of_a_distribution_over_whole_numbers():
 
 
 def test_nan_in_a_dataset_stops_training_at_its_step():
-    model = made_model()
+    model = quick_model(tfd.MultivariateNormalDiag(tf.Variable([0.0, 0.0])))
     with pytest.raises(FloatingPointError, match="step 2 of epoch 1.*Received: loss=nan"):
         model.fit(dataset(np.concatenate([X[:4], NAN[:4]])), verbose=0)
 
