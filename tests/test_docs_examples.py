@@ -36,7 +36,8 @@ def without_xla(monkeypatch):
     """The guide's models are many, and each takes seconds to compile for a few steps of training.
 
     `FlowModel` trains without a graph, `VariationalModel`, whose steps are many, in one without
-    XLA. That its models train under XLA README and the page on extending show.
+    XLA. What is printed runs under XLA in the slow test; that models train so the page on extending
+    shows.
     """
     flow_compile, variational_compile = tfpf.FlowModel.compile, tfpf.VariationalModel.compile
 
@@ -46,11 +47,21 @@ def without_xla(monkeypatch):
     def compile_graph(self, *args, jit_compile=True, **options):
         return variational_compile(self, *args, jit_compile=False, **options)
 
+    function = tf.function
+
+    def function_without(*args, jit_compile=None, **options):
+        return function(*args, **options)
+
+    monkeypatch.setattr(tf, "function", function_without)
     monkeypatch.setattr(tfpf.FlowModel, "compile", compile_eager)
     monkeypatch.setattr(tfpf.VariationalModel, "compile", compile_graph)
 
 
-def test_guide(run_page, tmp_path, without_xla):
+@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_guide(run_page, tmp_path, request, xla):
+    """As printed it is slow: XLA compiles each of its many models."""
+    if not xla:
+        request.getfixturevalue("without_xla")
     names = run_page("guide.md")
     for name in ("flow", "squash", "squeeze", "torus"):
         assert (tmp_path / f"{name}.keras").exists()

@@ -72,13 +72,14 @@ def test_adapted_numbers_are_saved(tmp_path):
 
 def steep(context_size=0):
     """A flow of two `ActNorm` with a layer between them that is not the identity."""
-    parts = [
-        ActNorm(2),
-        *flow(tfpf.flows.maf, context_size=context_size).bijector.bijectors,
-        ActNorm(2),
-    ]
+    if context_size:
+        layers = flow(tfpf.flows.maf, context_size=context_size).bijector.bijectors
+    else:
+        layers = [tfpf.bijectors.LULinear(2)]
+    for layer in layers:
+        perturb(layer.trainable_variables)
+    parts = [ActNorm(2), *layers, ActNorm(2)]
     made = tfpf.distributions.Flow(tfd.Sample(tfd.Normal(0.0, 1.0), 2), tfb.Chain(parts))
-    perturb([v for v in made.trainable_variables if "kernel" in v.name or "bias" in v.name])
     return made, parts[0], parts[-1], parts[1:-1]
 
 

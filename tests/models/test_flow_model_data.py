@@ -18,36 +18,29 @@ CONTEXT = RNG.normal(size=[10, 3]).astype("float32")
 WEIGHT = RNG.uniform(size=10).astype("float32")
 
 
-def made_model(context_size=0):
-    """A flow, whose steps in a graph are compiled for unknown numbers of rows."""
-    flow = tfpf.flows.real_nvp(
-        2, hidden_units=(8,), num_layers=1, seed=0, context_size=context_size
-    )
-    perturb(flow.variables)
-    model = tfpf.FlowModel(flow)
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
-    return model
-
-
-def quick_model(distribution):
-    """A model whose distribution costs little, and which needs no graph."""
+def made_model(context_size=0, eager=False):
+    """A model of a distribution that costs little: data pass alike to all of them."""
+    if context_size:
+        network = tfpf.layers.MLP(4, (), seed=0)
+        network.build((None, context_size))
+        distribution = tfpf.distributions.ConditionalNormal(network, 2, context_size)
+    else:
+        distribution = tfd.MultivariateNormalDiag(tf.Variable([0.0, 0.0]), [1.0, 2.0])
     perturb(distribution.variables)
     model = tfpf.FlowModel(distribution)
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=eager)
     return model
 
 
 @pytest.fixture(scope="module")
 def model():
-    """A model that learning rate zero leaves as it is."""
-    return quick_model(tfd.MultivariateNormalDiag(tf.Variable([0.0, 0.0]), [1.0, 2.0]))
+    """A model that learning rate zero leaves as it is, and which needs no graph."""
+    return made_model(eager=True)
 
 
 @pytest.fixture(scope="module")
 def conditional():
-    network = tfpf.layers.MLP(4, (), seed=0)
-    network.build((None, 3))
-    return quick_model(tfpf.distributions.ConditionalNormal(network, 2, 3))
+    return made_model(context_size=3, eager=True)
 
 
 @pytest.fixture(scope="module")
@@ -477,7 +470,7 @@ def test_fractions_are_no_data_of_a_distribution_over_whole_numbers():
 
 
 def test_nan_in_a_dataset_stops_training_at_its_step():
-    model = quick_model(tfd.MultivariateNormalDiag(tf.Variable([0.0, 0.0])))
+    model = made_model(eager=True)
     with pytest.raises(FloatingPointError, match="step 2 of epoch 1.*Received: loss=nan"):
         model.fit(dataset(np.concatenate([X[:4], NAN[:4]])), verbose=0)
 

@@ -29,10 +29,16 @@ def registered_target(x):
     return LOG_NORMALISER + tfd.MultivariateNormalDiag([1.0, -1.0], [0.5, 2.0]).log_prob(x)
 
 
+def linear():
+    """A flow that costs little, for what is the same for all of them."""
+    chain = tfb.Chain([tfb.Shift(tf.Variable([0.0, 0.0])), tfpf.bijectors.LULinear(2)])
+    return tfpf.distributions.Flow(BASE, chain)
+
+
 def made_model(
     target=registered_target, flow=None, optimizer="adam", jit_compile=False, eager=False, **options
 ):
-    flow = tfpf.flows.real_nvp(2, **SMALL) if flow is None else flow
+    flow = linear() if flow is None else flow
     perturb(flow.variables, scale=0.2)
     options = {"num_samples": 16, "seed": 3, **options}
     model = tfpf.VariationalModel(flow, target, **options)
@@ -51,10 +57,10 @@ def assert_equal_weights(a, b, **tolerance):
 def test_fit_finds_a_banana_and_its_normaliser():
     flow = tfpf.flows.real_nvp(2, num_layers=1, hidden_units=(32,), seed=0)
     model = tfpf.VariationalModel(flow, banana, num_samples=128, seed=0)
-    schedule = keras.optimizers.schedules.CosineDecay(0.03, 600)
+    schedule = keras.optimizers.schedules.CosineDecay(0.03, 400)
     model.compile(keras.optimizers.Adam(schedule), jit_compile=True)
     before = model.evaluate(steps=20, verbose=0)
-    history = model.fit(steps_per_epoch=150, epochs=4, verbose=0).history
+    history = model.fit(steps_per_epoch=100, epochs=4, verbose=0).history
     assert set(history) == {"loss", "elbo"}
     assert len(history["loss"]) == len(history["elbo"]) == 4
     np.testing.assert_allclose(history["loss"], np.negative(history["elbo"]), rtol=1e-5)
