@@ -36,8 +36,7 @@ def without_xla(monkeypatch):
     """The guide's models are many, and each takes seconds to compile for a few steps of training.
 
     `FlowModel` trains without a graph, `VariationalModel`, whose steps are many, in one without
-    XLA. What is printed runs under XLA in the slow test; that models train so the page on extending
-    shows.
+    XLA. That its models train under XLA README and the page on extending show.
     """
     flow_compile, variational_compile = tfpf.FlowModel.compile, tfpf.VariationalModel.compile
 
@@ -47,21 +46,11 @@ def without_xla(monkeypatch):
     def compile_graph(self, *args, jit_compile=True, **options):
         return variational_compile(self, *args, jit_compile=False, **options)
 
-    function = tf.function
-
-    def function_without(*args, jit_compile=None, **options):
-        return function(*args, **options)
-
-    monkeypatch.setattr(tf, "function", function_without)
     monkeypatch.setattr(tfpf.FlowModel, "compile", compile_eager)
     monkeypatch.setattr(tfpf.VariationalModel, "compile", compile_graph)
 
 
-@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_guide(run_page, tmp_path, request, xla):
-    """As printed it is slow: XLA compiles each of its many models."""
-    if not xla:
-        request.getfixturevalue("without_xla")
+def test_guide(run_page, tmp_path, without_xla):
     names = run_page("guide.md")
     for name in ("flow", "squash", "squeeze", "torus"):
         assert (tmp_path / f"{name}.keras").exists()
@@ -69,10 +58,9 @@ def test_guide(run_page, tmp_path, request, xla):
     assert names["given"].batch_shape == [5]
     assert names["chain"].shape == [50, 4, 2] and np.isfinite(names["chain"]).all()
     assert names["history"][-1] > names["history"][0]
-    # A network of the reader's own was trained without a graph, above; `test_extending` trains one
-    # under XLA.
+    # A network of the reader's own was trained without a graph, above.
     torus, angles = names["torus"], names["angles"][:5]
-    log_prob = tf.function(torus.log_prob)
+    log_prob = tf.function(torus.log_prob, jit_compile=True)
     np.testing.assert_allclose(log_prob(angles), torus.log_prob(angles), rtol=1e-4)
 
 

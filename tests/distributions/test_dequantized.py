@@ -180,8 +180,8 @@ def test_fit_on_uint8_with_bits_per_dimension():
     x = correlated(2000, 0)
     flow = tfpf.flows.neural_spline(2, num_layers=1, hidden_units=(32,), seed=0)
     model = tfpf.FlowModel(Dequantized(flow, 8, seed=0))
-    model.compile(keras.optimizers.Adam(3e-2), jit_compile=False)
-    options = {"validation_data": correlated(500, 1), "batch_size": 100, "epochs": 5}
+    model.compile(keras.optimizers.Adam(2e-2), jit_compile=False)
+    options = {"validation_data": correlated(500, 1), "batch_size": 100, "epochs": 8}
     history = model.fit(x, verbose=0, **options).history
     assert set(history) == {
         "loss",
