@@ -206,7 +206,7 @@ def test_fit_on_a_dataset_of_whole_numbers(weighted):
     dataset = tf.data.Dataset.from_tensor_slices(data).batch(64)
     flow = Flow(normal(2), LULinear(2, dtype="float64"))
     model = tfpf.FlowModel(Dequantized(flow, 8))
-    model.compile("adam", jit_compile=False)
+    model.compile("adam", jit_compile=False, run_eagerly=not weighted)
     assert "bits_per_dimension" in model.fit(dataset, epochs=1, verbose=0).history
     assert model.predict(x[:3], verbose=0).shape == (3,)
 
@@ -215,7 +215,7 @@ def test_act_norm_meets_the_first_batch():
     act_norm = tfpf.bijectors.ActNorm(2)
     flow = Flow(normal(2, dtype=tf.float32), act_norm)
     model = tfpf.FlowModel(Dequantized(flow, 8))
-    model.compile("adam", jit_compile=False)
+    model.compile("adam", jit_compile=False, run_eagerly=True)
     model.fit(correlated(256, 0), epochs=1, verbose=0)
     assert act_norm.initialized and np.abs(act_norm.log_scale).min() > 0.01
 
@@ -310,8 +310,8 @@ def test_events_without_axes():
     draws = scalar.elbo(x, num_samples=3)
     assert draws.shape == [2, 3]
     exact = exact_log_prob(x[..., np.newaxis], 0.05, 0.6)
-    many = np.mean([scalar.elbo(x, num_samples=50).numpy() for _ in range(40)], axis=0)
-    same = np.mean([vector.elbo(x[..., np.newaxis], num_samples=50).numpy() for _ in range(40)], 0)
+    many = scalar.elbo(x, num_samples=2_000).numpy()
+    same = vector.elbo(x[..., np.newaxis], num_samples=2_000).numpy()
     assert (many <= exact + 0.02).all()
     np.testing.assert_allclose(many, same, atol=0.05)
     with pytest.raises(ValueError, match="`dequantizer` must be None where events have no axes"):

@@ -195,7 +195,7 @@ def test_a_context_of_the_prior():
     assert bounds.shape == bound.elbo(X[0], seed=1).shape == [3]
     assert bounds[1] < distribution.copy(prior=normal()).elbo(X, num_samples=2, seed=1)[1] - 5.0
     model = tfpf.FlowModel(distribution)
-    model.compile("adam", jit_compile=False)
+    model.compile("adam", jit_compile=False, run_eagerly=True)
     history = model.fit(contexts, X, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     with pytest.raises(ValueError, match="needs a context of shape"):

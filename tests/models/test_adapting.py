@@ -72,13 +72,14 @@ def test_adapted_numbers_are_saved(tmp_path):
 
 def steep(context_size=0):
     """A flow of two `ActNorm` with a layer between them that is not the identity."""
-    parts = [
-        ActNorm(2),
-        *flow(tfpf.flows.maf, context_size=context_size).bijector.bijectors,
-        ActNorm(2),
-    ]
+    if context_size:
+        layers = flow(tfpf.flows.maf, context_size=context_size).bijector.bijectors
+    else:
+        layers = [tfpf.bijectors.LULinear(2)]
+    for layer in layers:
+        perturb(layer.trainable_variables)
+    parts = [ActNorm(2), *layers, ActNorm(2)]
     made = tfpf.distributions.Flow(tfd.Sample(tfd.Normal(0.0, 1.0), 2), tfb.Chain(parts))
-    perturb([v for v in made.trainable_variables if "kernel" in v.name or "bias" in v.name])
     return made, parts[0], parts[-1], parts[1:-1]
 
 
@@ -109,11 +110,10 @@ def assert_adapted(parts, x, context=None):
     np.testing.assert_allclose(second.log_scale, log_scale, atol=1e-4)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_fit_adapts_each_act_norm_to_what_reaches_it(jit_compile):
+def test_fit_adapts_each_act_norm_to_what_reaches_it():
     x = rows()
     parts = steep()
-    model = frozen_model(parts[0], run_eagerly=False, jit_compile=jit_compile)
+    model = frozen_model(parts[0], run_eagerly=False, jit_compile=True)
     model.fit(x, epochs=1, verbose=0)
     assert_adapted(parts, x)
 
@@ -134,7 +134,7 @@ def test_training_goes_on_from_the_start_that_the_data_gave():
     x = rows()
     parts = steep()
     model = tfpf.FlowModel(parts[0])
-    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False, run_eagerly=True)
     history = model.fit(x, epochs=5, verbose=0).history["loss"]
     assert history[-1] < history[0]
     assert np.abs(parts[1].shift - x.mean(0)).max() > 1e-3
@@ -211,10 +211,11 @@ def test_rows_of_weight_zero_are_not_learned_from():
 def test_a_loaded_model_does_not_adapt_again(tmp_path):
     x = rows()
     parts = steep()
-    model = frozen_model(parts[0], run_eagerly=False)  # which no file keeps
+    model = frozen_model(parts[0])
     model.fit(x, verbose=0)
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
+    loaded.run_eagerly = True  # which no file keeps
     expected = model.predict(x, verbose=0)
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
     loaded.fit(100.0 + x, verbose=0)

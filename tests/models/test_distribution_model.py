@@ -31,8 +31,10 @@ def assert_owns(model, expected):
     assert trainable == {id(variable) for variable in expected if variable.trainable}
 
 
-def fitted(model, x=X, epochs=2, jit_compile=False, learning_rate=0.01, **options):
-    model.compile(keras.optimizers.Adam(learning_rate), jit_compile=jit_compile)
+def fitted(model, x=X, epochs=2, learning_rate=0.01, eager=True, jit_compile=False, **options):
+    """Few steps need no graph."""
+    optimizer = keras.optimizers.Adam(learning_rate)
+    model.compile(optimizer, jit_compile=jit_compile, run_eagerly=eager)
     before = [np.array(weight) for weight in model.trainable_weights]
     model.fit(x, epochs=epochs, verbose=0, **options)
     for weight, value in zip(model.trainable_weights, before, strict=True):
@@ -121,24 +123,25 @@ def test_one_weight_that_is_not_finite_after_the_last_step_is_seen():
 # --- Mixed precision -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_networks_of_mixed_precision_train_under_jit(policy):
+def test_networks_of_mixed_precision_train_under_jit():
     """Networks compute in half precision; weights, densities and the loss stay in single."""
     previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
+    bijectors = []
     try:
-        network = tfpf.layers.MLP(2, (8,), seed=0)
-        network.build((None, 1))
-        assert network.compute_dtype == policy.removeprefix("mixed_")
-        bijector = tfpf.bijectors.Coupling(network, mask=(True, False))
-        assert bijector.dtype == tf.float32
-        flow = tfd.TransformedDistribution(BASE, bijector)
-        perturb(flow.variables)
-        model = tfpf.FlowModel(flow)
-        precise = X + 1e-4  # what rounds to X in half precision
-        assert np.all(model(precise).numpy() != model(X).numpy())
+        for policy, mask in (("mixed_bfloat16", (True, False)), ("mixed_float16", (False, True))):
+            keras.config.set_dtype_policy(policy)
+            network = tfpf.layers.MLP(2, (8,), seed=0)
+            network.build((None, 1))
+            assert network.compute_dtype == policy.removeprefix("mixed_")
+            bijectors.append(tfpf.bijectors.Coupling(network, mask=mask))
+            assert bijectors[-1].dtype == tf.float32
+            perturb(bijectors[-1].variables)
+            model = tfpf.FlowModel(tfd.TransformedDistribution(BASE, bijectors[-1]))
+            precise = X + 1e-4  # what rounds to X in half precision
+            assert np.all(model(precise).numpy() != model(X).numpy())
+        model = tfpf.FlowModel(tfd.TransformedDistribution(BASE, tfb.Chain(bijectors)))
         before = -np.mean(model(X))
-        fitted(model, epochs=20, jit_compile=True)
+        fitted(model, epochs=20, eager=False, jit_compile=True)
         assert {weight.dtype for weight in model.weights} == {"float32"}
         assert model.predict(X, verbose=0).dtype == np.float32
         assert -np.mean(model(X)) < before
@@ -181,16 +184,15 @@ def test_maf_of_tfp_with_a_network_of_tf_keras():
     assert model.evaluate(x, verbose=0) < before - 0.1
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_plain_distribution_with_variables(jit_compile):
+def test_plain_distribution_with_variables():
     """The maximum of the likelihood is the mean and the standard deviation of the data."""
     loc = tf.Variable([5.0, -5.0])
     scale = tfp.util.TransformedVariable([3.0, 3.0], tfb.Softplus())
     model = tfpf.FlowModel(tfd.MultivariateNormalDiag(loc, scale))
     assert_owns(model, [loc, *scale.trainable_variables])
     many = np.tile(X, [60, 1])  # not shuffled, so that every batch is all of X
-    options = {"epochs": 5, "batch_size": 12, "shuffle": False}
-    fitted(model, many, learning_rate=0.1, jit_compile=jit_compile, **options)
+    options = {"epochs": 5, "batch_size": 12, "shuffle": False, "eager": False}
+    fitted(model, many, learning_rate=0.1, jit_compile=True, **options)
     np.testing.assert_allclose(loc, X.mean(0), atol=0.02)
     np.testing.assert_allclose(tf.convert_to_tensor(scale), X.std(0), atol=0.02)
 
@@ -202,7 +204,8 @@ def test_mixture_with_variables():
         tfd.MixtureSameFamily(tfd.Categorical(logits=logits), tfd.Normal(loc, 0.5))
     )
     assert_owns(model, [logits, loc])
-    fitted(model, np.tile(x, 30), epochs=5, batch_size=200, learning_rate=0.1)
+    options = {"epochs": 5, "batch_size": 200, "eager": False}
+    fitted(model, np.tile(x, 30), learning_rate=0.1, **options)
     np.testing.assert_allclose(loc, [-3.0, 3.0], atol=0.2)
     np.testing.assert_allclose(tf.nn.softmax(logits), [0.75, 0.25], atol=0.05)
 
@@ -246,7 +249,7 @@ def test_joint_distribution_is_refused():
 
 def test_nothing_to_train():
     model = tfpf.FlowModel(tfd.Normal(tf.Variable(0.0, trainable=False), 1.0))
-    model.compile(jit_compile=False)
+    model.compile(jit_compile=False, run_eagerly=True)
     with pytest.raises(ValueError, match="trainable variables.*1 variables, none of them"):
         model.fit(X[:, 0], verbose=0)
     expected = -np.mean(tfd.Normal(0.0, 1.0).log_prob(X[:, 0]))
@@ -277,7 +280,7 @@ def test_half_precision_gets_a_loss_scale_as_in_keras(tmp_path):
     network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, dtype="mixed_float16")])
     flow = tfpf.distributions.Flow(BASE, tfpf.bijectors.Coupling(network, mask=[True, False]))
     model = tfpf.FlowModel(flow)
-    model.compile("adam", jit_compile=False)
+    model.compile("adam", jit_compile=False, run_eagerly=True)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     model.fit(X, verbose=0)
     model.save(tmp_path / "m.keras")

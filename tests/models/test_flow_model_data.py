@@ -18,25 +18,34 @@ CONTEXT = RNG.normal(size=[10, 3]).astype("float32")
 WEIGHT = RNG.uniform(size=10).astype("float32")
 
 
-def made_model(context_size=0):
-    flow = tfpf.flows.real_nvp(
-        2, hidden_units=(8,), num_layers=1, seed=0, context_size=context_size
-    )
-    perturb(flow.variables)
-    model = tfpf.FlowModel(flow)
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+def made_model(context_size=0, eager=False):
+    """A model of a distribution that costs little: data pass alike to all of them."""
+    if context_size:
+        network = tfpf.layers.MLP(4, (), seed=0)
+        network.build((None, context_size))
+        distribution = tfpf.distributions.ConditionalNormal(network, 2, context_size)
+    else:
+        distribution = tfd.MultivariateNormalDiag(tf.Variable([0.0, 0.0]), [1.0, 2.0])
+    perturb(distribution.variables)
+    model = tfpf.FlowModel(distribution)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=eager)
     return model
 
 
 @pytest.fixture(scope="module")
 def model():
-    """A model that learning rate zero leaves as it is."""
-    return made_model()
+    """A model that learning rate zero leaves as it is, and which needs no graph."""
+    return made_model(eager=True)
 
 
 @pytest.fixture(scope="module")
 def conditional():
-    return made_model(context_size=3)
+    return made_model(context_size=3, eager=True)
+
+
+@pytest.fixture(scope="module")
+def in_graph():
+    return [made_model(context_size=size) for size in (0, 3)]
 
 
 def log_prob(model, context=None):
@@ -105,40 +114,50 @@ def by_name(forms):
     return pytest.mark.parametrize("data", forms.values(), ids=forms.keys())
 
 
-def fitted_loss(model, *data, **kwargs):
-    return model.fit(*data, verbose=0, **kwargs).history["loss"][0]
+def assert_loss(model, data, expected):
+    loss = model.fit(data(), verbose=0).history["loss"]
+    np.testing.assert_allclose(loss, [expected], rtol=1e-5)
+    np.testing.assert_allclose(model.evaluate(data(), verbose=0), expected, rtol=1e-5)
 
 
 @by_name(UNWEIGHTED)
 def test_unweighted_forms(model, data):
-    expected = -log_prob(model).mean()
-    np.testing.assert_allclose(fitted_loss(model, data()), expected, rtol=1e-5)
-    np.testing.assert_allclose(model.evaluate(data(), verbose=0), expected, rtol=1e-5)
+    assert_loss(model, data, -log_prob(model).mean())
 
 
 @by_name(WEIGHTED)
 def test_weighted_forms(model, data):
     expected = np.average(-log_prob(model), weights=WEIGHT)
     assert abs(expected + log_prob(model).mean()) > 0.01
-    np.testing.assert_allclose(fitted_loss(model, data()), expected, rtol=1e-5)
-    np.testing.assert_allclose(model.evaluate(data(), verbose=0), expected, rtol=1e-5)
+    assert_loss(model, data, expected)
 
 
 @by_name(CONDITIONAL)
 def test_conditional_forms(conditional, data):
-    expected = -log_prob(conditional, CONTEXT).mean()
-    np.testing.assert_allclose(fitted_loss(conditional, data()), expected, rtol=1e-5)
-    np.testing.assert_allclose(conditional.evaluate(data(), verbose=0), expected, rtol=1e-5)
+    assert_loss(conditional, data, -log_prob(conditional, CONTEXT).mean())
 
 
 @by_name(CONDITIONAL_WEIGHTED)
 def test_conditional_weighted_forms(conditional, data):
     expected = np.average(-log_prob(conditional, CONTEXT), weights=WEIGHT)
-    np.testing.assert_allclose(fitted_loss(conditional, data()), expected, rtol=1e-5)
-    np.testing.assert_allclose(conditional.evaluate(data(), verbose=0), expected, rtol=1e-5)
+    assert_loss(conditional, data, expected)
 
 
-def test_predict_takes_datasets(model, conditional):
+def test_batches_of_unknown_numbers_of_rows_in_a_graph(in_graph):
+    plain, conditional = in_graph
+    values = -log_prob(plain)
+    loss = plain.fit(dataset(X), verbose=0).history["loss"]
+    np.testing.assert_allclose(loss, [values.mean()], rtol=1e-5)
+    for data in (WEIGHTED["dataset_of_pairs"](), WEIGHTED["generator"]()):
+        expected = np.average(values, weights=WEIGHT)
+        np.testing.assert_allclose(plain.evaluate(data, verbose=0), expected, rtol=1e-5)
+    values = -log_prob(conditional, CONTEXT)
+    loss = conditional.fit(dataset(CONTEXT, X, WEIGHT), verbose=0).history["loss"]
+    np.testing.assert_allclose(loss, [np.average(values, weights=WEIGHT)], rtol=1e-5)
+
+
+def test_predict_takes_datasets(in_graph):
+    model, conditional = in_graph
     for data in (dataset(X), Batches(X), generator(X)):
         np.testing.assert_allclose(model.predict(data, verbose=0), log_prob(model), rtol=1e-5)
     for data in (dataset(CONTEXT, X), Batches(CONTEXT, X)):
@@ -268,22 +287,24 @@ def test_bad_validation_data(model, data):
     refused(error, lambda: model.fit(X, validation_data=(make(),), verbose=0), *words)
 
 
-def test_context_where_none_is_taken(model):
+def test_context_where_none_is_taken(model, in_graph):
     words = ("takes no context", "(10, 3)", "(10, 2)")
     refused(ValueError, lambda: model.fit(CONTEXT, X), *words)
     refused(ValueError, lambda: model.evaluate(CONTEXT, X), *words)
     refused(ValueError, lambda: model.predict((CONTEXT, X)), *words)
     refused(ValueError, lambda: model.fit(X, validation_data=(CONTEXT, X)), *words)
-    refused(ValueError, lambda: model.fit(dataset(CONTEXT, X)), "takes no context", "(None, 3)")
+    refused(
+        ValueError, lambda: in_graph[0].fit(dataset(CONTEXT, X)), "takes no context", "(None, 3)"
+    )
 
 
-def test_missing_context(conditional):
+def test_missing_context(conditional, in_graph):
     words = ("`(context, x)`", "(10, 2)")
     refused(ValueError, lambda: conditional.fit(X), *words)
     refused(ValueError, lambda: conditional.evaluate(X), *words)
     refused(ValueError, lambda: conditional.predict(X), *words)
     refused(ValueError, lambda: conditional.fit(CONTEXT, X, validation_data=X), *words)
-    refused(ValueError, lambda: conditional.fit(dataset(X)), "`(context, x)`", "(None, 2)")
+    refused(ValueError, lambda: in_graph[1].fit(dataset(X)), "`(context, x)`", "(None, 2)")
     with pytest.raises(ValueError, match=r"`\(context, x\)`"):
         conditional(X)
 
@@ -352,13 +373,12 @@ def test_bad_batches_of_a_dataset():
 
 
 @pytest.mark.parametrize("weight", [np.ones([4, 1], "float32"), np.float32(2.0)])
-def test_weights_of_a_batch_that_are_not_one_for_each_row(weight):
-    data = [(X[:4], None, weight)]
+def test_weights_of_a_batch_that_are_not_one_for_each_row(in_graph, weight):
     with pytest.raises(ValueError, match=r"`sample_weight` must have a number for each row"):
-        made_model().train_on_batch(*data[0])
+        in_graph[0].train_on_batch(X[:4], None, weight)
     batches_of_it = tf.data.Dataset.from_tensors((X[:4], weight)).map(lambda x, w: (x, None, w))
     with pytest.raises(ValueError, match=r"Received: sample_weight.shape=.*x.shape=\(4, 2\)"):
-        made_model().fit(batches_of_it, verbose=0)
+        in_graph[0].fit(batches_of_it, verbose=0)
 
 
 @pytest.mark.parametrize("options", [{"run_eagerly": True}, {}, {"jit_compile": True}], ids=str)
@@ -379,9 +399,7 @@ def test_bad_batches_after_good_ones_leave_the_good_ones(options):
     np.testing.assert_allclose(model.evaluate(X, verbose=0), loss, rtol=1e-6)
 
 
-def test_eager_steps_take_arrays():
-    model = made_model()
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=True)
+def test_eager_steps_take_arrays(model):
     expected = -np.mean(model.distribution.log_prob(X))
     np.testing.assert_allclose(model.train_on_batch(X), expected, rtol=1e-6)
     np.testing.assert_allclose(model.test_on_batch(X), expected, rtol=1e-6)
@@ -452,7 +470,7 @@ def test_fractions_are_no_data_of_a_distribution_over_whole_numbers():
 
 
 def test_nan_in_a_dataset_stops_training_at_its_step():
-    model = made_model()
+    model = made_model(eager=True)
     with pytest.raises(FloatingPointError, match="step 2 of epoch 1.*Received: loss=nan"):
         model.fit(dataset(np.concatenate([X[:4], NAN[:4]])), verbose=0)
 
