@@ -26,6 +26,7 @@ def pytest_configure(config):
 # whenever it is set, and eager tests take a tenth longer.
 WITHOUT_SEED_OF_TENSORFLOW = {
     "test_autoregressive",
+    "test_conditioning",
     "test_contract",
     "test_coupling",
     "test_coupling_mask",

@@ -86,7 +86,9 @@ def test_is_value_and_log_det_of_tfp(name, more):
     np.testing.assert_allclose(inverse_log_det, -log_det, atol=1e-10)
 
 
-@each
+@pytest.mark.parametrize(
+    "name", ["affine", "coupling", "scale", "chain", "invert_of_chain", "blockwise_of_vectors"]
+)
 def test_the_default_is_the_least_number_of_axes(name):
     bijector, x = BIJECTORS[name](), tf.constant(X)
     for default, given in (

@@ -104,10 +104,10 @@ def test_one_dimension_and_vectors_without_batch():
 
 def test_what_has_no_root_is_nan_or_an_error():
     x = tf.constant([[0.1, np.nan, 0.2], [0.1, 0.3, 0.2]], tf.float64)
-    y = made().forward(x).numpy()
+    y = tf.function(made().forward)(x).numpy()
     assert np.isnan(y[0, 1]) and np.isfinite(y[0, 0]) and np.isfinite(y[1]).all()
     with pytest.raises(tf.errors.InvalidArgumentError, match="block_autoregressive"):
-        made(validate_args=True).forward(x)
+        tf.function(made(validate_args=True).forward)(x)
 
 
 def test_context_is_used_and_needed():
