@@ -206,19 +206,31 @@ WAYS = {
     "sylvester": functools.partial(F.sylvester, num_layers=1, num_units=1),
     "iresnet": functools.partial(F.iresnet, num_layers=1, hidden_units=(8,)),
 }
+POINTS = tf.constant(np.random.default_rng(3).normal(scale=2.5, size=(2, 4, D)))
 
 
-@pytest.mark.parametrize("make_flow", WAYS.values(), ids=WAYS)
-def test_vectorized_map_and_unknown_batch_shape(make_flow):
-    """Also the shapes that stay known where no axis of the batch is."""
-    flow = make_flow(D, seed=1, dtype="float64")
+@functools.cache
+def way(name):
+    """A flow, and its density at the points."""
+    flow = WAYS[name](D, seed=1, dtype="float64")
     perturb(flow.variables)
-    x = tf.constant(np.random.default_rng(3).normal(scale=2.5, size=(2, 4, D)))
-    log_prob = flow.log_prob(x)
-    values = tf.vectorized_map(flow.log_prob, x)
+    return flow, flow.log_prob(POINTS)
+
+
+# Above is a map of `real_nvp`, and `sylvester` searches as `planar` does.
+@pytest.mark.parametrize("name", [name for name in WAYS if name not in ("real_nvp", "sylvester")])
+def test_vectorized_map_of_a_density(name):
+    flow, log_prob = way(name)
+    values = tf.vectorized_map(flow.log_prob, POINTS)
     np.testing.assert_allclose(values, log_prob, rtol=1e-8, atol=1e-8)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, D], tf.float64)])
+
+@pytest.mark.parametrize("name", WAYS)
+def test_unknown_batch_shape(name):
+    """Also the shapes that stay known where no axis of the batch is."""
+    flow, log_prob = way(name)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, D], tf.float64)], autograph=False)
     def traced(x):
         u = flow.bijector.inverse(x)
         # A copy, whose inverse nothing remembers.
@@ -226,9 +238,9 @@ def test_vectorized_map_and_unknown_batch_shape(make_flow):
 
     shapes = [output.shape.as_list() for output in traced.get_concrete_function().outputs]
     assert shapes == [[None, None], [None, None, D], [None, None, D]]
-    values, _, back = traced(x)
+    values, _, back = traced(POINTS)
     np.testing.assert_allclose(values, log_prob, rtol=1e-8, atol=1e-8)
-    np.testing.assert_allclose(back, x, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(back, POINTS, rtol=1e-8, atol=1e-8)
 
 
 def test_saved_model_with_log_prob_and_sample(flow, tmp_path):
@@ -339,10 +351,10 @@ def test_conditioner_of_the_user_trains(make):
     flow = tfd.TransformedDistribution(BASE, tfb.Chain([bijector]))
     model = tfpf.FlowModel(flow)
     assert len(model.weights) == len(expected)
-    x = banana(500)
-    model.compile(keras.optimizers.Adam(0.1), run_eagerly=True)
+    x = banana(2500)
+    model.compile(keras.optimizers.Adam(0.2), run_eagerly=True)
     before = -np.mean(flow.log_prob(x))
-    model.fit(x, epochs=25, batch_size=500, verbose=0)
+    model.fit(x, batch_size=200, verbose=0)
     assert -np.mean(flow.log_prob(x)) < before - 0.8
     for variable in expected:
         assert np.abs(variable).max() > 0

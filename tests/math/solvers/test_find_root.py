@@ -37,20 +37,27 @@ MAGNITUDES = [0.0, 1e-30, 1e-6, 0.3, 0.5, 0.999, 1.0, 1.5, 3.0, 1e3, 1e15, 1e30]
 TARGETS = np.array([-m for m in MAGNITUDES] + MAGNITUDES)
 
 
-def one_each(x):
-    """A row for each of the functions."""
-    pairs = [function(row) for function, row in zip(FUNCTIONS, tf.unstack(x), strict=True)]
-    return tuple(tf.stack(rows) for rows in zip(*pairs, strict=True))
+@pytest.mark.parametrize(
+    ("functions", "dtype", "jit_compile"),
+    [
+        (FUNCTIONS, "float32", None),
+        (FUNCTIONS, "float64", None),
+        ([steps], "float32", True),
+        ([cube], "float64", True),
+    ],
+    ids=["float32", "float64", "float32-xla", "float64-xla"],
+)
+def test_finds_the_root_of_any_finite_target(functions, dtype, jit_compile):
+    def one_each(x):
+        """A row for each of the functions."""
+        pairs = [function(row) for function, row in zip(functions, tf.unstack(x), strict=True)]
+        return tuple(tf.stack(rows) for rows in zip(*pairs, strict=True))
 
-
-@pytest.mark.parametrize("jit_compile", [None, True], ids=["eager", "xla"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_finds_the_root_of_any_finite_target(dtype, jit_compile):
     def search(y):
         return find_root(one_each, y)
 
     run = tf.function(search, jit_compile=True) if jit_compile else search
-    target = tf.constant([TARGETS] * len(FUNCTIONS), dtype)
+    target = tf.constant([TARGETS] * len(functions), dtype)
     root, converged, num_iterations = run(target)
     assert num_iterations <= 60
     eps = np.finfo(dtype).eps
@@ -58,7 +65,7 @@ def test_finds_the_root_of_any_finite_target(dtype, jit_compile):
     # The error in y of a relative error in x of two roundings, and that of y itself.
     allowed = 2.0 * eps * np.abs(slope * root) + 4.0 * eps * np.abs(target) + 100 * eps**2
     within = np.abs(value - target) <= allowed
-    for i, function in enumerate(FUNCTIONS):
+    for i, function in enumerate(functions):
         assert np.all(converged[i]) and np.all(within[i]), function.__name__
 
 
@@ -177,10 +184,6 @@ def root_of(a, b, y):
     return find_root(parametric(a, b), y).root
 
 
-def moved(inputs, i, step):
-    return [x + step if j == i else x for j, x in enumerate(inputs)]
-
-
 def test_first_and_second_derivatives_are_those_of_finite_differences():
     """With respect to two captured parameters and the target, in all combinations, under XLA.
 
@@ -204,13 +207,15 @@ def test_first_and_second_derivatives_are_those_of_finite_differences():
         return rows[:, 0], tf.stack(tape.gradient(one_each, copies), axis=1)
 
     gradients, hessians = tf.function(both, jit_compile=True)(*inputs)
-    h = 1e-5
-    for i in range(3):
-        up, down = (moved(inputs, i, s) for s in (h, -h))
-        numeric = (root_of(*up) - root_of(*down)) / (2 * h)
-        np.testing.assert_allclose(gradients[i], numeric, rtol=1e-7, atol=1e-9)
-        numeric = (first(*up) - first(*down)) / (2 * h)
-        np.testing.assert_allclose(hessians[:, i], numeric, rtol=1e-6, atol=1e-9)
+    # A row for each input that moves.
+    h, rows = 1e-5, tf.eye(3, dtype=tf.float64)[..., tf.newaxis]
+    up, down = (
+        [x + h * sign * row for x, row in zip(inputs, rows, strict=True)] for sign in (1.0, -1.0)
+    )
+    numeric = (root_of(*up) - root_of(*down)) / (2 * h)
+    np.testing.assert_allclose(gradients, numeric, rtol=1e-7, atol=1e-9)
+    numeric = (first(*up) - first(*down)) / (2 * h)
+    np.testing.assert_allclose(hessians, numeric, rtol=1e-6, atol=1e-9)
 
 
 def test_gradient_reaches_variables_that_the_function_captures():
