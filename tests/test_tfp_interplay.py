@@ -352,9 +352,9 @@ def test_conditioner_of_the_user_trains(make):
     model = tfpf.FlowModel(flow)
     assert len(model.weights) == len(expected)
     x = banana(2500)
-    model.compile(keras.optimizers.Adam(0.2), run_eagerly=True)
+    model.compile(keras.optimizers.Adam(0.1), run_eagerly=True)
     before = -np.mean(flow.log_prob(x))
-    model.fit(x, batch_size=200, verbose=0)
+    model.fit(x, batch_size=100, verbose=0)
     assert -np.mean(flow.log_prob(x)) < before - 0.8
     for variable in expected:
         assert np.abs(variable).max() > 0
