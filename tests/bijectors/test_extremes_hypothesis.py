@@ -175,15 +175,11 @@ def test_spline_stays_monotone(data):
 # --- Couplings -------------------------------------------------------------------------------
 
 
+# Other forms of these transformers are above, by themselves.
 @pytest.mark.parametrize(
     "transformer,kwargs",
-    [
-        (Affine, {}),
-        (Affine, {"max_log_scale": 3.0}),
-        (RationalQuadraticSpline, {"num_bins": 4, "bound": 3.0}),
-        (RationalQuadraticSpline, {"num_bins": 4, "bound": 3.0, "tails": "linear"}),
-    ],
-    ids=["affine", "affine_bounded", "spline", "spline_linear_tails"],
+    [(Affine, {}), (RationalQuadraticSpline, {"num_bins": 4, "bound": 3.0})],
+    ids=["affine", "spline"],
 )
 @SETTINGS
 @hypothesis.given(data=st.data())
@@ -206,11 +202,8 @@ def test_coupling_never_gives_nan(transformer, kwargs, data):
 
     y, log_det, gradients = pass_with_gradients(run, [x, w, b])
     assert y.shape == x.shape and log_det.shape == batch
-    if transformer is Affine and not kwargs:
+    if transformer is Affine:
         # Value and log-det; the sum over coordinates of a gradient may meet inf - inf.
         assert_no_nan(y, log_det)
         return
-    assert_no_nan(y, log_det, gradients)
-    assert_finite(log_det)
-    if kwargs.get("tails") != "linear":
-        assert_finite(y, gradients)
+    assert_finite(y, log_det, gradients)

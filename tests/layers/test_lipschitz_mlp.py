@@ -49,9 +49,9 @@ def test_product_of_the_singular_values_after_training():
     """The true Lipschitz constant is at most that product, and the bound is not idle."""
     network = made("float32", activation="tanh", coefficient=0.9)
     model = keras.Sequential([network])
-    model.compile(keras.optimizers.Adam(0.02), "mse", jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.1), "mse", run_eagerly=True)
     x = X.astype("float32")
-    model.fit(x, 5.0 * np.roll(x, 1, axis=-1), epochs=30, verbose=0, batch_size=200)
+    model.fit(x, 5.0 * np.roll(x, 1, axis=-1), epochs=8, verbose=0, batch_size=200)
     each = 0.9 ** (1 / 3)
     identity = np.eye(16, dtype="float32")
     raw = [np.linalg.norm(dense.kernel, 2) for dense in network._dense]

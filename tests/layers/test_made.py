@@ -54,11 +54,18 @@ def round_trip(layer):
     return keras.saving.deserialize_keras_object(config)
 
 
-@pytest.mark.parametrize("context_size", [0, 2])
-@pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize(
-    ("event_size", "order"),
-    [(1, None), (2, "reverse"), (5, None), (5, "reverse"), (5, "random")],
+    ("event_size", "order", "residual", "context_size"),
+    [
+        (1, None, False, 2),
+        (1, None, True, 0),
+        (2, "reverse", False, 0),
+        (2, "reverse", True, 2),
+        (5, None, False, 2),
+        (5, "reverse", True, 0),
+        (5, "random", False, 0),
+        (5, "random", True, 2),
+    ],
 )
 def test_depends_on_all_that_comes_before_and_on_nothing_else(
     event_size, order, residual, context_size
@@ -97,9 +104,16 @@ def test_complete_with_other_widths_and_degrees(hidden_units, hidden_degrees, co
         assert np.all(on_c)
 
 
-@pytest.mark.parametrize("hidden_units", [(1,), (2, 2), (3, 1), (2, 7)])
 @pytest.mark.parametrize(
-    ("context_size", "hidden_degrees"), [(0, "equal"), (2, "equal"), (2, "random")]
+    ("hidden_units", "context_size", "hidden_degrees"),
+    [
+        ((1,), 0, "equal"),
+        ((1,), 2, "random"),
+        ((2, 2), 2, "equal"),
+        ((3, 1), 0, "equal"),
+        ((3, 1), 2, "random"),
+        ((2, 7), 2, "equal"),
+    ],
 )
 def test_fewer_units_than_degrees(hidden_units, context_size, hidden_degrees):
     made = MADE(

@@ -38,17 +38,17 @@ def test_tails_follow_the_least_steep(x, dtype):
     np.testing.assert_allclose(log_slope, np.log([0.5, 0.5]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [None, True], ids=["eager", "xla"])
 def test_slope_is_exactly_constant_in_the_tails(jit):
     """A rounding of it would be multiplied by x, on the way to the gradient of parameters."""
 
-    @tf.function(jit_compile=jit)
     def gradient(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
             _, log_slope = mixture(x, x.dtype)
         return tape.gradient(log_slope, x)
 
+    gradient = tf.function(gradient, jit_compile=True) if jit else gradient
     # Eight and one, since vectorised and scalar kernels round differently.
     for size in (1, 8):
         x = tf.constant([1e15, -1e30, 1e30, -1e3, 1e5, -1e10, 1e3, -1e20][:size])
@@ -71,7 +71,7 @@ def test_gradient_of_value_is_the_slope(shift):
     np.testing.assert_allclose(tape.gradient(y, x), np.exp(log_slope), rtol=1e-6)
 
 
-@pytest.mark.parametrize("jit", [None, False, True], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize("jit", [None, True], ids=["eager", "xla"])
 def test_takes_any_number_of_axes(jit):
     # The limit is that of one library, which is asked for float32 only.
     x = tf.constant(np.random.default_rng(0).normal(size=[24]), tf.float32)

@@ -48,29 +48,29 @@ def test_the_center_stays_and_has_a_gradient():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", [50.0, 1e3, 1e30])
-def test_saturated_numbers_stay_invertible(dtype, size):
+def test_saturated_numbers_stay_invertible(dtype):
     """Every pattern of signs in two dimensions: values, log-dets and gradients without NaN."""
+    sizes = np.array([50.0, 1e3, 1e30]).reshape(3, 1, 1, 1)
     signs = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * 4), -1).reshape(-1, 1, 4)
-    params = tf.constant(size * signs, dtype)
+    params = tf.constant(sizes * signs, dtype)
     x = tf.constant([[0.0, 0.0], [1.0, -0.5], [-3.0, 2.0], [1e30, -1e30]], dtype)
     bijector = Radial(params)
     for run in (bijector._forward_and_log_det, bijector._inverse_and_log_det):
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([params, x])
             y, log_det = run(x)
-        assert y.shape == [81, 4, 2] and np.isfinite(log_det).all() and not np.isnan(y).any()
+        assert y.shape == [3, 81, 4, 2] and np.isfinite(log_det).all() and not np.isnan(y).any()
         # In float32 the square of 1e30 overflows.
         assert dtype == "float32" or np.isfinite(y).all()
         # Gradients of y are products of params and x: in float32 they overflow at x = 1e30.
         for value in (log_det, y) if dtype == "float64" else (log_det,):
             for gradient in tape.gradient(value, [params, x], unconnected_gradients="zero"):
                 assert not np.isnan(gradient).any()
-    if dtype == "float64" and size < 1e4:
-        y = bijector.forward(x[:3])
-        back = bijector.inverse(tf.identity(y))
+    if dtype == "float64":
+        bijector = Radial(params[:2])
+        back = bijector.inverse(tf.identity(bijector.forward(x[:3])))
         # x - x_0 is known to a rounding of x_0; the way back stretches it by at most 1 / p.
-        np.testing.assert_allclose(back - x[:3], np.zeros(back.shape), atol=1e-13 * size**2)
+        assert (np.abs(back - x[:3]) <= 1e-13 * sizes[:2] ** 2).all()
 
 
 def test_batches_of_parameters():

@@ -57,18 +57,19 @@ def test_the_nodes_resolve_the_integrand_whatever_the_weights(hidden_units, scal
     up, down = (bijector.forward(x + s) for s in (h, -h))
     slope = np.exp(bijector.forward_log_det_jacobian(tf.constant(x), 0))
     np.testing.assert_allclose((up - down) / (2 * h), slope, rtol=error)
-    y = bijector.forward(tf.constant(x))
-    np.testing.assert_allclose(bijector.inverse(tf.identity(y)), y * 0 + x, rtol=1e-9, atol=1e-9)
+    few = x[::4]
+    y = bijector.forward(few)
+    back = bijector.inverse(tf.identity(y))
+    np.testing.assert_allclose(back, np.broadcast_to(few, y.shape), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("raw", [0.0, 50.0, -50.0, 1e30])
-def test_extremes_are_finite(raw, dtype):
+def test_extremes_are_finite(dtype):
     sign = tf.constant(np.resize([1.0, -1.0, 1.0], MonotoneIntegral.params_size()), dtype)
     sign *= tf.constant([0.0] + [1.0] * (sign.shape[0] - 1), dtype)
     x = tf.constant([0.0, 1e-30, 5.0, -5.0, 1e15, 1e30, -1e30], dtype)
     for method in ("_forward_and_log_det", "_inverse_and_log_det"):
-        params = raw * sign
+        params = tf.constant([[[0.0]], [[50.0]], [[-50.0]], [[1e30]]], dtype) * sign
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([x, params])
             y, log_det = getattr(MonotoneIntegral.new(params), method)(x)
@@ -77,7 +78,7 @@ def test_extremes_are_finite(raw, dtype):
         for result in (y, log_det, *gradients):
             assert np.all(np.isfinite(result))
         assert np.all(np.abs(log_det) <= 8.0)
-        assert np.all(np.sign(y[-2:]) == [1.0, -1.0])
+        assert np.all(np.sign(y[:, -2:]) == [1.0, -1.0])
 
 
 def test_the_tails_are_lines():

@@ -56,12 +56,8 @@ def test_lengths_do_not_matter(length, dtype):
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("tiny", [0.0, 1e-42])
-def test_a_zero_vector_is_no_reflection_and_has_no_gradient(tiny, compiled):
+def test_a_zero_vector_is_no_reflection_and_has_no_gradient(compiled):
     """Without the guard the value is 0 / 0; 1e-42 is what XLA takes for zero."""
-    vectors = RNG.normal(size=[3, 4]).astype("float32")
-    vectors[1] = tiny
-    vectors = tf.constant(vectors)
 
     def value_and_gradient(vectors):
         with tf.GradientTape() as tape:
@@ -72,10 +68,13 @@ def test_a_zero_vector_is_no_reflection_and_has_no_gradient(tiny, compiled):
 
     if compiled:
         value_and_gradient = tf.function(value_and_gradient, jit_compile=True)
-    q, gradient = value_and_gradient(vectors)
-    np.testing.assert_allclose(q, dense(vectors.numpy()[[0, 2]]).T, atol=1e-6)
-    np.testing.assert_array_equal(gradient[1], np.zeros(4))
-    assert np.isfinite(gradient).all() and np.abs(gradient[0]).max() > 0.1
+    for tiny in (0.0, 1e-42):
+        vectors = RNG.normal(size=[3, 4]).astype("float32")
+        vectors[1] = tiny
+        q, gradient = value_and_gradient(tf.constant(vectors))
+        np.testing.assert_allclose(q, dense(vectors[[0, 2]]).T, atol=1e-6)
+        np.testing.assert_array_equal(gradient[1], np.zeros(4))
+        assert np.isfinite(gradient).all() and np.abs(gradient[0]).max() > 0.1
 
 
 @pytest.mark.parametrize("num_vectors", [1, 2, 5, 6])

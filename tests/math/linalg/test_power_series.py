@@ -1,5 +1,7 @@
 """The power series: truncation, the gradient by Neumann's series, memory."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -110,6 +112,7 @@ def test_a_second_derivative_is_refused():
 def test_graph_and_memory_do_not_grow_with_the_number_of_terms():
     a = weights()
 
+    @functools.cache
     def step(num_terms):
         @tf.function(jit_compile=True)
         def gradient(a):
@@ -125,6 +128,7 @@ def test_graph_and_memory_do_not_grow_with_the_number_of_terms():
         graph = step(num_terms).get_concrete_function(a).graph.as_graph_def()
         return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
 
+    @functools.cache
     def temporaries(num_terms):
         text = step(num_terms).experimental_get_compiler_ir(a)(stage="optimized_hlo")
         # A loop that remembers its steps would hold arrays with an axis of that length.

@@ -15,28 +15,35 @@ def contraction(a):
     return lambda x: tf.tanh(tf.matmul(x, a))
 
 
-@tf.function(jit_compile=True)
-def draw(seed, num_sure, survival, noise):
+COUNT = 3000
+
+
+def draw(seed, noise):
     with tf.GradientTape() as tape:
         tape.watch(A)
         function = contraction(A)
-        _, log_det = russian_roulette_log_det(function, X, noise, seed, num_sure, survival)
+        _, log_det = russian_roulette_log_det(function, X, noise, seed, 1, 0.7)
     return log_det[0], tape.gradient(log_det, A)
 
 
+@tf.function(jit_compile=True)
+def draws(seeds, noise):
+    """Of each seed `[COUNT, 2]` with its noise `[COUNT, 1, 3]`: values, and gradients."""
+    return tf.map_fn(lambda row: draw(*row), (seeds, noise), (tf.float64, tf.float64))
+
+
+def seeds_of(first, second):
+    return tf.stack([tf.fill([COUNT], first), tf.constant(np.resize(second, COUNT), tf.int32)], 1)
+
+
 def test_value_and_gradient_are_unbiased():
-    rng = np.random.default_rng(1)
-    drawn = [
-        draw(tf.constant([0, i]), 1, 0.7, tf.constant(rng.choice([-1.0, 1.0], size=[1, 3])))
-        for i in range(3000)
-    ]
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], size=[COUNT, 1, 3])
+    drawn = draws(seeds_of(0, range(COUNT)), tf.constant(signs))
     with tf.GradientTape() as tape:
         tape.watch(A)
         _, exact = exact_log_det(contraction(A), X)
-    for values, expected in zip(
-        zip(*drawn, strict=True), (exact[0], tape.gradient(exact, A)), strict=True
-    ):
-        values = np.stack(values)
+    for values, expected in zip(drawn, (exact[0], tape.gradient(exact, A)), strict=True):
+        values = values.numpy()
         error = values.std(axis=0) / np.sqrt(len(values))
         assert np.all(error < 0.1 * np.abs(expected).max())
         assert np.all(np.abs(values.mean(axis=0) - expected) < 4 * error)
@@ -47,14 +54,17 @@ def test_number_of_terms_is_geometric():
     c, num_sure, survival = 0.5, 2, 0.6
     x = tf.ones([1, 1], tf.float64)
 
-    @tf.function
     def value(seed):
         return russian_roulette_log_det(lambda x: c * x, x, x, seed, num_sure, survival)[1][0]
+
+    @tf.function
+    def values(seeds):
+        return tf.map_fn(value, seeds, tf.float64)
 
     k = np.arange(1, 40)
     weight = survival ** -np.maximum(0.0, k - num_sure)
     sums = np.cumsum(-((-c) ** k) * weight / k)
-    drawn = np.array([value(tf.constant([3, i])) for i in range(2000)])
+    drawn = values(tf.constant([[3, i] for i in range(2000)])).numpy()
     terms = 1 + np.argmin(np.abs(drawn[:, np.newaxis] - sums), axis=1)
     np.testing.assert_allclose(drawn, sums[terms - 1], rtol=1e-10)
     more = terms - num_sure
@@ -66,7 +76,7 @@ def test_number_of_terms_is_geometric():
 
 
 def test_follows_from_the_seed_alone():
-    noise = tf.ones([1, 3], tf.float64)
-    first, again = (draw(tf.constant([5, 6]), 1, 0.7, noise)[0] for _ in range(2))
-    assert first == again
-    assert len({float(draw(tf.constant([5, i]), 1, 0.7, noise)[0]) for i in range(10)}) > 2
+    noise = tf.ones([COUNT, 1, 3], tf.float64)
+    by_seed = np.reshape(draws(seeds_of(5, range(10)), noise)[0], [-1, 10])
+    np.testing.assert_array_equal(by_seed, by_seed[:1].repeat(len(by_seed), axis=0))
+    assert len(set(by_seed[0])) > 2

@@ -1,5 +1,7 @@
 """Fixed points of vectors: convergence, its report, and implicit derivatives."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -61,7 +63,8 @@ def test_reports_each_event_that_has_not_converged():
     def function(z):
         return 1.0 + factor * z
 
-    for solve in (fixed_point, tf.function(fixed_point, jit_compile=True)):
+    eager = functools.partial(fixed_point, max_iterations=100)
+    for solve in (eager, tf.function(fixed_point, jit_compile=True)):
         point, converged, _ = solve(function, tf.zeros([4, 2], tf.float64))
         np.testing.assert_array_equal(converged, [True, False, False, False])
         np.testing.assert_allclose(point[0], [1.0 / 0.7] * 2, rtol=1e-14)
@@ -83,7 +86,8 @@ def test_an_event_without_a_point_leaves_the_gradients_of_others_alone():
     c = tf.Variable(0.5, dtype=tf.float64)
     growth = tf.constant([[1.0], [4.0]], tf.float64)
     with tf.GradientTape() as tape:
-        result = fixed_point(lambda z: 1.0 + c * growth * z, tf.ones([2, 1], tf.float64))
+        start = tf.ones([2, 1], tf.float64)
+        result = fixed_point(lambda z: 1.0 + c * growth * z, start, max_iterations=100)
         loss = tf.reduce_sum(
             tf.where(result.converged[:, tf.newaxis], result.point, tf.zeros([], tf.float64))
         )
