@@ -149,9 +149,14 @@ def test_value_and_log_det_of_a_bijector_share_one_call(calls):
 # --- Nothing stale ---------------------------------------------------------------------------
 
 
+# The next test sees the same of other kinds; the recipes left out have layers of these.
 @pytest.mark.parametrize(
     "case",
-    [case for case in EACH_ONCE if case.covers[0] not in ("nice", "naf", "sos", "iresnet")],
+    [
+        case
+        for case in EACH_ONCE
+        if case.covers[0] in ("real_nvp", "umnn", "flow_plus_plus", "planar", "radial", "maf")
+    ],
     ids=str,
 )
 def test_log_prob_of_the_same_tensor_follows_the_variables(case):
