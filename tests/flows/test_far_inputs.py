@@ -1,5 +1,6 @@
 """Trained networks with ReLU, far from all data: what float64 has there, and never NaN."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -8,7 +9,9 @@ import tensorflow as tf
 
 import tfp_flows as tfpf
 
-NAMES = ["nice", "real_nvp", "maf", "iaf", "neural_spline", "flow_plus_plus", "sos", "naf", "bnaf"]
+# Both directions of `maf` are those of `iaf`, and `nice` is `real_nvp` without a scale, which the
+# contract holds to the same.
+NAMES = ["real_nvp", "maf", "neural_spline", "flow_plus_plus", "sos", "naf", "bnaf"]
 SEARCHED = ("flow_plus_plus", "sos", "naf", "bnaf")
 FAR = [0.0, 3.0, -1e15, 1e30, -1e30]
 
@@ -21,11 +24,17 @@ def moved(flow):
     return flow
 
 
+@functools.cache
+def single(name, *args, **options):
+    """The moved flow in float32, made once; tests leave it as it is."""
+    return moved(getattr(tfpf.flows, name)(*args, seed=1, **options))
+
+
 def moved_pair(name, *args, **options):
     """The moved flow in float32, and the same in float64."""
-    make = getattr(tfpf.flows, name)
-    flow, exact = (make(*args, seed=1, dtype=d, **options) for d in ("float32", "float64"))
-    for v, w in zip(moved(flow).variables, exact.variables, strict=True):
+    flow = single(name, *args, **options)
+    exact = getattr(tfpf.flows, name)(*args, seed=1, dtype="float64", **options)
+    for v, w in zip(flow.variables, exact.variables, strict=True):
         w.assign(tf.cast(v, w.dtype))
     return flow, exact
 
@@ -64,7 +73,7 @@ def test_far_contexts_act_as_in_float64(name):
 def test_no_nan(name):
     # What one layer makes of such numbers the next one is given, too: two see all there is.
     num_layers = 2 if name in ("real_nvp", "maf") else 1
-    flow = moved(getattr(tfpf.flows, name)(3, num_layers=num_layers, seed=1))
+    flow = single(name, 3, num_layers=num_layers)
     bijector = flow.bijector
     x = tf.constant(list(itertools.product(FAR, FAR, FAR)), tf.float32)
     for value, log_det in (
@@ -83,7 +92,9 @@ def test_no_nan(name):
 
 @pytest.mark.parametrize("name", ["real_nvp", "maf", "bnaf", "residual", "ffjord"])
 def test_no_nan_of_far_contexts(name):
-    flow = moved(getattr(tfpf.flows, name)(3, num_layers=1, context_size=2, seed=1))
+    # Steps of a low accuracy are of the same kind, but fewer.
+    options = {"rtol": 1e-2, "atol": 1e-2} if name == "ffjord" else {}
+    flow = single(name, 3, num_layers=1, context_size=2, **options)
     far = [0.0, 3.0, 1e15, 3e38, -3e38]
     context = tf.constant(list(itertools.product(far, far)))
     x = tf.random.stateless_normal([len(context), 3], seed=[1, 2])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from image_cases import RECIPES, perturb_image, points
+from image_cases import RECIPES, coupling, perturb_image, points
 from sklearn.datasets import load_digits
 
 import tfp_flows as tfpf
@@ -43,6 +43,14 @@ def moved(case):
     return flow, difference
 
 
+@functools.cache
+def drawn(case):
+    """Three samples, their log-densities by the pass that draws them, and by another one."""
+    flow = bound(case, moved(case)[0])
+    x, log_prob = flow.experimental_sample_and_log_prob(3, seed=3)
+    return x, log_prob, flow.log_prob(x)
+
+
 @each_recipe
 def test_starts_close_to_its_base(case):
     flow, difference = moved(case)
@@ -53,10 +61,9 @@ def test_starts_close_to_its_base(case):
 
 @each_recipe
 def test_sample_and_log_prob_agrees_with_log_prob(case):
-    flow = bound(case, moved(case)[0])
-    x, log_prob = flow.experimental_sample_and_log_prob(3, seed=3)
+    x, log_prob, scored = drawn(case)
     assert x.shape == (3, *case.shape)
-    np.testing.assert_allclose(flow.log_prob(x), log_prob, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(scored, log_prob, rtol=1e-8, atol=1e-8)
 
 
 @each_function
@@ -97,7 +104,7 @@ def test_any_base(name):
     ids=lambda value: str(value)[:30] if isinstance(value, dict) else None,
 )
 def test_bad_input_is_named(name, change, error, named):
-    arguments = {"event_shape": SHAPE, "hidden_channels": (4,), **change}
+    arguments = {"event_shape": SHAPE, "num_layers": 1, "hidden_channels": (4,), **change}
     with pytest.raises(error, match=f"`{named}`.*Received: "):
         getattr(tfpf.flows, name)(**arguments)
 
@@ -126,11 +133,10 @@ def test_widths_of_lipschitz_networks_may_differ(hidden_units):
 
 @each_recipe
 def test_is_saved(case, tmp_path):
-    flow, _ = moved(case)
-    tfpf.FlowModel(flow).save(tmp_path / "m.keras")
+    tfpf.FlowModel(moved(case)[0]).save(tmp_path / "m.keras")
     loaded = bound(case, keras.saving.load_model(tmp_path / "m.keras").distribution)
-    x = points(case.shape, (2,))
-    np.testing.assert_array_equal(loaded.log_prob(x), bound(case, flow).log_prob(x))
+    x, _, scored = drawn(case)
+    np.testing.assert_array_equal(loaded.log_prob(tf.identity(x)), scored)
 
 
 @pytest.mark.parametrize(("shape", "num_scales"), [((1, 1, 4), 1), ((2, 2, 3), 2)], ids=str)
@@ -171,7 +177,8 @@ def test_attention_is_for_small_images():
 
 
 def learned_noise(**options):
-    flow = tfpf.flows.multiscale((4, 4, 2), num_layers=1, hidden_channels=(4,), seed=0)
+    shape = {"num_scales": 1, "num_layers": 1, "hidden_channels": (4,)}
+    flow = tfpf.flows.multiscale((4, 4, 2), seed=0, **shape)
     options = {"num_layers": 2, "hidden_channels": (4,), "seed": 0, **options}
     return tfpf.flows.variational_dequantization(flow, 17, **options)
 
@@ -209,7 +216,7 @@ def test_learned_noise_is_trained_with_the_flow_by_xla_as_without():
     """Noise is drawn anew in each step, the same by both; and so is what comes of it."""
     x = np.random.default_rng(0).integers(0, 17, size=[20, 4, 4, 1]).astype("uint8")
     fits = []
-    for jit_compile in (False, True):
+    for how in ({"run_eagerly": True, "jit_compile": False}, {"jit_compile": True}):
         location = tf.Variable(tf.zeros([4, 4, 1]))
         normal = tfd.Independent(tfd.Normal(location, 1.0), 3)
         options = {"num_layers": 1, "hidden_channels": (4,), "seed": 0}
@@ -218,14 +225,14 @@ def test_learned_noise_is_trained_with_the_flow_by_xla_as_without():
         assert any(v is location for v in distribution.trainable_variables)
         before = [v.numpy() for v in distribution.trainable_variables]
         model = tfpf.FlowModel(distribution)
-        model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit_compile)
-        history = model.fit(x, batch_size=20, epochs=4, shuffle=False, verbose=0).history["loss"]
+        model.compile(keras.optimizers.SGD(1e-2), **how)
+        history = model.fit(x, batch_size=20, epochs=3, shuffle=False, verbose=0).history["loss"]
         after = [v.numpy() for v in distribution.trainable_variables]
         assert all((a != b).any() for a, b in zip(after, before, strict=True))
         fits.append((history, after))
     (losses, weights), (xla_losses, xla_weights) = fits
     np.testing.assert_allclose(xla_losses, losses, rtol=1e-5)
-    assert len(set(losses)) == 4
+    assert len(set(losses)) == 3
     for xla, other in zip(xla_weights, weights, strict=True):
         np.testing.assert_allclose(xla, other, rtol=1e-4, atol=1e-5)
 
@@ -233,9 +240,10 @@ def test_learned_noise_is_trained_with_the_flow_by_xla_as_without():
 def test_mixtures_of_images_are_scored_in_a_graph():
     """TensorFlow's softmax takes five axes at most: those of images, and one of components."""
     num_samples = 3
-    options = {"num_layers": 1, "num_components": 2, "hidden_units": (4,)}
-    flow = tfpf.flows.flow_plus_plus((4, 4, 1), **options)
-    distribution = Dequantized(flow, 17)
+    mixture = tfpf.bijectors.LogisticMixtureCDF
+    layer = coupling(SHAPE, mixture, {"num_components": 2})("float32")
+    noise = tfd.Sample(tfd.Normal(0.0, 1.0), SHAPE)
+    distribution = Dequantized(tfpf.distributions.Flow(noise, layer), 17)
     x = np.random.default_rng(0).integers(0, 17, size=[5, 4, 4, 1])
 
     @tf.function
