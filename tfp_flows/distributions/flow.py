@@ -5,6 +5,7 @@ from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._skip_log_det import skip_log_det
+from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
 from tfp_flows.distributions.philox_bases import drawn_by_philox
 
 
@@ -15,7 +16,7 @@ class Flow(transformed_distribution._TransformedDistribution):
     that they have mapped, so that in eager mode a sample keeps the density that it had when it
     was drawn, whatever training does to the variables meanwhile, and a tensor of one
     `tf.function` can reappear in another (TFP issue 840). Here `log_prob` takes a copy of `x`
-    first, so that what is remembered serves one pass only.
+    first, and asks each part for its value and its log-det in one evaluation.
     `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
     log-dets where they cost more than the samples.
 
@@ -49,7 +50,17 @@ class Flow(transformed_distribution._TransformedDistribution):
         with skip_log_det():
             return super()._call_sample_n(sample_shape, seed, **kwargs)
 
+    def _log_prob(self, y, **kwargs):
+        event_ndims = tf.nest.map_structure(lambda shape: shape.rank, self.event_shape)
+        if kwargs or not self.bijector._is_injective or None in tf.nest.flatten(event_ndims):
+            return super()._log_prob(y, **kwargs)
+        # A copy, which parts of TFP have not met.
+        y = tf.nest.map_structure(tf.identity, y)
+        x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
+        log_prob = self.distribution.log_prob(x)
+        return log_prob + tf.cast(log_det, log_prob.dtype)
+
     def experimental_local_measure(self, y, backward_compat=False, **kwargs):
-        """As in TFP, on a copy of `y`; `log_prob` calls it."""
+        """As in TFP, on a copy of `y`."""
         y = tf.nest.map_structure(tf.identity, y)
         return super().experimental_local_measure(y, backward_compat=backward_compat, **kwargs)

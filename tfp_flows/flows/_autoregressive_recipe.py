@@ -43,6 +43,7 @@ def autoregressive_layers(
     seed,
     network=MADE,
     invert_transformer=False,
+    raw_scale=1.0,
     solver="sequential",
     **network_kwargs,
 ):
@@ -57,6 +58,7 @@ def autoregressive_layers(
       seed: Python `int` or `None`, from which the networks' seeds follow.
       network: a class of conditioners, `MADE` or one with its first two arguments.
       invert_transformer: see `Autoregressive`.
+      raw_scale: likewise.
       solver: see `Autoregressive`.
       **network_kwargs: further keywords of `network`.
 
@@ -81,6 +83,7 @@ def autoregressive_layers(
                 transformer,
                 transformer_kwargs,
                 invert_transformer=invert_transformer,
+                raw_scale=raw_scale,
                 solver=solver,
                 context_size=context_size,
             )

@@ -1,5 +1,7 @@
 """What every recipe does the same way."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -77,6 +79,17 @@ def with_bounded_scale(transformer, transformer_kwargs):
     return {"max_log_scale": 5.0} if transformer is Affine else {}
 
 
+def raw_scale(widths):
+    """What keeps the first steps of Adam small, for networks whose hidden layers have `widths`.
+
+    A last layer of n inputs starts with zeros, and the first step moves all of its weights by the
+    rate, each so that the loss falls. Its outputs then move by n times the rate. A knot of a spline
+    that moves so far is where no data is, and layers add up.
+    """
+    widths = _checks.widths(widths, "hidden_units")
+    return 1.0 / math.sqrt(widths[-1]) if widths else 1.0
+
+
 def build(network, input_shape, context_size):
     """The network, built for inputs `[N, *input_shape]` and contexts `[N, context_size]`.
 
@@ -104,6 +117,7 @@ def coupling(
     dtype,
     network,
     invert_transformer=False,
+    raw_scale=1.0,
     **network_kwargs,
 ):
     """A `Coupling` of vectors, images or series, with a network of its own.
@@ -118,6 +132,7 @@ def coupling(
       dtype: float dtype.
       network: a class of conditioners, such as `MLP` or `ConvNet`.
       invert_transformer: see `Coupling`.
+      raw_scale: likewise.
       **network_kwargs: further keywords of `network`.
     """
     num_in = num_out = shape[-1]
@@ -138,6 +153,7 @@ def coupling(
         transformer_kwargs,
         mask,
         invert_transformer=invert_transformer,
+        raw_scale=raw_scale,
         context_size=context_size,
     )
 

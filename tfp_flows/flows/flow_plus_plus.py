@@ -84,8 +84,10 @@ def flow_plus_plus(
         "dtype": dtype,
     }
     if _image_recipe.is_image(event_shape):
+        widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128))
         options = {
-            "hidden_channels": _image_recipe.widths(hidden_channels, hidden_units, (128, 128)),
+            "hidden_channels": widths,
+            "raw_scale": _recipe.raw_scale(widths),
             "activation": "elu" if activation is None else activation,
             **mixture,
         }
@@ -94,8 +96,10 @@ def flow_plus_plus(
         return _image_recipe.flow([scale], event_shape, base, dtype, "flow_plus_plus")
     size = _recipe.vector_size(event_shape, minimum=2)
     _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_heads=num_heads)
+    widths = (128, 128) if hidden_units is None else hidden_units
     options = {
-        "hidden_units": (128, 128) if hidden_units is None else hidden_units,
+        "hidden_units": widths,
+        "raw_scale": _recipe.raw_scale(widths),
         "activation": "relu" if activation is None else activation,
         **mixture,
     }

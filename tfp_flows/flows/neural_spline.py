@@ -108,12 +108,15 @@ def neural_spline(
     if _image_recipe.is_image(event_shape) and not autoregressive:
         widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128))
         num_scales = 2 if num_scales is None else num_scales
+        splines["raw_scale"] = _recipe.raw_scale(widths)
         options = {"hidden_channels": widths, "seed": seed, **splines, **network_kwargs}
         scales = _image_recipe.glow_scales(event_shape, num_scales, num_layers, **options)
         return _image_recipe.flow(scales, event_shape, base, dtype, "neural_spline")
     size = _recipe.vector_size(event_shape, minimum=1 if autoregressive else 2)
     _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_scales=num_scales)
-    network_kwargs["hidden_units"] = (128, 128) if hidden_units is None else hidden_units
+    widths = (128, 128) if hidden_units is None else hidden_units
+    network_kwargs["hidden_units"] = widths
+    splines["raw_scale"] = _recipe.raw_scale(widths)
 
     def layer(i, seed):
         if autoregressive:

@@ -1,7 +1,11 @@
 """SOS: an autoregressive flow of polynomials whose slopes are sums of squares."""
 
 from tfp_flows.bijectors import SumOfSquares
-from tfp_flows.flows import _autoregressive_recipe
+from tfp_flows.flows import _autoregressive_recipe, _recipe
+
+# The first steps of Adam then move polynomials at the bound about three times as far as at one
+# standard deviation; by a spread of one it would be ten times.
+_SPREAD = 2.0
 
 
 def sos(
@@ -13,7 +17,7 @@ def sos(
     activation="relu",
     num_polynomials=3,
     degree=4,
-    bound=5.0,
+    bound=3.0,
     solver="sequential",
     base=None,
     seed=None,
@@ -24,8 +28,7 @@ def sos(
     Choose it where few parameters have to do, or where the moments of the data matter. The density
     costs one network evaluation a layer and polynomials in closed form; a sample costs about three,
     in D steps, each with a search of about 10 polynomials. Both are exact. Support: all of R^D.
-    Gradients have the tails of polynomials: clip them, and step with care (`keras.optimizers.Adam(
-    1e-3, global_clipnorm=5.0)`; at a rate of 1e-2 one step can end far out).
+    Outside of [-bound, bound] each layer has slope one.
 
     Source: Jaini, Selby and Yu (2019), Sum-of-squares polynomial flow, arXiv:1905.02325.
 
@@ -37,8 +40,8 @@ def sos(
       activation: of the networks.
       num_polynomials: the number of squares, K.
       degree: the degree of the polynomials that are squared, L.
-      bound: outside of [-bound, bound] each layer is linear in x_i; `None` for the polynomial
-        everywhere, which lets outliers overflow in a few layers.
+      bound: outside of [-bound, bound] each layer has slope one in x_i, so standardise the data;
+        `None` for the polynomial everywhere, which lets outliers overflow in a few layers.
       solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
       base: any TFP distribution over vectors of D; a standard normal by default.
       seed: Python `int`, of the networks' weights.
@@ -54,8 +57,15 @@ def sos(
     return _autoregressive_recipe.flow(
         event_shape,
         SumOfSquares,
-        {"num_polynomials": num_polynomials, "degree": degree, "bound": bound},
+        {
+            "num_polynomials": num_polynomials,
+            "degree": degree,
+            "bound": bound,
+            "tails": "unit",
+            "spread": _SPREAD,
+        },
         invert_transformer=True,
+        raw_scale=_recipe.raw_scale(hidden_units),
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,

@@ -9,11 +9,12 @@ import tensorflow_probability as tfp
 
 from tfp_flows import saving
 from tfp_flows._tree import walk
+from tfp_flows.models._compiled_steps import CompiledSteps
 from tfp_flows.models._loose_variables import _LooseVariables
 from tfp_flows.models._whole_files import write_whole
 
 
-class DistributionModel(keras.Model):
+class DistributionModel(CompiledSteps):
     """A `keras.Model` whose weights are all the variables of a TFP distribution.
 
     The networks inside are tracked as the Keras layers that they are; every other `tf.Variable`
@@ -57,8 +58,6 @@ class DistributionModel(keras.Model):
         dtype = getattr(distribution, "density_dtype", dtype)
         super().__init__(name=name, dtype=dtype.name if dtype.is_floating else "float32", **kwargs)
         self._distribution = distribution
-        self._jit_inside = False
-        self._penalties = None
         self.networks = networks
         owned = {id(weight.value) for network in networks for weight in network.weights}
         self.loose_variables = _LooseVariables(
@@ -75,54 +74,6 @@ class DistributionModel(keras.Model):
     def metrics(self):
         """The running means that `fit` and `evaluate` report."""
         raise NotImplementedError
-
-    def compile(self, optimizer="adam", jit_compile=True, **kwargs):
-        """Configures training; there is no loss to choose.
-
-        Args:
-          optimizer: a Keras optimizer or its name.
-          jit_compile: whether XLA compiles the steps. Keras's "auto" is off on CPU.
-          **kwargs: further arguments of `keras.Model.compile`.
-
-        Raises:
-          ValueError: if a loss or metrics are given: the model has its own.
-        """
-        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            if kwargs.get(name) is not None:
-                raise ValueError(
-                    f"`{name}` must not be given: the loss follows from the distribution. "
-                    f"Received: {name}={kwargs[name]!r}"
-                )
-        if kwargs.get("auto_scale_loss", True) and self._is_half_precision():
-            # Keras does it by the policy of the model, which is that of the density.
-            optimizer = keras.optimizers.get(optimizer)
-            if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        self._jit = jit_compile
-        # XLA cannot compile a step that spans devices, but it can what each of them does.
-        self._jit_inside = jit_compile is True and self._num_replicas() > 1
-        super().compile(
-            optimizer=optimizer, jit_compile=False if self._jit_inside else jit_compile, **kwargs
-        )
-
-    def get_compile_config(self):
-        """The optimizer and how steps are compiled, as plain data."""
-        if not self.compiled:
-            return None
-        return {
-            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "jit_compile": self._jit,
-            "is_started": self.optimizer.built,
-        }
-
-    def compile_from_config(self, config):
-        """Compiles as the saved model was, so that training goes on where it was."""
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
-        # It has been wrapped already, if it was to be.
-        self.compile(optimizer=optimizer, jit_compile=config["jit_compile"], auto_scale_loss=False)
-        if config["is_started"]:
-            # The optimizer's state is read into variables that exist.
-            self.optimizer.build(self.trainable_variables)
 
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
         """As in Keras, to a `.keras` file; one that exists is replaced at once, or stays.
@@ -169,36 +120,6 @@ class DistributionModel(keras.Model):
         shape = [None, *self.distribution.event_shape]
         return tf.TensorSpec(shape, self.distribution.dtype, "x")
 
-    def _is_half_precision(self):
-        layers = [layer for each in self.networks for layer in (each, *getattr(each, "layers", ()))]
-        return any(layer.compute_dtype == "float16" for layer in layers)
-
-    @property
-    def losses(self):
-        """As in Keras: what regularisers and networks add to the loss."""
-        # Those of a function within the step are what it returned.
-        return super().losses if self._penalties is None else list(self._penalties)
-
-    def _num_replicas(self):
-        return self.distribute_strategy.num_replicas_in_sync
-
-    def _run(self, layer, inputs, training):
-        """`layer(inputs)` in the mode, compiled here if the step around it cannot be."""
-        # Keras clears what the step before has added by `add_loss` in parts of the layer only.
-        self._clear_losses()
-        self._penalties = None
-        if not self._jit_inside:
-            return layer(inputs, training=training)
-
-        @tf.function(jit_compile=True, autograph=False)
-        def compiled(inputs):
-            values = layer(inputs, training=training)
-            return values, tuple(self.losses)
-
-        values, penalties = compiled(inputs)
-        self._penalties = penalties if training else None
-        return values
-
     def _check_trainable(self):
         if not self.trainable_weights:
             raise ValueError(
@@ -206,11 +127,6 @@ class DistributionModel(keras.Model):
                 f"Received: {self.distribution!r} with {len(self.weights)} variables, none of "
                 "them trainable"
             )
-
-    def _apply_gradients(self, tape, loss):
-        weights = self.trainable_weights
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        self._penalties = None
 
     def get_config(self):
         """The model as plain data; raises `ValueError` for what cannot be saved, by name."""

@@ -1,5 +1,6 @@
 """One step of training by maximum likelihood, and what it reports."""
 
+import functools
 import math
 
 import keras
@@ -8,6 +9,7 @@ import tensorflow as tf
 from tfp_flows.distributions import Dequantized
 from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._score import total_weight, weighted_mean
+from tfp_flows.models._whole_step import WholeStep
 
 
 class LikelihoodSteps(DistributionModel):
@@ -34,16 +36,21 @@ class LikelihoodSteps(DistributionModel):
     def train_step(self, data):
         """One step of the optimizer."""
         inputs, weight = self._rows.unpacked(data)
-        with tf.GradientTape() as tape:
-            values = self._score(inputs, training=True)
-            loss = self.compute_loss(y_pred=values, sample_weight=weight)
-            scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight))
-        self._apply_gradients(tape, scaled)
+        step = WholeStep(self)
+        (loss, values), gradients = self._differentiated(self._loss_of_batch, inputs, weight)
+        loss = self._update(step, gradients, loss)
         return self._logs(loss, values, weight)
+
+    def _loss_of_batch(self, inputs, weight):
+        """What is differentiated, and `(loss, values)`."""
+        values = self._score(inputs, training=True)
+        loss = self.compute_loss(y_pred=values, sample_weight=weight)
+        scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight))
+        return scaled, (loss, values)
 
     def _part_of_loss(self, loss, values, weight):
         """What this device adds to the loss of all, in which a row counts by its weight."""
-        num_replicas = self._num_replicas()
+        num_replicas = self.num_replicas()
         if num_replicas == 1:
             return loss
         own = total_weight(values, weight)
@@ -51,6 +58,25 @@ class LikelihoodSteps(DistributionModel):
         share = tf.math.divide_no_nan(own, context.all_reduce(tf.distribute.ReduceOp.SUM, own))
         mean = weighted_mean(-values, weight)
         return (loss - mean) / num_replicas + share * mean
+
+    # Tracing and compiling a density takes seconds: validation, `evaluate` and `predict` share one
+    # program of it, around which their own are plain graphs.
+
+    def make_test_function(self, force=False):
+        """As in Keras."""
+        with self._without_jit():
+            return super().make_test_function(force)
+
+    def make_predict_function(self, force=False):
+        """As in Keras."""
+        with self._without_jit():
+            return super().make_predict_function(force)
+
+    def _run(self, layer, inputs, training):
+        if training:
+            return super()._run(layer, inputs, training)
+        run = functools.partial(super()._run, layer, training=False)
+        return self._program(f"inference of {layer.name}", run)(inputs)
 
     def test_step(self, data):
         """One step of `evaluate`; regularisers do not count."""

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.models._whole_files import drop_broken_metadata
+from tfp_flows.models._whole_step import FINE, GRADIENT, LOSS
 
 _ADVICE = "A smaller learning rate, `clipnorm` in the optimizer, or standardised data often help."
 
@@ -22,7 +23,8 @@ def watched(model, callbacks):
     watches = [each for each in each_callback if isinstance(each, StopAtNonFinite)]
     if not watches:
         watches = [StopAtNonFinite()]
-        each_callback.extend(watches)
+        # Before those of the user, which would otherwise write down a step that was lost.
+        each_callback[:0] = watches
     for watch in watches:
         # A list that is made already tells its model to nobody new.
         watch.set_model(model)
@@ -30,30 +32,54 @@ def watched(model, callbacks):
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
-    """Ends a training whose loss, or whose weights, are lost."""
+    """Ends a training as soon as a step has changed nothing, since something was not finite."""
 
     def on_train_begin(self, logs=None):
-        self.is_first = True
+        self.model.outcome.reset()
 
     def on_epoch_begin(self, epoch, logs=None):
         self.place = f"epoch {epoch + 1}"
-        self.step = 0
+        self.start = self.model.outcome.count
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float((logs or {}).get("loss", 0.0))
         self.step = batch + 1
-        if not abs(loss) < float("inf"):
-            advice = self.model._advice_at_start if self.is_first else _ADVICE
-            raise FloatingPointError(
-                f"The loss must stay finite, and training stops at step {self.step} of "
-                f"{self.place}. {advice} Received: loss={loss}"
-            )
-        self.is_first = False
+        if self.model.outcome.failure != FINE:
+            step = self.model.outcome.count - self.start + 1
+            raise not_finite(self.model, f" at step {step} of {self.place}")
 
     def on_epoch_end(self, epoch, logs=None):
-        # The loss of a step is that before its update: the last one is not seen otherwise.
-        if not all(tf.reduce_all(tf.math.is_finite(v.value)) for v in self.model.trainable_weights):
-            raise FloatingPointError(
-                f"The weights must stay finite, and training stops after step {self.step} of "
-                f"{self.place}. {_ADVICE} Received: weights with NaN or infinity"
-            )
+        # No step makes a weight NaN, but what else assigns it may.
+        for weight in self.model.trainable_weights:
+            if not tf.reduce_all(tf.math.is_finite(weight.value)):
+                path = _path(self.model, weight)
+                raise FloatingPointError(
+                    f"The weights must stay finite, and training stops after step {self.step} of "
+                    f"{self.place}. {_ADVICE} Received: `{path}` with NaN or infinity"
+                )
+
+
+def not_finite(model, place=""):
+    """The error that a step which was not finite ends in.
+
+    Args:
+      model: one with an `outcome`.
+      place: where it was, in words.
+    """
+    outcome = model.outcome
+    if outcome.failure == LOSS:
+        what, received = "loss", f"loss={outcome.loss}"
+    else:
+        path = _path(model, model.trainable_weights[outcome.index])
+        kind = "gradient" if outcome.failure == GRADIENT else "updated weight"
+        what, received = f"{kind} of `{path}`", f"a {kind} with NaN or infinity"
+    advice = _ADVICE if outcome.count else model._advice_at_start
+    return FloatingPointError(
+        f"The {what} must stay finite, and training stops{place}. That step has changed no "
+        f"variable. {advice} Received: {received}"
+    )
+
+
+def _path(model, weight):
+    """How a user knows a weight: by Keras's path, or by the name of a variable of their own."""
+    is_loose = any(weight is each for each in model.loose_variables.adopted)
+    return weight.value.name.removesuffix(":0") if is_loose else weight.path

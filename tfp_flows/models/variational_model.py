@@ -10,6 +10,7 @@ from tfp_flows import _checks, saving
 from tfp_flows.conditioning import context_size, waits_for_context
 from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._watch import watched
+from tfp_flows.models._whole_step import WholeStep
 
 # Arguments of Keras's `fit` that say what the data are.
 _OF_DATA = {
@@ -124,7 +125,7 @@ class VariationalModel(DistributionModel):
         return super().fit(
             _steps(
                 _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
-                self._num_replicas(),
+                self.num_replicas(),
             ),
             epochs=epochs,
             verbose=verbose,
@@ -141,7 +142,7 @@ class VariationalModel(DistributionModel):
         self._check_target()
         steps = _checks.integer_at_least(steps, 1, "steps")
         return_dict = kwargs.pop("return_dict", False)
-        data = _steps(steps, self._num_replicas())
+        data = _steps(steps, self.num_replicas())
         result = super().evaluate(data, return_dict=True, **kwargs)
         return result if return_dict else float(result["elbo"])
 
@@ -162,17 +163,21 @@ class VariationalModel(DistributionModel):
         del data
         # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
         step = tf.cast(self.optimizer.iterations.value, tf.int32)
-        seed = tf.stack([self.seed, step * self._num_replicas() + _replica()])
-        with tf.GradientTape() as tape:
-            elbo = self._elbo(seed, training=True)
-            loss = -elbo
-            for penalty in self.losses:
-                loss += tf.cast(penalty, loss.dtype)
-            scaled = self.optimizer.scale_loss(loss / self._num_replicas())
-        self._apply_gradients(tape, scaled)
+        seed = tf.stack([self.seed, step * self.num_replicas() + _replica()])
+        whole_step = WholeStep(self)
+        (loss, elbo), gradients = self._differentiated(self._loss_of_seed, seed)
+        loss = self._update(whole_step, gradients, loss)
         self._loss_mean.update_state(loss)
         self._elbo_mean.update_state(elbo)
         return {"loss": self._loss_mean.result(), "elbo": self._elbo_mean.result()}
+
+    def _loss_of_seed(self, seed):
+        """What is differentiated, and `(loss, elbo)`."""
+        elbo = self._elbo(seed, training=True)
+        loss = -elbo
+        for penalty in self.losses:
+            loss += tf.cast(penalty, loss.dtype)
+        return self.optimizer.scale_loss(loss / self.num_replicas()), (loss, elbo)
 
     def test_step(self, data):
         """One step of `evaluate`."""

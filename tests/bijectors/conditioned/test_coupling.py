@@ -263,6 +263,26 @@ def test_assertions_about_variables_of_the_transformer_run(method):
         getattr(bijector, method)(tf.identity(x))
 
 
+def test_raw_numbers_are_scaled():
+    def scaled(x_a):
+        return 0.25 * conditioner(x_a)
+
+    conditioner, x = to_half(1), RNG.normal(size=[3, 2])
+    bijector = Coupling(conditioner, mask=(True, False), raw_scale=0.25, dtype=tf.float64)
+    expected = Coupling(scaled, mask=(True, False), dtype=tf.float64)
+    assert bijector.raw_scale == 0.25
+    for method in ("forward", "inverse"):
+        np.testing.assert_allclose(
+            getattr(bijector, method)(x), getattr(expected, method)(x), rtol=1e-14
+        )
+
+
+@pytest.mark.parametrize("raw_scale", [0.0, -1.0, np.nan, "large"])
+def test_raw_scale_that_is_none(raw_scale):
+    with pytest.raises((ValueError, TypeError), match="`raw_scale` must be .*Received: raw_scale="):
+        Coupling(to_half(1), mask=(True, False), raw_scale=raw_scale)
+
+
 def test_properties_are_the_arguments():
     network = mlp(1, 11, "float32")
     bijector = Coupling(network, RationalQuadraticSpline, SPLINE, mask=(True, False))

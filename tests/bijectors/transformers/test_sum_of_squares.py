@@ -26,6 +26,32 @@ def test_agrees_with_the_exact_polynomial(shape, bound):
         np.testing.assert_allclose(bijector.forward(np.array([10.0])), [tail], rtol=1e-11)
 
 
+def test_unit_tails_have_slope_one_and_start_where_the_polynomial_ends():
+    a = tf.constant(np.random.default_rng(0).normal(size=[2, 3]))
+    linear, unit = (SumOfSquares(a, 0.3, 0.01, 3.0, tails=tails) for tails in ("linear", "unit"))
+    inside = np.linspace(-3.0, 3.0, 7)
+    np.testing.assert_allclose(unit.forward(inside), linear.forward(inside), rtol=1e-12)
+    outside = np.array([-1e6, -3.5, 3.5, 1e6])
+    ends = linear.forward(np.sign(outside) * 3.0)
+    y = unit.forward(outside)
+    np.testing.assert_allclose(y, ends + outside - np.sign(outside) * 3.0, rtol=1e-12)
+    np.testing.assert_array_equal(unit.forward_log_det_jacobian(outside, 0), np.zeros(4))
+    np.testing.assert_allclose(unit.inverse(tf.identity(y)), outside, rtol=1e-10)
+
+
+def test_spread_is_the_unit_of_x_in_raw_numbers():
+    """By which the polynomial of x / s with the same raw numbers is that of x."""
+    raw = np.zeros(SumOfSquares.params_size(1, 2))
+    raw[1:] = [0.5, -0.4, 0.3]
+    x = np.array([-2.0, 0.5, 1.0])
+    wide = SumOfSquares.new(raw, 1, 2, spread=2.0)
+    np.testing.assert_allclose(
+        wide.forward_log_det_jacobian(2.0 * x, 0),
+        SumOfSquares.new(raw, 1, 2).forward_log_det_jacobian(x, 0),
+        rtol=1e-12,
+    )
+
+
 @pytest.mark.parametrize(
     "num_polynomials, degree, error", [(1, 3, 1e-12), (2, 2, 0.002), (3, 4, 0.002)]
 )
@@ -107,5 +133,9 @@ def test_bad_arguments():
         SumOfSquares.new(tf.zeros([16]), min_slope=1.0)
     with pytest.raises(ValueError, match="`bound`"):
         SumOfSquares.new(tf.zeros([16]), bound=0.0)
+    with pytest.raises(ValueError, match="`spread` must be .*Received: spread=0"):
+        SumOfSquares.new(tf.zeros([16]), spread=0.0)
+    with pytest.raises(ValueError, match="`tails` must be .*Received: tails='flat'"):
+        SumOfSquares.new(tf.zeros([16]), tails="flat")
     with pytest.raises(ValueError, match="`coefficients`"):
         SumOfSquares(tf.zeros([3]))

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
+from tfp_flows import _checks
 from tfp_flows.bijectors._networks import (
     check_network_inputs,
     dtype_of,
@@ -46,6 +47,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
         context_size,
         dtype,
         invert_transformer=False,
+        raw_scale=1.0,
         event_ndims=1,
         **kwargs,
     ):
@@ -63,6 +65,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
         self._transformer = transformer
         self._transformer_kwargs = self._no_dependency(dict(transformer_kwargs or {}))
         self._invert_transformer = invert_transformer
+        self._raw_scale = _checks.positive_number(raw_scale, "raw_scale")
         try:
             self._params_size = transformer.params_size(**self._transformer_kwargs)
         except TypeError as error:
@@ -97,6 +100,11 @@ class ConditionerBijector(TakesContext, FlowBijector):
     def invert_transformer(self):
         """Whether tau is the inverse of what the transformer calls `forward`."""
         return self._invert_transformer
+
+    @property
+    def raw_scale(self):
+        """By what the numbers of the conditioner are multiplied before the transformer has them."""
+        return self._raw_scale
 
     def _probe_conditioner(self, num_inputs, num_outputs, allowed=None):
         """Runs the conditioner once, so that a misfit is found when the bijector is made.
@@ -188,6 +196,8 @@ class ConditionerBijector(TakesContext, FlowBijector):
         return tf.reshape(h, shape)
 
     def _tau(self, h):
+        if self._raw_scale != 1.0:
+            h = self._raw_scale * h
         return self._transformer.new(h, **self._transformer_kwargs)
 
     def _transformed(self, x, h, is_forward):

@@ -52,6 +52,9 @@ class Coupling(ConditionerBijector):
       context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
       context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
       dtype: float dtype; that of the conditioner by default.
+      raw_scale: positive `float`, s: tau has the raw numbers s h. One optimizer step of Adam at a
+        rate r moves numbers of a network with n hidden units of size one by about s r n, all of
+        them at once, so that recipes take 1 / sqrt(n) where a transformer feels that.
       validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
         conditioner computes each row on its own (of vectors, with a mask of booleans).
       name: Python `str`.
@@ -75,6 +78,7 @@ class Coupling(ConditionerBijector):
         context=None,
         context_size=0,
         dtype=None,
+        raw_scale=1.0,
         validate_args=False,
         name="coupling",
     ):
@@ -104,6 +108,7 @@ class Coupling(ConditionerBijector):
                 transformer,
                 transformer_kwargs,
                 invert_transformer=invert_transformer,
+                raw_scale=raw_scale,
                 context=context,
                 context_size=context_size,
                 event_ndims=event_ndims,

@@ -24,14 +24,17 @@ class SumOfSquares(Monotone):
     overflows. Where a term of y is above a millionth of the largest number of the dtype, y has no
     gradient to the parameters.
 
-    With a bound B the tails |x| > B are the lines of the slope at +-B. That tames stacks of
-    layers: without, a sample of 10 grows like 10^(2 L + 1) in each.
+    With a bound B the tails |x| > B are lines. Stacked layers need them: without, a sample of 10
+    grows like 10^(2 L + 1) in each. With `tails="linear"` they have the slope at +-B. With
+    `tails="unit"` they have slope one, so that no outlier grows whatever the parameters, and
+    the density jumps at +-B.
 
     Shapes: `x` is `[..., D]`, coefficients `[..., D, K, L + 1]`; batch shapes broadcast. Domain:
     all reals, onto all reals.
 
     Raw parameters of `new`, of shape `[..., P]`, P = 1 + K (L + 1): c, then rows of numbers b_kl
-    with `a_kl = a0_kl + b_kl / sqrt((2 l - 1)!!)`, the root mean square of u^l for a normal u.
+    with `a_kl = a0_kl + b_kl / sqrt((2 l - 1)!!)`, the root mean square of u^l for a normal u; with
+    a `spread` s also over s^l.
     Near the identity at zero: the a0_kl are constants such that the p_k differ, and for
     |x| <= 3, |y - x| <= 0.002 (K = 3, L = 4; 0.02 for K = 5).
 
@@ -42,12 +45,13 @@ class SumOfSquares(Monotone):
       shift: float `Tensor`, c.
       min_slope: nonnegative `float`, m. Without it the slope vanishes where all p_k do.
       bound: positive `float` B, or `None` for the polynomial everywhere.
+      tails: `"linear"` or `"unit"`, beyond the bound.
       validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:
       ValueError: if `coefficients` has no static last two axes, or `bound` or `min_slope` is out
-        of its range.
+        of its range, or `tails` is unknown.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class SumOfSquares(Monotone):
         shift=0.0,
         min_slope=0.0,
         bound=None,
+        tails="linear",
         validate_args=False,
         name="sum_of_squares",
     ):
@@ -73,6 +78,7 @@ class SumOfSquares(Monotone):
                 _checks.positive_number(bound, "bound")
             self._min_slope = min_slope
             self._bound = bound
+            self._tails = _checks.one_of(tails, ("linear", "unit"), "tails")
             super().__init__(
                 forward_min_event_ndims=0,
                 dtype=dtype,
@@ -101,6 +107,11 @@ class SumOfSquares(Monotone):
         """B, where the linear tails begin, or `None`."""
         return self._bound
 
+    @property
+    def tails(self):
+        """The slope beyond the bound: `"linear"`, that at +-B, or `"unit"`, one."""
+        return self._tails
+
     @classmethod
     def _parameter_properties(cls, dtype):
         return {
@@ -116,11 +127,13 @@ class SumOfSquares(Monotone):
         degree=4,
         min_slope=1e-3,
         bound=None,
+        tails="linear",
+        spread=1.0,
         validate_args=False,
         name=None,
     ):
         """Number of raw parameters per coordinate: 1 + K (L + 1). Takes the keywords of `new`."""
-        del min_slope, bound, validate_args, name
+        del min_slope, bound, tails, spread, validate_args, name
         num_polynomials = _checks.integer_at_least(num_polynomials, 1, "num_polynomials")
         return 1 + num_polynomials * (_checks.integer_at_least(degree, 0, "degree") + 1)
 
@@ -132,6 +145,8 @@ class SumOfSquares(Monotone):
         degree=4,
         min_slope=1e-3,
         bound=None,
+        tails="linear",
+        spread=1.0,
         validate_args=False,
         name="sum_of_squares",
     ):
@@ -143,6 +158,9 @@ class SumOfSquares(Monotone):
           degree: Python `int` L, at least 0, of the polynomials that are squared.
           min_slope: positive `float` below 1, m.
           bound: positive `float` B, or `None`.
+          tails: `"linear"` or `"unit"`.
+          spread: positive `float` s, the standard deviation of the normal u above. The larger, the
+            less the tails move with the raw numbers.
           validate_args: Python `bool`.
           name: Python `str`.
 
@@ -155,7 +173,8 @@ class SumOfSquares(Monotone):
         params = tf.convert_to_tensor(params, name="params")
         _checks.last_axis(params, size, "params")
         shape = tf.concat([tf.shape(params)[:-1], [num_polynomials, degree + 1]], axis=0)
-        offsets, scales = _start(num_polynomials, degree, min_slope)
+        spread = _checks.positive_number(spread, "spread")
+        offsets, scales = _start(num_polynomials, degree, min_slope, spread)
         shift, raw = tf.split(params, [1, size - 1], axis=-1)
         coefficients = tf.reshape(raw, shape) / tf.constant(scales, params.dtype)
         return cls(
@@ -163,6 +182,7 @@ class SumOfSquares(Monotone):
             shift=shift[..., 0],
             min_slope=min_slope,
             bound=bound,
+            tails=tails,
             validate_args=validate_args,
             name=name,
         )
@@ -182,7 +202,9 @@ class SumOfSquares(Monotone):
             # A layer before may have overflowed: without tails an infinity counts as the largest x.
             bound = x.dtype.max if self._bound is None else self._bound
             near = tf.clip_by_value(x, -bound, bound)
-            beyond = tf.zeros_like(x) if self._bound is None else x - near
+            unit_tails = self._bound is not None and self._tails == "unit"
+            tail = tf.zeros_like(x) if self._bound is None else x - near
+            beyond = tf.zeros_like(x) if unit_tails else tail
             mean_square, square, log_factor = squares_of_polynomials(near, a, log_largest)
             # m / factor, which is below the smallest number where the factor has overflowed.
             log_slope = log_factor + tf.math.log(square + m * tf.exp(-log_factor))
@@ -204,19 +226,21 @@ class SumOfSquares(Monotone):
             large_y = tf.stop_gradient(near * root * mean_square * root + slope * beyond)
             large_y += constant_slope * zero_with_gradient(near + beyond)
             y = c + m * near + tf.where(large, large_y, small_y)
+            if unit_tails:
+                y, log_slope = y + tail, tf.where(tail == 0.0, log_slope, zero)
             return y, log_slope
 
         return value_and_log_slope
 
 
-def _start(num_polynomials, degree, min_slope):
+def _start(num_polynomials, degree, min_slope, spread):
     """Coefficients a0 of a slope close to one, and the scales of the raw numbers.
 
     The constant terms alone give the slope one. What the small others add to it cancels in
     first order: sum_k cos(pi (k + 1/2) l / K) = 0. One polynomial has none to differ from.
     """
     k, powers = np.arange(num_polynomials)[:, np.newaxis], np.arange(degree + 1)
-    scales = np.sqrt([float(math.prod(range(2 * i - 1, 0, -2))) for i in powers])
+    scales = np.sqrt([float(math.prod(range(2 * i - 1, 0, -2))) for i in powers]) * spread**powers
     size = 0.01 if num_polynomials > 1 else 0.0
     offsets = size * np.cos(np.pi * (k + 0.5) * powers / num_polynomials) / scales
     offsets[:, 0] = math.sqrt((1.0 - min_slope) / num_polynomials)

@@ -1,0 +1,27 @@
+"""Files that an earlier version saved give the densities that they gave.
+
+One for each recipe, in `files/`, saved by commit 3e83e07 with weights away from their start.
+"""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+FILES = pathlib.Path(__file__).parent / "files"
+DENSITIES = json.loads((FILES / "densities.json").read_text())
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_densities_are_those_of_then(name):
+    model = keras.saving.load_model(FILES / f"{name}.keras")
+    shape = [3, *(3 if size is None else size for size in model.distribution.event_shape)]
+    rng = np.random.default_rng(1)
+    if name == "variational_dequantization":
+        x = rng.integers(0, 256, size=shape).astype("uint8")
+    else:
+        x = rng.normal(size=shape).astype("float32")
+    densities = model.predict(x, verbose=0)
+    np.testing.assert_allclose(densities, DENSITIES[name], rtol=1e-6, atol=1e-6)

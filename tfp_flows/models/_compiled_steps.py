@@ -1,0 +1,184 @@
+"""How the steps of a model are compiled: losses, gradients and densities by XLA, each once."""
+
+import contextlib
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.models import _fused_adam
+from tfp_flows.models._watch import not_finite
+from tfp_flows.models._whole_step import FINE, Outcome
+
+
+class CompiledSteps(keras.Model):
+    """A `keras.Model` without a loss of its own, whose `networks` are layers.
+
+    By default XLA compiles the loss of a step with its gradients, as one program. The update
+    stands apart where it is a plain Adam: TensorFlow has a kernel for it, and compiling it would
+    take as long as the rest.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._jit_inside = False
+        self._penalties = None
+        self._programs = _Programs()
+        self.outcome = Outcome()
+
+    def compile(self, optimizer="adam", jit_compile=True, **kwargs):
+        """Configures training; there is no loss to choose.
+
+        Args:
+          optimizer: a Keras optimizer or its name.
+          jit_compile: whether XLA compiles the steps. Keras's "auto" is off on CPU.
+          **kwargs: further arguments of `keras.Model.compile`.
+
+        Raises:
+          ValueError: if a loss or metrics are given: the model has its own; if `jit_compile` is
+            neither a bool nor "auto".
+        """
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` must not be given: the loss follows from the distribution. "
+                    f"Received: {name}={kwargs[name]!r}"
+                )
+        if not (isinstance(jit_compile, bool) or jit_compile == "auto"):
+            raise ValueError(
+                "`jit_compile` must be True, False or 'auto'. "
+                f"Received: jit_compile={jit_compile!r}"
+            )
+        if kwargs.get("auto_scale_loss", True) and self._is_half_precision():
+            # Keras does it by the policy of the model, which is that of the density.
+            optimizer = keras.optimizers.get(optimizer)
+            if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        self._jit = jit_compile
+        # XLA cannot compile a step that spans devices, but it can what each of them does.
+        self._jit_inside = jit_compile is True and self.num_replicas() > 1
+        self._programs = _Programs()
+        super().compile(
+            optimizer=optimizer, jit_compile=False if self._jit_inside else jit_compile, **kwargs
+        )
+
+    def get_compile_config(self):
+        """The optimizer and how steps are compiled, as plain data."""
+        if not self.compiled:
+            return None
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "jit_compile": self._jit,
+            "is_started": self.optimizer.built,
+        }
+
+    def compile_from_config(self, config):
+        """Compiles as the saved model was, so that training goes on where it was."""
+        optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
+        # It has been wrapped already, if it was to be.
+        self.compile(optimizer=optimizer, jit_compile=config["jit_compile"], auto_scale_loss=False)
+        if config["is_started"]:
+            # The optimizer's state is read into variables that exist.
+            self.optimizer.build(self.trainable_variables)
+
+    def make_train_function(self, force=False):
+        """As in Keras; XLA compiles the whole of it, or what `_differentiated` runs."""
+        if self.train_function is None or force:
+            self._programs.forget("gradients")
+        if not self.updates_apart():
+            return super().make_train_function(force)
+        with self._without_jit():
+            return super().make_train_function(force)
+
+    def updates_apart(self):
+        """Whether the update is not compiled with the gradients."""
+        fits = _fused_adam.fits(self.optimizer, self.trainable_weights)
+        return self.num_replicas() == 1 and fits
+
+    def num_replicas(self):
+        """How many devices train."""
+        return self.distribute_strategy.num_replicas_in_sync
+
+    @property
+    def losses(self):
+        """As in Keras: what regularisers and networks add to the loss."""
+        # Those of a function within the step are what it returned.
+        return super().losses if self._penalties is None else list(self._penalties)
+
+    @contextlib.contextmanager
+    def _without_jit(self):
+        """Steps that are made here run as plain graphs, around programs."""
+        jit_compile, self.jit_compile = self.jit_compile, False
+        try:
+            yield
+        finally:
+            self.jit_compile = jit_compile
+
+    def _program(self, name, function):
+        """The function, as a program of XLA where that is wanted; the first one of that name."""
+        if not self.jit_compile or self.run_eagerly:
+            return function
+        return self._programs.of(name, function)
+
+    def _differentiated(self, function, *args):
+        """`results` and the gradients of a loss, for a function that returns `(loss, results)`."""
+
+        def run(*args):
+            with tf.GradientTape() as tape:
+                loss, results = function(*args)
+            return results, tape.gradient(loss, self.trainable_weights)
+
+        return (self._program("gradients", run) if self.updates_apart() else run)(*args)
+
+    def _update(self, step, gradients, loss):
+        """Ends a `WholeStep`; returns the loss, or NaN where it changed nothing."""
+        is_whole = step.apply(gradients, loss)
+        self._penalties = None
+        return tf.where(is_whole, loss, tf.constant(float("nan"), loss.dtype))
+
+    def _run(self, layer, inputs, training):
+        """`layer(inputs)` in the mode, compiled here if the step around it cannot be."""
+        # Keras clears what the step before has added by `add_loss` in parts of the layer only.
+        self._clear_losses()
+        self._penalties = None
+        if not self._jit_inside:
+            return layer(inputs, training=training)
+
+        @tf.function(jit_compile=True, autograph=False)
+        def compiled(inputs):
+            values = layer(inputs, training=training)
+            return values, tuple(self.losses)
+
+        values, penalties = compiled(inputs)
+        self._penalties = penalties if training else None
+        return values
+
+    def train_on_batch(self, *args, **kwargs):
+        """As in Keras; a step that is not finite changes nothing, and raises an error.
+
+        Raises:
+          FloatingPointError: if the loss, a gradient or an updated weight is not finite.
+        """
+        self.outcome.reset()
+        result = super().train_on_batch(*args, **kwargs)
+        if self.outcome.failure != FINE:
+            raise not_finite(self)
+        return result
+
+    def _is_half_precision(self):
+        layers = [layer for each in self.networks for layer in (each, *getattr(each, "layers", ()))]
+        return any(layer.compute_dtype == "float16" for layer in layers)
+
+
+class _Programs:
+    """Functions that XLA compiles, once for each shape; not a container that Keras would track."""
+
+    def __init__(self):
+        self._by_name = {}
+
+    def of(self, name, function):
+        if name not in self._by_name:
+            self._by_name[name] = tf.function(function, jit_compile=True, autograph=False)
+        return self._by_name[name]
+
+    def forget(self, name):
+        self._by_name.pop(name, None)

@@ -1,0 +1,158 @@
+"""A step of training changes every variable that it should, or none."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.models import _fused_adam
+
+FINE, LOSS, GRADIENT, WEIGHT = range(4)
+
+
+class Outcome:
+    """How the steps since the last `reset` went, in variables that no file holds.
+
+    Once a step has failed, those after it change nothing either, until `reset`: several may run
+    before Python looks.
+    """
+
+    def __init__(self):
+        options = {
+            "trainable": False,
+            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        }
+        with tf.init_scope():
+            self._failure = tf.Variable(FINE, dtype=tf.int32, name="failure", **options)
+            self._index = tf.Variable(0, dtype=tf.int32, name="index", **options)
+            self._count = tf.Variable(0, dtype=tf.int64, name="count", **options)
+            self._loss = tf.Variable(0.0, dtype=tf.float64, name="loss", **options)
+
+    def reset(self):
+        """Forgets what has been."""
+        for variable in (self._failure, self._index, self._count, self._loss):
+            variable.assign(tf.zeros([], variable.dtype))
+
+    @property
+    def count(self):
+        """How many steps have been whole."""
+        return int(tf.identity(self._count))
+
+    @property
+    def failure(self):
+        """`FINE`, or what was not finite: `LOSS`, `GRADIENT` or `WEIGHT`."""
+        return int(tf.identity(self._failure))
+
+    @property
+    def index(self):
+        """Of which trainable weight the gradient or the value was not finite."""
+        return int(tf.identity(self._index))
+
+    @property
+    def loss(self):
+        """Of the step that has failed."""
+        return float(tf.identity(self._loss))
+
+    def has_failed(self):
+        """A boolean `Tensor`: whether a step has failed."""
+        return tf.not_equal(self._failure, FINE)
+
+    def record(self, failure, index, loss):
+        """Adds one step; what comes after a failure does not count."""
+        before = tf.identity(self._failure)
+        was_fine = tf.equal(before, FINE)
+        self._index.assign(tf.where(was_fine, index, self._index))
+        self._loss.assign(tf.where(was_fine, tf.cast(loss, tf.float64), self._loss))
+        self._count.assign_add(tf.cast(was_fine & tf.equal(failure, FINE), tf.int64))
+        self._failure.assign(tf.where(was_fine, failure, before))
+
+
+class WholeStep:
+    """One step: made before the loss is computed, since statistics move with that.
+
+    Args:
+      model: a `keras.Model` with `outcome` and a built optimizer.
+    """
+
+    def __init__(self, model):
+        self._model = model
+        optimizer = model.optimizer
+        if not optimizer.built:
+            optimizer.build(model.trainable_weights)
+        self._weights = model.trainable_weights
+        self._is_fused = model.updates_apart()
+        changed = [weight.value for weight in model.non_trainable_weights]
+        if not self._is_fused:
+            changed += [v.value for v in (*self._weights, *optimizer.variables)]
+        # Two optimizers, one in the other, share what they hold.
+        self._changed = list({id(variable): variable for variable in changed}.values())
+        self._kept = [tf.identity(variable) for variable in self._changed]
+
+    def apply(self, gradients, loss):
+        """Updates the weights; returns whether the step was whole, a boolean `Tensor`.
+
+        Args:
+          gradients: of the trainable weights, a list.
+          loss: scalar `Tensor`.
+        """
+        optimizer = self._model.optimizer
+        # A scaled loss may overflow: that optimizer skips the step and scales by less.
+        skips = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        has_gradient = [] if skips else [_is_finite(gradient) for gradient in gradients]
+        flags = self._agreed([tf.math.is_finite(loss), *has_gradient])
+        failure = tf.where(flags[0], tf.where(tf.reduce_all(flags), FINE, GRADIENT), LOSS)
+        index = _first_false(flags[1:]) if has_gradient else tf.zeros([], tf.int32)
+        may_change = tf.equal(failure, FINE) & ~self._model.outcome.has_failed()
+        if self._is_fused:
+            flags = _fused_adam.apply(optimizer, gradients, self._weights, may_change)
+        else:
+            optimizer.apply_gradients(zip(gradients, self._weights, strict=True))
+            flags = self._agreed([_is_finite(weight.value) for weight in self._weights])
+        is_whole = may_change & tf.reduce_all(flags)
+        is_lost = may_change & ~is_whole
+        failure = tf.where(is_lost, WEIGHT, failure)
+        index = tf.where(is_lost, _first_false(flags), index)
+        self._put_back_unless(is_whole)
+        self._model.outcome.record(failure, index, loss)
+        return is_whole
+
+    def _agreed(self, flags):
+        """The flags `[n]`, each true where it is on every device."""
+        flags = tf.stack(flags)
+        if self._model.num_replicas() == 1:
+            return flags
+        missing = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.SUM, 1.0 - tf.cast(flags, tf.float32)
+        )
+        return tf.equal(missing, 0.0)
+
+    def _put_back_unless(self, is_whole):
+        def put_back(variable, kept, is_whole):
+            variable.assign(tf.where(is_whole, variable, kept))
+
+        def on_each_device(strategy, variables, kept, is_whole):
+            for variable, value in zip(variables, kept, strict=True):
+                strategy.extended.update(variable, put_back, args=(value, is_whole), group=False)
+
+        mirrored = []
+        for variable, kept in zip(self._changed, self._kept, strict=True):
+            if getattr(variable, "synchronization", None) == tf.VariableSynchronization.ON_READ:
+                put_back(variable, kept, is_whole)
+            else:
+                mirrored.append((variable, kept))
+        if mirrored:
+            variables, kept = (list(each) for each in zip(*mirrored, strict=True))
+            tf.__internal__.distribute.interim.maybe_merge_call(
+                on_each_device, tf.distribute.get_strategy(), variables, kept, is_whole
+            )
+
+
+def _first_false(flags):
+    return tf.argmin(tf.cast(flags, tf.int32), output_type=tf.int32)
+
+
+def _is_finite(tensor):
+    if tensor is None:
+        return tf.constant(True)
+    values = tensor.values if isinstance(tensor, tf.IndexedSlices) else tensor
+    if not values.dtype.is_floating:
+        return tf.constant(True)
+    return tf.reduce_all(tf.math.is_finite(values))
