@@ -1,7 +1,7 @@
 """MAF: affine autoregressive layers whose densities are parallel."""
 
 from tfp_flows.bijectors import Affine
-from tfp_flows.flows import _autoregressive_recipe
+from tfp_flows.flows import _autoregressive_recipe, _recipe
 
 
 def maf(
@@ -48,6 +48,7 @@ def maf(
         event_shape,
         Affine,
         {"max_log_scale": max_log_scale},
+        raw_scale=_recipe.raw_scale(hidden_units, gain=5.0),
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,

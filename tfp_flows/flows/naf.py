@@ -1,7 +1,7 @@
 """NAF: an autoregressive flow of deep sigmoidal transformers."""
 
 from tfp_flows.bijectors import DeepSigmoid, DenseDeepSigmoid
-from tfp_flows.flows import _autoregressive_recipe
+from tfp_flows.flows import _autoregressive_recipe, _recipe
 
 
 def naf(
@@ -56,6 +56,7 @@ def naf(
         DenseDeepSigmoid if dense else DeepSigmoid,
         {name: value for name, value in given.items() if value is not None},
         invert_transformer=True,
+        raw_scale=_recipe.raw_scale(hidden_units, gain=5.0),
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,

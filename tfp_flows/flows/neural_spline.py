@@ -108,7 +108,7 @@ def neural_spline(
     if _image_recipe.is_image(event_shape) and not autoregressive:
         widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128))
         num_scales = 2 if num_scales is None else num_scales
-        splines["raw_scale"] = _recipe.raw_scale(widths)
+        splines["raw_scale"] = _recipe.raw_scale(widths, gain=0.6)
         options = {"hidden_channels": widths, "seed": seed, **splines, **network_kwargs}
         scales = _image_recipe.glow_scales(event_shape, num_scales, num_layers, **options)
         return _image_recipe.flow(scales, event_shape, base, dtype, "neural_spline")
@@ -116,7 +116,7 @@ def neural_spline(
     _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_scales=num_scales)
     widths = (128, 128) if hidden_units is None else hidden_units
     network_kwargs["hidden_units"] = widths
-    splines["raw_scale"] = _recipe.raw_scale(widths)
+    splines["raw_scale"] = _recipe.raw_scale(widths, gain=0.6)
 
     def layer(i, seed):
         if autoregressive:

@@ -54,6 +54,7 @@ def real_nvp(
             [j % 2 == i % 2 for j in range(size)],
             Affine,
             {"max_log_scale": max_log_scale},
+            raw_scale=_recipe.raw_scale(hidden_units, gain=2.5),
             network=MLP,
             hidden_units=hidden_units,
             activation=activation,

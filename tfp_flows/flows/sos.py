@@ -65,7 +65,7 @@ def sos(
             "spread": _SPREAD,
         },
         invert_transformer=True,
-        raw_scale=_recipe.raw_scale(hidden_units),
+        raw_scale=_recipe.raw_scale(hidden_units, gain=0.25),
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,

@@ -1,7 +1,7 @@
 """UMNN-MAF: an autoregressive flow of integrals of positive networks."""
 
 from tfp_flows.bijectors import MonotoneIntegral
-from tfp_flows.flows import _autoregressive_recipe
+from tfp_flows.flows import _autoregressive_recipe, _recipe
 
 
 def umnn(
@@ -55,6 +55,7 @@ def umnn(
         MonotoneIntegral,
         {"hidden_units": tuple(integrand_units), "num_nodes": num_nodes, "bound": bound},
         invert_transformer=True,
+        raw_scale=_recipe.raw_scale(hidden_units),
         num_layers=num_layers,
         hidden_units=hidden_units,
         activation=activation,
