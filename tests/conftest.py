@@ -15,10 +15,9 @@ from tensorflow.python.framework import random_seed  # noqa: E402
 # Optimisations by LLVM, and the making of fused loops by MLIR, are two thirds of the time that XLA
 # takes to compile. XLA's own passes, which decide what is computed, stay. The slow tests compile as
 # users do.
-FAST_COMPILATION = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    " --xla_cpu_use_fusion_emitters=false"
-)
+FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+if tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 21):  # a flag that XLA lacks ends it
+    FAST_COMPILATION += " --xla_cpu_use_fusion_emitters=false"
 
 
 def pytest_configure(config):
