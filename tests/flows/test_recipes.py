@@ -28,7 +28,7 @@ SAME_LAYERS = {"nice", "real_nvp", "maf", "iaf", "iresnet", "recurrent", "naf"}
 SAME_LAYERS |= {"neural_spline", *(f"neural_spline_{x}" for x in ("linear", "quadratic", "cubic"))}
 NUM_SAMPLES = 5_000
 # How far variables are moved: splines are steep soon, velocities small.
-SCALES = {"neural_spline": 0.4, "ffjord": 2.0, "sylvester": 1.2}
+SCALES = {"neural_spline": 0.4, "ffjord": 0.5, "sylvester": 1.2}
 
 
 class Recipe:

@@ -7,7 +7,6 @@ import sys
 
 import keras
 import numpy as np
-import pytest
 from saving_cases import CONTEXT, FLOWS, X, config_of, made_model, scored, with_conditioner
 
 import tfp_flows as tfpf
@@ -48,49 +47,38 @@ class OfAnotherModule(keras.layers.Dense):
     pass
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory):
-    """What one fresh process makes of all the files, and what this one expects."""
-    folder = tmp_path_factory.mktemp("saved")
-    np.savez(folder / "data.npz", x=X, context=CONTEXT)
+def test_loads_scores_and_saves_alike_and_refuses_what_it_does_not_know(tmp_path):
+    """Each model gives the same bits and is written again as it was.
+
+    One test and one process for all of them, since its imports take seconds.
+    """
+    np.savez(tmp_path / "data.npz", x=X, context=CONTEXT)
     expected = {}
     for name in FLOWS:
         model = made_model(name)
-        model.save(folder / f"{name}.keras")
+        model.save(tmp_path / f"{name}.keras")
         log_prob, sample = scored(model, name == "conditional")
         expected[f"{name}_log_prob"] = log_prob
         expected[f"{name}_sample"] = sample
         expected[f"{name}_trainable"] = [weight.trainable for weight in model.weights]
     layer = OfAnotherModule(2)
     layer.build((None, 2))
-    tfpf.FlowModel(with_conditioner(layer)).save(folder / "foreign.keras")
+    tfpf.FlowModel(with_conditioner(layer)).save(tmp_path / "foreign.keras")
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", FRESH, str(folder), ",".join(FLOWS)],
+        [sys.executable, "-c", FRESH, str(tmp_path), ",".join(FLOWS)],
         env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return folder, expected, dict(np.load(folder / "results.npz"))
-
-
-@pytest.mark.parametrize("name", FLOWS)
-def test_gives_the_same_bits(fresh, name):
-    _, expected, results = fresh
-    assert np.isfinite(expected[f"{name}_log_prob"]).all()
-    for what in ("log_prob", "sample", "trainable"):
-        np.testing.assert_array_equal(results[f"{name}_{what}"], expected[f"{name}_{what}"])
-        assert results[f"{name}_{what}"].dtype == np.asarray(expected[f"{name}_{what}"]).dtype
-
-
-@pytest.mark.parametrize("name", FLOWS)
-def test_saving_again_writes_the_same(fresh, name):
-    folder = fresh[0]
-    assert config_of(folder / f"{name}_again.keras") == config_of(folder / f"{name}.keras")
-
-
-def test_refuses_the_layer_of_another_module_by_name(fresh):
-    _, _, results = fresh
+    results = dict(np.load(tmp_path / "results.npz"))
+    for name in FLOWS:
+        assert np.isfinite(expected[f"{name}_log_prob"]).all(), name
+        for what in (f"{name}_log_prob", f"{name}_sample", f"{name}_trainable"):
+            np.testing.assert_array_equal(results[what], expected[what], err_msg=what)
+            assert results[what].dtype == np.asarray(expected[what]).dtype, what
+        again, first = (config_of(tmp_path / f"{name}{end}.keras") for end in ("_again", ""))
+        assert again == first, name
     assert "OfAnotherModule" in str(results["refused"])
