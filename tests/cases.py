@@ -480,7 +480,7 @@ CASES = [
     ),
     Case(
         "sos",
-        recipe(F.sos, num_layers=1, num_polynomials=2, degree=2, context_size=C),
+        recipe(F.sos, num_layers=1, num_polynomials=2, degree=2, hidden_units=(4,), context_size=C),
         ("sos",),
         context_size=C,
     ),

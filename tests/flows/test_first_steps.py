@@ -113,10 +113,10 @@ def assert_no_rise(name, size, kinds, seeds, num_steps, num_rows):
         assert max(rises) <= 0.1 * size
 
 
-@pytest.mark.parametrize("name", ["neural_spline", "flow_plus_plus", "sos", "real_nvp"])
-def test_no_step_of_the_first_ones_loses_a_tenth_of_a_nat(name):
-    """The recipes that did; the whole table is slow."""
-    assert_no_rise(name, 2, [normal], [0], num_steps=8, num_rows=1000)
+@pytest.mark.parametrize("name", ["neural_spline", "sos"])
+def test_no_step_of_the_first_ones_loses_a_tenth_of_a_nat_a_dimension(name):
+    """Two of those that did; the whole table is slow."""
+    assert_no_rise(name, 2, [normal], [0], num_steps=3, num_rows=1000)
 
 
 @pytest.mark.slow  # Half an hour for all.

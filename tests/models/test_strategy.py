@@ -144,6 +144,39 @@ assert np.ptp(log_prob) > 0.1
 np.testing.assert_allclose(model.predict(x, batch_size=4, verbose=0), log_prob, rtol=1e-5)
 """
 
+LOST = """
+from tfp_flows.models._devices import average_devices
+good = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+bad = good.copy()
+bad[6] = np.nan  # of the second device
+def trained(jit_compile, *arrays):
+    with strategy.scope():
+        base = tfp.distributions.MultivariateNormalDiag(tf.Variable([0.0, 0.0]), [1.0, 1.0])
+        chain = tfp.bijectors.Chain([tfpf.bijectors.BatchNorm(2)])
+        model = tfpf.FlowModel(tfpf.distributions.Flow(base, chain))
+        model.compile(keras.optimizers.Adam(0.1), jit_compile=jit_compile)
+    dataset = tf.data.Dataset.from_tensor_slices(np.concatenate(arrays)).batch(8)
+    try:
+        model.fit(dataset, verbose=0)
+        message = ""
+    except FloatingPointError as error:
+        message = str(error)
+    average_devices(model)  # as at the end of a whole `fit`
+    variables = [*model.weights, *model.optimizer.variables]
+    return message, [
+        np.array(value)
+        for variable in variables
+        for value in strategy.experimental_local_results(variable.value)
+    ]
+for jit_compile in (False, True):
+    message, stopped = trained(jit_compile, good, bad, good)
+    assert "step 2 of epoch 1" in message and "Received: loss=nan" in message, message
+    message, expected = trained(jit_compile, good)
+    assert not message
+    for this, that in zip(stopped, expected, strict=True):
+        np.testing.assert_array_equal(this, that)
+"""
+
 RUN = (
     """
 import json, sys, traceback
@@ -170,6 +203,7 @@ def failures():
         "samples": SAMPLES,
         "noise": NOISE,
         "weights": WEIGHTS,
+        "lost": LOST,
     }
     result = subprocess.run(
         [sys.executable, "-c", RUN],
@@ -201,3 +235,7 @@ def test_each_device_draws_its_own_noise(failures):
 
 def test_a_row_counts_by_its_weight_on_whichever_device(failures):
     assert "weights" not in failures, failures["weights"]
+
+
+def test_a_step_that_one_device_loses_changes_nothing_on_any(failures):
+    assert "lost" not in failures, failures["lost"]

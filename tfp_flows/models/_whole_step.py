@@ -94,23 +94,36 @@ class WholeStep:
           loss: scalar `Tensor`.
         """
         optimizer = self._model.optimizer
-        # A scaled loss may overflow: that optimizer skips the step and scales by less.
-        skips = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        has_gradient = [] if skips else [_is_finite(gradient) for gradient in gradients]
-        flags = self._agreed([tf.math.is_finite(loss), *has_gradient])
-        failure = tf.where(flags[0], tf.where(tf.reduce_all(flags), FINE, GRADIENT), LOSS)
-        index = _first_false(flags[1:]) if has_gradient else tf.zeros([], tf.int32)
-        may_change = tf.equal(failure, FINE) & ~self._model.outcome.has_failed()
+        has_loss = self._agreed([tf.math.is_finite(loss)])[0]
+        has_failed = self._model.outcome.has_failed()
         if self._is_fused:
-            flags = _fused_adam.apply(optimizer, gradients, self._weights, may_change)
+            may_change = has_loss & ~has_failed
+            stay_finite = _fused_adam.apply(optimizer, gradients, self._weights, may_change)
+            # Looked at only where something is wrong.
+            have_gradients = tf.cond(
+                tf.reduce_all(stay_finite),
+                lambda: stay_finite,
+                lambda: tf.stack([_is_finite(gradient) for gradient in gradients]),
+            )
         else:
+            # A scaled loss may overflow: that optimizer skips the step and scales by less.
+            skips = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            seen = [tf.constant(True) if skips else _is_finite(gradient) for gradient in gradients]
+            have_gradients = self._agreed(seen)
             optimizer.apply_gradients(zip(gradients, self._weights, strict=True))
-            flags = self._agreed([_is_finite(weight.value) for weight in self._weights])
-        is_whole = may_change & tf.reduce_all(flags)
-        is_lost = may_change & ~is_whole
-        failure = tf.where(is_lost, WEIGHT, failure)
-        index = tf.where(is_lost, _first_false(flags), index)
+            stay_finite = self._agreed([_is_finite(weight.value) for weight in self._weights])
+        checks = [(LOSS, has_loss), (GRADIENT, have_gradients), (WEIGHT, stay_finite)]
+        failure, index = tf.constant(FINE), tf.zeros([], tf.int32)
+        for what, flags in reversed(checks):
+            is_lost = ~tf.reduce_all(flags)
+            failure = tf.where(is_lost, what, failure)
+            if what != LOSS:
+                index = tf.where(is_lost, _first_false(flags), index)
+        is_whole = tf.equal(failure, FINE) & ~has_failed
         self._put_back_unless(is_whole)
+        if self._model.num_replicas() > 1:  # Else it would be that of the first device.
+            context = tf.distribute.get_replica_context()
+            loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
         self._model.outcome.record(failure, index, loss)
         return is_whole
 
