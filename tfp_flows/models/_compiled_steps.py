@@ -84,6 +84,10 @@ class CompiledSteps(keras.Model):
         """As in Keras; XLA compiles the whole of it, or what `_differentiated` runs."""
         if self.train_function is None or force:
             self._programs.forget("gradients")
+        if not self.optimizer.built:
+            # Variables that a graph makes take many times as long, and it is traced twice.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_weights)
         if not self.updates_apart():
             return super().make_train_function(force)
         with self._without_jit():
