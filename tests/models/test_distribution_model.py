@@ -296,3 +296,10 @@ def test_half_precision_gets_a_loss_scale_as_in_keras(tmp_path):
 def test_the_dtype_is_that_of_the_distribution(cls):
     with pytest.raises(ValueError, match="`dtype` must not be given.*Received: dtype='float64'"):
         cls(tfpf.flows.maf(2, hidden_units=(4,)), dtype="float64")
+
+
+@pytest.mark.parametrize("jit_compile", ["yes", 1, None])
+def test_jit_compile_is_a_bool_or_auto(jit_compile):
+    model = tfpf.FlowModel(tfd.Normal(tf.Variable(0.0), 1.0))
+    with pytest.raises(ValueError, match="`jit_compile` must be .*Received: jit_compile="):
+        model.compile(jit_compile=jit_compile)
