@@ -119,7 +119,7 @@ def test_no_step_of_the_first_ones_loses_a_tenth_of_a_nat_a_dimension(name):
     assert_no_rise(name, 2, [normal], [0], num_steps=3, num_rows=1000)
 
 
-@pytest.mark.slow  # Half an hour for all.
+@pytest.mark.slow  # Some ten minutes for each of the dearer recipes: choose by `-k`.
 @pytest.mark.parametrize("size", [2, 6])
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_step_of_fifty_loses_a_tenth_of_a_nat_a_dimension(name, size):

@@ -155,3 +155,14 @@ def test_other_trainable_parts():
 def test_unknown_objective():
     with pytest.raises(ValueError, match="`objective`.*Received: objective='matching'"):
         tfpf.FlowModel(ffjord(), objective="matching")
+
+
+def test_a_model_may_bear_the_name_of_what_it_matches():
+    """Its densities and its errors are two programs all the same."""
+    flow = tfpf.flows.ffjord(2, hidden_units=(4,), solver="euler", num_steps=1, seed=0)
+    model = tfpf.FlowModel(flow, objective="flow_matching", name="flow_matching")
+    assert model.name == model.matching.name
+    model.compile(jit_compile=True)
+    x = np.ones([4, 2], "float32")
+    model.evaluate(x, verbose=0)
+    np.testing.assert_allclose(model.predict(x, verbose=0), flow.log_prob(x), rtol=1e-5)

@@ -208,7 +208,7 @@ def test_killed_training_goes_on(moment, tmp_path):
     assert not backup_dir.exists(), "what a killed training left behind is cleared away"
 
 
-@pytest.mark.parametrize("text", ["", '{"epo', '{"batch": 1}', "[]", "null"])
+@pytest.mark.parametrize("text", ["", "{", '{"epo', '{"batch": 1}', "[]", "null", "7"])
 def test_truncated_metadata_is_warned_about_and_removed(text, tmp_path):
     backup_dir = tmp_path / "backup"
     backup_dir.mkdir()

@@ -80,7 +80,7 @@ def with_bounded_scale(transformer, transformer_kwargs):
 
 
 def raw_scale(widths, gain=1.0):
-    """What keeps the first steps of Adam small: gain / sqrt(n), n the width of the last layer.
+    """What keeps the first steps of Adam small: gain / sqrt(n) for a last hidden layer of width n.
 
     The last layer of a network starts with zeros, and the first step moves all of its weights by
     the rate, each so that the loss falls. Its outputs then move by n times the rate. A knot of a
@@ -88,9 +88,9 @@ def raw_scale(widths, gain=1.0):
 
     Args:
       widths: of the hidden layers.
-      gain: the larger, the less a transformer feels its raw numbers. Those of the recipes are such
-        that no loss rises by 0.1 D in the first 50 steps at a rate of 1e-3
-        (`tests/flows/test_first_steps.py`).
+      gain: larger for transformers that are less sensitive to their raw numbers. Recipes choose it
+        such that no loss rises by 0.1 D in the first 50 steps at a rate of 1e-3, which
+        `tests/flows/test_first_steps.py` checks.
     """
     widths = _checks.widths(widths, "hidden_units")
     return min(1.0, gain / math.sqrt(widths[-1])) if widths else 1.0

@@ -23,7 +23,7 @@ class CompiledSteps(keras.Model):
         self._jit_inside = False
         self._penalties = None
         self._programs = _Programs()
-        self.outcome = Outcome()
+        self._outcome = Outcome()
 
     def compile(self, optimizer="adam", jit_compile=True, **kwargs):
         """Configures training; there is no loss to choose.
@@ -55,7 +55,7 @@ class CompiledSteps(keras.Model):
                 optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         self._jit = jit_compile
         # XLA cannot compile a step that spans devices, but it can what each of them does.
-        self._jit_inside = jit_compile is True and self.num_replicas() > 1
+        self._jit_inside = jit_compile is True and self._num_replicas() > 1
         self._programs = _Programs()
         super().compile(
             optimizer=optimizer, jit_compile=False if self._jit_inside else jit_compile, **kwargs
@@ -88,17 +88,17 @@ class CompiledSteps(keras.Model):
             # Variables that a graph makes take many times as long, and it is traced twice.
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_weights)
-        if not self.updates_apart():
+        if not self._updates_apart():
             return super().make_train_function(force)
         with self._without_jit():
             return super().make_train_function(force)
 
-    def updates_apart(self):
+    def _updates_apart(self):
         """Whether the update is not compiled with the gradients."""
         fits = _fused_adam.fits(self.optimizer, self.trainable_weights)
-        return self.num_replicas() == 1 and fits
+        return self._num_replicas() == 1 and fits
 
-    def num_replicas(self):
+    def _num_replicas(self):
         """How many devices train."""
         return self.distribute_strategy.num_replicas_in_sync
 
@@ -117,11 +117,11 @@ class CompiledSteps(keras.Model):
         finally:
             self.jit_compile = jit_compile
 
-    def _program(self, name, function):
-        """The function, as a program of XLA where that is wanted; the first one of that name."""
+    def _program(self, key, function):
+        """The function, as a program of XLA where that is wanted: the first one of that key."""
         if not self.jit_compile or self.run_eagerly:
             return function
-        return self._programs.of(name, function)
+        return self._programs.of(key, function)
 
     def _differentiated(self, function, *args):
         """`results` and the gradients of a loss, for a function that returns `(loss, results)`."""
@@ -131,7 +131,7 @@ class CompiledSteps(keras.Model):
                 loss, results = function(*args)
             return results, tape.gradient(loss, self.trainable_weights)
 
-        return (self._program("gradients", run) if self.updates_apart() else run)(*args)
+        return (self._program("gradients", run) if self._updates_apart() else run)(*args)
 
     def _update(self, step, gradients, loss):
         """Ends a `WholeStep`; returns the loss, or NaN where it changed nothing."""
@@ -162,9 +162,9 @@ class CompiledSteps(keras.Model):
         Raises:
           FloatingPointError: if the loss, a gradient or an updated weight is not finite.
         """
-        self.outcome.reset()
+        self._outcome.reset()
         result = super().train_on_batch(*args, **kwargs)
-        if self.outcome.failure != FINE:
+        if self._outcome.failure != FINE:
             raise not_finite(self)
         return result
 
@@ -177,12 +177,12 @@ class _Programs:
     """Functions that XLA compiles, once for each shape; not a container that Keras would track."""
 
     def __init__(self):
-        self._by_name = {}
+        self._by_key = {}
 
-    def of(self, name, function):
-        if name not in self._by_name:
-            self._by_name[name] = tf.function(function, jit_compile=True, autograph=False)
-        return self._by_name[name]
+    def of(self, key, function):
+        if key not in self._by_key:
+            self._by_key[key] = tf.function(function, jit_compile=True, autograph=False)
+        return self._by_key[key]
 
-    def forget(self, name):
-        self._by_name.pop(name, None)
+    def forget(self, key):
+        self._by_key.pop(key, None)

@@ -50,7 +50,7 @@ class LikelihoodSteps(DistributionModel):
 
     def _part_of_loss(self, loss, values, weight):
         """What this device adds to the loss of all, in which a row counts by its weight."""
-        num_replicas = self.num_replicas()
+        num_replicas = self._num_replicas()
         if num_replicas == 1:
             return loss
         own = total_weight(values, weight)
@@ -64,19 +64,24 @@ class LikelihoodSteps(DistributionModel):
 
     def make_test_function(self, force=False):
         """As in Keras."""
-        with self._without_jit():
-            return super().make_test_function(force)
+        return self._around_programs(super().make_test_function, force)
 
     def make_predict_function(self, force=False):
         """As in Keras."""
+        return self._around_programs(super().make_predict_function, force)
+
+    def _around_programs(self, make, force):
+        if force:
+            for layer in (self, self.matching):
+                self._programs.forget(layer)
         with self._without_jit():
-            return super().make_predict_function(force)
+            return make(force)
 
     def _run(self, layer, inputs, training):
         if training:
             return super()._run(layer, inputs, training)
         run = functools.partial(super()._run, layer, training=False)
-        return self._program(f"inference of {layer.name}", run)(inputs)
+        return self._program(layer, run)(inputs)
 
     def test_step(self, data):
         """One step of `evaluate`; regularisers do not count."""

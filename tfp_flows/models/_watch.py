@@ -35,16 +35,16 @@ class StopAtNonFinite(keras.callbacks.Callback):
     """Ends a training as soon as a step has changed nothing, since something was not finite."""
 
     def on_train_begin(self, logs=None):
-        self.model.outcome.reset()
+        self.model._outcome.reset()
 
     def on_epoch_begin(self, epoch, logs=None):
         self.place = f"epoch {epoch + 1}"
-        self.start = self.model.outcome.count
+        self.start = self.model._outcome.count
 
     def on_train_batch_end(self, batch, logs=None):
         self.step = batch + 1
-        if self.model.outcome.failure != FINE:
-            step = self.model.outcome.count - self.start + 1
+        if self.model._outcome.failure != FINE:
+            step = self.model._outcome.count - self.start + 1
             raise not_finite(self.model, f" at step {step} of {self.place}")
 
     def on_epoch_end(self, epoch, logs=None):
@@ -62,10 +62,10 @@ def not_finite(model, place=""):
     """The error that a step which was not finite ends in.
 
     Args:
-      model: one with an `outcome`.
+      model: one whose steps record their `Outcome`.
       place: where it was, in words.
     """
-    outcome = model.outcome
+    outcome = model._outcome
     if outcome.failure == LOSS:
         what, received = "loss", f"loss={outcome.loss}"
     else:

@@ -69,16 +69,16 @@ class WholeStep:
     """One step: made before the loss is computed, since statistics move with that.
 
     Args:
-      model: a `keras.Model` with `outcome` and a built optimizer.
+      model: a `CompiledSteps`.
     """
 
     def __init__(self, model):
         self._model = model
         optimizer = model.optimizer
-        if not optimizer.built:
+        if not optimizer.built:  # Of a step outside of `fit`.
             optimizer.build(model.trainable_weights)
         self._weights = model.trainable_weights
-        self._is_fused = model.updates_apart()
+        self._is_fused = model._updates_apart()
         changed = [weight.value for weight in model.non_trainable_weights]
         if not self._is_fused:
             changed += [v.value for v in (*self._weights, *optimizer.variables)]
@@ -95,7 +95,7 @@ class WholeStep:
         """
         optimizer = self._model.optimizer
         has_loss = self._agreed([tf.math.is_finite(loss)])[0]
-        has_failed = self._model.outcome.has_failed()
+        has_failed = self._model._outcome.has_failed()
         if self._is_fused:
             may_change = has_loss & ~has_failed
             stay_finite = _fused_adam.apply(optimizer, gradients, self._weights, may_change)
@@ -121,16 +121,16 @@ class WholeStep:
                 index = tf.where(is_lost, _first_false(flags), index)
         is_whole = tf.equal(failure, FINE) & ~has_failed
         self._put_back_unless(is_whole)
-        if self._model.num_replicas() > 1:  # Else it would be that of the first device.
+        if self._model._num_replicas() > 1:  # Else it would be that of the first device.
             context = tf.distribute.get_replica_context()
             loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
-        self._model.outcome.record(failure, index, loss)
+        self._model._outcome.record(failure, index, loss)
         return is_whole
 
     def _agreed(self, flags):
         """The flags `[n]`, each true where it is on every device."""
         flags = tf.stack(flags)
-        if self._model.num_replicas() == 1:
+        if self._model._num_replicas() == 1:
             return flags
         missing = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.SUM, 1.0 - tf.cast(flags, tf.float32)

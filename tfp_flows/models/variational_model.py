@@ -125,7 +125,7 @@ class VariationalModel(DistributionModel):
         return super().fit(
             _steps(
                 _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
-                self.num_replicas(),
+                self._num_replicas(),
             ),
             epochs=epochs,
             verbose=verbose,
@@ -142,7 +142,7 @@ class VariationalModel(DistributionModel):
         self._check_target()
         steps = _checks.integer_at_least(steps, 1, "steps")
         return_dict = kwargs.pop("return_dict", False)
-        data = _steps(steps, self.num_replicas())
+        data = _steps(steps, self._num_replicas())
         result = super().evaluate(data, return_dict=True, **kwargs)
         return result if return_dict else float(result["elbo"])
 
@@ -163,7 +163,7 @@ class VariationalModel(DistributionModel):
         del data
         # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
         step = tf.cast(self.optimizer.iterations.value, tf.int32)
-        seed = tf.stack([self.seed, step * self.num_replicas() + _replica()])
+        seed = tf.stack([self.seed, step * self._num_replicas() + _replica()])
         whole_step = WholeStep(self)
         (loss, elbo), gradients = self._differentiated(self._loss_of_seed, seed)
         loss = self._update(whole_step, gradients, loss)
@@ -177,7 +177,7 @@ class VariationalModel(DistributionModel):
         loss = -elbo
         for penalty in self.losses:
             loss += tf.cast(penalty, loss.dtype)
-        return self.optimizer.scale_loss(loss / self.num_replicas()), (loss, elbo)
+        return self.optimizer.scale_loss(loss / self._num_replicas()), (loss, elbo)
 
     def test_step(self, data):
         """One step of `evaluate`."""

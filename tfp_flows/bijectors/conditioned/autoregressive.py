@@ -53,9 +53,9 @@ class Autoregressive(ConditionerBijector):
       context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
       dtype: float dtype; that of the conditioner by default.
       event_ndims: 1 for vectors, 2 for series, which come in the order of time.
-      raw_scale: positive `float`, s: tau has the raw numbers s h. One optimizer step of Adam at a
-        rate r moves numbers of a network with n hidden units of size one by about s r n, all of
-        them at once, so that recipes take 1 / sqrt(n) where a transformer feels that.
+      raw_scale: positive `float`, s: tau gets the raw numbers s h. The first step of Adam at a rate
+        r moves the outputs of a network with n hidden units of size one by about r n, all at once.
+        Recipes take s near 1 / sqrt(n) where a transformer is sensitive to that.
       validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
         conditioner keeps the order and computes each row on its own (of vectors whose D is known:
         by `order` or by the conditioner's).

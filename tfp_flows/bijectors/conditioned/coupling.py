@@ -52,9 +52,9 @@ class Coupling(ConditionerBijector):
       context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
       context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
       dtype: float dtype; that of the conditioner by default.
-      raw_scale: positive `float`, s: tau has the raw numbers s h. One optimizer step of Adam at a
-        rate r moves numbers of a network with n hidden units of size one by about s r n, all of
-        them at once, so that recipes take 1 / sqrt(n) where a transformer feels that.
+      raw_scale: positive `float`, s: tau gets the raw numbers s h. The first step of Adam at a rate
+        r moves the outputs of a network with n hidden units of size one by about r n, all at once.
+        Recipes take s near 1 / sqrt(n) where a transformer is sensitive to that.
       validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
         conditioner computes each row on its own (of vectors, with a mask of booleans).
       name: Python `str`.

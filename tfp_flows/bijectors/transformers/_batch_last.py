@@ -19,8 +19,7 @@ def split(params, sizes):
     XLA cancels the way back.
     """
     params = tf.convert_to_tensor(params, name="params")
-    if params.shape.rank == 0 or params.shape[-1] != sum(sizes):
-        _checks.last_axis(params, sum(sizes), "params")
+    _checks.last_axis(params, sum(sizes), "params")
     return tf.split(_to_batch_last(params), sizes, axis=-2)
 
 
