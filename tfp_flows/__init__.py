@@ -19,9 +19,10 @@ if _keras.backend.backend() != "tensorflow":
 
 from tfp_flows import bijectors, distributions, flows, layers, math  # noqa: E402
 from tfp_flows.conditioning import condition  # noqa: E402
-from tfp_flows.models import FlowModel, VariationalModel  # noqa: E402
+from tfp_flows.models import DistributionLayer, FlowModel, VariationalModel  # noqa: E402
 
 __all__ = [
+    "DistributionLayer",
     "FlowModel",
     "VariationalModel",
     "bijectors",

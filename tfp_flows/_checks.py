@@ -20,6 +20,17 @@ def as_tensor(value, dtype, name):
     return tensor_util.convert_nonref_to_tensor(value, dtype=dtype, name=name)
 
 
+def not_symbolic(value, name):
+    """Refuses a symbolic input of a functional model, of Keras 3 or of `tf_keras`."""
+    # By name, since importing `tf_keras` takes a second.
+    if any(cls.__name__ == "KerasTensor" for cls in type(value).__mro__):
+        raise TypeError(
+            f"`{name}` must be numbers. In a functional model of Keras 3 take a layer, "
+            "`tfp_flows.DistributionLayer(distribution)`, which is called with `x` or "
+            f"`(context, x)`. Received: {name}={value!r}"
+        )
+
+
 def integer_at_least(value, minimum, name):
     """Refuses what is not an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, (numbers.Integral, np.integer)):

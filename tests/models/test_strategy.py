@@ -144,6 +144,21 @@ assert np.ptp(log_prob) > 0.1
 np.testing.assert_allclose(model.predict(x, batch_size=4, verbose=0), log_prob, rtol=1e-5)
 """
 
+LAYER = """
+x = np.random.default_rng(0).normal(1.0, size=(64, 2)).astype("float32")
+reached = []
+for scope in (contextlib.nullcontext, strategy.scope):
+    with scope():
+        flow = tfpf.flows.real_nvp(2, num_layers=1, hidden_units=(2,), seed=1)
+        model = keras.Sequential([keras.Input([2]), tfpf.DistributionLayer(flow)])
+        model.compile(keras.optimizers.SGD(0.1), loss=lambda _, value: -value, jit_compile=False)
+    before = np.concatenate([np.ravel(w.numpy()) for w in model.weights])
+    model.fit(x, np.zeros(64), batch_size=32, shuffle=False, verbose=0)
+    reached.append(np.concatenate([np.ravel(w.numpy()) for w in model.weights]))
+np.testing.assert_allclose(*reached, rtol=1e-4, atol=1e-6)
+assert np.max(np.abs(reached[0] - before)) > 1e-3
+"""
+
 LOST = """
 from tfp_flows.models._devices import average_devices
 good = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
@@ -203,6 +218,7 @@ def failures():
         "samples": SAMPLES,
         "noise": NOISE,
         "weights": WEIGHTS,
+        "layer": LAYER,
         "lost": LOST,
     }
     result = subprocess.run(
@@ -235,6 +251,10 @@ def test_each_device_draws_its_own_noise(failures):
 
 def test_a_row_counts_by_its_weight_on_whichever_device(failures):
     assert "weights" not in failures, failures["weights"]
+
+
+def test_a_layer_in_a_model_of_the_users_trains_as_on_one_device(failures):
+    assert "layer" not in failures, failures["layer"]
 
 
 def test_a_step_that_one_device_loses_changes_nothing_on_any(failures):

@@ -9,13 +9,14 @@ from tensorflow_probability.python.internal import dtype_util, tensor_util
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
+from tfp_flows._lost_in_keras import LostInKeras
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._pass_cache import PassCache
 
 tfb = tfp.bijectors
 
 
-class FlowBijector(tfb.Bijector):
+class FlowBijector(LostInKeras, tfb.Bijector):
     """y = f(x), with log |det df/dx| from the same evaluation.
 
     A subclass implements `_forward_and_log_det(x)`, which returns `(y, log |det df/dx|)`, and
@@ -226,6 +227,7 @@ def _min_event_ndims(bijector, is_forward):
 
 
 def _as_tensor(x, dtype, name):
+    _checks.not_symbolic(x, "x")
     if dtype is not None and tf.is_tensor(x) and x.dtype != dtype:
         raise TypeError(
             f"`{name}` acts on numbers of dtype {dtype.name}. "

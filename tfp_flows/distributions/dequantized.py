@@ -9,6 +9,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
+from tfp_flows._lost_in_keras import LostInKeras
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._networks import layer_variables
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det
@@ -19,7 +20,7 @@ tfd = tfp.distributions
 tfb = tfp.bijectors
 
 
-class Dequantized(tfd.Distribution):
+class Dequantized(LostInKeras, tfd.Distribution):
     """log P(x) = log int p(x + u) du >= E_q[log p(x + u) - log q(u | x)],  u in [0, 1]^D.
 
     x is an event of D whole numbers from 0 to K - 1. p is the density of v = x + u, for which
@@ -152,6 +153,7 @@ class Dequantized(tfd.Distribution):
             from 0 to K - 1.
         """
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
+        _checks.not_symbolic(x, "x")
         x = tf.convert_to_tensor(x)
         rank = self.event_shape.rank
         if not _checks.has_event_shape(x, self.event_shape):

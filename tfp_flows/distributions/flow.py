@@ -3,13 +3,14 @@
 import tensorflow as tf
 from tensorflow_probability.python.distributions import transformed_distribution
 
+from tfp_flows._lost_in_keras import LostDistribution
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
 from tfp_flows.distributions.philox_bases import drawn_by_philox
 
 
-class Flow(transformed_distribution._TransformedDistribution):
+class Flow(LostDistribution, transformed_distribution._TransformedDistribution):
     """log p(x) = log p_u(f^-1(x)) + log |det df^-1/dx|, evaluated anew for every `log_prob`.
 
     A `tfd.TransformedDistribution` in every respect but two. TFP's bijectors remember the points

@@ -7,6 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
+from tfp_flows._lost_in_keras import LostDistribution
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._networks import layer_variables
 from tfp_flows.distributions._latent_points import LatentPoints, vector_size
@@ -18,7 +19,7 @@ from tfp_flows.math._philox import philox_split
 tfd = tfp.distributions
 
 
-class LatentSet(tfd.Distribution):
+class LatentSet(LostDistribution, tfd.Distribution):
     """log p(x) >= E_q[sum_m log p(x_m | w) + log p(w)] + H[q],  q(w | x) = N(t(x), exp(2 s(x))).
 
     x is a set of M points in D dimensions, given as an array `[M, D]` in any order: the density is
@@ -153,6 +154,7 @@ class LatentSet(tfd.Distribution):
           ValueError: if `x` has another shape or dtype.
         """
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
+        _checks.not_symbolic(x, "x")
         x = self._sets(x)
         loc, log_scale = self._posterior.moments(x)
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-2], self.batch_shape_tensor())

@@ -1,74 +1,23 @@
-"""What the Keras models of a distribution share: its variables, compiled steps, saving."""
+"""What the Keras models of a distribution share: its variables, compiled steps, files."""
 
 import functools
 import os
 
-import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfp_flows import saving
-from tfp_flows._tree import walk
+from tfp_flows.models._adopts import Adopts
 from tfp_flows.models._compiled_steps import CompiledSteps
-from tfp_flows.models._loose_variables import _LooseVariables
 from tfp_flows.models._whole_files import write_whole
 
 
-class DistributionModel(CompiledSteps):
-    """A `keras.Model` whose weights are all the variables of a TFP distribution.
-
-    The networks inside are tracked as the Keras layers that they are; every other `tf.Variable`
-    is adopted, so that the optimizer, `summary`, checkpoints and `.keras` files see all of them.
-    """
+class DistributionModel(Adopts, CompiledSteps):
+    """A `keras.Model` whose weights are all the variables of a TFP distribution."""
 
     # What is said of a loss that is not finite from the start.
     _advice_at_start = (
         "The first batch already has no finite density: its rows, or some parameters, are not "
         "finite, or rows lie outside of the support of the distribution."
     )
-
-    def __init__(self, distribution, name=None, **kwargs):
-        if not isinstance(distribution, tfp.distributions.Distribution):
-            raise TypeError(
-                "`distribution` must be a TFP distribution. "
-                f"Received: distribution={distribution!r}"
-            )
-        dtype = distribution.dtype
-        if not isinstance(dtype, tf.DType):
-            raise TypeError(
-                "`distribution` must be over one tensor, not over several as a joint distribution "
-                f"is. Received: distribution={distribution!r}"
-            )
-        if "dtype" in kwargs:
-            raise ValueError(
-                "`dtype` must not be given: it is that of the distribution. "
-                f"Received: dtype={kwargs['dtype']!r}"
-            )
-        variables = distribution.variables
-        networks = [node for node in walk(distribution) if isinstance(node, keras.Layer)]
-        if not variables and not any(network.weights for network in networks):
-            raise ValueError(
-                "`distribution` must have variables to train. A Keras 3 network inside one of "
-                "TFP's own bijectors is not seen by TFP, nor what a function closes over, and an "
-                "unbuilt network has none yet. "
-                f"Received: distribution={distribution!r} without variables"
-            )
-        # Inputs arrive in the dtype of the distribution whatever the global policy says: under
-        # a mixed one the model would round them to half precision.
-        dtype = getattr(distribution, "density_dtype", dtype)
-        super().__init__(name=name, dtype=dtype.name if dtype.is_floating else "float32", **kwargs)
-        self._distribution = distribution
-        self.networks = networks
-        owned = {id(weight.value) for network in networks for weight in network.weights}
-        self.loose_variables = _LooseVariables(
-            [variable for variable in variables if id(variable) not in owned]
-        )
-        self.built = True
-
-    @property
-    def distribution(self):
-        """The TFP distribution that the model trains."""
-        return self._distribution
 
     @property
     def metrics(self):
@@ -127,36 +76,3 @@ class DistributionModel(CompiledSteps):
                 f"Received: {self.distribution!r} with {len(self.weights)} variables, none of "
                 "them trainable"
             )
-
-    def get_config(self):
-        """The model as plain data; raises `ValueError` for what cannot be saved, by name."""
-        return {
-            "name": self.name,
-            "format_version": saving.FORMAT_VERSION,
-            "distribution": saving.encode(self.distribution),
-            # Of layers, too: Keras lets go of weights only with the layer that it has frozen.
-            "frozen_layers": _frozen(self._flatten_layers()),
-            "frozen_weights": _frozen(self.weights),
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes the model again; see `tfp_flows.saving`."""
-        config = dict(config)
-        saving.check_version(config.pop("format_version", None))
-        with saving.custom_object_scope(custom_objects):
-            distribution = saving.decode(config.pop("distribution"))
-        layers, weights = config.pop("frozen_layers"), config.pop("frozen_weights")
-        model = cls(distribution, **config)
-        for every, frozen in ((list(model._flatten_layers()), layers), (model.weights, weights)):
-            for i in frozen:
-                every[i].trainable = False
-        return model
-
-    def get_build_config(self):
-        """Nothing: the networks are built when they are made."""
-        return None
-
-
-def _frozen(parts):
-    return [i for i, part in enumerate(parts) if not part.trainable]

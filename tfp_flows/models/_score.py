@@ -2,11 +2,26 @@
 
 import tensorflow as tf
 
+from tfp_flows.conditioning import condition
+
 
 def score(distribution, x):
     """log p(x), or of a distribution that has only a bound of it, the bound: `[N]`, in nats."""
     elbo = getattr(distribution, "elbo", None)
     return distribution.log_prob(x) if elbo is None else elbo(x)
+
+
+def score_of_inputs(distribution, is_conditional, inputs):
+    """The `score` of a layer's inputs: x, or of a conditional distribution `(c, x)`."""
+    if not is_conditional:
+        return score(distribution, inputs)
+    if not isinstance(inputs, tuple | list) or len(inputs) != 2:
+        raise ValueError(
+            "The inputs of a conditional flow must be `(context, x)`. "
+            f"Received: {type(inputs).__name__}"
+        )
+    context, x = inputs
+    return score(condition(distribution, context), x)
 
 
 def weighted_mean(values, weight):

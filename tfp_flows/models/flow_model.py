@@ -4,15 +4,16 @@ import keras
 import numpy as np
 
 from tfp_flows import _checks
-from tfp_flows.conditioning import condition, context_size, waits_for_context
+from tfp_flows.conditioning import context_size, waits_for_context
 from tfp_flows.models._adapting import adapt, initialized
+from tfp_flows.models._adopts import check_is_one
 from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
 from tfp_flows.models._devices import average_devices
 from tfp_flows.models._given_data import checked_dataset, is_array, split
 from tfp_flows.models._likelihood_steps import LikelihoodSteps
 from tfp_flows.models._rows import Rows
-from tfp_flows.models._score import score
+from tfp_flows.models._score import score_of_inputs
 from tfp_flows.models._watch import watched
 from tfp_flows.models.flow_matching import FlowMatching
 
@@ -65,13 +66,7 @@ class FlowModel(LikelihoodSteps):
 
     def __init__(self, distribution, name=None, objective="likelihood", **kwargs):
         super().__init__(distribution, name=name, **kwargs)
-        batch_shape = distribution.batch_shape
-        if not (batch_shape.is_compatible_with([]) or batch_shape.is_compatible_with([1])):
-            raise ValueError(
-                "`distribution` must be one distribution, not a batch of them. A conditional flow "
-                "is fitted before it is bound: `fit(context, x)`. "
-                f"Received: distribution.batch_shape={distribution.batch_shape}"
-            )
+        check_is_one(distribution, "is fitted before it is bound: `fit(context, x)`")
         self.objective = _checks.one_of(objective, ("likelihood", "flow_matching"), "objective")
         if objective == "flow_matching":
             self.matching = FlowMatching(distribution)
@@ -82,15 +77,7 @@ class FlowModel(LikelihoodSteps):
 
     def call(self, inputs):
         """Returns `log p(x)`, for inputs `(c, x)` `log p(x | c)`, or its bound: `[N]`, in nats."""
-        if not self._is_conditional:
-            return score(self.distribution, inputs)
-        if not isinstance(inputs, tuple | list) or len(inputs) != 2:
-            raise ValueError(
-                "The inputs of a conditional flow must be `(context, x)`. "
-                f"Received: {type(inputs).__name__}"
-            )
-        context, x = inputs
-        return score(condition(self.distribution, context), x)
+        return score_of_inputs(self.distribution, self._is_conditional, inputs)
 
     def adapt(self, x, y=None):
         """Lets the parts that learn from data before training do so, from the data inwards.

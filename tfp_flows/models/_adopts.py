@@ -1,0 +1,108 @@
+"""A Keras layer that adopts a TFP distribution: all its variables, and a place in files."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import saving
+from tfp_flows._tree import walk
+from tfp_flows.models._loose_variables import _LooseVariables
+
+
+class Adopts(keras.Layer):
+    """A layer whose weights are all the variables of a TFP distribution.
+
+    The networks inside are tracked as the Keras layers that they are; every other `tf.Variable`
+    is adopted, so that optimizers, `summary`, checkpoints and `.keras` files see all of them.
+
+    Args:
+      distribution: a TFP distribution.
+      name: Python `str`.
+      **kwargs: further arguments of the Keras class.
+    """
+
+    def __init__(self, distribution, name=None, **kwargs):
+        if not isinstance(distribution, tfp.distributions.Distribution):
+            raise TypeError(
+                "`distribution` must be a TFP distribution. "
+                f"Received: distribution={distribution!r}"
+            )
+        dtype = distribution.dtype
+        if not isinstance(dtype, tf.DType):
+            raise TypeError(
+                "`distribution` must be over one tensor, not over several as a joint distribution "
+                f"is. Received: distribution={distribution!r}"
+            )
+        if "dtype" in kwargs:
+            raise ValueError(
+                "`dtype` must not be given: it is that of the distribution. "
+                f"Received: dtype={kwargs['dtype']!r}"
+            )
+        variables = distribution.variables
+        networks = [node for node in walk(distribution) if isinstance(node, keras.Layer)]
+        if not variables and not any(network.weights for network in networks):
+            raise ValueError(
+                "`distribution` must have variables to train. A Keras 3 network inside one of "
+                "TFP's own bijectors is not seen by TFP, nor what a function closes over, and an "
+                "unbuilt network has none yet. "
+                f"Received: distribution={distribution!r} without variables"
+            )
+        # Inputs arrive in the dtype of the distribution whatever the global policy says: under
+        # a mixed one the layer would round them to half precision.
+        dtype = getattr(distribution, "density_dtype", dtype)
+        super().__init__(name=name, dtype=dtype.name if dtype.is_floating else "float32", **kwargs)
+        self._distribution = distribution
+        self.networks = networks
+        owned = {id(weight.value) for network in networks for weight in network.weights}
+        self.loose_variables = _LooseVariables(
+            [variable for variable in variables if id(variable) not in owned]
+        )
+        self.built = True
+
+    @property
+    def distribution(self):
+        """The TFP distribution whose variables these are."""
+        return self._distribution
+
+    def get_config(self):
+        """The layer as plain data; raises `ValueError` for what cannot be saved, by name."""
+        return {
+            "name": self.name,
+            "format_version": saving.FORMAT_VERSION,
+            "distribution": saving.encode(self.distribution),
+            # Of layers, too: Keras lets go of weights only with the layer that it has frozen.
+            "frozen_layers": _frozen(self._flatten_layers()),
+            "frozen_weights": _frozen(self.weights),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes the layer again; see `tfp_flows.saving`."""
+        config = dict(config)
+        saving.check_version(config.pop("format_version", None))
+        with saving.custom_object_scope(custom_objects):
+            distribution = saving.decode(config.pop("distribution"))
+        layers, weights = config.pop("frozen_layers"), config.pop("frozen_weights")
+        layer = cls(distribution, **config)
+        for every, frozen in ((list(layer._flatten_layers()), layers), (layer.weights, weights)):
+            for i in frozen:
+                every[i].trainable = False
+        return layer
+
+    def get_build_config(self):
+        """Nothing: the networks are built when they are made."""
+        return None
+
+
+def check_is_one(distribution, advice):
+    """Refuses a batch of distributions; `advice` says what to do about one that is bound."""
+    batch_shape = distribution.batch_shape
+    if not (batch_shape.is_compatible_with([]) or batch_shape.is_compatible_with([1])):
+        raise ValueError(
+            f"`distribution` must be one distribution, not a batch of them. A conditional flow "
+            f"{advice}. Received: distribution.batch_shape={batch_shape}"
+        )
+
+
+def _frozen(parts):
+    return [i for i, part in enumerate(parts) if not part.trainable]
