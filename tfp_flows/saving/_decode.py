@@ -6,6 +6,7 @@ Reading makes instances of the classes that `tfp_flows.saving` knows, and of no 
 import keras
 import tensorflow as tf
 
+from tfp_flows.bijectors.transformers._raw_parameter import RawParameter
 from tfp_flows.saving._arrays import decode_array
 from tfp_flows.saving._names import CLASSES, find_class, find_registered, unknown
 
@@ -50,6 +51,8 @@ def decode(config):
                 layer.trainable = False
             made[value["index"]] = layer
             return layer
+        if "raw" in value:
+            return _raw(value["raw"], visit)
         if "array" in value:
             array = decode_array(value["array"])
             # `[()]` makes a numpy number again of what has no axes, and changes nothing else.
@@ -71,6 +74,15 @@ def decode(config):
         raise ValueError(f"The saved flow holds an unknown entry. Received: {sorted(value)}")
 
     return visit(config)
+
+
+def _raw(spec, visit):
+    """A parameter that a transformer computes of a variable."""
+    transformer = find_class(spec["transformer"])
+    if not hasattr(transformer, "new"):
+        raise ValueError(unknown(spec["transformer"]))
+    params, kwargs = visit(spec["params"]), visit(spec["kwargs"])
+    return RawParameter(transformer, params, kwargs, spec["parameter"], spec["shape"])
 
 
 def check_version(version):

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows._tree import is_node
+from tfp_flows.bijectors.transformers._raw_parameter import RawParameter
 from tfp_flows.saving._arrays import encode_array
 from tfp_flows.saving._names import class_name, is_registered
 
@@ -40,6 +41,8 @@ class _Writer:
             return self._once(value, path, _variable)
         if is_node(value):
             return self._once(value, path, self._object)
+        if isinstance(value, RawParameter):
+            return self._raw(value, path)
         if isinstance(value, keras.KerasTensor | keras.Variable):
             raise ValueError(_refusal(path, value))
         if isinstance(value, keras.Layer):
@@ -62,6 +65,17 @@ class _Writer:
         if callable(value) and is_registered(value):
             return {"function": keras.saving.get_registered_name(value)}
         raise ValueError(_refusal(path, value))
+
+    def _raw(self, value, path):
+        return {
+            "raw": {
+                "transformer": _checked_name(value.transformer, path),
+                "params": self.plain(value.params, path),
+                "kwargs": self.plain(dict(value.kwargs), path),
+                "parameter": value.parameter,
+                "shape": value.shape.as_list(),
+            }
+        }
 
     def _once(self, value, path, write):
         """`write(value, path, index)` at the first meeting, its number at later ones."""

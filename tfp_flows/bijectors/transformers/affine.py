@@ -7,6 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
 
 
@@ -72,11 +73,12 @@ class Affine(FlowBijector):
         return 2 if log_scale else 1
 
     @classmethod
+    @follows_variables
     def new(cls, params, log_scale=True, max_log_scale=None, validate_args=False, name="affine"):
         """Makes the bijector from raw parameters.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           log_scale: Python `bool`; `False` leaves the scale at one (NICE).
           max_log_scale: positive `float` m, or `None`. With it s = a / (1 + |a| / m) of the raw
             number a, so that |s| < m: deep stacks stay well conditioned.

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers import _batch_last, _spline
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import softplus
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.circular_spline import circular_spline, inverse_circular_spline
@@ -117,6 +118,7 @@ class CircularSpline(_spline.Spline):
         return num_bins, num_bins, num_bins, 1
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -134,7 +136,7 @@ class CircularSpline(_spline.Spline):
         d = m + softplus(raw + c), with c such that d = 1 at raw = 0; the shift is its raw number.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_bins: Python `int` K, at least 1.
           range_min: `float`, the least angle: -pi, or 0.
           min_bin_width: the least width, as a fraction of the circle; below 1 / K.

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers import _batch_last, _spline
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.cubic_spline import cubic_spline, inverse_cubic_spline, steffen_slopes
 
@@ -19,9 +20,8 @@ class CubicSpline(_spline.Spline):
     derivative. Outside of the knots the function is linear: y = x (identity tails), or the line
     of the boundary slope (linear tails).
 
-    A transformer: `forward_min_event_ndims=0`. Forward is a polynomial; the inverse is a closed
-    form and two Newton steps, at about twice the cost, exact in its first and second
-    derivatives. `log |dy/dx|` is elementwise, in nats.
+    A transformer: `forward_min_event_ndims=0`. Forward is a polynomial, the inverse a closed form
+    and two Newton steps, at about twice the cost, exact in two derivatives. Log-dets are in nats.
 
     Shapes: `x` is `[..., D]`, parameters `[..., D, K]` (bins last), batch shapes broadcast;
     parameters of rank one serve every element of `x`. Domain: all reals, onto all reals; the
@@ -31,9 +31,8 @@ class CubicSpline(_spline.Spline):
     with identity tails; with linear tails or on the unit interval 2 more for the slopes at the
     ends, `P = 2 K + 2`. The identity at zero.
 
-    Source: Durkan, Bekasov, Murray and Papamakarios (2019), Cubic-Spline Flows,
-    arXiv:1906.02145; Steffen (1990), A simple method for monotonic interpolation in one
-    dimension.
+    Source: Durkan, Bekasov, Murray and Papamakarios (2019), arXiv:1906.02145; Steffen (1990), A
+    simple method for monotonic interpolation in one dimension.
 
     Args:
       bin_widths: positive `Tensor` `[..., K]`.
@@ -124,6 +123,7 @@ class CubicSpline(_spline.Spline):
         return num_bins, num_bins, 2 if _spline.learns_ends(tails, unit_interval) else 0
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -146,7 +146,7 @@ class CubicSpline(_spline.Spline):
         holds for the slope one of the tails, too.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_bins: Python `int` K, at least 1.
           bound: positive `float`. x and y outside of [-bound, bound] are in the tails.
           tails: `"identity"`, or `"linear"` with learned slopes at the ends.

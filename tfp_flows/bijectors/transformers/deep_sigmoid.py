@@ -6,6 +6,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_mixture
 
@@ -82,6 +83,7 @@ class DeepSigmoid(Monotone):
         return 3 * num_layers * _checks.integer_at_least(num_units, 1, "num_units")
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -94,7 +96,7 @@ class DeepSigmoid(Monotone):
         """Makes the bijector from raw parameters.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_layers: Python `int` L, at least 1.
           num_units: Python `int` K, at least 1.
           max_log_slope: positive `float` m. A raw number r gives log a = r / (1 + |r| / m), so

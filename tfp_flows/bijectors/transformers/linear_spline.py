@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers import _batch_last, _spline
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.linear_spline import inverse_linear_spline, linear_spline
 
@@ -83,6 +84,7 @@ class LinearSpline(_spline.Spline):
         return (num_bins,) * (2 if learn_widths else 1)
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -101,7 +103,7 @@ class LinearSpline(_spline.Spline):
         w = L / K, or likewise.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_bins: Python `int` K, at least 1.
           bound: positive `float`. y = x outside of [-bound, bound].
           unit_interval: Python `bool`. `True`: the interval is [0, 1], whatever `bound`.

@@ -7,6 +7,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_mixture
 
@@ -111,6 +112,7 @@ class LogisticMixtureCDF(Monotone):
         return 3 * _checks.integer_at_least(num_components, 1, "num_components") + 2
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -122,7 +124,7 @@ class LogisticMixtureCDF(Monotone):
         """Makes the bijector from raw parameters.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_components: Python `int` K, at least 1.
           max_log_scale: positive `float` m. A raw number r gives s_k or a = r / (1 + |r| / m),
             so that it stays in (-m, m) and the map well conditioned.

@@ -6,6 +6,7 @@ from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
 
 # Weights of all activations together at the start: enough for gradients, near the identity.
@@ -104,6 +105,7 @@ class MonotoneActivations(Monotone):
         return 3 * _checks.integer_at_least(num_units, 1, "num_units") + 2
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -116,7 +118,7 @@ class MonotoneActivations(Monotone):
         """Makes the bijector from raw parameters.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_units: Python `int` K, at least 1.
           activation: the name of rho.
           max_log_slope: positive `float` m. A raw number r changes log w, log a or log c by

@@ -9,6 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math._sum_over_units import sum_over_units
 from tfp_flows.math.clenshaw_curtis import clenshaw_curtis
@@ -143,6 +144,7 @@ class MonotoneIntegral(Monotone):
         return 2 + sizes[-1] + sum(h * (i + 1) for h, i in zip(sizes, inputs, strict=True))
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -156,7 +158,7 @@ class MonotoneIntegral(Monotone):
         """Makes the bijector from raw parameters.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           hidden_units: `tuple` of `int`, the widths of the layers.
           num_nodes: Python `int` N, at least 2.
           bound: positive `float` B.

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers import _batch_last, _spline
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.quadratic_spline import (
     inverse_quadratic_spline,
@@ -99,6 +100,7 @@ class QuadraticSpline(_spline.Spline):
         return num_bins, num_bins + (1 if _spline.learns_ends(tails, unit_interval) else -1)
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -117,7 +119,7 @@ class QuadraticSpline(_spline.Spline):
         d = n + (1 - n) c exp(raw), n the least slope and c such that the heights add up to L.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_bins: Python `int` K, at least 1.
           bound: positive `float`. x and y outside of [-bound, bound] are in the tails.
           tails: `"identity"`, or `"linear"` with learned slopes.

@@ -7,6 +7,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers import _batch_last, _spline
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import softplus
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.rational_quadratic_spline import (
@@ -119,6 +120,7 @@ class RationalQuadraticSpline(_spline.Spline):
         return 2 * num_bins, num_bins + (1 if _spline.learns_ends(tails, unit_interval) else -1)
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -138,7 +140,8 @@ class RationalQuadraticSpline(_spline.Spline):
         heights alike; d = m + softplus(raw + c), with c such that d = 1 at raw = 0.
 
         Args:
-          params: float `Tensor` `[..., P]`; any numbers up to 1e-3 of the largest of the dtype.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any numbers up to 1e-3 of the largest
+            of the dtype.
           num_bins: Python `int` K, at least 1.
           bound: positive `float`. x and y outside of [-bound, bound] are in the tails.
           tails: `"identity"`, or `"linear"` with learned slopes.

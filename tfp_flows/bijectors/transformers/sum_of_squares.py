@@ -9,6 +9,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._squares_of_polynomials import squares_of_polynomials, zero_with_gradient
 
 
@@ -138,6 +139,7 @@ class SumOfSquares(Monotone):
         return 1 + num_polynomials * (_checks.integer_at_least(degree, 0, "degree") + 1)
 
     @classmethod
+    @follows_variables
     def new(
         cls,
         params,
@@ -153,7 +155,7 @@ class SumOfSquares(Monotone):
         """Makes the bijector from raw parameters.
 
         Args:
-          params: float `Tensor` `[..., P]`; any finite numbers.
+          params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_polynomials: Python `int` K, at least 1.
           degree: Python `int` L, at least 0, of the polynomials that are squared.
           min_slope: positive `float` below 1, m.
