@@ -10,10 +10,11 @@ import tfp_flows
 PACKAGE = pathlib.Path(tfp_flows.__file__).parent
 
 # What each part of the package may import of the package.
-BOTTOM = {"math", "_checks", "_lost_in_keras", "_tree"}
+BOTTOM = {"math", "_checks", "_inlined_maps", "_lost_in_keras", "_tree"}
 ALLOWED = {
     "math": {"math"},
     "_checks": set(),
+    "_inlined_maps": set(),
     "_lost_in_keras": {"_checks"},
     "_tree": set(),
     "bijectors": BOTTOM | {"bijectors"},
@@ -22,6 +23,7 @@ ALLOWED = {
     "conditioning": {"_checks", "_tree"},
     "saving": {"_checks", "_tree", "bijectors", "distributions", "saving"},
     "flows": BOTTOM | {"bijectors", "layers", "distributions", "flows"},
+    "surrogate_posterior": {"distributions", "flows"},
     "models": BOTTOM
     | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"},
 }

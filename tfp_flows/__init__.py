@@ -20,6 +20,7 @@ if _keras.backend.backend() != "tensorflow":
 from tfp_flows import bijectors, distributions, flows, layers, math  # noqa: E402
 from tfp_flows.conditioning import condition  # noqa: E402
 from tfp_flows.models import DistributionLayer, FlowModel, VariationalModel  # noqa: E402
+from tfp_flows.surrogate_posterior import surrogate_posterior  # noqa: E402
 
 __all__ = [
     "DistributionLayer",
@@ -31,4 +32,5 @@ __all__ = [
     "flows",
     "layers",
     "math",
+    "surrogate_posterior",
 ]

@@ -21,18 +21,23 @@ class Adopts(keras.Layer):
       **kwargs: further arguments of the Keras class.
     """
 
+    # Whether events may be several tensors of one dtype.
+    _takes_structures = False
+
     def __init__(self, distribution, name=None, **kwargs):
         if not isinstance(distribution, tfp.distributions.Distribution):
             raise TypeError(
                 "`distribution` must be a TFP distribution. "
                 f"Received: distribution={distribution!r}"
             )
-        dtype = distribution.dtype
-        if not isinstance(dtype, tf.DType):
+        dtypes = set(tf.nest.flatten(distribution.dtype))
+        is_one = isinstance(distribution.dtype, tf.DType)
+        if not is_one and not (self._takes_structures and len(dtypes) == 1):
             raise TypeError(
                 "`distribution` must be over one tensor, not over several as a joint distribution "
                 f"is. Received: distribution={distribution!r}"
             )
+        dtype = dtypes.pop()
         if "dtype" in kwargs:
             raise ValueError(
                 "`dtype` must not be given: it is that of the distribution. "

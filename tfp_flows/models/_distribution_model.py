@@ -66,8 +66,11 @@ class DistributionModel(Adopts, CompiledSteps):
 
     def _signature(self):
         """The `tf.TensorSpec` of the inputs, of any number of rows."""
-        shape = [None, *self.distribution.event_shape]
-        return tf.TensorSpec(shape, self.distribution.dtype, "x")
+        return tf.nest.map_structure(
+            lambda dtype, shape: tf.TensorSpec([None, *shape], dtype, "x"),
+            self.distribution.dtype,
+            self.distribution.event_shape,
+        )
 
     def _check_trainable(self):
         if not self.trainable_weights:

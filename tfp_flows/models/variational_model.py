@@ -7,8 +7,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import _checks, saving
+from tfp_flows._inlined_maps import inlined_maps
 from tfp_flows.conditioning import context_size, waits_for_context
 from tfp_flows.models._distribution_model import DistributionModel
+from tfp_flows.models._samples import Samples
 from tfp_flows.models._watch import watched
 from tfp_flows.models._whole_step import WholeStep
 
@@ -34,6 +36,7 @@ class VariationalModel(DistributionModel):
 
     Args:
       flow: a TFP distribution with reparameterised samples; choose one whose `forward` is fast.
+        For the latents of a joint distribution, `tfp_flows.surrogate_posterior`.
       target_log_prob_fn: `log p~`, from `[num_samples, ...]` to `[num_samples]`. In a saved file
         it is kept by name if it is registered with Keras, else left out.
       num_samples: samples in a step.
@@ -50,6 +53,8 @@ class VariationalModel(DistributionModel):
         "The first samples already have no finite ELBO: `target_log_prob_fn` is not finite at some "
         "of them, or the density of the flow is not."
     )
+
+    _takes_structures = True
 
     def __init__(
         self, flow, target_log_prob_fn=None, num_samples=256, seed=None, name=None, **kwargs
@@ -73,7 +78,7 @@ class VariationalModel(DistributionModel):
             # Of the generator that `keras.utils.set_random_seed` sets.
             seed = random.randrange(2**31 - 1)
         self.seed = _checks.integer_at_least(seed, 0, "seed")
-        self.samples = _Samples(flow, self.num_samples)
+        self.samples = Samples(flow, self.num_samples)
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
         self._elbo_mean = keras.metrics.Mean(name="elbo", dtype=self.compute_dtype)
 
@@ -189,7 +194,9 @@ class VariationalModel(DistributionModel):
 
     def _elbo(self, seed, training):
         x, log_q = self._run(self.samples, seed, training)
-        log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))
+        # A map in it, as in joint distributions, would be compiled anew in each step.
+        with inlined_maps():
+            log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))
         if not log_p.shape.is_compatible_with(log_q.shape):
             raise ValueError(
                 "`target_log_prob_fn` must give one number for each sample: "
@@ -222,19 +229,6 @@ class VariationalModel(DistributionModel):
         model = super().from_config(config, custom_objects)
         model.target_log_prob_fn = function
         return model
-
-
-class _Samples(keras.Layer):
-    """Samples and their densities in one pass, as a layer, so that networks know the mode."""
-
-    def __init__(self, flow, num_samples):
-        super().__init__(name="samples", dtype="float32", autocast=False)
-        self._flow = flow
-        self._num_samples = num_samples
-        self.built = True
-
-    def call(self, seed):
-        return self._flow.experimental_sample_and_log_prob(self._num_samples, seed=seed)
 
 
 def _data_given(name, value):
