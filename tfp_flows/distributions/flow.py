@@ -7,6 +7,7 @@ from tfp_flows._lost_in_keras import LostDistribution
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
+from tfp_flows.distributions._described import described
 from tfp_flows.distributions.philox_bases import drawn_by_philox
 
 
@@ -46,6 +47,9 @@ class Flow(LostDistribution, transformed_distribution._TransformedDistribution):
     def _parameter_properties(cls, dtype, num_classes=None):
         # TFP warns when annotations are inherited past a new `__init__`.
         return super()._parameter_properties(dtype, num_classes)
+
+    def __repr__(self):
+        return f"{super().__repr__()}\n{described(self)}"
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         with skip_log_det():

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfp_flows.models._adopts import Adopts
 from tfp_flows.models._compiled_steps import CompiledSteps
+from tfp_flows.models._export import export
 from tfp_flows.models._whole_files import write_whole
 
 
@@ -51,7 +52,11 @@ class DistributionModel(Adopts, CompiledSteps):
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
     ):
-        """As in Keras: what is exported gives the log-density of x, or of `(context, x)`.
+        """As in Keras: a SavedModel of densities and samples, served without this package.
+
+        Its endpoints are `log_prob`, of x or `(context, x)`, also called `serve`, and
+        `sample(seed, n)`, or `sample(context, seed, n)`, with two integers for the seed. Other
+        formats have the log-density alone.
 
         Args:
           filepath: of the folder.
@@ -62,7 +67,14 @@ class DistributionModel(Adopts, CompiledSteps):
         """
         if input_signature is None:
             input_signature = [self._signature()]
-        super().export(filepath, format, verbose, input_signature, **kwargs)
+        if format == "tf_saved_model" and not kwargs:
+            export(self, filepath, input_signature, self._context_signature())
+        else:
+            super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    def _context_signature(self):
+        """The `tf.TensorSpec` of a context for each row, or `None`."""
+        return None
 
     def _signature(self):
         """The `tf.TensorSpec` of the inputs, of any number of rows."""

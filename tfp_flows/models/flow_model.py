@@ -10,6 +10,7 @@ from tfp_flows.models._adopts import check_is_one
 from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
 from tfp_flows.models._devices import average_devices
+from tfp_flows.models._drawing import draw
 from tfp_flows.models._given_data import checked_dataset, is_array, split
 from tfp_flows.models._likelihood_steps import LikelihoodSteps
 from tfp_flows.models._rows import Rows
@@ -213,8 +214,30 @@ class FlowModel(LikelihoodSteps):
         initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
+    def log_prob(self, x, context=None, batch_size=None):
+        """Returns log p(x), or log p(x | c) of a context for each row: an array `[N]`, in nats.
+
+        As `predict`, without a bar.
+        """
+        pair = x if context is None else (context, x)
+        return self.predict(pair, batch_size=batch_size, verbose=0)
+
+    def sample(self, n, context=None, seed=None, batch_size=None):
+        """Draws n samples in batches: an array `[n, *event_shape]`, with a bar if it takes long.
+
+        Args:
+          n: Python `int`, how many, for each context if there are several.
+          context: an array `[C]`, or `[M, C]` for samples `[n, M, *event_shape]`.
+          seed: Python `int`; samples follow from it and from `batch_size`. Drawn if it is `None`.
+          batch_size: Python `int`, samples drawn at once; 10,000 by default.
+        """
+        return draw(self, n, context, seed, batch_size)
+
     def _signature(self):
         return self._rows.signature()
+
+    def _context_signature(self):
+        return self._rows.signature()[0] if self._is_conditional else None
 
     def get_config(self):
         """The model as plain data; raises `ValueError` for what cannot be saved, by name."""
