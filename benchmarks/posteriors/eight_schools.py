@@ -151,11 +151,8 @@ def main(forms, num_steps=10_000):
     mean, stddev = np.array(nuts["mean"]), np.array(nuts["stddev"])
     for form in forms:
         values, k, first, rate, elbo = fit(form, num_steps)
-        print(
-            f"\n{form}: ELBO {elbo:.3f} nats, Pareto k {k:.2f}, CPU time of the first step {first:.1f} s, ",
-            end="",
-        )
-        print(f"{rate:.0f} steps a second")
+        print(f"\n{form}: ELBO {elbo:.3f} nats, Pareto k {k:.2f}")
+        print(f"CPU time: {first:.1f} s for the first step, then {rate:.0f} steps a second")
         print("quantity    NUTS            surrogate       shift   ratio of spreads")
         for i, name in enumerate(NAMES):
             at, spread = values[:, i].mean(), values[:, i].std()

@@ -14,8 +14,8 @@ tfd = tfp.distributions
 tfb = tfp.bijectors
 
 
-def vector_size(event_shape, minimum=1):
-    """D of an `event_shape` given as D or `(D,)`.
+def vector_size(event_shape, minimum=1, of_one="take `maf` or another autoregressive recipe"):
+    """D of an `event_shape` given as D or `(D,)`; `of_one` is the advice for a D that is too small.
 
     Raises:
       ValueError: if it has another rank, or D is below `minimum`.
@@ -27,7 +27,13 @@ def vector_size(event_shape, minimum=1):
             "`event_shape` must be D or `(D,)`: the recipe is for vectors. "
             f"Received: event_shape={event_shape!r}"
         )
-    return _checks.integer_at_least(sizes[0], minimum, "event_shape")
+    size = _checks.integer_at_least(sizes[0], 1, "event_shape")
+    if size < minimum:
+        raise ValueError(
+            f"`event_shape` must be an integer of at least {minimum}, since a coupling needs two "
+            f"parts; for one dimension {of_one}. Received: event_shape={event_shape!r}"
+        )
+    return size
 
 
 def float_dtype(dtype):

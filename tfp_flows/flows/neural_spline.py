@@ -112,7 +112,8 @@ def neural_spline(
         options = {"hidden_channels": widths, "seed": seed, **splines, **network_kwargs}
         scales = _image_recipe.glow_scales(event_shape, num_scales, num_layers, **options)
         return _image_recipe.flow(scales, event_shape, base, dtype, "neural_spline")
-    size = _recipe.vector_size(event_shape, minimum=1 if autoregressive else 2)
+    minimum = 1 if autoregressive else 2
+    size = _recipe.vector_size(event_shape, minimum, "set `autoregressive=True`")
     _image_recipe.refuse_for_vectors(hidden_channels=hidden_channels, num_scales=num_scales)
     widths = (128, 128) if hidden_units is None else hidden_units
     network_kwargs["hidden_units"] = widths

@@ -43,6 +43,7 @@ class Adopts(keras.Layer):
                 "`dtype` must not be given: it is that of the distribution. "
                 f"Received: dtype={kwargs['dtype']!r}"
             )
+        _build_networks(distribution)
         variables = distribution.variables
         networks = [node for node in walk(distribution) if isinstance(node, keras.Layer)]
         if not variables and not any(network.weights for network in networks):
@@ -107,6 +108,15 @@ def check_is_one(distribution, advice):
             f"`distribution` must be one distribution, not a batch of them. A conditional flow "
             f"{advice}. Received: distribution.batch_shape={batch_shape}"
         )
+
+
+def _build_networks(distribution):
+    """Runs a density once where a network within, such as TFP's, waits for its first input."""
+    if all(getattr(part, "built", True) for part in distribution.submodules):
+        return
+    shape = distribution.event_shape
+    if isinstance(shape, tf.TensorShape) and shape.is_fully_defined():
+        distribution.log_prob(tf.zeros([1, *shape], distribution.dtype))
 
 
 def _frozen(parts):

@@ -64,8 +64,16 @@ class Arrays:
         context = _finite(context, "context", self._compute_dtype)
         shape = _checks.context_shape(self._context_size)
         if context.ndim <= len(shape) or context.shape[-len(shape) :] != shape:
+            hint = ""
+            if context.ndim == 1 and len(shape) == 1:
+                size = shape[0]
+                hint = (
+                    "; numbers as `context[:, np.newaxis]`"
+                    if size == 1
+                    else f"; labels from 0 to {size - 1} as one-hot rows, `np.eye({size})[labels]`"
+                )
             raise ValueError(
-                f"`context` must have shape [N, {_checks.listed(shape)}]. "
+                f"`context` must have shape [N, {_checks.listed(shape)}]{hint}. "
                 f"Received: context.shape={context.shape}"
             )
         return context
