@@ -6,6 +6,8 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.math._transposed_solution import transposed_solution
+
 
 class FixedPointResult(NamedTuple):
     """What `fixed_point` returns.
@@ -131,30 +133,25 @@ def _over_event(mask, event_ndims):
 
 def _with_implicit_gradient(function, z, tolerance, max_iterations, event_ndims):
     """The fixed point z, with the derivative of z = g(z)."""
+    axes = tuple(range(-event_ndims, 0))
+
+    def solve(matvec, u):
+        scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True) if axes else tf.abs(u)
+        # The tolerance is absolute below one, but cotangents may be of any size.
+        scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+        u /= scale
+        v, found, _ = _iterate(
+            lambda v: u + matvec(v), u, tolerance, max_iterations, event_ndims
+        )
+        nan = tf.constant(np.nan, z.dtype)
+        return tf.where(_over_event(found, event_ndims), scale * v, nan)
 
     @tf.custom_gradient
     def solved(g):
         def gradient(u):
-            axes = tuple(range(-event_ndims, 0))
-            scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True) if axes else tf.abs(u)
-            # The tolerance is absolute below one, but cotangents may be of any size.
-            scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+            return transposed_solution(function, z, u, solve, solve, [g], "fixed_point")
 
-            def transposed(v):
-                with tf.GradientTape() as tape:
-                    tape.watch(z)
-                    value = function(z)
-                unconnected = tf.UnconnectedGradients.ZERO
-                return u / scale + tape.gradient(value, z, v, unconnected_gradients=unconnected)
-
-            v, found, _ = _iterate(transposed, u / scale, tolerance, max_iterations, event_ndims)
-            nan = tf.constant(np.nan, z.dtype)
-            v = tf.where(_over_event(found, event_ndims), scale * v, nan)
-            # z stands still in what follows, so that a second derivative would be wrong.
-            return tf.raw_ops.PreventGradient(
-                input=v, message="`fixed_point` has first derivatives only."
-            )
-
-        return tf.identity(g), gradient
+        # Forward mode would pass over the gradient where the value has derivatives itself.
+        return tf.stop_gradient(g), gradient
 
     return solved(function(z))

@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import ml_dtypes
 import tensorflow as tf
-from tensorflow.python.eager import record
+
+from tfp_flows.math._first_derivatives_only import first_derivatives_only
+from tfp_flows.math._transposed_solution import transposed_solution
 
 
 class JacobiResult(NamedTuple):
@@ -107,48 +109,46 @@ def _iterate(function, initial, place, margin):
         same = is_exact | is_seen & (tf.abs(following - y) <= margin(size))
         return k + 1, following, tf.reduce_all(same)
 
-    # Tapes would keep every step, and there is nothing in them to differentiate.
-    with record.stop_recording():
-        num_steps, y, _ = tf.while_loop(
-            lambda k, y, is_done: ~is_done,
-            step,
-            (tf.constant(0), initial, tf.constant(False)),
-            maximum_iterations=initial.shape[-1],
-        )
+    num_steps, y, _ = tf.while_loop(
+        lambda k, y, is_done: ~is_done,
+        step,
+        (tf.constant(0), initial, tf.constant(False)),
+        maximum_iterations=initial.shape[-1],
+    )
     return tf.stop_gradient(y), num_steps
 
 
 def _with_implicit_gradient(function, y, position, tolerance):
     """g and the extra output at the solution y, with the derivatives of y = g(y)."""
 
+    def solver(place):
+        def solve(matvec, u):
+            margin = tolerance * tf.reduce_max(tf.abs(u), axis=-1, keepdims=True)
+            return _iterate(
+                lambda v: u + matvec(v),
+                u,
+                tf.constant(place, tf.int32),
+                lambda size: tf.maximum(tolerance * size, margin),
+            )[0]
+
+        return solve
+
+    last = y.shape[-1] - 1
+    solves = solver([last - k for k in position]), solver(position)
+
     @tf.custom_gradient
     def solved(g, extra):
         def gradient(of_point, of_extra):
-            v = _transposed_solution(function, y, of_point, of_extra, position, tolerance)
-            # y and v stand still in what follows, so that a second derivative would be wrong. It
-            # is refused on its way to g, to which v is connected in name only.
-            message = "`jacobi` has first derivatives only."
-            v = tf.where(tf.ones([], tf.bool), v, g)
-            return tf.raw_ops.PreventGradient(input=v, message=message), of_extra
+            with tf.GradientTape() as tape:
+                tape.watch(y)
+                value = function(y)[1]
+            zero = tf.UnconnectedGradients.ZERO
+            u = of_point + tape.gradient(value, y, of_extra, unconnected_gradients=zero)
+            v = transposed_solution(lambda y: function(y)[0], y, u, *solves, [g], "jacobi")
+            # The extra output has been differentiated with y standing still, too.
+            return v, first_derivatives_only(of_extra, [g], "jacobi")
 
-        return (tf.identity(g), tf.identity(extra)), gradient
+        # Forward mode would pass over the gradient where the values have derivatives themselves.
+        return (tf.stop_gradient(g), tf.stop_gradient(extra)), gradient
 
     return solved(*function(y))
-
-
-def _transposed_solution(function, y, of_point, of_extra, position, tolerance):
-    """v = u + J^T v, with u what reaches y through the two outputs."""
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(y)
-        g, extra = function(y)
-    zero = tf.UnconnectedGradients.ZERO
-    u = of_point + tape.gradient(extra, y, of_extra, unconnected_gradients=zero)
-    margin = tolerance * tf.reduce_max(tf.abs(u), axis=-1, keepdims=True)
-    last = y.shape[-1] - 1
-    v, _ = _iterate(
-        lambda v: u + tape.gradient(g, y, v, unconnected_gradients=zero),
-        u,
-        tf.constant([last - k for k in position], tf.int32),
-        lambda size: tf.maximum(tolerance * size, margin),
-    )
-    return v
