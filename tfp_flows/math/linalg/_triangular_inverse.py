@@ -3,6 +3,7 @@
 import ml_dtypes
 import tensorflow as tf
 
+from tfp_flows.math._linearized import Linearized
 from tfp_flows.math._transposed_solution import transposed_solution
 
 
@@ -54,18 +55,17 @@ def with_triangular_gradient(value_and_slope, x, y, *, event_ndims=1, name="tria
             _, v, _ = tf.while_loop(goes_on, step, start, maximum_iterations=size)
             return scale * v
 
-        # x = g(x), g(x) = x + (y - f(x)) / d: I - J_g = J / d, and J_g is strictly triangular.
-        value, slope = value_and_slope(x)
-        slope = tf.stop_gradient(slope)
-
-        def function(x):
-            return x - value_and_slope(x)[0] / slope
+        slope = tf.stop_gradient(value_and_slope(x)[1])
+        # x = g(x), g(x) = x + (y - f(x)) / d: I - J = J_f / d, and J is strictly triangular.
+        linearized = Linearized(lambda x: x + (y - value_and_slope(x)[0]) / slope, x)
 
         @tf.custom_gradient
         def solved(g):
             def gradient(u):
-                return transposed_solution(function, x, u, solve, solve, [g], "triangular_inverse")
+                return transposed_solution(
+                    linearized, u, solve, solve, [g], "triangular_inverse"
+                )
 
             return x, gradient
 
-        return solved((y - value) / slope)
+        return solved(linearized.value)

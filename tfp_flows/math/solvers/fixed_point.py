@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.math._linearized import Linearized
 from tfp_flows.math._transposed_solution import transposed_solution
 
 
@@ -146,12 +147,14 @@ def _with_implicit_gradient(function, z, tolerance, max_iterations, event_ndims)
         nan = tf.constant(np.nan, z.dtype)
         return tf.where(_over_event(found, event_ndims), scale * v, nan)
 
+    linearized = Linearized(function, z)
+
     @tf.custom_gradient
     def solved(g):
         def gradient(u):
-            return transposed_solution(function, z, u, solve, solve, [g], "fixed_point")
+            return transposed_solution(linearized, u, solve, solve, [g], "fixed_point")
 
         # Forward mode would pass over the gradient where the value has derivatives itself.
         return tf.stop_gradient(g), gradient
 
-    return solved(function(z))
+    return solved(linearized.value)

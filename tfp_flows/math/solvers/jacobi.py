@@ -6,6 +6,7 @@ import ml_dtypes
 import tensorflow as tf
 
 from tfp_flows.math._first_derivatives_only import first_derivatives_only
+from tfp_flows.math._linearized import Linearized
 from tfp_flows.math._transposed_solution import transposed_solution
 
 
@@ -136,19 +137,17 @@ def _with_implicit_gradient(function, y, position, tolerance):
     last = y.shape[-1] - 1
     solves = solver([last - k for k in position]), solver(position)
 
+    linearized = Linearized(function, y)
+
     @tf.custom_gradient
     def solved(g, extra):
         def gradient(of_point, of_extra):
-            with tf.GradientTape() as tape:
-                tape.watch(y)
-                value = function(y)[1]
-            zero = tf.UnconnectedGradients.ZERO
-            u = of_point + tape.gradient(value, y, of_extra, unconnected_gradients=zero)
-            v = transposed_solution(lambda y: function(y)[0], y, u, *solves, [g], "jacobi")
+            u = of_point + linearized.transposed(of_extra, linearized.value[1])
+            v = transposed_solution(linearized, u, *solves, [g], "jacobi")
             # The extra output has been differentiated with y standing still, too.
             return v, first_derivatives_only(of_extra, [g], "jacobi")
 
         # Forward mode would pass over the gradient where the values have derivatives themselves.
         return (tf.stop_gradient(g), tf.stop_gradient(extra)), gradient
 
-    return solved(*function(y))
+    return solved(*linearized.value)
