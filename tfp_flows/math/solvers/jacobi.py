@@ -81,6 +81,7 @@ def jacobi(function, initial, position, *, tolerance=None, name="jacobi"):
                 f"`position` must be a permutation of range({size}), the last axis of `initial`. "
                 f"Received: position={tuple(position)}"
             )
+        position = tuple(position)  # graphs take no `range` for a tensor
 
         y, num_steps = _iterate(
             lambda y: tf.ensure_shape(function(y)[0], y.shape),
