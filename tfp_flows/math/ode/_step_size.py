@@ -25,7 +25,7 @@ class StepSize:
     """
 
     def __init__(self, rtol, atol, start, stop, dtype):
-        eps = float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
+        self._eps = eps = float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         self._rtol, self._atol = max(rtol, 10.0 * eps), max(atol, 10.0 * eps)
         # t + h must differ from t.
         self.smallest = 16.0 * eps * max(abs(start), abs(stop), abs(stop - start))
@@ -42,6 +42,10 @@ class StepSize:
             ratio = tf.where(tf.math.is_finite(ratio), ratio, tf.constant(np.inf, ratio.dtype))
             found.append(tf.reduce_max(ratio, axis=list(range(1, ratio.shape.rank))))
         return tf.reduce_max(tf.stack(found), axis=0)
+
+    def roundings(self, moves, before, after):
+        """At most what roundings of a step's error are, in units of the tolerance, `[N]`."""
+        return 8.0 * self._eps * self.ratios(moves, before, after)
 
     def of_quadratures(self, errors, before, after, num_rows):
         """The largest error of a quadrature in units of the tolerance, a scalar.

@@ -114,27 +114,33 @@ def dormand_prince(
         def chosen(new, old):
             return tf.nest.map_structure(lambda a, b: tf.where(accepted, a, b), new, old)
 
-        alone = size.alone(per_row)
         left = tf.where(is_last, tf.zeros_like(remaining), remaining - h)
-        solution = _Solution(
+        following_solution = _Solution(
             chosen(left, remaining),
             size.following(h, worst),
             chosen(following, state),
             chosen(integrals, quadrature),
             chosen(stages[-1], slopes),
-            chosen(num_alone + alone, num_alone),
+            chosen(num_alone + size.alone(per_row), num_alone),
         )
-        # Out of steps: rows that would not have come to the end alone are given up, and the others
-        # start again, as if they had been without them from the first.
-        is_out = (count + 1 >= max_num_steps) & ~is_second & (solution.remaining > 0.0)
-        needed = solution.num_alone + alone * solution.remaining / h
-        slow = (needed >= max_num_steps) | (needed >= largest(needed, alive))
-        alive &= ~(is_out & slow)
-        again = is_out & tf.reduce_any(alive)
-        solution = tf.cond(again, lambda: restarted(alive), lambda: solution)
-        return count + 1, is_second | again, solution, alive
 
-    def restarted(alive):
+        def out_of_steps():
+            # Errors of small steps are those of rounding, and no reason to give a row up.
+            moves = [dt * slope for slope in slopes[0]]
+            alone = size.alone(tf.nn.relu(per_row - size.roundings(moves, state, following)))
+            needed = following_solution.num_alone + alone * following_solution.remaining / h
+            slow = (needed >= max_num_steps) | (needed >= largest(needed, alive))
+            return second_start(alive & ~slow)
+
+        is_out = (count + 1 >= max_num_steps) & ~is_second & (following_solution.remaining > 0.0)
+        again, solution, alive = tf.cond(
+            is_out, out_of_steps, lambda: (is_second, following_solution, alive)
+        )
+        return count + 1, again, solution, alive
+
+    def second_start(alive):
+        """As if these rows had been alone from the first."""
+
         # What is given up stands at zero, where it neither overflows nor has a gradient.
         def kept(part):
             mask = tf.reshape(alive, tf.concat([tf.shape(alive), [1] * (part.shape.rank - 1)], 0))
@@ -144,7 +150,8 @@ def dormand_prince(
         slopes = function(start, start_state)
         frozen = tf.nest.map_structure(tf.stop_gradient, slopes[0])
         h, _ = size.first(function, start_state, frozen, alive)
-        return initial._replace(h=tf.stop_gradient(h), state=start_state, slopes=slopes)
+        solution = initial._replace(h=tf.stop_gradient(h), state=start_state, slopes=slopes)
+        return tf.constant(True), solution, alive
 
     count, _, solution, alive = tf.while_loop(
         is_on_the_way,

@@ -100,7 +100,8 @@ def find_root(
         found, low, high = search.found, search.low, search.high
         # Where nothing was found the function may overflow, and its NaN would reach the
         # gradients of parameters that other elements share.
-        x = tf.stop_gradient(tf.where(found, search.x, start))
+        usable = tf.where(tf.math.is_finite(start), start, tf.zeros_like(start))
+        x = tf.stop_gradient(tf.where(found, search.x, usable))
         for _ in range(2):
             value, slope = value_and_slope(x)
             found &= tf.math.is_finite(value)

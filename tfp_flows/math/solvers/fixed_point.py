@@ -94,7 +94,8 @@ def fixed_point(
         z, found, num_iterations = _iterate(function, tf.stop_gradient(initial), *options)
         found_event = _over_event(found, event_ndims)
         # Far from a fixed point g may overflow, and its NaN would reach shared parameters.
-        z = tf.where(found_event, z, tf.stop_gradient(initial))
+        start = tf.where(tf.math.is_finite(initial), initial, tf.zeros_like(initial))
+        z = tf.where(found_event, z, tf.stop_gradient(start))
         point = _with_implicit_gradient(function, z, *options)
         nan = tf.constant(np.nan, dtype)
         return FixedPointResult(tf.where(found_event, point, nan), found, num_iterations)
