@@ -46,6 +46,8 @@ class Linearized:
 
         def along(w):
             zero = tf.UnconnectedGradients.ZERO
-            return tf.ensure_shape(tape.gradient(product, v, w, unconnected_gradients=zero), v.shape)
+            return tf.ensure_shape(
+                tape.gradient(product, v, w, unconnected_gradients=zero), v.shape
+            )
 
         return along

@@ -62,9 +62,7 @@ def with_triangular_gradient(value_and_slope, x, y, *, event_ndims=1, name="tria
         @tf.custom_gradient
         def solved(g):
             def gradient(u):
-                return transposed_solution(
-                    linearized, u, solve, solve, [g], "triangular_inverse"
-                )
+                return transposed_solution(linearized, u, solve, solve, [g], "triangular_inverse")
 
             return x, gradient
 

@@ -142,9 +142,7 @@ def _with_implicit_gradient(function, z, tolerance, max_iterations, event_ndims)
         # The tolerance is absolute below one, but cotangents may be of any size.
         scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
         u /= scale
-        v, found, _ = _iterate(
-            lambda v: u + matvec(v), u, tolerance, max_iterations, event_ndims
-        )
+        v, found, _ = _iterate(lambda v: u + matvec(v), u, tolerance, max_iterations, event_ndims)
         nan = tf.constant(np.nan, z.dtype)
         return tf.where(_over_event(found, event_ndims), scale * v, nan)
 
