@@ -28,8 +28,8 @@ class Continuous(TakesContext, FlowBijector):
 
     Both directions solve the equation once, at the same cost; samples of a
     `tfp_flows.distributions.Flow` without densities leave the trace out. All rows share their
-    steps. Value and log-det have the error of the solver: `rtol` and `atol` of each step of
-    "dormand_prince", in each row; of order (t_1 - t_0) / `num_steps` to the fourth for "rk4", to
+    steps, but one that alone would exhaust them is given up for itself. Value and log-det have the
+    error of the solver: `rtol` and `atol` of each step of "dormand_prince", in each row; of order (t_1 - t_0) / `num_steps` to the fourth for "rk4", to
     the first for "euler". A row that is not finite, or not solved within `max_num_steps`, is NaN,
     and an error with `validate_args`. Networks in f run in inference mode: a dropout that differs
     at each evaluation makes no differential equation.

@@ -16,8 +16,8 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
 
     integrated from t_1 back to t_0, along with z itself. Memory does not grow with the number of
     steps; the gradient has the error of the solver. All `tf.Variable`s and tensors that
-    `function` captures get their gradients, and `initial` does. First derivatives only: a second
-    raises `LookupError`.
+    `function` captures get their gradients, and `initial` does. First derivatives in
+    reverse mode only: a second, and forward mode, raise `LookupError`.
 
     Source: Chen et al. (2018), Neural ordinary differential equations, arXiv:1806.07366,
     algorithm 1.

@@ -48,9 +48,9 @@ def fixed_point(
         dz = (I - J)^-1 dg,
 
     by the solution of `v = u + J^T v`, a fixed point again: the same number of iterations, each
-    with a gradient of g. Memory does not grow with the number of iterations. There is none with
-    respect to `initial`, on which the point does not depend, and a derivative of the derivative
-    raises `LookupError`.
+    with a gradient of g; in forward mode by `w = dg + J w`. In graphs memory does not grow with the
+    number of iterations. There is none with respect to `initial`, on which the point does not
+    depend, and a derivative of the derivative raises `LookupError`.
 
     Compiles under XLA. For residual flows, x = y - g(x): Behrmann et al. (2019), Invertible
     residual networks, arXiv:1811.00995, algorithm 1.

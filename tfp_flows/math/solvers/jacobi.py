@@ -40,9 +40,9 @@ def jacobi(function, initial, position, *, tolerance=None, name="jacobi"):
 
         dy = (I - J)^-1 dg,
 
-    by `v = u + J^T v`, solved in the same way in at most D steps. One evaluation of g is kept for
-    them, not one for each step. There is none with respect to `initial`, and a derivative of the
-    derivative raises `LookupError`.
+    by `v = u + J^T v`, solved in the same way in at most D steps, in forward mode by
+    `w = dg + J w`. Graphs keep one evaluation of g for them, eager tapes one for each step. There
+    is none with respect to `initial`, and a derivative of the derivative raises `LookupError`.
 
     Guesses beyond the square root of the largest number are shown to g as zeros, and are no
     solution until their turn has come: if g overflowed, 0 * inf in a network that masks what comes
