@@ -28,8 +28,8 @@ class Continuous(TakesContext, FlowBijector):
 
     Both directions solve the equation once, at the same cost; samples of a
     `tfp_flows.distributions.Flow` without densities leave the trace out. All rows share their
-    steps, but one that alone would exhaust them is given up for itself. Value and log-det have the
-    error of the solver: `rtol` and `atol` of each step of "dormand_prince", in each row; of order (t_1 - t_0) / `num_steps` to the fourth for "rk4", to
+    steps. Value and log-det have the error of the solver: `rtol` and `atol` of each step of
+    "dormand_prince", in each row; of order (t_1 - t_0) / `num_steps` to the fourth for "rk4", to
     the first for "euler". A row that is not finite, or not solved within `max_num_steps`, is NaN,
     and an error with `validate_args`. Networks in f run in inference mode: a dropout that differs
     at each evaluation makes no differential equation.
@@ -41,7 +41,7 @@ class Continuous(TakesContext, FlowBijector):
     Gradients reach x, the context, the variables of f and all tensors that it captures:
     "adjoint" solves an equation back in time, with memory that does not grow with the steps, for
     first derivatives; "direct" differentiates the steps themselves, also more than once, and under
-    XLA takes memory for `max_num_steps` of an adaptive solver, so lower that.
+    XLA takes memory for 2 `max_num_steps` of an adaptive solver, so lower that.
 
     Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 
