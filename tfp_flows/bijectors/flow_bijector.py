@@ -10,12 +10,13 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._increasing import SaysWhetherIncreasing
 from tfp_flows.bijectors._pass_cache import PassCache
 
 tfb = tfp.bijectors
 
 
-class FlowBijector(tfb.Bijector):
+class FlowBijector(SaysWhetherIncreasing, tfb.Bijector):
     """y = f(x), with log |det df/dx| from the same evaluation.
 
     A subclass implements `_forward_and_log_det(x)`, which returns `(y, log |det df/dx|)`, and

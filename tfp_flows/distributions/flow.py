@@ -1,15 +1,18 @@
 """The distribution that every recipe returns."""
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._increasing import is_increasing
 from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
+from tfp_flows.distributions._one_dimension import OneDimension
 from tfp_flows.distributions.philox_bases import drawn_by_philox
 
 
-class Flow(transformed_distribution._TransformedDistribution):
+class Flow(OneDimension, transformed_distribution._TransformedDistribution):
     """log p(x) = log p_u(f^-1(x)) + log |det df^-1/dx|, evaluated anew for every `log_prob`.
 
     A `tfd.TransformedDistribution` in every respect but two. TFP's bijectors remember the points
@@ -59,6 +62,25 @@ class Flow(transformed_distribution._TransformedDistribution):
         x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
         log_prob = self.distribution.log_prob(x)
         return log_prob + tf.cast(log_det, log_prob.dtype)
+
+    def _tail(self, name, x, kwargs, **which):
+        if not kwargs and self._increases_by_coordinate():
+            try:
+                return getattr(self.distribution, name)(self.bijector.inverse(tf.identity(x)))
+            except NotImplementedError:
+                pass  # is said of the flow
+        return super()._tail(name, x, kwargs, **which)
+
+    def _increases_by_coordinate(self):
+        """Whether P[X_1 <= x_1, X_2 <= x_2, ...] is that of the base, as in TFP."""
+        shape, ndims = self.distribution.event_shape, self.bijector.forward_min_event_ndims
+        if ndims != 0 or not isinstance(shape, tf.TensorShape) or shape.num_elements() == 1:
+            return False
+        try:
+            increasing = tf.get_static_value(tf.convert_to_tensor(is_increasing(self.bijector, 0)))
+        except NotImplementedError:
+            return False
+        return increasing is not None and bool(np.all(increasing))
 
     def experimental_local_measure(self, y, backward_compat=False, **kwargs):
         """As in TFP, on a copy of `y`."""

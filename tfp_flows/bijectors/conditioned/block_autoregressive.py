@@ -64,6 +64,8 @@ class BlockAutoregressive(TakesContext, FlowBijector):
       ValueError: if a size is below its minimum, or a shape does not fit.
     """
 
+    _increases = True
+
     def __init__(
         self,
         event_size,

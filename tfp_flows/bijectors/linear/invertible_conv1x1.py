@@ -96,6 +96,9 @@ class InvertibleConv1x1(FlowBijector):
         """The bijector of the channels of one pixel."""
         return self._linear
 
+    def _is_increasing(self):
+        return self._linear._is_increasing()
+
     def _forward_and_log_det(self, x):
         y, log_det = self._linear._forward_and_log_det(x)
         return y, tf.reduce_sum(log_det, axis=self._pixels)

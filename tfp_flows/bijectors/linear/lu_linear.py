@@ -39,6 +39,8 @@ class LULinear(FlowBijector):
       ValueError: if it is below one, a shape does not fit, or `permutation` is none.
     """
 
+    _increases = True
+
     def __init__(
         self,
         event_size,

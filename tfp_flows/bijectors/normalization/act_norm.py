@@ -40,6 +40,8 @@ class ActNorm(DataDependent):
       ValueError: if it is below one, or a shape does not fit.
     """
 
+    _increases = True
+
     def __init__(
         self,
         event_size,

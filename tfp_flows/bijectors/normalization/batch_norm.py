@@ -48,6 +48,8 @@ class BatchNorm(FlowBijector):
         positive, or a shape does not fit.
     """
 
+    _increases = True
+
     def __init__(
         self,
         event_size,

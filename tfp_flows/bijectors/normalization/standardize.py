@@ -109,6 +109,9 @@ class Standardize(DataDependent):
             return []
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
+    def _is_increasing(self):
+        return tf.convert_to_tensor(self._scale) > 0.0
+
     def _forward_and_log_det(self, x):
         scale = tf.convert_to_tensor(self._scale)
         return self._mean + scale * x, tf.broadcast_to(tf.math.log(scale), tf.shape(x))

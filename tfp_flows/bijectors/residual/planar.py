@@ -47,6 +47,8 @@ class Planar(FlowBijector):
         odd, 3 or more.
     """
 
+    _increases = True
+
     def __init__(self, params, nonlinearity="tanh", validate_args=False, name="planar"):
         parameters = dict(locals())
         with tf.name_scope(name):

@@ -40,6 +40,8 @@ class Radial(FlowBijector):
       ValueError: if the last axis of `params` is not static, 3 or more.
     """
 
+    _increases = True
+
     def __init__(self, params, validate_args=False, name="radial"):
         parameters = dict(locals())
         with tf.name_scope(name):

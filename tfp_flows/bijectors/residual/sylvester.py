@@ -62,6 +62,8 @@ class Sylvester(FlowBijector):
       ValueError: if a number is out of its range, or the last axis of `params` is not P.
     """
 
+    _increases = True
+
     def __init__(
         self,
         params,

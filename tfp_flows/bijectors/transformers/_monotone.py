@@ -20,6 +20,8 @@ class Monotone(FlowBijector):
     computed again in the steps of the search.
     """
 
+    _increases = True
+
     @abc.abstractmethod
     def _parameters_by_unit(self):
         """Returns the parameters of f, a list of `Tensor`s `[..., D, K]` or `[K]`, any K."""
@@ -30,10 +32,6 @@ class Monotone(FlowBijector):
 
         Its parameters come as `[..., K, N]`, to which an x `[..., N]` belongs.
         """
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     def _forward_and_log_det(self, x):
         def kernel(x, *parameters):

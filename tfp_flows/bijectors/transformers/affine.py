@@ -32,6 +32,8 @@ class Affine(FlowBijector):
       name: Python `str`.
     """
 
+    _increases = True
+
     def __init__(self, shift, log_scale=None, validate_args=False, name="affine"):
         parameters = dict(locals())
         with tf.name_scope(name):

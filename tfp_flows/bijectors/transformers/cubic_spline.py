@@ -50,6 +50,8 @@ class CubicSpline(_spline.Spline):
       ValueError: if the numbers of widths, heights and slopes do not fit.
     """
 
+    _increases = True
+
     def __init__(
         self,
         bin_widths,
@@ -84,10 +86,6 @@ class CubicSpline(_spline.Spline):
     def end_slopes(self):
         """Slopes at the first and the last knot, `[..., 2]`, or `None` for identity tails."""
         return self._end_slopes
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     @classmethod
     def _parameter_properties(cls, dtype):

@@ -41,6 +41,8 @@ class LinearSpline(_spline.Spline):
       ValueError: if the numbers of widths and heights differ.
     """
 
+    _increases = True
+
     def __init__(
         self, bin_widths, bin_heights, range_min=-1.0, validate_args=False, name="linear_spline"
     ):
@@ -58,10 +60,6 @@ class LinearSpline(_spline.Spline):
     def bin_heights(self):
         """Heights of the bins, `[..., K]`."""
         return self._bin_heights
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     @classmethod
     def _parameter_properties(cls, dtype):

@@ -48,6 +48,8 @@ class QuadraticSpline(_spline.Spline):
       ValueError: if the numbers of widths and slopes do not fit.
     """
 
+    _increases = True
+
     def __init__(
         self, bin_widths, knot_slopes, range_min=-1.0, validate_args=False, name="quadratic_spline"
     ):
@@ -72,10 +74,6 @@ class QuadraticSpline(_spline.Spline):
     def knot_slopes(self):
         """Slopes at the interior knots `[..., K - 1]`, or at all of them `[..., K + 1]`."""
         return self._knot_slopes
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     @classmethod
     def _parameter_properties(cls, dtype):

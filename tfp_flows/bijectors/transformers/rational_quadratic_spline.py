@@ -52,6 +52,8 @@ class RationalQuadraticSpline(_spline.Spline):
       ValueError: if the numbers of widths, heights and slopes do not fit.
     """
 
+    _increases = True
+
     def __init__(
         self,
         bin_widths,
@@ -91,10 +93,6 @@ class RationalQuadraticSpline(_spline.Spline):
     def knot_slopes(self):
         """Slopes at the interior knots `[..., K - 1]`, or at all of them `[..., K + 1]`."""
         return self._knot_slopes
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     @classmethod
     def _parameter_properties(cls, dtype):
