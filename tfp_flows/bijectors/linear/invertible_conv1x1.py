@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.linear.lu_linear import LULinear
 
@@ -90,6 +91,10 @@ class InvertibleConv1x1(FlowBijector):
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"linear": _parameters.own()}
 
     @property
     def linear(self):

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.linalg._permute import permute
 
@@ -75,6 +76,10 @@ class LULinear(FlowBijector):
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"lower_upper": _parameters.own(2), "bias": _parameters.own(1)}
 
     def _factors(self):
         """Returns `(L, U, d)`."""

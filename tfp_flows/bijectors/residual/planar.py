@@ -1,9 +1,9 @@
 """The planar bijector: a vector moved along one direction, by how far it lies along another."""
 
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.residual._clip_raw_parameters import clip_raw_parameters
 from tfp_flows.math._elementwise import exp_asinh, tanh_and_slope
@@ -81,7 +81,7 @@ class Planar(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return {"params": parameter_properties.ParameterProperties(event_ndims=1)}
+        return {"params": _parameters.raw_numbers(cls.params_size)}
 
     @staticmethod
     def params_size(event_size, nonlinearity="tanh", validate_args=False, name=None):

@@ -104,7 +104,8 @@ class Sylvester(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return {"params": parameter_properties.ParameterProperties(event_ndims=1)}
+        unknown = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED  # P depends on units and form
+        return {"params": parameter_properties.ParameterProperties(event_ndims=1, shape_fn=unknown)}
 
     @staticmethod
     def params_size(
