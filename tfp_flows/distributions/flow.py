@@ -15,7 +15,7 @@ from tfp_flows.distributions.philox_bases import drawn_by_philox
 class Flow(OneDimension, transformed_distribution._TransformedDistribution):
     """log p(x) = log p_u(f^-1(x)) + log |det df^-1/dx|, evaluated anew for every `log_prob`.
 
-    A `tfd.TransformedDistribution` in every respect but two. TFP's bijectors remember the points
+    A `tfd.TransformedDistribution` in every respect but three. TFP's bijectors remember the points
     that they have mapped, so that in eager mode a sample keeps the density that it had when it
     was drawn, whatever training does to the variables meanwhile, and a tensor of one
     `tf.function` can reappear in another (TFP issue 840). Here `log_prob` takes a copy of `x`
@@ -25,6 +25,13 @@ class Flow(OneDimension, transformed_distribution._TransformedDistribution):
 
     And the base is drawn by Philox where that can be arranged (see `drawn_by_philox`): under XLA
     TFP's own draw can take longer than the flow.
+
+    And a flow over one number has `cdf`, `survival_function`, their logarithms and `quantile`, also
+    where that number is a vector of one dimension: x `[..., 1]` has the `cdf` `[...]`, and p
+    `[...]` the `quantile` `[..., 1]`. The base may be any that has them, a normal distribution over
+    vectors, a mixture (whose quantiles are found by a search), `Sample` and `Independent` of these.
+    Of more dimensions they raise `NotImplementedError`, but for the `cdf` where f maps each
+    coordinate alone and increases, and the base has one.
 
     Args:
       distribution: the base, any TFP distribution.
