@@ -89,7 +89,9 @@ def test_shares_variables_with_gradients(make):
 def test_number_of_contexts_is_not_known(make):
     mixture = make()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 3]), tf.TensorSpec([None, 2])], autograph=False)
+    signature = [tf.TensorSpec([None, 3]), tf.TensorSpec([None, 2])]
+
+    @tf.function(input_signature=signature, autograph=False)
     def log_prob(c, x):
         return tfpf.condition(mixture, c).log_prob(x)
 

@@ -1,4 +1,4 @@
-"""What bijectors and distributions say of their parameters: `make_trainable`, batch shapes, slices."""
+"""What parts say of their parameters: `make_trainable`, batch shapes, slices."""
 
 import numpy as np
 import pytest
@@ -70,8 +70,10 @@ def classes():
     for module in (B, tfpf.distributions):
         for name in module.__all__:
             cls = getattr(module, name)
-            if isinstance(cls, type) and "context" in cls.parameter_properties():
-                yield cls
+            kinds = (tfb.Bijector, tfd.Distribution)
+            if isinstance(cls, type) and issubclass(cls, kinds):
+                if "context" in cls.parameter_properties():
+                    yield cls
 
 
 @pytest.mark.parametrize("cls", classes(), ids=lambda cls: cls.__name__)
@@ -95,7 +97,8 @@ def test_batch_shapes_and_slices():
     assert planar[1:3, 0].experimental_batch_shape() == [2]
     np.testing.assert_array_equal(planar.experimental_batch_shape_tensor(x_event_ndims=1), [4, 1])
     context = tf.constant(np.random.default_rng(1).normal(size=[4, 2]), tf.float32)
-    flow = tfpf.condition(tfpf.flows.maf(D, num_layers=1, hidden_units=(4,), context_size=2), context)
+    flow = tfpf.flows.maf(D, num_layers=1, hidden_units=(4,), context_size=2)
+    flow = tfpf.condition(flow, context)
     x = tf.ones([D])
     np.testing.assert_allclose(flow[1:3].log_prob(x), flow.log_prob(x)[1:3], rtol=1e-6)
     assert flow[..., tf.newaxis].log_prob(x).shape == [4, 1]

@@ -65,8 +65,8 @@ def test_of_bijectors_and_other_distributions():
         np.testing.assert_array_equal(again.inverse(X), bijector.inverse(X))
     base = tfpf.distributions.ConditionalNormal(network(2, 6), 3, 2)
     perturb(base.variables)
-    scores = [tfpf.condition(d, CONTEXT).log_prob(X) for d in (base, pickle.loads(pickle.dumps(base)))]
-    np.testing.assert_array_equal(*scores)
+    both = base, pickle.loads(pickle.dumps(base))
+    np.testing.assert_array_equal(*(tfpf.condition(d, CONTEXT).log_prob(X) for d in both))
     mixture = tfpf.distributions.mixture_of_gaussians(3, 2, seed=1)
     for again in (pickle.loads(pickle.dumps(mixture)), copy.deepcopy(mixture)):
         np.testing.assert_array_equal(again.log_prob(X), mixture.log_prob(X))

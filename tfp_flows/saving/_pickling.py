@@ -10,7 +10,7 @@ from tfp_flows import bijectors, distributions
 from tfp_flows._tree import walk
 from tfp_flows.saving._decode import FORMAT_VERSION, check_version, decode
 from tfp_flows.saving._encode import encode
-from tfp_flows.saving._names import custom_object_scope
+from tfp_flows.saving._names import CLASSES, custom_object_scope
 
 
 def restore(version, config, states, classes):
@@ -73,5 +73,5 @@ def _layers(root):
 
 # The classes stand below this part of the package, and cannot import it.
 for _cls in (bijectors.FlowBijector, *map(distributions.__dict__.get, distributions.__all__)):
-    if isinstance(_cls, type):
+    if isinstance(_cls, type) and issubclass(_cls, CLASSES):
         _cls.__reduce_ex__, _cls.__copy__ = _reduce_ex, _copy
