@@ -3,12 +3,13 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import paramax
 from flowjax import flows
 from flowjax.bijections import RationalQuadraticSpline
 from flowjax.distributions import Normal
-from workloads import BOUND, LEARNING_RATE, NEGATIVE_SLOPE, NUM_BINS
+from workloads import BOUND, NEGATIVE_SLOPE, NUM_BINS
 
 VERSIONS = ("flowjax", "jax", "equinox", "optax")
 
@@ -17,7 +18,7 @@ def tasks(flow, sizes):
     """The number of weights, and a function for each task."""
     is_leaf = lambda leaf: isinstance(leaf, paramax.NonTrainable)  # noqa: E731
     weights, static = eqx.partition(flow, eqx.is_inexact_array, is_leaf=is_leaf)
-    optimizer = optax.adam(LEARNING_RATE)
+    optimizer = optax.adam(sizes.learning_rate)
     state = {"weights": weights, "adam": optimizer.init(weights), "seed": 0}
     batch, points = jnp.asarray(sizes.batch()), jnp.asarray(sizes.points())
 
@@ -41,12 +42,13 @@ def tasks(flow, sizes):
     def sample_of(weights, key):
         return restored(weights).sample(key, (sizes.num_samples,))
 
-    def train():
-        result = train_step(state["weights"], state["adam"], batch)
-        _, state["weights"], state["adam"] = jax.block_until_ready(result)
+    def train(rows=None):
+        result = train_step(state["weights"], state["adam"], batch if rows is None else rows)
+        loss, state["weights"], state["adam"] = jax.block_until_ready(result)
+        return float(loss)
 
-    def log_prob():
-        jax.block_until_ready(log_prob_of(state["weights"], points))
+    def log_prob(rows=None):
+        return np.asarray(log_prob_of(state["weights"], points if rows is None else rows))
 
     def sample():
         state["seed"] += 1
@@ -66,7 +68,7 @@ def _workload(flow, spline=False):
         width, *others = sizes.hidden_units
         return tasks(
             flow(
-                jax.random.key(0),
+                jax.random.key(sizes.seed),
                 base_dist=_base(sizes),
                 flow_layers=sizes.num_layers,
                 nn_width=width,
@@ -81,7 +83,7 @@ def _workload(flow, spline=False):
 
 def bnaf(sizes):
     flow = flows.block_neural_autoregressive_flow(
-        jax.random.key(0),
+        jax.random.key(sizes.seed),
         base_dist=_base(sizes),
         flow_layers=sizes.num_layers,
         nn_depth=len(sizes.hidden_units),
@@ -92,7 +94,7 @@ def bnaf(sizes):
 
 def planar(sizes):
     flow = flows.planar_flow(
-        jax.random.key(0),
+        jax.random.key(sizes.seed),
         base_dist=_base(sizes),
         flow_layers=sizes.num_layers,
         negative_slope=NEGATIVE_SLOPE,
