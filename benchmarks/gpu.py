@@ -43,7 +43,8 @@ class Images(Workload):
 
 def glow(sizes):
     """Three scales of eight steps, networks of 128 channels."""
-    return tfpf.flows.glow(IMAGE, num_scales=3, num_layers=8, hidden_channels=128, seed=sizes.seed)
+    networks = {"hidden_channels": (128, 128), "seed": sizes.seed}
+    return tfpf.flows.glow(IMAGE, num_scales=3, num_layers=8, **networks)
 
 
 def workloads():

@@ -223,3 +223,29 @@ def _workload(flow):
 
 
 WORKLOADS = {name: _workload(flow) for name, flow in FLOWS.items()}
+
+
+def fit(name, sizes, train, validation, epochs, patience, seed, after_epoch):
+    """As a user fits: `model.fit` with early stopping. Returns `log_prob` and `sample`."""
+    model = tfpf.FlowModel(FLOWS[name](sizes))
+    model.compile(keras.optimizers.Adam(sizes.learning_rate), jit_compile=True)
+
+    def log_prob(rows):
+        return model.predict(rows, batch_size=10_000, verbose=0)
+
+    def at_epoch_end(epoch, logs):
+        after_epoch(-float(logs["val_loss"]), log_prob)
+
+    model.fit(
+        train,
+        batch_size=sizes.batch_size,
+        epochs=epochs,
+        validation_data=validation,
+        validation_batch_size=10_000,
+        callbacks=[
+            keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
+            keras.callbacks.LambdaCallback(on_epoch_end=at_epoch_end),
+        ],
+        verbose=0,
+    )
+    return log_prob, lambda: model.distribution.sample(sizes.num_samples, seed=seed).numpy()
