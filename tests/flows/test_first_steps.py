@@ -165,3 +165,36 @@ def test_two_thousand_steps_are_at_least_as_good_as_a_normal(name, size):
         excess[kind.__name__] = loss - bound
         print(f"{name}, D = {size}, {kind.__name__}: {start:.3f} {loss:.3f} {normal_loss:.3f}")
     assert max(excess.values()) <= 0.0, excess
+
+
+IMAGE, SERIES = (8, 8, 1), (32, 1)
+OTHER_RECIPES = {
+    "multiscale": (lambda: F.multiscale(IMAGE, seed=0), IMAGE),
+    "glow": (lambda: F.glow(IMAGE, seed=0), IMAGE),
+    "mintnet": (lambda: F.mintnet(IMAGE, seed=0), IMAGE),
+    "neural_spline_image": (lambda: F.neural_spline(IMAGE, seed=0), IMAGE),
+    "flow_plus_plus_image": (lambda: F.flow_plus_plus(IMAGE, seed=0), IMAGE),
+    "residual_image": (lambda: F.residual(IMAGE, seed=0), IMAGE),
+    "waveglow": (lambda: F.waveglow(SERIES, seed=0), SERIES),
+    "wavenet": (lambda: F.wavenet(SERIES, seed=0), SERIES),
+    "pointflow": (
+        lambda: F.pointflow(2, num_points=16, solver="rk4", num_steps=4, seed=0),
+        (16, 2),
+    ),
+}
+
+
+@pytest.mark.slow  # Ten seconds to two minutes each.
+@pytest.mark.parametrize("name", OTHER_RECIPES)
+def test_fifty_steps_of_images_series_and_sets_are_finite(name):
+    """Of numbers whose neighbours are correlated by 0.9."""
+    make, shape = OTHER_RECIPES[name]
+    rng = np.random.default_rng(0)
+    size = int(np.prod(shape))
+    x = correlated(rng, (16 * 50, size)).reshape(-1, *shape).astype("float32")
+    model = tfpf.FlowModel(make())
+    model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+    losses = [model.train_on_batch(x[16 * i : 16 * i + 16]) for i in range(50)]
+    print(f"{name}: {losses[0]:.2f}, at most {max(losses):.2f}, {losses[-1]:.2f} nats")
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-5:]) < losses[0] + 0.1 * size
