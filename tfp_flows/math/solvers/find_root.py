@@ -40,15 +40,19 @@ def find_root(
     to zero, so that the exponent of a huge root costs ten steps). Smooth functions take 5 to 8
     evaluations. An element is found when
 
-        |f(x) - y| <= tolerance max(|y|, f'(x) max(1, |x|)),
+        |f(x) - y| <= tolerance |y|,  or
+        |f(x) - y| <= tolerance min(max(1, |y|), f'(x) max(1, |x|)),
 
-    or when the bracket is no wider than `tolerance max(1, |x|)`.
+    or when the bracket is down to neighbouring numbers of the dtype: where f is so steep that no
+    x comes closer to y. A small step alone would not do: a slope that is large at x says nothing
+    about a root far away, where f is flat again.
 
     Derivatives: the search sees no gradients. Two Newton steps from its result follow, and these
     are differentiated as they stand, value and slope both. That makes the derivatives of the
     root of first, second and third order exact, with respect to `target` and to everything that
     `value_and_slope` captures, provided that it computes them exactly. Where f'(x) is zero the
-    gradient is zero. The two steps also double the number of exact digits, twice.
+    gradient is zero. The two steps also double the number of exact digits, twice; a step that
+    would lead away from the root is not taken.
 
     Compiles under XLA, also in a differentiated `tf.while_loop`.
 
@@ -66,8 +70,8 @@ def find_root(
     Returns:
       A `RootResult`. A root beyond the largest number of the dtype, where f still increases, is
       an infinity, and so is that of an infinite target; both with zero gradients. An element
-      without convergence, because no root exists, the evaluations ran out or `target` is NaN, is
-      NaN, with `converged` false.
+      without convergence is NaN, with `converged` false: because no root exists, the evaluations
+      ran out, f falls, or `target`, f or f' is NaN.
 
     Raises:
       TypeError: if `target` is not floating point.
@@ -97,23 +101,55 @@ def find_root(
         search = _search(
             value_and_slope, tf.stop_gradient(target), start, radius, tolerance, max_iterations
         )
-        found, low, high = search.found, search.low, search.high
+        found = search.found
         # Where nothing was found the function may overflow, and its NaN would reach the
         # gradients of parameters that other elements share.
         x = tf.stop_gradient(tf.where(found, search.x, start))
-        for _ in range(2):
-            value, slope = value_and_slope(x)
-            found &= tf.math.is_finite(value)
-            usable = found & (slope > 0.0) & tf.math.is_finite(slope)
-            step = (target - value) / tf.where(usable, slope, tf.ones_like(slope))
-            step = tf.where(usable, step, tf.zeros_like(step))
-            # Kept in the bracket, with the derivatives of the whole step.
-            moved = x + step
-            x = moved + tf.stop_gradient(tf.clip_by_value(moved, low, high) - moved)
+        x, found = _polished(value_and_slope, target, x, search.low, search.high, found, tolerance)
         end = tf.where(tf.math.is_inf(target), target, search.x)
         infinite = tf.math.is_inf(end)
         root = tf.where(found, x, tf.where(infinite, end, tf.constant(np.nan, dtype)))
         return RootResult(root, found | infinite, search.num_iterations)
+
+
+def _polished(value_and_slope, target, x, low, high, found, tolerance):
+    """Two Newton steps from `x`, within the bracket, with the derivatives of whole steps.
+
+    Returns the root, and where it is one.
+    """
+    largest = tf.constant(target.dtype.max, target.dtype)
+
+    def newton(x):
+        value, slope = value_and_slope(x)
+        residual = target - value
+        usable = found & tf.math.is_finite(value) & (slope > 0.0) & tf.math.is_finite(slope)
+        usable &= tf.abs(residual) < slope * largest
+        step = residual / tf.where(usable, slope, tf.ones_like(slope))
+        step = tf.where(usable, step, tf.zeros_like(step))
+        following = _moved(tf.clip_by_value(x + step, low, high), x + step)
+        return following, tf.abs(residual), tf.abs(step), slope
+
+    start = x
+    x, residual, step, slope = newton(start)
+    # A falling function is not what is searched; a NaN fails here, too.
+    found &= tf.math.is_finite(residual) & (slope >= 0.0)
+    following, residual_after, step_after, _ = newton(x)
+    # Between a number and a NaN there is no root, even if they are neighbours.
+    found &= ~tf.math.is_nan(residual_after)
+    # A step over a place where f is steep would lead away: the start stays, or the step before.
+    # Steps of a rounding do no harm, and only by both steps third derivatives are exact.
+    rounding = 4.0 * _eps(x) * tf.abs(start)
+    margin = tolerance * tf.maximum(tf.abs(target), 1.0)
+    is_good = (residual_after <= tf.maximum(residual, margin)) | (step <= rounding)
+    is_good_after = step_after <= tf.maximum(step, rounding)
+    end = tf.where(is_good_after, following, x)
+    root = tf.where(is_good, _moved(end, following), _moved(start, x))
+    return root, found
+
+
+def _moved(value, x):
+    """`value`, to the bit, with the gradient of x, which is finite."""
+    return tf.stop_gradient(value) + (x - tf.stop_gradient(x))
 
 
 class _Search(NamedTuple):
@@ -146,12 +182,18 @@ def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
         newton_step = tf.where(
             tf.math.is_finite(slope), -residual / slope, tf.constant(np.inf, dtype)
         )
-        near = tf.abs(residual) <= tolerance * tf.abs(target)
-        near |= tf.abs(newton_step) <= scale
-        near |= _is_bracket(low, high) & (high - low <= scale)
+        size = tf.abs(residual)
+        near = size <= tolerance * tf.abs(target)
+        near |= (tf.abs(newton_step) <= scale) & (size <= tolerance)
+        # So steep that Newton's step is lost in x, and the value still off: to the other side of
+        # the root, so that the bracket closes.
+        rounding = _eps(x) * tf.abs(x)
+        across = -2.0 * rounding * tf.sign(residual)
+        newton_step = tf.where(tf.abs(newton_step) <= rounding, across, newton_step)
+        middle = _middle(low, high)
+        following, grown = _guess(x, newton_step, last_step, low, middle, high, radius, below)
+        near |= _is_bracket(low, high) & ((middle <= low) | (middle >= high))
         near &= tf.math.is_finite(value)
-
-        following, grown = _guess(x, newton_step, last_step, low, high, radius, below)
         # At the largest number, or without a bracket that could shrink: there is no root, unless
         # the function is still increasing there.
         stuck = tf.equal(following, x) & ~near & ~done
@@ -191,13 +233,13 @@ def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
     return tf.nest.map_structure(tf.stop_gradient, result)
 
 
-def _guess(x, newton_step, last_step, low, high, radius, below):
+def _guess(x, newton_step, last_step, low, middle, high, radius, below):
     """The x to try next, and how far a step without a bracket may go after that."""
     largest = tf.constant(x.dtype.max, x.dtype)
     newton = x + newton_step
     converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)
     inside = (newton > low) & (newton < high)
-    within = tf.where(inside & converging, newton, _middle(low, high))
+    within = tf.where(inside & converging, newton, middle)
     outward = tf.math.is_finite(newton) & (converging | (tf.abs(newton_step) > radius))
     beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
     beyond = tf.clip_by_value(beyond, -largest, largest)
@@ -206,6 +248,10 @@ def _guess(x, newton_step, last_step, low, high, radius, below):
     grown = tf.clip_by_value(grown, radius, largest)
     bracketed = _is_bracket(low, high)
     return tf.where(bracketed, within, beyond), tf.where(bracketed, radius, grown)
+
+
+def _eps(x):
+    return float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
 
 
 def _is_bracket(low, high):
