@@ -191,8 +191,12 @@ def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
         across = -2.0 * rounding * tf.sign(residual)
         newton_step = tf.where(tf.abs(newton_step) <= rounding, across, newton_step)
         middle = _middle(low, high)
+        closed = _is_bracket(low, high) & ((middle <= low) | (middle >= high))
+        # A bracket that closes on an overflow has its root at the other end.
+        inner = tf.where(above, low, high)
+        middle = tf.where(closed & tf.math.is_inf(value), inner, middle)
         following, grown = _guess(x, newton_step, last_step, low, middle, high, radius, below)
-        near |= _is_bracket(low, high) & ((middle <= low) | (middle >= high))
+        near |= closed
         near &= tf.math.is_finite(value)
         # At the largest number, or without a bracket that could shrink: there is no root, unless
         # the function is still increasing there.
