@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-import ml_dtypes
 import numpy as np
 import tensorflow as tf
+
+from tfp_flows.math.solvers._bracketed_search import bracketed_search, eps_of
 
 
 class RootResult(NamedTuple):
@@ -84,7 +85,7 @@ def find_root(
         if not dtype.is_floating:
             raise TypeError(f"`target` must be floating point. Received: dtype={dtype.name}")
         if tolerance is None:
-            tolerance = 32.0 * float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
+            tolerance = 32.0 * eps_of(target)
         if not tolerance > 0.0:
             raise ValueError(f"`tolerance` must be positive. Received: tolerance={tolerance}")
         if max_iterations < 1:
@@ -98,7 +99,7 @@ def find_root(
         # Halved first: the width of a bracket may be beyond the dtype.
         lower, upper = (_half(end, target) for end in (lower, upper))
         start, radius = upper + lower, upper - lower
-        search = _search(
+        search = bracketed_search(
             value_and_slope, tf.stop_gradient(target), start, radius, tolerance, max_iterations
         )
         found = search.found
@@ -138,7 +139,7 @@ def _polished(value_and_slope, target, x, low, high, found, tolerance):
     found &= ~tf.math.is_nan(residual_after)
     # A step over a place where f is steep would lead away: the start stays, or the step before.
     # Steps of a rounding do no harm, and only by both steps third derivatives are exact.
-    rounding = 4.0 * _eps(x) * tf.abs(start)
+    rounding = 4.0 * eps_of(x) * tf.abs(start)
     margin = tolerance * tf.maximum(tf.abs(target), 1.0)
     is_good = (residual_after <= tf.maximum(residual, margin)) | (step <= rounding)
     is_good_after = step_after <= tf.maximum(step, rounding)
@@ -152,132 +153,9 @@ def _moved(value, x):
     return tf.stop_gradient(value) + (x - tf.stop_gradient(x))
 
 
-class _Search(NamedTuple):
-    """The state of the loop; `low` and `high` are infinite while unknown."""
-
-    num_iterations: tf.Tensor
-    x: tf.Tensor
-    low: tf.Tensor
-    high: tf.Tensor
-    last_step: tf.Tensor
-    radius: tf.Tensor
-    found: tf.Tensor
-    done: tf.Tensor
-
-
-def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
-    dtype = target.dtype
-    largest = tf.constant(dtype.max, dtype)
-
-    def step(num_iterations, x, low, high, last_step, radius, found, done):
-        value, slope = (tf.ensure_shape(t, x.shape) for t in value_and_slope(x))
-        residual = value - target
-        invalid = tf.math.is_nan(residual)
-        above = (residual > 0.0) | (invalid & (x >= start))
-        below = (residual < 0.0) | (invalid & (x < start))
-        low = tf.where(below & ~done, x, low)
-        high = tf.where(above & ~done, x, high)
-        scale = tolerance * tf.maximum(tf.ones_like(x), tf.abs(x))
-        # A slope beyond the dtype says nothing: not that the step is zero.
-        newton_step = tf.where(
-            tf.math.is_finite(slope), -residual / slope, tf.constant(np.inf, dtype)
-        )
-        size = tf.abs(residual)
-        near = size <= tolerance * tf.abs(target)
-        near |= (tf.abs(newton_step) <= scale) & (size <= tolerance)
-        # So steep that Newton's step is lost in x, and the value still off: to the other side of
-        # the root, so that the bracket closes.
-        rounding = _eps(x) * tf.abs(x)
-        across = -2.0 * rounding * tf.sign(residual)
-        newton_step = tf.where(tf.abs(newton_step) <= rounding, across, newton_step)
-        middle = _middle(low, high)
-        closed = _is_bracket(low, high) & ((middle <= low) | (middle >= high))
-        # A bracket that closes on an overflow has its root at the other end.
-        inner = tf.where(above, low, high)
-        middle = tf.where(closed & tf.math.is_inf(value), inner, middle)
-        following, grown = _guess(x, newton_step, last_step, low, middle, high, radius, below)
-        near |= closed
-        near &= tf.math.is_finite(value)
-        # At the largest number, or without a bracket that could shrink: there is no root, unless
-        # the function is still increasing there.
-        stuck = tf.equal(following, x) & ~near & ~done
-        beyond_dtype = stuck & (tf.abs(x) >= largest) & (slope > 0.0) & tf.math.is_finite(value)
-        done_now = done | near | stuck
-        following = tf.where(beyond_dtype, tf.sign(x) * np.inf, following)
-        return _Search(
-            num_iterations + 1,
-            tf.where(done_now & ~beyond_dtype, x, following),
-            low,
-            high,
-            tf.where(done_now, last_step, following - x),
-            grown,
-            found | (near & ~done),
-            done_now,
-        )
-
-    initial = _Search(
-        tf.constant(0),
-        start,
-        tf.fill(tf.shape(target), -tf.constant(np.inf, dtype)),
-        tf.fill(tf.shape(target), tf.constant(np.inf, dtype)),
-        2.0 * radius,
-        radius,
-        tf.zeros_like(target, tf.bool),
-        ~tf.math.is_finite(target),
-    )
-    initial = tf.nest.map_structure(
-        lambda t: t if t.dtype == tf.int32 else tf.ensure_shape(t, target.shape), initial
-    )
-    result = tf.while_loop(
-        lambda *state: ~tf.reduce_all(state[-1]),
-        step,
-        initial,
-        maximum_iterations=max_iterations,
-    )
-    return tf.nest.map_structure(tf.stop_gradient, result)
-
-
-def _guess(x, newton_step, last_step, low, middle, high, radius, below):
-    """The x to try next, and how far a step without a bracket may go after that."""
-    largest = tf.constant(x.dtype.max, x.dtype)
-    newton = x + newton_step
-    converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)
-    inside = (newton > low) & (newton < high)
-    within = tf.where(inside & converging, newton, middle)
-    outward = tf.math.is_finite(newton) & (converging | (tf.abs(newton_step) > radius))
-    beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
-    beyond = tf.clip_by_value(beyond, -largest, largest)
-    # At least twice the step: an exponential draws unit steps, for ever.
-    grown = tf.where(outward, 2.0 * tf.abs(newton_step), radius * (8.0 + radius))
-    grown = tf.clip_by_value(grown, radius, largest)
-    bracketed = _is_bracket(low, high)
-    return tf.where(bracketed, within, beyond), tf.where(bracketed, radius, grown)
-
-
-def _eps(x):
-    return float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
-
-
-def _is_bracket(low, high):
-    return tf.math.is_finite(low) & tf.math.is_finite(high)
-
-
 def _half(end, target):
     """Half an end of the first bracket, without gradients; one beyond the dtype is its largest."""
     largest = target.dtype.max
     end = tf.stop_gradient(tf.clip_by_value(tf.cast(end, target.dtype), -largest, largest))
     # `broadcast_to` forgets static sizes.
     return tf.ensure_shape(tf.broadcast_to(0.5 * end, tf.shape(target)), target.shape)
-
-
-def _middle(low, high):
-    """The middle of the bracket, on a logarithmic scale while the bracket is wide."""
-    smallest = tf.minimum(tf.abs(low), tf.abs(high))
-    wide = high - low > tf.maximum(tf.ones_like(low), smallest)
-    t = 0.5 * (_log_scale(low) + _log_scale(high))
-    logarithmic = tf.sign(t) * tf.math.expm1(tf.abs(t))
-    return tf.clip_by_value(tf.where(wide, logarithmic, 0.5 * low + 0.5 * high), low, high)
-
-
-def _log_scale(x):
-    return tf.sign(x) * tf.math.log1p(tf.abs(x))
