@@ -105,7 +105,8 @@ def find_root(
         found = search.found
         # Where nothing was found the function may overflow, and its NaN would reach the
         # gradients of parameters that other elements share.
-        x = tf.stop_gradient(tf.where(found, search.x, start))
+        usable = tf.where(tf.math.is_finite(start), start, tf.zeros_like(start))
+        x = tf.stop_gradient(tf.where(found, search.x, usable))
         x, found = _polished(value_and_slope, target, x, search.low, search.high, found, tolerance)
         end = tf.where(tf.math.is_inf(target), target, search.x)
         infinite = tf.math.is_inf(end)
