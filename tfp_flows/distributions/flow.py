@@ -10,6 +10,7 @@ from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
 from tfp_flows.distributions._one_dimension import OneDimension
 from tfp_flows.distributions.philox_bases import drawn_by_philox
+from tfp_flows.math._finite_gradient import drop_gradient_at_infinity
 
 
 class Flow(OneDimension, transformed_distribution._TransformedDistribution):
@@ -22,6 +23,9 @@ class Flow(OneDimension, transformed_distribution._TransformedDistribution):
     first, and asks each part for its value and its log-det in one evaluation.
     `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
     log-dets where they cost more than the samples.
+
+    A density that underflows, so that `log_prob` is minus infinity, has zero gradients: rows so far
+    out leave the gradients of others as they are.
 
     And the base is drawn by Philox where that can be arranged (see `drawn_by_philox`): under XLA
     TFP's own draw can take longer than the flow.
@@ -67,8 +71,9 @@ class Flow(OneDimension, transformed_distribution._TransformedDistribution):
         # A copy, which parts of TFP have not met.
         y = tf.nest.map_structure(tf.identity, y)
         x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
+        x = tf.nest.map_structure(drop_gradient_at_infinity, x)
         log_prob = self.distribution.log_prob(x)
-        return log_prob + tf.cast(log_det, log_prob.dtype)
+        return drop_gradient_at_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
 
     def _tail(self, name, x, kwargs, **which):
         if not kwargs and self._increases_by_coordinate():

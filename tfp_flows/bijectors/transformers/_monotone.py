@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.transformers import _batch_last
@@ -40,14 +39,6 @@ class Monotone(FlowBijector):
         return _batch_last.apply(kernel, x, self._parameters_by_unit())
 
     def _inverse_and_log_det(self, y):
-        # Each element of a batch of parameters has a root of its own.
-        batch_shape = self.experimental_batch_shape_tensor(x_event_ndims=0)
-        static_shape = tf.broadcast_static_shape(
-            y.shape, self.experimental_batch_shape(x_event_ndims=0)
-        )
-        y = tf.broadcast_to(y, ps.broadcast_shape(ps.shape(y), batch_shape))
-        y = tf.ensure_shape(y, static_shape)  # `broadcast_to` forgets what is not all known
-
         def kernel(y, *parameters):
             return self._solve(self._map(*parameters), y)
 

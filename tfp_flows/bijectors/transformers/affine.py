@@ -123,4 +123,7 @@ def _scale(x, log_scale):
     """
     limit = math.log(log_scale.dtype.max) * (1.0 - 1e-3)
     root = tf.exp(tf.clip_by_value(0.5 * log_scale, -limit, limit))
-    return x * root * root
+    # What overflows must not meet a gradient of zero on its way to the scale: 0 * inf.
+    y = tf.stop_gradient(x * root * root)
+    overflows = tf.math.is_inf(y)
+    return tf.where(overflows, y, tf.where(overflows, tf.zeros_like(x), x) * root * root)

@@ -33,7 +33,7 @@ class LinearSpline(_spline.Spline):
     Args:
       bin_widths: positive `Tensor` `[..., K]`.
       bin_heights: positive `Tensor` `[..., K]` of the same sum.
-      range_min: scalar, the position x and the value y of the first knot.
+      range_min: float `Tensor`, the position x and the value y of the first knot.
       validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
       name: Python `str`.
 

@@ -40,7 +40,7 @@ class QuadraticSpline(_spline.Spline):
       knot_slopes: positive `Tensor`. `[..., K - 1]`: slopes at the interior knots, with identity
         tails; the heights w (d_k + d_{k+1}) / 2 must have the sum of the widths. `[..., K + 1]`:
         slopes at all knots, with linear tails.
-      range_min: scalar, the position x and the value y of the first knot.
+      range_min: float `Tensor`, the position x and the value y of the first knot.
       validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
       name: Python `str`.
 

@@ -44,7 +44,7 @@ class RationalQuadraticSpline(_spline.Spline):
       knot_slopes: positive `Tensor`. `[..., K - 1]`, or a scalar or `[..., 1]` for all of them:
         slopes at the interior knots, with identity tails. `[..., K + 1]`: slopes at all knots,
         with linear tails.
-      range_min: scalar, the position x and the value y of the first knot.
+      range_min: float `Tensor`, the position x and the value y of the first knot.
       validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
       name: Python `str`.
 
