@@ -17,8 +17,9 @@ import keras as _keras  # noqa: E402
 if _keras.backend.backend() != "tensorflow":
     raise ImportError(f"{_REMEDY}keras.backend.backend()={_keras.backend.backend()!r}")
 
-from tfp_flows import bijectors, distributions, flows, layers, math  # noqa: E402
+from tfp_flows import bijectors, diagnostics, distributions, flows, layers, math  # noqa: E402
 from tfp_flows.conditioning import condition  # noqa: E402
+from tfp_flows.diagnostics import diagnose  # noqa: E402
 from tfp_flows.models import FlowModel, VariationalModel  # noqa: E402
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "VariationalModel",
     "bijectors",
     "condition",
+    "diagnose",
+    "diagnostics",
     "distributions",
     "flows",
     "layers",

@@ -11,6 +11,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import _checks
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._pass_cache import PassCache
+from tfp_flows.bijectors._watched import watched
 
 tfb = tfp.bijectors
 
@@ -202,6 +203,10 @@ def _evaluated(bijector, x, event_ndims, is_forward):
 
         walk = bijector._call_walk_forward if is_forward else bijector._call_walk_inverse
         return walk(step, x, event_ndims)[0], sum(log_dets)
+    return watched(_evaluated_part, bijector, x, event_ndims, is_forward)
+
+
+def _evaluated_part(bijector, x, event_ndims, is_forward):
     # TFP runs the assertions of `validate_args` in its public methods only.
     if isinstance(bijector, FlowBijector) and not bijector.validate_args:
         x = bijector._checked(x)
