@@ -8,11 +8,18 @@ from tensorflow_probability.python.bijectors import invert
 from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows._tree import walk
-from tfp_flows.bijectors import forward_and_log_det, inverse_and_log_det
+from tfp_flows.bijectors import (
+    Autoregressive,
+    MaskedConvolution,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
 from tfp_flows.bijectors._watched import watching
 from tfp_flows.conditioning import condition, context_size
 
-tfb, tfd = tfp.bijectors, tfp.distributions
+tfb = tfp.bijectors
+
+_PARALLEL_IN_INVERSE = (Autoregressive, MaskedConvolution, tfb.MaskedAutoregressiveFlow)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +48,16 @@ class Layer:
     def is_elementwise(self):
         """Whether each number is mapped alone."""
         return self.bijector.forward_min_event_ndims == 0
+
+    @property
+    def is_sequential(self):
+        """Whether the way to the base goes number by number, and the way back does not."""
+        return self.is_forward and isinstance(self.bijector, _PARALLEL_IN_INVERSE)
+
+    @property
+    def changes_size(self):
+        """Whether it gives another number of numbers than it takes."""
+        return self.x.shape[1:].num_elements() != self.y.shape[1:].num_elements()
 
     def to_base(self, x, context=None):
         """Returns y and log |dy/dx| `[N]` for other rows, with contexts of their own."""
@@ -123,6 +140,8 @@ def _layers(seen, count, parts_of_flow):
         if inner:
             layers += _layers(inner, count + len(layers), parts_of_flow)
             continue
+        if tf.nest.is_nested(evaluation.x) or tf.nest.is_nested(evaluation.y):
+            continue  # takes tensors apart, or puts them together
         bijector, is_forward = evaluation.bijector, evaluation.is_forward
         while isinstance(bijector, invert._Invert):
             bijector, is_forward = bijector.bijector, not is_forward

@@ -112,7 +112,7 @@ def log_prob(flow, x, context=None):
     """log p(x_n | c_n) of rows, `[N]` in float64, batch by batch; NaN where the flow gives it."""
     parts = [
         bound(flow, None if context is None else context[rows]).log_prob(tf.constant(x[rows]))
-        for rows in _batches(len(x), x[0].size)
+        for rows in batches(len(x), x[0].size)
     ]
     return np.concatenate(parts).astype(np.float64)
 
@@ -132,14 +132,16 @@ def samples_and_log_prob(flow, num_samples, context, seed):
     size = int(flow.event_shape.num_elements() or 1)
     parts = []
     if context is None:
-        for i, rows in enumerate(_batches(num_samples, size)):
+        for i, rows in enumerate(batches(num_samples, size)):
             number = rows.stop - rows.start
-            parts.append(flow.experimental_sample_and_log_prob(number, seed=_seed(seed, i)))
+            parts.append(flow.experimental_sample_and_log_prob(number, seed=sampling_seed(seed, i)))
         axis = 0
     else:
-        for i, rows in enumerate(_batches(len(context), size * num_samples, num_samples)):
+        for i, rows in enumerate(batches(len(context), size * num_samples, num_samples)):
             given = condition(flow, context[rows])
-            parts.append(given.experimental_sample_and_log_prob(num_samples, seed=_seed(seed, i)))
+            parts.append(
+                given.experimental_sample_and_log_prob(num_samples, seed=sampling_seed(seed, i))
+            )
         axis = 1
     x, log_p = (np.concatenate(t, axis=axis) for t in zip(*parts, strict=True))
     return x, log_p.astype(np.float64)
@@ -157,10 +159,12 @@ def all_finite(values, what):
     return values
 
 
-def _batches(num_rows, numbers_in_a_row, factor=1):
+def batches(num_rows, numbers_in_a_row, factor=1):
+    """Slices of rows that are evaluated at once; `factor` rows are made of each."""
     size = max(1, min(_ROWS_IN_A_BATCH // factor, _NUMBERS_IN_A_BATCH // max(numbers_in_a_row, 1)))
     return [slice(i, min(i + size, num_rows)) for i in range(0, num_rows, size)]
 
 
-def _seed(seed, i):
+def sampling_seed(seed, i):
+    """The seed of the i-th batch: for TFP, which draws the same for the same two integers."""
     return tf.constant([seed % 2**31, i], tf.int32)
