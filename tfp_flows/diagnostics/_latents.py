@@ -27,6 +27,7 @@ def latent_scores(flow, x, context, seed):
     """
     stats = optional("scipy.stats")
     scores, ranks, is_normal = [], [], True
+    rng = np.random.default_rng(seed)
     for i, rows in enumerate(batches(len(x), x[0].size)):
         given = bound(flow, None if context is None else context[rows])
         bijectors, base = bijectors_and_base(given)
@@ -47,8 +48,13 @@ def latent_scores(flow, x, context, seed):
         draws = base.sample(DRAWS, seed=sampling_seed(seed, i if context is not None else 0))
         densities = np.asarray(base.log_prob(draws))
         draws = np.reshape(draws, [DRAWS, -1, z.shape[1]])
-        below = np.mean(draws < z, axis=0) + 0.5 * np.mean(draws == z, axis=0)
-        scores.append(stats.norm.ppf((DRAWS * below + 0.5) / (DRAWS + 1)))
-        below = np.mean(densities.reshape([DRAWS, -1]) < log_prob, axis=0)
-        ranks.append((DRAWS * below + 0.5) / (DRAWS + 1))
+        scores.append(stats.norm.ppf(_ranks(draws, z, rng)))
+        ranks.append(_ranks(densities.reshape([DRAWS, -1]), log_prob, rng))
     return np.concatenate(scores), np.concatenate(ranks), is_normal
+
+
+def _ranks(draws, values, rng):
+    """The share of draws below each value, strictly between zero and one."""
+    below, equal = np.sum(draws < values, axis=0), np.sum(draws == values, axis=0)
+    # Ties, as those of a density that is the same everywhere, are broken at random.
+    return (below + rng.uniform(size=np.shape(values)) * (equal + 1)) / (len(draws) + 1)

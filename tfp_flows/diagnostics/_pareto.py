@@ -12,8 +12,8 @@ def pareto_smoothed(log_weights):
       log_weights: `[S]`, S of at least 25.
 
     Returns:
-      Smoothed log-weights `[S]`, none above the largest one that was given; and k, infinite if fewer
-      than five stand out, minus infinity if all are the same.
+      Smoothed log-weights `[S]`, none above the largest one that was given; and k, infinite if
+      fewer than five stand out, minus infinity if all are the same.
     """
     count = len(log_weights)
     log_weights = log_weights - log_weights.max()

@@ -1,6 +1,6 @@
 """The report of `diagnose` as text."""
 
-from tfp_flows.diagnostics._faults import HELP
+from tfp_flows.diagnostics.fault import HELP
 
 _HEADER = (
     *("layer", "finite", "values", "log-det", "round trip", "condition", "outside", "saturated"),

@@ -62,7 +62,7 @@ def checked_rows(flow, x, context, num_rows, seed):
     if len(x) > num_rows:
         kept = rng.permutation(len(x))[:num_rows]
         x, context = x[kept], None if context is None else context[kept]
-    dtype = (flow.dtype or tf.float32).as_numpy_dtype
+    dtype = tf.as_dtype(flow.dtype or tf.float32).as_numpy_dtype
     return x.astype(dtype), context
 
 
@@ -101,6 +101,22 @@ def checked_context(flow, context, num_rows):
             f"Received: context.shape={context.shape}"
         )
     return context
+
+
+def given_one_context(flow, context):
+    """The flow given one context `[*context]`, or as it is if it takes none.
+
+    Raises:
+      ValueError: if a context is missing, none is taken, or there are several.
+    """
+    if context is not None:
+        flow = condition(flow, context)
+    if waits_for_context(flow) or flow.batch_shape.rank != 0:
+        raise ValueError(
+            "`context` must be one context, [*context], if `flow` takes any, and `flow` have no "
+            f"batch shape. Received: context={context!r}, batch_shape={flow.batch_shape}"
+        )
+    return flow
 
 
 def bound(flow, context):

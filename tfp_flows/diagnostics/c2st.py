@@ -61,7 +61,7 @@ class ClassifierTest:
 def c2st(flow, x, context=None, *, classifier=None, num_rows=2000, seed=0):
     """accuracy = P(a classifier tells a held-out row right), data or sample: 1/2 if p is exact.
 
-    One sample is drawn for each row. Half of the pairs train the classifier, the other half test it.
+    One sample is drawn for each row. Half of the pairs train the classifier, half test it.
     Contexts are inputs of the classifier too, so that it sees a flow that ignores them.
 
     ```python
@@ -88,10 +88,10 @@ def c2st(flow, x, context=None, *, classifier=None, num_rows=2000, seed=0):
       A `ClassifierTest`.
 
     Raises:
-      TypeError: if `flow` is no distribution, `x` or `context` are no numbers, or `classifier` lacks
-        a method.
-      ValueError: if shapes do not fit, there are fewer than 20 rows, a context is missing or none is
-        taken, or a number is not finite.
+      TypeError: if `flow` is no distribution, `x` or `context` are no numbers, or `classifier`
+        lacks a method.
+      ValueError: if shapes do not fit, there are fewer than 20 rows, a context is missing or none
+        is taken, or a number is not finite.
       ImportError: if scikit-learn is not installed.
     """
     flow = distribution_of(flow)

@@ -4,9 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.conditioning import condition, waits_for_context
 from tfp_flows.diagnostics._optional import axes_or_new
-from tfp_flows.diagnostics._rows import distribution_of, log_prob
+from tfp_flows.diagnostics._rows import distribution_of, given_one_context, log_prob
 
 
 def density_2d(flow, ax=None, *, context=None, bounds=None, num_points=100, seed=0):
@@ -39,13 +38,7 @@ def density_2d(flow, ax=None, *, context=None, bounds=None, num_points=100, seed
         raise ValueError(
             f"`flow` must be over vectors of two. Received: event_shape={flow.event_shape}"
         )
-    if context is not None:
-        flow = condition(flow, context)
-    if waits_for_context(flow) or flow.batch_shape.rank != 0:
-        raise ValueError(
-            "`context` must be one context, [*context], if `flow` takes any, and `flow` have no "
-            f"batch shape. Received: context={context!r}, batch_shape={flow.batch_shape}"
-        )
+    flow = given_one_context(flow, context)
     num_points = _checks.integer_at_least(num_points, 2, "num_points")
     if bounds is None:
         seed = tf.constant([_checks.integer_at_least(seed, 0, "seed"), 0], tf.int32)

@@ -8,14 +8,14 @@ import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.conditioning import context_size
-from tfp_flows.diagnostics._columns import Columns, find_columns
 from tfp_flows.diagnostics._context_effect import context_effect
-from tfp_flows.diagnostics._faults import Fault
-from tfp_flows.diagnostics._layer_row import all_weights_finite, examine, has_network
 from tfp_flows.diagnostics._layers import layers_to_base
 from tfp_flows.diagnostics._optional import axes_or_new
 from tfp_flows.diagnostics._report_table import report_text
 from tfp_flows.diagnostics._rows import bound, checked_rows, distribution_of
+from tfp_flows.diagnostics.columns import Columns, find_columns
+from tfp_flows.diagnostics.fault import Fault
+from tfp_flows.diagnostics.layer_row import all_weights_finite, examine, has_network
 
 tfb = tfp.bijectors
 

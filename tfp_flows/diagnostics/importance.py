@@ -7,10 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.conditioning import condition, waits_for_context
 from tfp_flows.diagnostics._optional import axes_or_new
 from tfp_flows.diagnostics._pareto import pareto_smoothed
-from tfp_flows.diagnostics._rows import all_finite, distribution_of, samples_and_log_prob
+from tfp_flows.diagnostics._rows import (
+    all_finite,
+    distribution_of,
+    given_one_context,
+    samples_and_log_prob,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +82,8 @@ class Importance:
 def importance(flow, target_log_prob_fn=None, *, context=None, num_samples=4000, seed=0):
     """w_s = p~(x_s) / q(x_s), x_s ~ q: all the same if the flow q is the target p = p~ / Z.
 
-    The largest weights are smoothed by a generalised Pareto distribution, whose shape k says whether
-    they can be trusted: below 1/2 the variance is finite.
+    The largest weights are smoothed by a generalised Pareto distribution, whose shape k says
+    whether they can be trusted: below 1/2 the variance is finite.
 
     ```python
     def target(x):
@@ -116,13 +120,7 @@ def importance(flow, target_log_prob_fn=None, *, context=None, num_samples=4000,
         )
     flow = distribution_of(flow)
     num_samples = _checks.integer_at_least(num_samples, 100, "num_samples")
-    if context is not None:
-        flow = condition(flow, context)
-    if waits_for_context(flow) or flow.batch_shape.rank != 0:
-        raise ValueError(
-            "`context` must be one context, [*context], if `flow` takes any, and `flow` have no "
-            f"batch shape. Received: context={context!r}, batch_shape={flow.batch_shape}"
-        )
+    flow = given_one_context(flow, context)
     seed = _checks.integer_at_least(seed, 0, "seed")
     samples, log_q = samples_and_log_prob(flow, num_samples, None, seed)
     log_p = np.asarray(target_log_prob_fn(tf.constant(samples)))

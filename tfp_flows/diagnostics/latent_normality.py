@@ -73,8 +73,8 @@ class LatentNormality:
 def latent_normality(flow, x, context=None, *, num_rows=2000, seed=0):
     """z = Phi^-1(F_u(f^-1(x))): if the flow is exact, data end as draws of the base.
 
-    Columns are tested one by one, and all together by the density, by correlations of columns and of
-    their squares, and by correlations with the context. A base that is no standard normal is
+    Columns are tested one by one, and all together by the density, by correlations of columns and
+    of their squares, and by correlations with the context. A base that is no standard normal is
     compared with 1,000 of its draws: z are then normal scores of ranks among these.
 
     ```python

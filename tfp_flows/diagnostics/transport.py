@@ -4,10 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.conditioning import condition, waits_for_context
 from tfp_flows.diagnostics._figures import chosen_columns, grid_of_axes
 from tfp_flows.diagnostics._layers import bijectors_and_base, layers_to_data
-from tfp_flows.diagnostics._rows import distribution_of
+from tfp_flows.diagnostics._rows import distribution_of, given_one_context
 
 
 def transport(
@@ -40,13 +39,7 @@ def transport(
       ImportError: if matplotlib is not installed.
     """
     flow = distribution_of(flow)
-    if context is not None:
-        flow = condition(flow, context)
-    if waits_for_context(flow) or flow.batch_shape.rank != 0:
-        raise ValueError(
-            "`context` must be one context, [*context], if `flow` takes any, and `flow` have no "
-            f"batch shape. Received: context={context!r}, batch_shape={flow.batch_shape}"
-        )
+    flow = given_one_context(flow, context)
     size = flow.event_shape[0] if flow.event_shape.rank == 1 else 0
     if size < 2:
         raise ValueError(
