@@ -21,6 +21,7 @@ ALLOWED = {
     "conditioning": {"_checks", "_tree"},
     "saving": {"_checks", "_tree", "bijectors", "distributions", "saving"},
     "flows": BOTTOM | {"bijectors", "layers", "distributions", "flows"},
+    "diagnostics": BOTTOM | {"bijectors", "conditioning", "diagnostics"},
     "models": BOTTOM
     | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"},
 }

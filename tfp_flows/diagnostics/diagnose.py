@@ -154,23 +154,19 @@ def diagnose(
     rows, contexts = rows[:most], None if contexts is None else contexts[:most]
     layers, base, u = layers_to_base(bound(flow, contexts), tf.constant(rows))
     sees_data = next((layer for layer in layers if has_network(layer)), None)
+    # Up to here columns determine each other by right, as those of a symmetric matrix do.
+    start = max((i + 1 for i, layer in enumerate(layers) if layer.changes_size), default=0)
+    sizes = [0] * start + [max_jacobian_size] * (len(layers) - start)
+    free = np.asarray(layers[start - 1].y) if start else np.asarray(x, rows.dtype)
     return Report(
         rows=tuple(
-            examine(layer, contexts, layer is sees_data, num_jacobian_rows, max_jacobian_size)
-            for layer in layers
+            examine(layer, contexts, layer is sees_data, num_jacobian_rows, size)
+            for layer, size in zip(layers, sizes, strict=True)
         ),
-        data=find_columns(_columns_with_density(layers, np.asarray(x), rows)),
+        data=find_columns(free),
         base=base and _base_row(base, u, contexts),
         num_rows=len(rows),
     )
-
-
-def _columns_with_density(layers, x, rows):
-    """The data, or what comes of them where a layer has left out columns that others determine."""
-    for layer in layers[::-1]:
-        if layer.changes_size:
-            return np.asarray(layer.y)
-    return np.asarray(x, rows.dtype)
 
 
 def _base_row(base, u, context):
