@@ -1,8 +1,12 @@
 """Tests of a flow against data are right on an exact flow and see one that is wrong."""
 
+import inspect
+import re
+
 import known_flows
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tfpf
@@ -174,3 +178,49 @@ def test_events_that_are_images():
     x = np.random.default_rng(1).normal(size=(100, 4, 4, 1))
     for test in TESTS:
         assert run(test, flow, x).p_value > 0.01
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test.__name__)
+def test_bad_input(test):
+    flow, given = known_flows.unconditional(), known_flows.conditional()
+    x, context = known_flows.X, known_flows.CONTEXT
+    for arguments, options, error, word in (
+        ((tfb.Exp(), x), {}, TypeError, "`flow`"),
+        ((flow, x[:, :1]), {}, ValueError, "`x`"),
+        ((flow, x[:1]), {}, ValueError, "`x`"),
+        ((flow, np.full_like(x, np.nan)), {}, ValueError, "must be finite"),
+        ((flow, x, context), {}, ValueError, "`context`"),
+        ((given, x), {}, ValueError, "`context`"),
+        ((given, x, context[1:]), {}, ValueError, "`context`"),
+        ((given, x, context.astype(str)), {}, TypeError, "`context`"),
+        ((tfpf.condition(given, context), x), {}, ValueError, "`flow`"),
+        ((flow, x), {"num_rows": 1}, ValueError, "`num_rows`"),
+        ((flow, x), {"seed": -1}, ValueError, "`seed`"),
+    ):
+        with pytest.raises(error, match=word) as caught:
+            test(*arguments, **options)
+        assert "Received: " in str(caught.value)
+
+
+def test_samples_that_are_not_finite_are_no_number_of_a_test():
+    broken = tfpf.distributions.Flow(
+        tfd.Sample(tfd.Normal(0.0, 1.0), 2), tfb.Scale(tf.Variable(np.nan))
+    )
+    for test in TESTS:
+        with pytest.raises(ValueError, match="tfp_flows.diagnose"):
+            test(broken, known_flows.X)
+    with pytest.raises(TypeError, match="`classifier`.*Received"):
+        d.c2st(known_flows.unconditional(), known_flows.X, classifier=3)
+    with pytest.raises(ValueError, match="20 rows"):
+        d.c2st(known_flows.unconditional(), known_flows.X[:19])
+    with pytest.raises(ValueError, match="`num_samples`"):
+        d.coverage(known_flows.unconditional(), known_flows.X, num_samples=1)
+    with pytest.raises(TypeError, match="TransformedDistribution"):
+        d.latent_normality(tfd.Sample(tfd.Normal(0.0, 1.0), 2), known_flows.X)
+
+
+@pytest.mark.parametrize("name", d.__all__)
+def test_examples_of_docstrings_run(name):
+    text = inspect.getdoc(getattr(d, name))
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        exec(compile(block, name, "exec"), {"np": np, "tf": tf, "tfp_flows": tfpf})
