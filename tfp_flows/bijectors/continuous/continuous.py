@@ -71,6 +71,7 @@ class Continuous(TakesContext, FlowBijector):
       ValueError: if `field` is an unbuilt layer or gives another shape than that of z, `t0` is
         `t1`, an option is unknown, or a number is out of its range.
     """
+    _increases = True
 
     def __init__(
         self,
@@ -126,9 +127,8 @@ class Continuous(TakesContext, FlowBijector):
             name=name,
         )
         # Of the bare method TensorFlow would count the traces of all copies together, and warn.
-        integrate = functools.partial(self._integrate)
-        kept_graph = tf.function(integrate, autograph=False, jit_compile=False)
-        self._kept_graph = self._no_dependency([kept_graph])
+        graph = tf.function(functools.partial(self._integrate), autograph=False, jit_compile=False)
+        self._kept_graph = self._no_dependency([graph])
         if context is None and event_size is not None:
             # A misfit is found now; a copy with a bound context has been probed already.
             self._probe(event_size)

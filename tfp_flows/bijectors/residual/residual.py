@@ -84,6 +84,8 @@ class Residual(TakesContext, FlowBijector):
         known; when called, if g has not the shape of x.
     """
 
+    _increases = True
+
     def __init__(
         self,
         network,
