@@ -19,14 +19,17 @@ def test_parts_of_chains_and_transformers_of_couplings_are_seen():
     x = tf.constant([[1.0, 2.0, 3.0]])
     with watching() as seen:
         y, log_det = B.inverse_and_log_det(chain, x, 1)
-        _ = B.inverse_and_log_det(chain, x, 1)
-    scale, shift, layer = seen[:3]
-    assert len(seen) == 6
+    (whole,) = seen
+    scale, inverted = whole.parts
+    assert whole.bijector is chain and inverted.bijector is chain.bijectors[1]
+    (inner,) = inverted.parts
+    shift, layer = inner.parts
     assert [part.is_forward for part in (scale, shift, layer)] == [False, True, True]
     assert layer.bijector is coupling and layer.event_ndims == 1
     np.testing.assert_array_equal(shift.x, scale.y)
     np.testing.assert_array_equal(layer.y, y)
-    np.testing.assert_allclose(sum(part.log_det for part in seen[:3]), log_det, rtol=1e-6)
+    total = scale.log_det + shift.log_det + layer.log_det
+    np.testing.assert_allclose([total, inverted.log_det + scale.log_det], 2 * [log_det], rtol=1e-6)
     (affine,) = layer.parts
     assert isinstance(affine.bijector, B.Affine) and affine.log_det.shape == [1, 2]
 

@@ -320,6 +320,14 @@ def test_a_flow_within_a_flow_and_one_layer_twice():
     assert labels == [f"{i} {name}" for i, name in enumerate(expected)]
 
 
+def test_columns_that_are_taken_apart():
+    """TFP makes of it a split, a map and a join: the parts of the map are layers."""
+    parts = tfb.Blockwise([tfb.Scale(2.0), coupling(), tfb.Chain([tfb.Shift(1.0)])], [1, 3, 2])
+    report = tfpf.diagnose(parts, rng.normal(size=(100, 6)))
+    labels = [row.layer for row in report.rows]
+    assert labels == ["0 scale", "1 coupling", "2 shift"] and report.first_fault is None
+
+
 def test_large_events_are_not_compared_with_autodiff():
     whole = flow()
     rows = tfpf.diagnose(whole, X, max_jacobian_size=2).rows

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import dataclasses
+import functools
 
 _watch = contextvars.ContextVar("watch", default=None)
 
@@ -12,14 +13,14 @@ class Evaluation:
     """One evaluation of a part: y = f(x) of its `bijector`, or y = f^-1(x), and the log-det.
 
     Attributes:
-      bijector: the part. `Chain`, `Blockwise`, `JointMap` and `Invert` of TFP are none themselves.
+      bijector: the part, which may be a chain or the inverse of another.
       x: what it was given.
       event_ndims: the number of axes of one event of `x`.
       is_forward: whether f was evaluated, not its inverse.
       y: what it gave.
       log_det: log |dy/dx| in nats.
-      parts: evaluations of what the part is made of, as the scales of `MultiScale`, or of what it
-        makes for itself, as the transformer of a `Coupling`.
+      parts: evaluations of what the part is made of, as those of a chain, or of what it makes for
+        itself, as the transformer of a `Coupling`.
     """
 
     bijector: object
@@ -33,9 +34,9 @@ class Evaluation:
 
 @contextlib.contextmanager
 def watching():
-    """Yields a list that gets an `Evaluation` of each part that is evaluated meanwhile.
+    """Yields a list that gets an `Evaluation` of each bijector that is evaluated meanwhile.
 
-    Only passes of `forward_and_log_det` and `inverse_and_log_det` are seen, and all of their parts.
+    Only `forward_and_log_det` and `inverse_and_log_det` are seen, and what they evaluate.
     """
     seen = []
     token = _watch.set(seen)
@@ -45,12 +46,17 @@ def watching():
         _watch.reset(token)
 
 
-def watched(evaluate, bijector, x, event_ndims, is_forward):
-    """`evaluate` of the other arguments, written down if someone watches."""
-    seen = _watch.get()
-    if seen is None:
-        return evaluate(bijector, x, event_ndims, is_forward)
-    with watching() as parts:
-        y, log_det = evaluate(bijector, x, event_ndims, is_forward)
-    seen.append(Evaluation(bijector, x, event_ndims, is_forward, y, log_det, parts))
-    return y, log_det
+def watched(evaluate):
+    """`evaluate(bijector, x, event_ndims, is_forward)`, written down if someone watches."""
+
+    @functools.wraps(evaluate)
+    def call(bijector, x, event_ndims, is_forward):
+        seen = _watch.get()
+        if seen is None:
+            return evaluate(bijector, x, event_ndims, is_forward)
+        with watching() as parts:
+            y, log_det = evaluate(bijector, x, event_ndims, is_forward)
+        seen.append(Evaluation(bijector, x, event_ndims, is_forward, y, log_det, parts))
+        return y, log_det
+
+    return call

@@ -194,6 +194,7 @@ def _checked_evaluation(bijector, x, event_ndims, is_forward):
     return y, _for_each_event(log_det, y, ndims_after + event_ndims - minimum)
 
 
+@watched
 def _evaluated(bijector, x, event_ndims, is_forward):
     if isinstance(bijector, invert._Invert):
         return _evaluated(bijector.bijector, x, event_ndims, not is_forward)
@@ -208,10 +209,6 @@ def _evaluated(bijector, x, event_ndims, is_forward):
 
         walk = bijector._call_walk_forward if is_forward else bijector._call_walk_inverse
         return walk(step, x, event_ndims)[0], sum(log_dets)
-    return watched(_evaluated_part, bijector, x, event_ndims, is_forward)
-
-
-def _evaluated_part(bijector, x, event_ndims, is_forward):
     # TFP runs the assertions of `validate_args` in its public methods only.
     if isinstance(bijector, FlowBijector) and not bijector.validate_args:
         x = bijector._checked(x)

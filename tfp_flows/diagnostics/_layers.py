@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.bijectors import invert
+from tensorflow_probability.python.bijectors import composition, invert
 from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows._tree import walk
@@ -19,6 +19,7 @@ from tfp_flows.conditioning import condition, context_size
 
 tfb = tfp.bijectors
 
+_MADE_OF_OTHERS = (composition.Composition, invert._Invert)
 _PARALLEL_IN_INVERSE = (Autoregressive, MaskedConvolution, tfb.MaskedAutoregressiveFlow)
 
 
@@ -136,20 +137,19 @@ def bijectors_and_base(flow):
 def _layers(seen, count, parts_of_flow):
     layers = []
     for evaluation in seen:
-        inner = [part for part in evaluation.parts if id(part.bijector) in parts_of_flow]
+        inner = evaluation.parts
+        if not isinstance(evaluation.bijector, _MADE_OF_OTHERS):
+            inner = [part for part in inner if id(part.bijector) in parts_of_flow]
         if inner:
             layers += _layers(inner, count + len(layers), parts_of_flow)
             continue
         if tf.nest.is_nested(evaluation.x) or tf.nest.is_nested(evaluation.y):
             continue  # takes tensors apart, or puts them together
-        bijector, is_forward = evaluation.bijector, evaluation.is_forward
-        while isinstance(bijector, invert._Invert):
-            bijector, is_forward = bijector.bijector, not is_forward
         layers.append(
             Layer(
-                f"{count + len(layers)} {bijector.name}",
-                bijector,
-                is_forward,
+                f"{count + len(layers)} {evaluation.bijector.name}",
+                evaluation.bijector,
+                evaluation.is_forward,
                 evaluation.x,
                 evaluation.y,
                 tf.broadcast_to(evaluation.log_det, evaluation.y.shape[:1]),
