@@ -66,4 +66,7 @@ class Monotone(FlowBijector):
         # Of an x beyond the dtype: the slope at its end.
         largest = tf.constant(self.dtype.max, self.dtype)
         near = tf.clip_by_value(x, -largest, largest)
-        return x, -value_and_log_slope(near)[1]
+        # A NaN would reach the gradients of parameters that other elements share.
+        is_lost = tf.math.is_nan(x)
+        log_slope = value_and_log_slope(tf.where(is_lost, tf.zeros_like(x), near))[1]
+        return x, tf.where(is_lost, x, -log_slope)
