@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.models import _fused_adam
-from tfp_flows.models._watch import not_finite
+from tfp_flows.models._watch import check_weights, not_finite
 from tfp_flows.models._whole_step import FINE, Outcome
 
 
@@ -24,6 +24,7 @@ class CompiledSteps(keras.Model):
         self._penalties = None
         self._programs = _Programs()
         self._outcome = Outcome()
+        self._test_outcome = Outcome()
 
     def compile(self, optimizer="adam", jit_compile=True, **kwargs):
         """Configures training; there is no loss to choose.
@@ -133,9 +134,9 @@ class CompiledSteps(keras.Model):
 
         return (self._program("gradients", run) if self._updates_apart() else run)(*args)
 
-    def _update(self, step, gradients, loss):
-        """Ends a `WholeStep`; returns the loss, or NaN where it changed nothing."""
-        is_whole = step.apply(gradients, loss)
+    def _update(self, step, gradients, loss, found=None):
+        """Ends a `WholeStep`; returns the loss, or NaN where something was lost."""
+        is_whole = step.apply(gradients, loss, found)
         self._penalties = None
         return tf.where(is_whole, loss, tf.constant(float("nan"), loss.dtype))
 
@@ -161,11 +162,13 @@ class CompiledSteps(keras.Model):
 
         Raises:
           FloatingPointError: if the loss, a gradient or an updated weight is not finite.
+          ValueError: if weights of rows are negative, not finite, or all zero.
         """
         self._outcome.reset()
         result = super().train_on_batch(*args, **kwargs)
         if self._outcome.failure != FINE:
             raise not_finite(self)
+        check_weights(self._outcome)
         return result
 
     def _is_half_precision(self):

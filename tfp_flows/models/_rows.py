@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.models._counted_rows import CheckedBatch, counted_rows
 
 
 class Rows:
@@ -22,10 +23,22 @@ class Rows:
         self._context_size = context_size
         self._compute_dtype = compute_dtype
 
+    def counted(self, data):
+        """Returns `(inputs of call, weights or None, index or None)` of a batch for a loss.
+
+        In inputs no row of weight zero is left. The index is that of a `CheckedBatch`.
+        """
+        inputs, weight = self.unpacked(data)
+        if isinstance(data, CheckedBatch):
+            return inputs, weight, data.index
+        return inputs if weight is None else counted_rows(inputs, weight), weight, None
+
     def unpacked(self, data):
         """Returns `(inputs of call, weights or None)` of a batch as Keras or `batches` give it."""
         if isinstance(data, tuple | list) and len(data) == 1 and isinstance(data[0], tuple | list):
             data = data[0]  # the pair that `predict_on_batch` was given
+        if isinstance(data, CheckedBatch):
+            data = data[:2]
         if isinstance(data, tuple | list) and len(data) == 2 and isinstance(data[0], tuple):
             parts, weight = (*data[0], None)[:2], data[1]
         else:
