@@ -1,6 +1,7 @@
 """Checks of arguments that every bijector makes in the same words."""
 
 import numbers
+import sys
 import warnings
 
 import numpy as np
@@ -231,5 +232,15 @@ def warn_of_lost_digits(array, dtype, name):
             f"{array.dtype.name} first, or make the flow with `dtype='float64'`. "
             f"Received: {name} of dtype {array.dtype.name} with numbers up to {largest:.10g}",
             UserWarning,
-            stacklevel=4,
+            stacklevel=_level_of_user(),
         )
+
+
+def _level_of_user():
+    """The `stacklevel` at which the code stands that has called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").split(".")[0] not in ("tfp_flows", "keras"):
+            return level
+        level, frame = level + 1, frame.f_back
+    return level

@@ -121,6 +121,10 @@ def test_bounds_by_coordinate():
         np.testing.assert_allclose(high, [each[1] for each in bounds])
     nested = tfb.Shift(3.0)(tfb.Sigmoid()(tfd.Sample(tfd.Normal(0.0, 1.0), 2)))
     np.testing.assert_allclose(support(nested), [[3.0, 3.0], [4.0, 4.0]])
-    for unbounded in (tfb.Invert(tfb.Sigmoid()), B.LULinear(2), tfb.Chain([B.LULinear(2), tfb.Exp()])):
+    for unbounded in (
+        tfb.Invert(tfb.Sigmoid()),
+        B.LULinear(2),
+        tfb.Chain([B.LULinear(2), tfb.Exp()]),
+    ):
         assert support(flow(unbounded)[0]) is None
     assert support(tfd.Normal(0.0, 1.0)) is None

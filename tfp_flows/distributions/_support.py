@@ -54,6 +54,16 @@ def support(distribution):
     return _bounds(parts, distribution.event_shape, distribution.dtype)
 
 
+def described(bounds):
+    """The bounds in words, such as "(0, 1)", or "(0, 1) in column 0, (2, inf) in column 1"."""
+    low, high = (tf.reshape(bound, [-1]).numpy() for bound in bounds)
+    intervals = [f"({a:.9g}, {b:.9g})" for a, b in zip(low, high, strict=True)]
+    if len(set(intervals)) == 1:
+        return intervals[0]
+    listed = [f"{interval} in column {i}" for i, interval in enumerate(intervals[:8])]
+    return ", ".join(listed) + (", ..." if len(intervals) > 8 else "")
+
+
 def log_prob_in_support(distribution, x, log_prob):
     """`log_prob(x)`, but minus infinity on and beyond the bounds of the support, and no gradient.
 

@@ -160,7 +160,7 @@ class Arrays:
                 f"or `(context, x, sample_weight)`. Received: {len(data)} parts"
             )
         first, second, weight = (*data, None, None)[:3]
-        return self.batches(first, second, weight, batch_size)
+        return self.batches(first, second, weight, batch_size, in_support=True)
 
     def _is_nested(self, data):
         """Whether a list is x itself, as nested lists of numbers, and not the parts of data."""

@@ -10,8 +10,9 @@ from tfp_flows.models._counted_rows import CheckedBatch, counted_index
 def batches(arrays, sample_weight, batch_size, shuffle):
     """Yields each `CheckedBatch` of arrays; all of them have the same number of rows.
 
-    Rows of weight zero are replaced by others, so that what they hold does not matter. The last batch is filled up with rows of weight zero: XLA compiles anew for every shape, and
-    no row is dropped.
+    Rows of weight zero are replaced by others, so that what they hold does not matter. The last
+    batch is filled up with rows of weight zero: XLA compiles anew for every shape, and no row is
+    dropped.
 
     Args:
       arrays: a tuple of arrays with N rows each.

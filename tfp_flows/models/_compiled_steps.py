@@ -94,6 +94,21 @@ class CompiledSteps(keras.Model):
         with self._without_jit():
             return super().make_train_function(force)
 
+    @contextlib.contextmanager
+    def _refusing(self):
+        """A call that ends in an error leaves nothing half made that the next one would use."""
+        try:
+            yield
+        except BaseException as error:
+            # Keras would go on to validate by the data of the call that failed.
+            self.__dict__.pop("_eval_epoch_iterator", None)
+            # What is found after a step leaves its program whole. TensorFlow does not go on with a
+            # function whose tracing was broken off.
+            if not isinstance(error, FloatingPointError):
+                self.train_function = self.test_function = self.predict_function = None
+                self._programs = _Programs()
+            raise
+
     def _updates_apart(self):
         """Whether the update is not compiled with the gradients."""
         fits = _fused_adam.fits(self.optimizer, self.trainable_weights)
@@ -157,6 +172,31 @@ class CompiledSteps(keras.Model):
         self._penalties = penalties if training else None
         return values
 
+    def fit(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().predict(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().predict_on_batch(*args, **kwargs)
+
     def train_on_batch(self, *args, **kwargs):
         """As in Keras; a step that is not finite changes nothing, and raises an error.
 
@@ -165,7 +205,8 @@ class CompiledSteps(keras.Model):
           ValueError: if weights of rows are negative, not finite, or all zero.
         """
         self._outcome.reset()
-        result = super().train_on_batch(*args, **kwargs)
+        with self._refusing():
+            result = super().train_on_batch(*args, **kwargs)
         if self._outcome.failure != FINE:
             raise not_finite(self)
         check_weights(self._outcome)

@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.distributions import Dequantized
-from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._counted_rows import Found
+from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._score import total_weight, weighted_mean
 from tfp_flows.models._watch import check_weights
 from tfp_flows.models._whole_step import WholeStep

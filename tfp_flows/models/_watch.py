@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions._support import described, support
 from tfp_flows.models._whole_files import drop_broken_metadata
 from tfp_flows.models._whole_step import FINE, GRADIENT, LOSS, SAMPLE_WEIGHT
 
@@ -56,8 +57,9 @@ class StopAtNonFinite(keras.callbacks.Callback):
             outcome = self.model._test_outcome
             place = f" at step {outcome.count + 1} of the validation after {self.place}"
             raise FloatingPointError(
-                f"The validation loss must stay finite, and training stops{place}. "
-                f"{self.model._advice_at_start} "
+                f"The validation loss must stay finite, and training stops{place}. Rows that are "
+                "not finite, or outside of the support, may be left out or given weight zero; "
+                "else the weights may have gone too far. "
                 f"Received: val_loss={loss}{_where(self.model, outcome)}"
             )
         # No step makes a weight NaN, but what else assigns it may.
@@ -126,7 +128,9 @@ def _where(model, outcome):
         return ""
     of = "the data" if outcome.is_in_data else "that batch"
     if column < 0:
-        return f"; row {row} of {of} has no finite density"
+        bounds = support(model.distribution)
+        known = "" if bounds is None else f"; the support is {described(bounds)}"
+        return f"; row {row} of {of} has no finite density{known}"
     shape = tuple(model.distribution.event_shape)
     if None in shape or len(shape) == 0:
         return f"; x is not finite in row {row} of {of}"

@@ -88,11 +88,11 @@ class Outcome:
         if found is not None:
             # Looked for only where something is wrong.
             is_spoiled = tf.equal(failure, LOSS) | tf.equal(failure, SAMPLE_WEIGHT)
-            place = tf.cond(is_spoiled, lambda: tf.stack(found.place()), lambda: -tf.ones([2], "int32"))
+            unknown = tf.constant([-1, -1])
+            place = tf.cond(is_spoiled, lambda: tf.stack(found.place()), lambda: unknown)
             self._place.assign(tf.where(was_fine, place, self._place))
-            self._is_in_data.assign(
-                tf.where(was_fine, found.index is not None, self._is_in_data)
-            )
+            is_in_data = tf.constant(found.index is not None)
+            self._is_in_data.assign(tf.where(was_fine, is_in_data, self._is_in_data))
         is_idle = was_fine & tf.equal(failure, FINE) & ~has_weight
         self._idle.assign_add(tf.cast(is_idle, tf.int64))
         self._index.assign(tf.where(was_fine, index, self._index))
