@@ -221,14 +221,16 @@ def test_batches_of_arrays_have_one_shape_and_hold_every_row_once():
         data = batches((rows[:, np.newaxis], rows), None, 4, shuffle)
         assert data.cardinality() == 3
         parts = list(data)
-        assert {x.shape.as_list()[0] for (x, _), _ in parts} == {4}
-        kept = [y.numpy()[w.numpy() > 0] for (_, y), w in parts]
+        assert {x.shape.as_list()[0] for (x, _), _, _ in parts} == {4}
+        kept = [y.numpy()[w.numpy() > 0] for (_, y), w, _ in parts]
         np.testing.assert_array_equal(np.sort(np.concatenate(kept)), rows)
-        assert sum(float(tf.reduce_sum(w)) for _, w in parts) == 10.0
+        assert sum(float(tf.reduce_sum(w)) for _, w, _ in parts) == 10.0
+        for (_, y), _, index in parts:
+            np.testing.assert_array_equal(y, rows[index])
 
 
 def test_batch_is_no_larger_than_the_data():
-    ((x,), weight), *others = batches((X,), None, 256, False)
+    ((x,), weight, _), *others = batches((X,), None, 256, False)
     assert not others and x.shape == [10, 2] and weight.shape == [10]
 
 

@@ -1,5 +1,6 @@
 """Letting the parts of a flow learn from data, in the order in which data pass them."""
 
+import contextlib
 import itertools
 import types
 
@@ -51,9 +52,7 @@ def initialized(distribution, batches, unpacked):
     Returns:
       `batches`, or if these are used up by looking at them, the same again.
     """
-    parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
-    # The truth of a variable of several devices is not that of its value.
-    parts = [part for part in parts if not tf.identity(part.initialized)]
+    parts = _waiting(distribution)
     if not parts:
         return batches
     (inputs, weight), batches = _first(batches, unpacked)
@@ -67,19 +66,52 @@ def initialized(distribution, batches, unpacked):
     return batches
 
 
+@contextlib.contextmanager
+def forgotten_unless_trained(model):
+    """An `ActNorm` that adapts to a first batch of which no step can be made goes on waiting.
+
+    Args:
+      model: one whose steps record their `Outcome`.
+    """
+    model._outcome.reset()
+    put_back = _memory(_waiting(model.distribution))
+    try:
+        yield
+    except BaseException:
+        if model._outcome.count == 0:
+            put_back()
+        raise
+
+
+def _waiting(distribution):
+    """Each `ActNorm` that has not met data."""
+    parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
+    # The truth of a variable of several devices is not that of its value.
+    return [part for part in parts if not tf.identity(part.initialized)]
+
+
+def _memory(parts):
+    """A callable that gives the variables of parts the values that they have now."""
+    variables = [variable for part in parts for variable in part.variables]
+    kept = [tf.identity(variable) for variable in variables]
+
+    def put_back():
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+    return put_back
+
+
 def _adapt(parts, distribution, x, context):
     if context is not None:
         # Parts without a context are the same in the bound flow.
         distribution = condition(distribution, context)
-    variables = [variable for part in parts for variable in part.variables]
-    kept = [tf.identity(variable) for variable in variables]
+    put_back = _memory(parts)
     try:
         with adapting(parts):
             score(distribution, tf.convert_to_tensor(x))
     except BaseException:
-        # Parts before the one that has refused what it was given.
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
+        put_back()  # Parts before the one that has refused what it was given.
         raise
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.conditioning import condition, context_size, waits_for_context
-from tfp_flows.models._adapting import adapt, initialized
+from tfp_flows.models._adapting import adapt, forgotten_unless_trained, initialized
 from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
 from tfp_flows.models._devices import average_devices
@@ -159,9 +159,12 @@ class FlowModel(LikelihoodSteps):
           A `keras.callbacks.History` of `loss` and `val_loss`, in nats.
 
         Raises:
-          ValueError: for data that are not finite, or of the wrong shape.
-          TypeError: for integer data of a continuous flow.
-          FloatingPointError: when the loss turns non-finite; names the step.
+          ValueError: for data that are not finite, outside of the support or of the wrong shape,
+            weights that are negative, not finite or all zero, a dataset without batches.
+          TypeError: for integer data of a continuous flow, and what is no array.
+          FloatingPointError: when the loss, or that of validation, turns non-finite; names the step.
+
+        It warns of float64 numbers whose differences are lost in the flow's dtype.
         """
         self._check_trainable()
         if kwargs.get("class_weight") is not None:
@@ -185,16 +188,17 @@ class FlowModel(LikelihoodSteps):
             validation_data = self._arrays.validation_batches(validation_data, size)
         elif validation_data is not None:
             validation_data = self._not_empty(validation_data, "validation_data")
-        history = super().fit(
-            initialized(self.distribution, dataset, self._rows.unpacked),
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=watched(self, callbacks),
-            validation_data=validation_data,
-            # `batches` shuffles; Keras would only warn that it does not.
-            shuffle=False,
-            **kwargs,
-        )
+        with forgotten_unless_trained(self):
+            history = super().fit(
+                initialized(self.distribution, dataset, self._rows.unpacked),
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=watched(self, callbacks),
+                validation_data=validation_data,
+                # `batches` shuffles; Keras would only warn that it does not.
+                shuffle=False,
+                **kwargs,
+            )
         average_devices(self)
         return history
 
@@ -205,7 +209,10 @@ class FlowModel(LikelihoodSteps):
         return dataset
 
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
-        """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats."""
+        """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats.
+
+        Rows of weight zero do not count, whatever their density is. Weights are checked as in `fit`.
+        """
         if is_array(x):
             x = self._arrays.batches(x, y, sample_weight, batch_size)
         else:
@@ -243,8 +250,9 @@ class FlowModel(LikelihoodSteps):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
-        initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
-        return super().train_on_batch(x, y, sample_weight, **kwargs)
+        with forgotten_unless_trained(self):
+            initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
+            return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def _signature(self):
         return self._rows.signature()
