@@ -98,40 +98,25 @@ def test_single_batches():
     assert model.predict_on_batch((C, X)).shape == (8,)
 
 
-def test_a_callable_that_fails_in_the_midst_of_a_step():
-    """Any error may break off the tracing of a step, which TensorFlow does not forgive."""
-    fails = [True]
+def test_a_callable_that_fails_and_then_makes_its_variable():
+    """TensorFlow lets a function make variables only in the tracing that comes first."""
+    fails, held = [True], []
 
     def shift(x):
         if fails[0]:
             raise RuntimeError("not yet")
-        return x
+        if not held:
+            held.append(tf.Variable(1.0, trainable=False))
+        return x * held[0]
 
     location = tfp.util.DeferredTensor(tf.Variable([0.0, 0.0]), shift, shape=[2], dtype=tf.float32)
     model = tfpf.FlowModel(tfd.MultivariateNormalDiag(location, [1.0, 1.0]))
-    model.compile(jit_compile=True)
-    for method in (model.fit, model.evaluate, model.predict):
-        with pytest.raises(RuntimeError, match="not yet"):
-            method(X, verbose=0)
+    model.compile(jit_compile=False)
+    with pytest.raises(RuntimeError, match="not yet"):
+        model.fit(X, verbose=0)
     fails[0] = False
     model.fit(X, verbose=0)
-    model.evaluate(X, verbose=0)
-    model.predict(X, verbose=0)
-
-
-def test_validation_data_of_a_fit_that_failed_are_forgotten():
-    """Keras keeps them, and would go on with them."""
-    model = tfpf.FlowModel(tfd.MultivariateNormalDiag(tf.Variable([0.0, 0.0]), [1.0, 1.0]))
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
-
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, validation_data=X + 5.0, callbacks=[Stop()], verbose=0)
-    history = model.fit(X, validation_data=X, verbose=0).history
-    np.testing.assert_allclose(history["val_loss"], history["loss"], rtol=1e-5)
+    assert np.isfinite(model.evaluate(X, verbose=0))
 
 
 def test_parts_that_adapt_all_do_or_none():

@@ -100,10 +100,8 @@ class CompiledSteps(keras.Model):
         try:
             yield
         except BaseException as error:
-            # Keras would go on to validate by the data of the call that failed.
-            self.__dict__.pop("_eval_epoch_iterator", None)
-            # What is found after a step leaves its program whole. TensorFlow does not go on with a
-            # function whose tracing was broken off.
+            # What is found after a step leaves its program whole. A function whose tracing was
+            # broken off makes no variables any more, be it of an optimizer or of a user's callable.
             if not isinstance(error, FloatingPointError):
                 self.train_function = self.test_function = self.predict_function = None
                 self._programs = _Programs()

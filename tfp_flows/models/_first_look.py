@@ -39,6 +39,14 @@ def looked_at(batches, rows):
     return batches, False
 
 
+def with_batches(batches, rows, name):
+    """The batches that `looked_at` gives back; refuses a source without any, by name."""
+    batches, is_empty = looked_at(batches, rows)
+    if is_empty:
+        raise no_batches(name, batches)
+    return batches
+
+
 def no_batches(name, batches):
     """The error that a source of batches ends in which has none."""
     return ValueError(f"`{name}` must have batches. Received: {name}={batches!r} without one")

@@ -6,7 +6,9 @@ import math
 import keras
 import tensorflow as tf
 
+from tfp_flows import _checks
 from tfp_flows.distributions import Dequantized
+from tfp_flows.models._adapting import forgotten_unless_trained, initialized
 from tfp_flows.models._counted_rows import Found
 from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._score import total_weight, weighted_mean
@@ -92,6 +94,14 @@ class LikelihoodSteps(DistributionModel):
         loss = weighted_mean(-values, weight)
         self._test_outcome.record_test(loss, Found(_x(inputs), values, weight, index))
         return self._logs(loss, values, weight)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
+        for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+            _checks.plain(part, name)
+        with forgotten_unless_trained(self):
+            initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
+            return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, *args, **kwargs):
         """As in Keras; refuses weights that are negative, not finite, or all zero."""

@@ -10,7 +10,7 @@ from tfp_flows.models._adapting import adapt, forgotten_unless_trained, initiali
 from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
 from tfp_flows.models._devices import average_devices
-from tfp_flows.models._first_look import looked_at, no_batches
+from tfp_flows.models._first_look import looked_at, no_batches, with_batches
 from tfp_flows.models._given_data import checked_dataset, is_array, split
 from tfp_flows.models._likelihood_steps import LikelihoodSteps
 from tfp_flows.models._rows import Rows
@@ -162,9 +162,9 @@ class FlowModel(LikelihoodSteps):
           ValueError: for data that are not finite, outside of the support or of the wrong shape,
             weights that are negative, not finite or all zero, a dataset without batches.
           TypeError: for integer data of a continuous flow, and what is no array.
-          FloatingPointError: when the loss, or that of validation, turns non-finite; names the step.
+          FloatingPointError: when a loss turns non-finite, that of validation too; names the step.
 
-        It warns of float64 numbers whose differences are lost in the flow's dtype.
+        A `UserWarning` tells of float64 numbers whose differences the flow's dtype cannot hold.
         """
         self._check_trainable()
         if kwargs.get("class_weight") is not None:
@@ -175,7 +175,7 @@ class FlowModel(LikelihoodSteps):
         if not is_array(x):
             not_taken = {"y": y, "sample_weight": sample_weight}
             not_taken["validation_split"] = validation_split or None
-            dataset = self._not_empty(checked_dataset(x, **not_taken), "x")
+            dataset = with_batches(checked_dataset(x, **not_taken), self._rows, "x")
         else:
             arrays, sample_weight = self._arrays.checked(x, y, sample_weight, in_support=True)
             if validation_split and validation_data is None:
@@ -187,7 +187,7 @@ class FlowModel(LikelihoodSteps):
             size = batch_size if validation_batch_size is None else validation_batch_size
             validation_data = self._arrays.validation_batches(validation_data, size)
         elif validation_data is not None:
-            validation_data = self._not_empty(validation_data, "validation_data")
+            validation_data = with_batches(validation_data, self._rows, "validation_data")
         with forgotten_unless_trained(self):
             history = super().fit(
                 initialized(self.distribution, dataset, self._rows.unpacked),
@@ -202,24 +202,15 @@ class FlowModel(LikelihoodSteps):
         average_devices(self)
         return history
 
-    def _not_empty(self, dataset, name):
-        dataset, is_empty = looked_at(dataset, self._rows)
-        if is_empty:
-            raise no_batches(name, dataset)
-        return dataset
-
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
-        """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats.
-
-        Rows of weight zero do not count, whatever their density is. Weights are checked as in `fit`.
-        """
+        """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats."""
         if is_array(x):
             x = self._arrays.batches(x, y, sample_weight, batch_size)
         else:
             x = checked_dataset(x, y=y, sample_weight=sample_weight)
             # Those of `fit` have been looked at.
             if not kwargs.get("_use_cached_eval_dataset"):
-                x = self._not_empty(x, "x")
+                x = with_batches(x, self._rows, "x")
         average_devices(self)
         return_dict = kwargs.pop("return_dict", False)
         self._test_outcome.reset()
@@ -247,12 +238,6 @@ class FlowModel(LikelihoodSteps):
             arrays, _ = self._arrays.checked(*(x if is_pair or isinstance(x, tuple) else (x,)))
             dataset, num_rows = batches(arrays, None, batch_size, shuffle=False), len(arrays[0])
         return super().predict(dataset, **kwargs)[:num_rows]
-
-    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
-        with forgotten_unless_trained(self):
-            initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
-            return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def _signature(self):
         return self._rows.signature()
