@@ -14,7 +14,7 @@ def is_array(x):
 
 def checked_dataset(x, **not_taken):
     """Refuses what is no source of batches, and what each batch of a source has itself."""
-    _checks.plain(x, "x")
+    _checks.plain(x, "x" if not_taken.get("y") is None else "context")
     if x is None or isinstance(x, tuple | dict | str | bytes) or not hasattr(x, "__iter__"):
         if not isinstance(x, keras.utils.PyDataset):
             raise ValueError(
