@@ -73,14 +73,8 @@ class Found:
         return tf.reduce_all(self._good_weights()) if self._is_unknown else tf.constant(True)
 
     def has_weight(self):
-        """A boolean `Tensor`: whether a row counts, on any of the devices."""
-        if self._weight is None:
-            return tf.constant(True)
-        total = tf.reduce_sum(self._weight)
-        context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync > 1:
-            total = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
-        return total > 0
+        """A boolean `Tensor`: whether a row of this device counts."""
+        return tf.constant(True) if self._weight is None else tf.reduce_sum(self._weight) > 0
 
     def place(self):
         """Row and column (of all that an event has) that spoil the batch; -1 if there is none."""

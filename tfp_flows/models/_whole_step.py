@@ -79,13 +79,17 @@ class Outcome:
         """Adds one batch that is only scored."""
         failure = tf.where(tf.math.is_finite(loss), FINE, LOSS)
         failure = tf.where(found.has_good_weights(), failure, SAMPLE_WEIGHT)
-        self.record(failure, tf.zeros([], tf.int32), loss, found, found.has_weight())
+        has_weight = found.has_weight()
+        if _is_one_of_several():
+            has_weight = tf.constant(True)  # The rows that count may be those of another device.
+        self.record(failure, tf.zeros([], tf.int32), loss, found, has_weight)
 
     def record(self, failure, index, loss, found, has_weight):
         """Adds one step; what comes after a failure does not count."""
         before = tf.identity(self._failure)
         was_fine = tf.equal(before, FINE)
-        if found is not None:
+        # Several devices wait for each other around a `tf.cond` that they take, for ever.
+        if found is not None and not _is_one_of_several():
             # Looked for only where something is wrong.
             is_spoiled = tf.equal(failure, LOSS) | tf.equal(failure, SAMPLE_WEIGHT)
             unknown = tf.constant([-1, -1])
@@ -137,7 +141,9 @@ class WholeStep:
         has_weight = tf.constant(True)
         if found is not None:
             has_good_weights, has_weight = found.has_good_weights(), found.has_weight()
-        has_loss, has_good_weights = tf.unstack(self._agreed([has_loss, has_good_weights]))
+        flags = self._agreed([has_loss, has_good_weights, ~has_weight])
+        has_loss, has_good_weights, has_none = tf.unstack(flags)
+        has_weight = ~has_none
         has_failed = self._model._outcome.has_failed()
         if self._is_fused:
             may_change = has_loss & has_good_weights & has_weight & ~has_failed
@@ -205,6 +211,10 @@ class WholeStep:
             tf.__internal__.distribute.interim.maybe_merge_call(
                 on_each_device, tf.distribute.get_strategy(), variables, kept, is_whole
             )
+
+
+def _is_one_of_several():
+    return tf.distribute.get_replica_context().num_replicas_in_sync > 1
 
 
 def _first_false(flags):
