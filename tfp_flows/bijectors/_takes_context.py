@@ -2,7 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -63,7 +63,7 @@ class TakesContext:
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=_context_ndims)}
+        return {"context": tfp.util.ParameterProperties(event_ndims=_context_ndims)}
 
     def _check_is_bound(self):
         if self._context_size and self._context is None:

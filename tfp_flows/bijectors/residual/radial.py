@@ -1,7 +1,7 @@
 """The radial bijector: a vector moved towards a point, or away from it."""
 
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
+import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
@@ -66,7 +66,7 @@ class Radial(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return {"params": parameter_properties.ParameterProperties(event_ndims=1)}
+        return {"params": tfp.util.ParameterProperties(event_ndims=1)}
 
     @staticmethod
     def params_size(event_size, validate_args=False, name=None):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
+import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
@@ -102,7 +102,7 @@ class Sylvester(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return {"params": parameter_properties.ParameterProperties(event_ndims=1)}
+        return {"params": tfp.util.ParameterProperties(event_ndims=1)}
 
     @staticmethod
     def params_size(
