@@ -1,5 +1,6 @@
 """Normalizing flows for TensorFlow Probability, with networks in Keras 3."""
 
+import importlib.metadata as _metadata
 import os as _os
 
 _REMEDY = (
@@ -20,6 +21,11 @@ if _keras.backend.backend() != "tensorflow":
 from tfp_flows import bijectors, distributions, flows, layers, math  # noqa: E402
 from tfp_flows.conditioning import condition  # noqa: E402
 from tfp_flows.models import FlowModel, VariationalModel  # noqa: E402
+
+try:
+    __version__ = _metadata.version("tfp_flows")
+except _metadata.PackageNotFoundError:  # a copy of the source that nobody has installed
+    __version__ = "0+unknown"
 
 __all__ = [
     "FlowModel",
