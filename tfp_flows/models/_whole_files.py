@@ -1,6 +1,7 @@
 """Files that stay whole, whatever happens while they are written."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -68,8 +69,14 @@ def _find_room(path, size):
     HDF5 does not only raise there, but ends the process soon after (h5py 3.14 with HDF5 1.14.6).
     """
     with open(path, "wb") as file:
-        if hasattr(os, "posix_fallocate"):
+        try:
             os.posix_fallocate(file.fileno(), 0, size)
+        except AttributeError:  # a system without it
+            pass
+        except OSError as error:
+            # Some file systems cannot tell, or not in this way.
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
     os.remove(path)
 
 
