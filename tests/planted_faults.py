@@ -1100,8 +1100,8 @@ FAULTS = [
         "lambdas_loaded",
         "code in a file is loaded where a flow holds a layer",
         "tfp_flows/saving/_decode.py",
-        'keras.saving.deserialize_keras_object(config, safe_mode=True)',
-        'keras.saving.deserialize_keras_object(config, safe_mode=False)',
+        "keras.saving.deserialize_keras_object(config, safe_mode=True)",
+        "keras.saving.deserialize_keras_object(config, safe_mode=False)",
         (
             "tests/saving -k lambda",
             "tests/saving",
