@@ -36,6 +36,10 @@ FROM_MODULES = {
     (f"{INTERNAL}.tensor_util", "convert_nonref_to_tensor"): "variables stay what they are",
     (f"{INTERNAL}.cache_util", "BijectorCacheWithGreedyAttrs"): "one pass computes value and "
     "log-det; TFP's own memory gives stale ones",
+    (
+        f"{INTERNAL}.auto_composite_tensor",
+        "is_composite_tensor",
+    ): "a mixture of what is none is none",
     (f"{BIJECTORS}.chain", "_Chain"): "the class of a chain of parts that are not composite",
     (f"{BIJECTORS}.invert", "_Invert"): "the class of the inverse of a part that is not composite",
     (f"{BIJECTORS}.composition", "Composition"): "the base of `tfb.Chain`, which walks its parts",
@@ -145,6 +149,8 @@ def private_imports(tree):
         }:
             for alias in node.names:
                 modules[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    owners = {ast.unparse(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    yield from (tuple(modules[name].rsplit(".", 1)) for name in modules if name not in owners)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             owner = ast.unparse(node.value)
@@ -189,7 +195,15 @@ def test_every_private_attribute_of_others_is_listed():
 
 
 def test_a_private_name_would_be_found():
-    source = "from keras.src.utils import tracking as t\nt.Tracker(x._hidden)\nself._own = 1"
+    source = """
+from keras.src.utils import tracking as t
+from keras.src.utils.naming import to_snake_case
+t.Tracker(x._hidden)
+self._own = to_snake_case("A")
+"""
     tree = ast.parse(source)
-    assert list(private_imports(tree)) == [("keras.src.utils.tracking", "Tracker")]
+    assert set(private_imports(tree)) == {
+        ("keras.src.utils.tracking", "Tracker"),
+        ("keras.src.utils.naming", "to_snake_case"),
+    }
     assert private_attributes(tree) == ({"_hidden"}, {"_own"})

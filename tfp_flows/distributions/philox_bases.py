@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions import mixture_same_family
+from tensorflow_probability.python.internal import auto_composite_tensor
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows._tree import rebuild
@@ -131,7 +132,7 @@ class PhiloxMixtureSameFamily(_PhiloxMixtureSameFamily, tfd.MixtureSameFamily):
     def __new__(cls, mixture_distribution=None, components_distribution=None, *args, **kwargs):
         """As in TFP, a mixture of what is no composite tensor is none either."""
         parts = (mixture_distribution, components_distribution)
-        if all(isinstance(part, tfp.experimental.AutoCompositeTensor) for part in parts):
+        if all(auto_composite_tensor.is_composite_tensor(part) for part in parts):
             return super().__new__(cls, *parts)
         return _PhiloxMixtureSameFamily(*parts, *args, **kwargs)
 
