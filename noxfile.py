@@ -65,7 +65,8 @@ def lower_bounds(session):
 @nox.session(python=PYTHONS)
 def nightlies(session):
     """Nightly builds of TensorFlow, TFP and Keras, with the bounds set aside."""
-    session.install("--pre", *NIGHTLY.values())
+    # tfp-nightly imports `distutils`, which Python 3.12 has only from setuptools.
+    session.install("--pre", "setuptools", *NIGHTLY.values())
     session.install(*(str(each) for each in requirements() if each.name not in NIGHTLY))
     run_tests(session)
 
