@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -63,7 +64,13 @@ class TakesContext:
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {"context": tfp.util.ParameterProperties(event_ndims=_context_ndims)}
+        return {
+            "context": tfp.util.ParameterProperties(
+                event_ndims=_context_ndims,
+                shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED,
+                is_preferred=False,  # `make_trainable` binds none
+            )
+        }
 
     def _check_is_bound(self):
         if self._context_size and self._context is None:

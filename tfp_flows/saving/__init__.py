@@ -4,6 +4,7 @@ from tfp_flows.saving._decode import FORMAT_VERSION, check_version, decode
 from tfp_flows.saving._encode import encode
 from tfp_flows.saving._limits import reading
 from tfp_flows.saving._names import custom_object_scope, find_registered, is_registered
+from tfp_flows.saving._pickling import restore
 
 __all__ = [
     "FORMAT_VERSION",
@@ -14,4 +15,5 @@ __all__ = [
     "find_registered",
     "is_registered",
     "reading",
+    "restore",
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
@@ -62,6 +63,8 @@ class Sylvester(FlowBijector):
       ValueError: if a number is out of its range, or the last axis of `params` is not P.
     """
 
+    _increases = True
+
     def __init__(
         self,
         params,
@@ -102,7 +105,8 @@ class Sylvester(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return {"params": tfp.util.ParameterProperties(event_ndims=1)}
+        unknown = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED  # P depends on units and form
+        return {"params": tfp.util.ParameterProperties(event_ndims=1, shape_fn=unknown)}
 
     @staticmethod
     def params_size(
