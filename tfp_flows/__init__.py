@@ -1,5 +1,6 @@
 """Normalizing flows for TensorFlow Probability, with networks in Keras 3."""
 
+import importlib.metadata as _metadata
 import os as _os
 
 _REMEDY = (
@@ -21,6 +22,11 @@ from tfp_flows import bijectors, diagnostics, distributions, flows, layers, math
 from tfp_flows.conditioning import condition  # noqa: E402
 from tfp_flows.diagnostics import diagnose  # noqa: E402
 from tfp_flows.models import FlowModel, VariationalModel  # noqa: E402
+
+try:
+    __version__ = _metadata.version("tfp_flows")
+except _metadata.PackageNotFoundError:  # a copy of the source that nobody has installed
+    __version__ = "0+unknown"
 
 __all__ = [
     "FlowModel",

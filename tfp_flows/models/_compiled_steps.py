@@ -5,6 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from tfp_flows import saving
 from tfp_flows.models import _fused_adam
 from tfp_flows.models._watch import check_weights, not_finite
 from tfp_flows.models._whole_step import FINE, Outcome
@@ -74,12 +75,14 @@ class CompiledSteps(keras.Model):
 
     def compile_from_config(self, config):
         """Compiles as the saved model was, so that training goes on where it was."""
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
-        # It has been wrapped already, if it was to be.
-        self.compile(optimizer=optimizer, jit_compile=config["jit_compile"], auto_scale_loss=False)
-        if config["is_started"]:
-            # The optimizer's state is read into variables that exist.
-            self.optimizer.build(self.trainable_variables)
+        with saving.reading("The optimizer of the saved model"):
+            optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
+            # It has been wrapped already, if it was to be.
+            jit_compile, is_started = config["jit_compile"], config["is_started"]
+            self.compile(optimizer=optimizer, jit_compile=jit_compile, auto_scale_loss=False)
+            if is_started:
+                # The optimizer's state is read into variables that exist.
+                self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force=False):
         """As in Keras; XLA compiles the whole of it, or what `_differentiated` runs."""

@@ -1,6 +1,7 @@
 """What the Keras models of a distribution share: its variables, compiled steps, saving."""
 
 import functools
+import math
 import os
 
 import keras
@@ -78,9 +79,14 @@ class DistributionModel(CompiledSteps):
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
         """As in Keras, to a `.keras` file; one that exists is replaced at once, or stays.
 
+        `keras.saving.save_model(model, filepath)` opens the file before it asks for the model, so
+        that a failure leaves half of a file there: call this method.
+
         Raises:
           ValueError: for Keras's older format, HDF5, which could not be loaded; for a distribution
             that cannot be saved.
+          OSError: if the file cannot be written, on a full disk for instance; the previous one
+            stays.
         """
         if os.fspath(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
@@ -88,16 +94,28 @@ class DistributionModel(CompiledSteps):
                 f"Received: filepath={os.fspath(filepath)!r}"
             )
         write = functools.partial(super().save, zipped=zipped, **kwargs)
-        write_whole(write, filepath, ".keras", overwrite)
+        write_whole(write, filepath, ".keras", overwrite, self._max_file_size())
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a file that exists is replaced at once.
 
         A training that is killed while it writes leaves the previous file, so that
         `keras.callbacks.BackupAndRestore` can always resume.
+
+        Raises:
+          OSError: as for `save`.
         """
         write = functools.partial(super().save_weights, **kwargs)
-        write_whole(write, filepath, ".weights.h5", overwrite)
+        write_whole(write, filepath, ".weights.h5", overwrite, self._max_file_size())
+
+    def _max_file_size(self):
+        """A number of bytes that files of weights do not exceed."""
+        optimizer = getattr(self, "optimizer", None)
+        variables = [*self.variables, *getattr(optimizer, "variables", ())]
+        parts = len(variables) + len(list(self._flatten_layers()))
+        values = sum(each.value.dtype.size * math.prod(each.shape) for each in variables)
+        # What HDF5 notes of each part, and the configuration.
+        return values + 8192 * (parts + 1)
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
@@ -141,21 +159,32 @@ class DistributionModel(CompiledSteps):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Makes the model again; see `tfp_flows.saving`."""
+        """Makes the model again; see `tfp_flows.saving`.
+
+        Raises:
+          ValueError: for a configuration of another format, or one that was tampered with.
+        """
         config = dict(config)
         saving.check_version(config.pop("format_version", None))
-        with saving.custom_object_scope(custom_objects):
-            distribution = saving.decode(config.pop("distribution"))
-        layers, weights = config.pop("frozen_layers"), config.pop("frozen_weights")
-        model = cls(distribution, **config)
-        for every, frozen in ((list(model._flatten_layers()), layers), (model.weights, weights)):
-            for i in frozen:
-                every[i].trainable = False
+        with saving.reading("The saved model"):
+            with saving.custom_object_scope(custom_objects):
+                distribution = saving.decode(config.pop("distribution"))
+            frozen = {name: config.pop(name) for name in ("frozen_layers", "frozen_weights")}
+            model = cls(distribution, **config)
+            _freeze(list(model._flatten_layers()), frozen["frozen_layers"], "frozen_layers")
+            _freeze(model.weights, frozen["frozen_weights"], "frozen_weights")
         return model
 
     def get_build_config(self):
         """Nothing: the networks are built when they are made."""
         return None
+
+
+def _freeze(parts, numbers, name):
+    for i in numbers:
+        if i not in range(len(parts)):
+            raise ValueError(f"`{name}` must be below {len(parts)}, each. Received: {i!r}")
+        parts[i].trainable = False
 
 
 def _frozen(parts):
