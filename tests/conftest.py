@@ -16,7 +16,7 @@ from tensorflow.python.framework import random_seed  # noqa: E402
 # takes to compile. XLA's own passes, which decide what is computed, stay. The slow tests compile as
 # users do.
 FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-if tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 21):  # a flag that XLA lacks ends it
+if tf.__version__.startswith("2.21."):  # elsewhere XLA lacks the flag, and ends the process
     FAST_COMPILATION += " --xla_cpu_use_fusion_emitters=false"
 
 

@@ -25,6 +25,7 @@ ALLOWED = {
     "saving": {"_checks", "_tree", "bijectors", "distributions", "saving"},
     "flows": BOTTOM | {"bijectors", "layers", "distributions", "flows"},
     "surrogate_posterior": {"distributions", "flows"},
+    "diagnostics": BOTTOM | {"bijectors", "conditioning", "diagnostics"},
     "models": BOTTOM
     | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"},
 }

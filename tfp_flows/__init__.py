@@ -1,5 +1,6 @@
 """Normalizing flows for TensorFlow Probability, with networks in Keras 3."""
 
+import importlib.metadata as _metadata
 import os as _os
 
 _REMEDY = (
@@ -17,10 +18,16 @@ import keras as _keras  # noqa: E402
 if _keras.backend.backend() != "tensorflow":
     raise ImportError(f"{_REMEDY}keras.backend.backend()={_keras.backend.backend()!r}")
 
-from tfp_flows import bijectors, distributions, flows, layers, math  # noqa: E402
+from tfp_flows import bijectors, diagnostics, distributions, flows, layers, math  # noqa: E402
 from tfp_flows.conditioning import condition  # noqa: E402
+from tfp_flows.diagnostics import diagnose  # noqa: E402
 from tfp_flows.models import DistributionLayer, FlowModel, VariationalModel  # noqa: E402
 from tfp_flows.surrogate_posterior import surrogate_posterior  # noqa: E402
+
+try:
+    __version__ = _metadata.version("tfp_flows")
+except _metadata.PackageNotFoundError:  # a copy of the source that nobody has installed
+    __version__ = "0+unknown"
 
 __all__ = [
     "DistributionLayer",
@@ -28,6 +35,8 @@ __all__ = [
     "VariationalModel",
     "bijectors",
     "condition",
+    "diagnose",
+    "diagnostics",
     "distributions",
     "flows",
     "layers",

@@ -1,6 +1,8 @@
 """Checks of arguments that every bijector makes in the same words."""
 
 import numbers
+import sys
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -191,3 +193,65 @@ def static_shape(tensor, shape, name):
         raise ValueError(
             f"`{name}` must have shape {tuple(shape)}. Received: {name}.shape={tuple(tensor.shape)}"
         )
+
+
+def plain(value, name):
+    """Refuses what numpy would take for something else: gaps, which it fills, and sparse arrays."""
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"`{name}` must have no gaps. Received: {name} with {np.ma.count_masked(value)} masked "
+            "elements"
+        )
+    if isinstance(value, tf.SparseTensor) or (hasattr(value, "nnz") and hasattr(value, "toarray")):
+        raise TypeError(
+            f"`{name}` must be dense: `{name}.toarray()`. Received: {type(value).__name__} of "
+            f"shape {tuple(value.shape)}"
+        )
+    return value
+
+
+def warn_of_lost_digits(array, dtype, name):
+    """Warns when the dtype holds the differences within a column to less than a thousandth.
+
+    So do times in seconds since 1970: the spacing of float32 there is 128 seconds.
+
+    Args:
+      array: of numbers, `[N, ...]`; a column is what all rows have at one place.
+      dtype: the numpy dtype that the array is about to be cast to.
+      name: that of the array, for the message.
+    """
+    if array.ndim == 0 or array.size == 0 or array.dtype == dtype or array.dtype.kind not in "fiu":
+        return
+    columns = array.reshape([len(array), -1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_exact = (columns.astype(dtype) == columns).all(axis=0)
+        # One that does not vary has nothing to lose.
+        suspects = np.flatnonzero(~is_exact & (columns[:1] != columns).any(axis=0))
+    for column in suspects:
+        values = columns[:, column].astype(np.float64)
+        largest, deviation = np.abs(values).max(), values.std()
+        with np.errstate(over="ignore", invalid="ignore"):
+            spacing = float(np.spacing(np.asarray(largest, dtype)))
+        if not np.isfinite(spacing) or 1000.0 * spacing <= deviation:
+            continue
+        place = np.unravel_index(column, array.shape[1:])
+        where = "" if not place else f"column {', '.join(map(str, place))} of "
+        warnings.warn(
+            f"{where}`{name}` loses its digits in {np.dtype(dtype).name}, whose numbers are "
+            f"{spacing:.3g} apart there, while the column has a standard deviation of "
+            f"{deviation:.3g}. Subtract an offset, such as the column's mean, in "
+            f"{array.dtype.name} first, or make the flow with `dtype='float64'`. "
+            f"Received: {name} of dtype {array.dtype.name} with numbers up to {largest:.10g}",
+            UserWarning,
+            stacklevel=_level_of_user(),
+        )
+
+
+def _level_of_user():
+    """The `stacklevel` at which the code stands that has called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").split(".")[0] not in ("tfp_flows", "keras"):
+            return level
+        level, frame = level + 1, frame.f_back
+    return level

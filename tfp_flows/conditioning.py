@@ -54,10 +54,11 @@ def condition(flow, context):
       context, broadcast with its own.
 
     Raises:
-      ValueError: if no part takes a context, parts take contexts of different sizes, or the
-        last axes of `context` are not of that size.
+      ValueError: if no part takes a context, parts take contexts of different sizes, the last axes
+        of `context` are not of that size, or it is a masked array with gaps.
       TypeError: if `flow` is no TFP object, `context` no numbers, or a `Tensor` of another dtype
-        than the flow; arrays are cast.
+        than the flow; arrays are cast, with a warning where the digits that tell rows apart are
+        lost.
     """
     if not is_node(flow):
         raise TypeError(f"`flow` must be a TFP distribution or bijector. Received: flow={flow!r}")
@@ -71,10 +72,13 @@ def condition(flow, context):
             f"{np.shape(context)}"
         )
     if not tf.is_tensor(context):
-        context = np.asarray(context)
+        context = np.asarray(_checks.plain(context, "context"))
         if context.dtype.kind not in "fiub":
             raise TypeError(f"`context` must be numbers. Received: context.dtype={context.dtype}")
-        context = tf.cast(tf.convert_to_tensor(context), parts[0].dtype or tf.float32)
+        dtype = parts[0].dtype or tf.float32
+        rows = context.reshape([-1, *context.shape[-len(_checks.context_shape(size)) :]])
+        _checks.warn_of_lost_digits(rows, dtype.as_numpy_dtype, "context")
+        context = tf.cast(tf.convert_to_tensor(context), dtype)
     if parts[0].dtype not in (None, context.dtype):
         raise TypeError(
             f"`context` must have the dtype {parts[0].dtype.name} of the flow. "

@@ -221,14 +221,16 @@ def test_batches_of_arrays_have_one_shape_and_hold_every_row_once():
         data = batches((rows[:, np.newaxis], rows), None, 4, shuffle)
         assert data.cardinality() == 3
         parts = list(data)
-        assert {x.shape.as_list()[0] for (x, _), _ in parts} == {4}
-        kept = [y.numpy()[w.numpy() > 0] for (_, y), w in parts]
+        assert {x.shape.as_list()[0] for (x, _), _, _ in parts} == {4}
+        kept = [y.numpy()[w.numpy() > 0] for (_, y), w, _ in parts]
         np.testing.assert_array_equal(np.sort(np.concatenate(kept)), rows)
-        assert sum(float(tf.reduce_sum(w)) for _, w in parts) == 10.0
+        assert sum(float(tf.reduce_sum(w)) for _, w, _ in parts) == 10.0
+        for (_, y), _, index in parts:
+            np.testing.assert_array_equal(y, rows[index])
 
 
 def test_batch_is_no_larger_than_the_data():
-    ((x,), weight), *others = batches((X,), None, 256, False)
+    ((x,), weight, _), *others = batches((X,), None, 256, False)
     assert not others and x.shape == [10, 2] and weight.shape == [10]
 
 
@@ -488,3 +490,97 @@ def test_adapt_checks_its_data(model):
 def test_predict_takes_a_pair(conditional):
     with pytest.raises(TypeError, match=r"one pair.*Received: batch_size of shape \(5, 2\)"):
         conditional.predict(np.zeros((5, 3), "float32"), np.zeros((5, 2), "float32"))
+
+
+def weighted(weight):
+    return dataset(X, weight, wrap=lambda x, w: (x, None, w))
+
+
+@pytest.mark.parametrize("kind", ["eager", "graph"])
+def test_weights_of_a_dataset_are_checked(model, in_graph, kind):
+    made = model if kind == "eager" else in_graph[0]
+    good = weighted(WEIGHT)
+    expected = made.evaluate(good, verbose=0)
+    for value in (-1.0,) if kind == "graph" else (-1.0, np.nan, np.inf):
+        bad = WEIGHT.copy()
+        bad[5] = value
+        words = ("finite numbers, none of them negative", "step 2", "row 1 of that batch")
+        refused(ValueError, lambda: made.fit(weighted(bad), verbose=0), *words)  # noqa: B023
+        refused(ValueError, lambda: made.evaluate(weighted(bad), verbose=0), *words)  # noqa: B023
+    for method in (made.fit, made.evaluate):
+        refused(ValueError, lambda: method(weighted(0 * WEIGHT), verbose=0), "only zeros")  # noqa: B023
+    np.testing.assert_allclose(made.evaluate(good, verbose=0), expected, rtol=1e-6)
+    np.testing.assert_allclose(made.fit(good, verbose=0).history["loss"], expected, rtol=1e-5)
+
+
+def test_weights_of_single_batches_are_checked(model):
+    for method in (model.train_on_batch, model.test_on_batch):
+        refused(ValueError, lambda: method(X, None, -WEIGHT), "none of them negative", "row 0")  # noqa: B023
+        refused(ValueError, lambda: method(X, None, 0 * WEIGHT), "only zeros")  # noqa: B023
+
+
+GAPS = {
+    "x": (CONTEXT, X, None),
+    "context": (CONTEXT, X, None),
+    "sample_weight": (CONTEXT, X, WEIGHT),
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_gaps_are_not_filled(conditional, name):
+    """A masked array has numbers where it is masked, which must not be used."""
+    parts = dict(zip(("context", "x", "sample_weight"), GAPS[name], strict=True))
+    parts[name] = np.ma.masked_greater(parts[name], 0.5)
+    context, x, weight = parts.values()
+    words = (f"`{name}` must have no gaps", "masked elements")
+    refused(ValueError, lambda: conditional.fit(context, x, sample_weight=weight), *words)
+    refused(ValueError, lambda: conditional.evaluate(context, x, sample_weight=weight), *words)
+    batches_of_it = (each for each in [(context, x) if weight is None else (context, x, weight)])
+    refused(ValueError, lambda: conditional.fit(batches_of_it, verbose=0), *words)
+    if name != "sample_weight":
+        refused(ValueError, lambda: conditional.predict((context, x)), *words)
+    if name == "context":
+        refused(ValueError, lambda: tfpf.condition(conditional.distribution, context), *words)
+    whole = np.ma.masked_greater(X, 100.0)
+    assert conditional.predict((CONTEXT, whole), verbose=0).shape == (10,)
+
+
+def test_what_is_no_dense_array_of_numbers_is_named(model, conditional):
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    sparse, words = scipy_sparse.csr_matrix(X), ("must be dense", "csr_matrix")
+    for method in (model.fit, model.evaluate, model.predict, model.adapt):
+        with pytest.raises(TypeError):
+            method(sparse)
+    refused(TypeError, lambda: model.fit(sparse), "`x`", *words)
+    refused(TypeError, lambda: model.fit(tf.sparse.from_dense(X)), "`x` must be dense")
+    refused(
+        TypeError, lambda: conditional.fit(scipy_sparse.csr_matrix(CONTEXT), X), "`context`", *words
+    )
+    refused(TypeError, lambda: model.fit(X, sample_weight=sparse), "`sample_weight`", *words)
+    refused(TypeError, lambda: model.fit(X, sample_weight=list("abcdefghij")), "`sample_weight`")
+    refused(ValueError, lambda: model.fit(b"abc"), "`x` must be an array", "bytes")
+
+
+EMPTY = {
+    "dataset": lambda: dataset(X).take(0),
+    "filtered": lambda: dataset(X).filter(lambda x: False),
+    "generator": lambda: (each for each in ()),
+}
+
+
+@by_name(EMPTY)
+def test_no_batches(model, data):
+    predicted = model.predict(data(), verbose=0)
+    assert predicted.shape == (0,) and predicted.dtype == np.float32
+    refused(ValueError, lambda: model.fit(data(), verbose=0), "`x` must have batches")
+    refused(ValueError, lambda: model.evaluate(data(), verbose=0), "`x` must have batches")
+    call = lambda: model.fit(X, validation_data=data(), verbose=0)  # noqa: E731
+    refused(ValueError, call, "`validation_data` must have batches")
+
+
+def test_the_first_bad_number_is_named_by_row_and_column(model, conditional):
+    refused(ValueError, lambda: model.fit(NAN), "first is row 3, with nan in column 1")
+    context = CONTEXT.copy()
+    context[4, 2] = np.inf
+    refused(ValueError, lambda: conditional.fit(context, X), "row 4, with inf in column 2")
+    refused(ValueError, lambda: model.adapt(NAN), "first is row 3, with nan in column 1")

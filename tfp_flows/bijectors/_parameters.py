@@ -5,6 +5,7 @@ parameter says. One that says none must be given.
 """
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -17,7 +18,7 @@ def raw_numbers(params_size):
     def shape_fn(sample_shape):
         return ps.concat([sample_shape[:-1], [params_size(_last(sample_shape))]], axis=0)
 
-    return parameter_properties.ParameterProperties(event_ndims=1, shape_fn=shape_fn)
+    return tfp.util.ParameterProperties(event_ndims=1, shape_fn=shape_fn)
 
 
 def own(ndims=None):
@@ -30,7 +31,7 @@ def own(ndims=None):
     def shape_fn(sample_shape):
         return [_last(sample_shape)] * ndims
 
-    return parameter_properties.ParameterProperties(
+    return tfp.util.ParameterProperties(
         event_ndims=parameter_properties.NO_EVENT_NDIMS,
         shape_fn=UNKNOWN if ndims is None else shape_fn,
     )

@@ -34,9 +34,7 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
         super().__init__(forward_name, inverse_name, bijector, bijector_class, storage)
 
     def _lookup(self, input, forward_name, inverse_name, **kwargs):
-        return super()._lookup(
-            input, forward_name, inverse_name, place=_current_place(), **kwargs
-        )
+        return super()._lookup(input, forward_name, inverse_name, place=_current_place(), **kwargs)
 
     def _attributes(self, input, fn_name, **kwargs):
         kwargs["place"] = _current_place()

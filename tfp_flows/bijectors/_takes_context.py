@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -64,7 +65,7 @@ class TakesContext:
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {
-            "context": parameter_properties.ParameterProperties(
+            "context": tfp.util.ParameterProperties(
                 event_ndims=_context_ndims,
                 shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED,
                 is_preferred=False,  # `make_trainable` binds none

@@ -13,6 +13,7 @@ from tfp_flows._lost_in_keras import LostInKeras
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._increasing import SaysWhetherIncreasing
 from tfp_flows.bijectors._pass_cache import PassCache
+from tfp_flows.bijectors._watched import watched
 
 tfb = tfp.bijectors
 
@@ -194,6 +195,7 @@ def _checked_evaluation(bijector, x, event_ndims, is_forward):
     return y, _for_each_event(log_det, y, ndims_after + event_ndims - minimum)
 
 
+@watched
 def _evaluated(bijector, x, event_ndims, is_forward):
     if isinstance(bijector, invert._Invert):
         return _evaluated(bijector.bijector, x, event_ndims, not is_forward)

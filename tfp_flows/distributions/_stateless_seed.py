@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import samplers
+import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 
@@ -15,4 +15,4 @@ def stateless_seed(seed):
         seed = _checks.integer_at_least(seed, -(2**63), "seed")
         # Both halves of its 64 bits.
         return tf.constant(np.array([seed], np.int64).view(np.int32))
-    return tf.cast(samplers.sanitize_seed(seed), tf.int32)
+    return tf.cast(tfp.random.sanitize_seed(seed), tf.int32)

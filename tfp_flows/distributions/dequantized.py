@@ -5,7 +5,6 @@ import math
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -135,8 +134,8 @@ class Dequantized(LostInKeras, tfd.Distribution):
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {
-            "distribution": parameter_properties.BatchedComponentProperties(),
-            "dequantizer": parameter_properties.BatchedComponentProperties(
+            "distribution": tfp.util.BatchedComponentProperties(),
+            "dequantizer": tfp.util.BatchedComponentProperties(
                 event_ndims=lambda self: self.event_shape.rank
             ),
         }

@@ -11,6 +11,7 @@ from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
 from tfp_flows.distributions._described import described
 from tfp_flows.distributions._one_dimension import OneDimension
+from tfp_flows.distributions._support import log_prob_in_support
 from tfp_flows.distributions.philox_bases import drawn_by_philox
 from tfp_flows.math._finite_gradient import drop_gradient_at_infinity
 
@@ -28,6 +29,10 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
 
     A density that underflows, so that `log_prob` is minus infinity, has zero gradients: rows so far
     out leave the gradients of others as they are.
+
+    `log_prob` is minus infinity, and not NaN, on and beyond the bounds of what the outermost
+    bijector onto an interval can reach: `tfb.Sigmoid`, `Exp`, `Softplus`, `Tanh`, `NormalCDF`,
+    `SoftClip`, also in `Chain`, `Blockwise` and `Invert`, behind shifts, scales and permutations.
 
     And the base is drawn by Philox where that can be arranged (see `drawn_by_philox`): under XLA
     TFP's own draw can take longer than the flow.
@@ -75,10 +80,14 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
             return super()._log_prob(y, **kwargs)
         # A copy, which parts of TFP have not met.
         y = tf.nest.map_structure(tf.identity, y)
-        x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
-        x = tf.nest.map_structure(drop_gradient_at_infinity, x)
-        log_prob = self.distribution.log_prob(x)
-        return drop_gradient_at_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
+
+        def log_prob(y):
+            x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
+            x = tf.nest.map_structure(drop_gradient_at_infinity, x)
+            log_prob = self.distribution.log_prob(x)
+            return drop_gradient_at_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
+
+        return log_prob_in_support(self, y, log_prob)
 
     def _tail(self, name, x, kwargs, **which):
         if not kwargs and self._increases_by_coordinate():

@@ -3,7 +3,6 @@
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -140,7 +139,7 @@ class LatentSet(LostDistribution, tfd.Distribution):
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {"prior": parameter_properties.BatchedComponentProperties()}
+        return {"prior": tfp.util.BatchedComponentProperties()}
 
     def elbo(self, x, num_samples=1, seed=None):
         """A lower bound of log p(x) in nats, `[...]`, by draws of w.

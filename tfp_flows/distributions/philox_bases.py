@@ -3,9 +3,8 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions import mixture_same_family
+from tensorflow_probability.python.internal import auto_composite_tensor
 from tensorflow_probability.python.internal import prefer_static as ps
-from tensorflow_probability.python.internal import samplers
-from tensorflow_probability.python.internal.auto_composite_tensor import is_composite_tensor
 
 from tfp_flows._tree import deep_copy, rebuild
 from tfp_flows.distributions._one_dimension import HasQuantile
@@ -61,7 +60,7 @@ class _LocationScale:
     def _sample_n(self, n, seed=None):
         loc, scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
         shape = ps.concat([[n], self._batch_shape_tensor(loc=loc, scale=scale)], axis=0)
-        return loc + scale * self._standard(shape, samplers.sanitize_seed(seed))
+        return loc + scale * self._standard(shape, tfp.random.sanitize_seed(seed))
 
 
 class PhiloxNormal(_LocationScale, tfd.Normal):
@@ -93,7 +92,7 @@ class PhiloxUniform(tfd.Uniform):
     def _sample_n(self, n, seed=None):
         low, high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)
         shape = ps.concat([[n], self._batch_shape_tensor(low=low, high=high)], axis=0)
-        u = philox_uniform(shape, samplers.sanitize_seed(seed), self.dtype)
+        u = philox_uniform(shape, tfp.random.sanitize_seed(seed), self.dtype)
         return low + (high - low) * u
 
 
@@ -108,7 +107,7 @@ class PhiloxCategorical(tfd.Categorical):
         # The last category that has a probability ends at one exactly, and u is below.
         sums /= sums[..., -1:]
         shape = ps.concat([[n], ps.shape(probs)[:-1], [1]], axis=0)
-        u = philox_uniform(shape, samplers.sanitize_seed(seed), probs.dtype)
+        u = philox_uniform(shape, tfp.random.sanitize_seed(seed), probs.dtype)
         return tf.reduce_sum(tf.cast(sums <= u, self.dtype), axis=-1)
 
 
@@ -116,7 +115,7 @@ class _PhiloxMixtureSameFamily(HasQuantile, mixture_same_family._MixtureSameFami
     __deepcopy__ = deep_copy
 
     def _sample_n(self, n, seed=None):
-        of_components, of_mixture = philox_split(samplers.sanitize_seed(seed), 2)
+        of_components, of_mixture = philox_split(tfp.random.sanitize_seed(seed), 2)
         mixture, components = self._get_distributions_with_broadcast_batch_shape()
         x = components.sample(n, seed=of_components)  # [n, ..., K, *event]
         k = mixture.sample(n, seed=of_mixture)  # [n, ...]
@@ -136,7 +135,7 @@ class PhiloxMixtureSameFamily(_PhiloxMixtureSameFamily, tfd.MixtureSameFamily):
     def __new__(cls, mixture_distribution=None, components_distribution=None, *args, **kwargs):
         """As in TFP, a mixture of what is no composite tensor is none either."""
         parts = (mixture_distribution, components_distribution)
-        if all(is_composite_tensor(part) for part in parts):
+        if all(auto_composite_tensor.is_composite_tensor(part) for part in parts):
             return super().__new__(cls, *parts)
         return _PhiloxMixtureSameFamily(*parts, *args, **kwargs)
 

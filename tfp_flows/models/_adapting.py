@@ -1,5 +1,7 @@
 """Letting the parts of a flow learn from data, in the order in which data pass them."""
 
+import contextlib
+import itertools
 import types
 
 import keras
@@ -9,7 +11,11 @@ from tfp_flows._tree import walk
 from tfp_flows.bijectors.normalization._data_dependent import DataDependent, adapting
 from tfp_flows.bijectors.normalization.act_norm import ActNorm
 from tfp_flows.conditioning import condition
+from tfp_flows.models._first_look import no_batches
 from tfp_flows.models._score import score
+
+# How many batches may come before one with a weight; some sources have no end.
+_MOST_BATCHES = 1000
 
 
 def adapt(distribution, x, context=None):
@@ -46,14 +52,10 @@ def initialized(distribution, batches, unpacked):
     Returns:
       `batches`, or if these are used up by looking at them, the same again.
     """
-    parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
-    # The truth of a variable of several devices is not that of its value.
-    parts = [part for part in parts if not tf.identity(part.initialized)]
+    parts = _waiting(distribution)
     if not parts:
         return batches
-    batch, batches = _first(batches)
-    tensors = tf.nest.map_structure(lambda t: None if t is None else tf.convert_to_tensor(t), batch)
-    inputs, weight = unpacked(tensors)
+    (inputs, weight), batches = _first(batches, unpacked)
     context, x = inputs if isinstance(inputs, tuple) else (None, inputs)
     if weight is not None:
         # A row of weight zero must not matter, even if it is infinite.
@@ -64,26 +66,81 @@ def initialized(distribution, batches, unpacked):
     return batches
 
 
+@contextlib.contextmanager
+def forgotten_unless_trained(model):
+    """An `ActNorm` that adapts to a first batch of which no step can be made goes on waiting.
+
+    Args:
+      model: one whose steps record their `Outcome`.
+    """
+    model._outcome.reset()
+    put_back = _memory(_waiting(model.distribution))
+    try:
+        yield
+    except BaseException:
+        if model._outcome.count == 0:
+            put_back()
+        raise
+
+
+def _waiting(distribution):
+    """Each `ActNorm` that has not met data."""
+    parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
+    # The truth of a variable of several devices is not that of its value.
+    return [part for part in parts if not tf.identity(part.initialized)]
+
+
+def _memory(parts):
+    """A callable that gives the variables of parts the values that they have now."""
+    variables = [variable for part in parts for variable in part.variables]
+    kept = [tf.identity(variable) for variable in variables]
+
+    def put_back():
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+    return put_back
+
+
 def _adapt(parts, distribution, x, context):
     if context is not None:
         # Parts without a context are the same in the bound flow.
         distribution = condition(distribution, context)
-    with adapting(parts):
-        score(distribution, tf.convert_to_tensor(x))
+    put_back = _memory(parts)
+    try:
+        with adapting(parts):
+            score(distribution, tf.convert_to_tensor(x))
+    except BaseException:
+        put_back()  # Parts before the one that has refused what it was given.
+        raise
 
 
-def _first(batches):
-    """Returns `(the first batch, the same batches)`."""
+def _first(batches, unpacked):
+    """Returns `(the first batch in which a row counts, unpacked; the same batches)`."""
     if isinstance(batches, keras.utils.PyDataset):
-        return batches[0], batches
-    iterator = iter(batches)
-    first = next(iterator, None)
-    if first is None:
-        raise ValueError(f"`x` must have batches. Received: x={batches!r} without one")
-    is_used_up = isinstance(batches, types.GeneratorType)
-    return first, _again(first, iterator) if is_used_up else batches
+        count = batches.num_batches
+        indices = itertools.count() if count is None else range(count)
+        iterator = (batches[i] for i in indices)
+    else:
+        iterator = iter(batches)
+    seen = []
+    for batch in itertools.islice(iterator, _MOST_BATCHES):
+        seen.append(batch)
+        tensors = tf.nest.map_structure(
+            lambda t: None if t is None else tf.convert_to_tensor(t), batch
+        )
+        inputs, weight = unpacked(tensors)
+        if weight is None or tf.reduce_any(weight > 0):
+            is_used_up = isinstance(batches, types.GeneratorType)
+            return (inputs, weight), _again(seen, iterator) if is_used_up else batches
+    if seen:
+        raise ValueError(
+            "`sample_weight` must have a positive number. "
+            f"Received: only zeros, in {len(seen)} batches"
+        )
+    raise no_batches("x", batches)
 
 
 def _again(first, rest):
-    yield first
+    yield from first
     yield from rest

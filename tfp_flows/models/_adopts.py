@@ -83,16 +83,20 @@ class Adopts(keras.Layer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Makes the layer again; see `tfp_flows.saving`."""
+        """Makes the layer again; see `tfp_flows.saving`.
+
+        Raises:
+          ValueError: for a configuration of another format, or one that was tampered with.
+        """
         config = dict(config)
         saving.check_version(config.pop("format_version", None))
-        with saving.custom_object_scope(custom_objects):
-            distribution = saving.decode(config.pop("distribution"))
-        layers, weights = config.pop("frozen_layers"), config.pop("frozen_weights")
-        layer = cls(distribution, **config)
-        for every, frozen in ((list(layer._flatten_layers()), layers), (layer.weights, weights)):
-            for i in frozen:
-                every[i].trainable = False
+        with saving.reading("The saved model"):
+            with saving.custom_object_scope(custom_objects):
+                distribution = saving.decode(config.pop("distribution"))
+            frozen = {name: config.pop(name) for name in ("frozen_layers", "frozen_weights")}
+            layer = cls(distribution, **config)
+            _freeze(list(layer._flatten_layers()), frozen["frozen_layers"], "frozen_layers")
+            _freeze(layer.weights, frozen["frozen_weights"], "frozen_weights")
         return layer
 
     def get_build_config(self):
@@ -117,6 +121,13 @@ def _build_networks(distribution):
     shape = distribution.event_shape
     if isinstance(shape, tf.TensorShape) and shape.is_fully_defined():
         distribution.log_prob(tf.zeros([1, *shape], distribution.dtype))
+
+
+def _freeze(parts, numbers, name):
+    for i in numbers:
+        if i not in range(len(parts)):
+            raise ValueError(f"`{name}` must be below {len(parts)}, each. Received: {i!r}")
+        parts[i].trainable = False
 
 
 def _frozen(parts):

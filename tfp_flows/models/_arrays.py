@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.distributions import Dequantized
+from tfp_flows.distributions._support import support
 from tfp_flows.models._batches import batches
 
 _BATCH_SIZE = 256
@@ -25,13 +26,20 @@ class Arrays:
         self._context_size = context_size
         self._compute_dtype = compute_dtype
 
-    def batches(self, x, y, sample_weight, batch_size, shuffle=False):
+    def batches(self, x, y, sample_weight, batch_size, shuffle=False, in_support=False):
         """Checked arrays as a `tf.data.Dataset` (see `batches`)."""
-        arrays, sample_weight = self.checked(x, y, sample_weight)
+        arrays, sample_weight = self.checked(x, y, sample_weight, in_support)
         return batches(arrays, sample_weight, checked_batch_size(batch_size), shuffle)
 
-    def checked(self, x, y=None, sample_weight=None):
-        """Returns `((x,) or (context, x), sample_weight)` as checked arrays."""
+    def checked(self, x, y=None, sample_weight=None, in_support=False):
+        """Returns `((x,) or (context, x), sample_weight)` as checked arrays.
+
+        Args:
+          x: the rows, or the context if `y` is given.
+          y: the rows of a conditional flow.
+          sample_weight: an array `[N]`, or `None`.
+          in_support: Python `bool`: whether rows that count must have a density above zero.
+        """
         if self._context_size:
             if y is None:
                 shape = f"shape {x.shape}" if hasattr(x, "shape") else f"type {type(x).__name__}"
@@ -55,10 +63,32 @@ class Arrays:
             )
         if sample_weight is not None:
             sample_weight = self._checked_weight(sample_weight, num_rows)
+        if in_support:
+            self.check_support(arrays[-1], "x", sample_weight)
         return arrays, sample_weight
 
+    def check_support(self, x, name, sample_weight=None):
+        """Refuses rows that count and lie on or beyond a bound of the distribution's support."""
+        bounds = support(self._distribution)
+        if bounds is None:
+            return
+        low, high = (np.broadcast_to(bound, x.shape[1:]) for bound in bounds)
+        outside = (x <= low) | (x >= high)
+        if sample_weight is not None:
+            outside[sample_weight == 0] = False
+        if outside.any():
+            place = tuple(np.argwhere(outside)[0])
+            rows = np.unique(np.argwhere(outside)[:, 0])
+            bounds = ", ".join(f"{bound[place[1:]]:.9g}" for bound in (low, high))
+            raise ValueError(
+                f"`{name}` must lie inside of the support of the distribution:{_at(place, ' ')} in "
+                f"({bounds}), where the bounds themselves have no density. "
+                f"Received: {len(rows)} rows outside, the first is row {place[0]} with "
+                f"{x[place]:.9g}"
+            )
+
     def _checked_context(self, context):
-        context = np.asarray(context)
+        context = np.asarray(_checks.plain(context, "context"))
         if context.dtype.kind not in "fiub":
             raise TypeError(f"`context` must be numbers. Received: context.dtype={context.dtype}")
         context = _finite(context, "context", self._compute_dtype)
@@ -79,8 +109,14 @@ class Arrays:
         return context
 
     def _checked_weight(self, sample_weight, num_rows):
-        sample_weight = np.asarray(sample_weight, np.float64)
-        sample_weight = _finite(sample_weight, "sample_weight", self._compute_dtype)
+        sample_weight = np.asarray(_checks.plain(sample_weight, "sample_weight"))
+        if sample_weight.dtype.kind not in "fiub":
+            raise TypeError(
+                "`sample_weight` must be numbers. "
+                f"Received: sample_weight.dtype={sample_weight.dtype}"
+            )
+        # Weights are relative: no warning where they are rounded.
+        sample_weight = _finite(sample_weight, "sample_weight", self._compute_dtype, warns=False)
         if sample_weight.shape != (num_rows,):
             raise ValueError(
                 f"`sample_weight` must have shape [{num_rows}]. "
@@ -99,7 +135,7 @@ class Arrays:
         """Returns x as an array `[N, *event_shape]` of the distribution's dtype."""
         event_shape = self._distribution.event_shape
         expected = f"`{name}` must have shape [N, {_checks.listed(event_shape)}]"
-        x = _rectangular(x, expected)
+        x = _rectangular(_checks.plain(x, name), expected)
         dtype = self._distribution.dtype
         if dtype.is_floating and x.dtype.kind != "f":
             raise TypeError(
@@ -132,7 +168,7 @@ class Arrays:
                 f"or `(context, x, sample_weight)`. Received: {len(data)} parts"
             )
         first, second, weight = (*data, None, None)[:3]
-        return self.batches(first, second, weight, batch_size)
+        return self.batches(first, second, weight, batch_size, in_support=True)
 
     def _is_nested(self, data):
         """Whether a list is x itself, as nested lists of numbers, and not the parts of data."""
@@ -153,8 +189,6 @@ def checked_batch_size(batch_size):
 
 def _rectangular(x, expected):
     """x as an array; refuses rows of different shapes, such as sets of different sizes."""
-    if np.ma.is_masked(x):
-        raise ValueError(f"{expected}, without gaps. Received: an array with masked elements")
     try:
         if not isinstance(x, tf.RaggedTensor):
             return np.asarray(x)
@@ -166,14 +200,24 @@ def _rectangular(x, expected):
     )
 
 
-def _finite(array, name, dtype):
+def _finite(array, name, dtype, warns=True):
     """The array in the dtype; refuses one that is not finite, or would not be."""
     with np.errstate(over="ignore", invalid="ignore"):
         result = array.astype(dtype)
-    if not (np.isfinite(array).all() and np.isfinite(result).all()):
-        rows = np.unique(np.argwhere(~np.isfinite(array) | ~np.isfinite(result))[:, 0])
+    is_lost = ~(np.isfinite(array) & np.isfinite(result))
+    if is_lost.any():
+        rows = np.unique(np.argwhere(is_lost)[:, 0])
+        place = tuple(np.argwhere(is_lost)[0])
         raise ValueError(
             f"`{name}` must be finite in {np.dtype(dtype).name}. Received: NaN, infinity or larger "
-            f"numbers in {len(rows)} rows, the first is row {rows[0]}"
+            f"numbers in {len(rows)} rows, the first is row {place[0]}, with {array[place]}"
+            f"{_at(place, ' in ')}"
         )
+    if warns:
+        _checks.warn_of_lost_digits(array, np.dtype(dtype), name)
     return result
+
+
+def _at(place, before=""):
+    """The column of a place in an array of rows, in words."""
+    return f"{before}column {', '.join(map(str, place[1:]))}" if len(place) > 1 else ""

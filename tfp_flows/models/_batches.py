@@ -4,12 +4,15 @@ import math
 
 import tensorflow as tf
 
+from tfp_flows.models._counted_rows import CheckedBatch, counted_index
+
 
 def batches(arrays, sample_weight, batch_size, shuffle):
-    """Yields `(arrays, sample_weight)` in batches that all have the same number of rows.
+    """Yields each `CheckedBatch` of arrays; all of them have the same number of rows.
 
-    The last batch is filled up with rows of weight zero: XLA compiles anew for every shape, and
-    no row is dropped.
+    Rows of weight zero are replaced by others, so that what they hold does not matter. The last
+    batch is filled up with rows of weight zero: XLA compiles anew for every shape, and no row is
+    dropped.
 
     Args:
       arrays: a tuple of arrays with N rows each.
@@ -20,6 +23,9 @@ def batches(arrays, sample_weight, batch_size, shuffle):
     Returns:
       A `tf.data.Dataset` of known cardinality.
     """
+    if sample_weight is not None and not sample_weight.all():
+        index = counted_index(sample_weight)
+        arrays = tuple(array[index] for array in arrays)
     num_rows = len(arrays[0])
     batch_size = min(batch_size, num_rows)
     steps = math.ceil(num_rows / batch_size)
@@ -45,7 +51,7 @@ def batches(arrays, sample_weight, batch_size, shuffle):
     def batch(index):
         row = tf.maximum(index, -1 - index)
         kept = tf.where(index >= 0, tf.gather(weight, row), tf.zeros([], weight.dtype))
-        return tuple(tf.gather(tensor, row) for tensor in tensors), kept
+        return CheckedBatch(tuple(tf.gather(tensor, row) for tensor in tensors), kept, row)
 
     seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)
     dataset = seeds.flat_map(rows).map(batch)

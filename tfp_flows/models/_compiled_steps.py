@@ -5,8 +5,9 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from tfp_flows import saving
 from tfp_flows.models import _fused_adam
-from tfp_flows.models._watch import not_finite
+from tfp_flows.models._watch import check_weights, not_finite
 from tfp_flows.models._whole_step import FINE, Outcome
 
 
@@ -24,6 +25,7 @@ class CompiledSteps(keras.Model):
         self._penalties = None
         self._programs = _Programs()
         self._outcome = Outcome()
+        self._test_outcome = Outcome()
 
     def compile(self, optimizer="adam", jit_compile=True, **kwargs):
         """Configures training; there is no loss to choose.
@@ -73,12 +75,14 @@ class CompiledSteps(keras.Model):
 
     def compile_from_config(self, config):
         """Compiles as the saved model was, so that training goes on where it was."""
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
-        # It has been wrapped already, if it was to be.
-        self.compile(optimizer=optimizer, jit_compile=config["jit_compile"], auto_scale_loss=False)
-        if config["is_started"]:
-            # The optimizer's state is read into variables that exist.
-            self.optimizer.build(self.trainable_variables)
+        with saving.reading("The optimizer of the saved model"):
+            optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
+            # It has been wrapped already, if it was to be.
+            jit_compile, is_started = config["jit_compile"], config["is_started"]
+            self.compile(optimizer=optimizer, jit_compile=jit_compile, auto_scale_loss=False)
+            if is_started:
+                # The optimizer's state is read into variables that exist.
+                self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force=False):
         """As in Keras; XLA compiles the whole of it, or what `_differentiated` runs."""
@@ -92,6 +96,19 @@ class CompiledSteps(keras.Model):
             return super().make_train_function(force)
         with self._without_jit():
             return super().make_train_function(force)
+
+    @contextlib.contextmanager
+    def _refusing(self):
+        """A call that ends in an error leaves nothing half made that the next one would use."""
+        try:
+            yield
+        except BaseException as error:
+            # What is found after a step leaves its program whole. A function whose tracing was
+            # broken off makes no variables any more, be it of an optimizer or of a user's callable.
+            if not isinstance(error, FloatingPointError):
+                self.train_function = self.test_function = self.predict_function = None
+                self._programs = _Programs()
+            raise
 
     def _updates_apart(self):
         """Whether the update is not compiled with the gradients."""
@@ -133,9 +150,9 @@ class CompiledSteps(keras.Model):
 
         return (self._program("gradients", run) if self._updates_apart() else run)(*args)
 
-    def _update(self, step, gradients, loss):
-        """Ends a `WholeStep`; returns the loss, or NaN where it changed nothing."""
-        is_whole = step.apply(gradients, loss)
+    def _update(self, step, gradients, loss, found=None):
+        """Ends a `WholeStep`; returns the loss, or NaN where something was lost."""
+        is_whole = step.apply(gradients, loss, found)
         self._penalties = None
         return tf.where(is_whole, loss, tf.constant(float("nan"), loss.dtype))
 
@@ -156,16 +173,44 @@ class CompiledSteps(keras.Model):
         self._penalties = penalties if training else None
         return values
 
+    def fit(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().predict(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        """As in Keras."""
+        with self._refusing():
+            return super().predict_on_batch(*args, **kwargs)
+
     def train_on_batch(self, *args, **kwargs):
         """As in Keras; a step that is not finite changes nothing, and raises an error.
 
         Raises:
           FloatingPointError: if the loss, a gradient or an updated weight is not finite.
+          ValueError: if weights of rows are negative, not finite, or all zero.
         """
         self._outcome.reset()
-        result = super().train_on_batch(*args, **kwargs)
+        with self._refusing():
+            result = super().train_on_batch(*args, **kwargs)
         if self._outcome.failure != FINE:
             raise not_finite(self)
+        check_weights(self._outcome)
         return result
 
     def _is_half_precision(self):

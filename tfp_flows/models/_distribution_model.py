@@ -1,6 +1,7 @@
 """What the Keras models of a distribution share: its variables, compiled steps, files."""
 
 import functools
+import math
 import os
 
 import tensorflow as tf
@@ -28,9 +29,14 @@ class DistributionModel(Adopts, CompiledSteps):
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
         """As in Keras, to a `.keras` file; one that exists is replaced at once, or stays.
 
+        `keras.saving.save_model(model, filepath)` opens the file before it asks for the model, so
+        that a failure leaves half of a file there: call this method.
+
         Raises:
           ValueError: for Keras's older format, HDF5, which could not be loaded; for a distribution
             that cannot be saved.
+          OSError: if the file cannot be written, on a full disk for instance; the previous one
+            stays.
         """
         if os.fspath(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
@@ -38,16 +44,28 @@ class DistributionModel(Adopts, CompiledSteps):
                 f"Received: filepath={os.fspath(filepath)!r}"
             )
         write = functools.partial(super().save, zipped=zipped, **kwargs)
-        write_whole(write, filepath, ".keras", overwrite)
+        write_whole(write, filepath, ".keras", overwrite, self._max_file_size())
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a file that exists is replaced at once.
 
         A training that is killed while it writes leaves the previous file, so that
         `keras.callbacks.BackupAndRestore` can always resume.
+
+        Raises:
+          OSError: as for `save`.
         """
         write = functools.partial(super().save_weights, **kwargs)
-        write_whole(write, filepath, ".weights.h5", overwrite)
+        write_whole(write, filepath, ".weights.h5", overwrite, self._max_file_size())
+
+    def _max_file_size(self):
+        """A number of bytes that files of weights do not exceed."""
+        optimizer = getattr(self, "optimizer", None)
+        variables = [*self.variables, *getattr(optimizer, "variables", ())]
+        parts = len(variables) + len(list(self._flatten_layers()))
+        values = sum(each.value.dtype.size * math.prod(each.shape) for each in variables)
+        # What HDF5 notes of each part, and the configuration.
+        return values + 8192 * (parts + 1)
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows import _checks
+
 
 def is_array(x):
     """Whether x is data itself, not a source of batches."""
@@ -12,7 +14,8 @@ def is_array(x):
 
 def checked_dataset(x, **not_taken):
     """Refuses what is no source of batches, and what each batch of a source has itself."""
-    if x is None or isinstance(x, tuple | dict | str) or not hasattr(x, "__iter__"):
+    _checks.plain(x, "x" if not_taken.get("y") is None else "context")
+    if x is None or isinstance(x, tuple | dict | str | bytes) or not hasattr(x, "__iter__"):
         if not isinstance(x, keras.utils.PyDataset):
             raise ValueError(
                 "`x` must be an array, or a dataset of batches; a context is an argument of its "
@@ -45,4 +48,9 @@ def split(arrays, sample_weight, validation_split):
     if sample_weight is None:
         return tuple(array[:at] for array in arrays), None, (first, second)
     kept = tuple(array[:at] for array in arrays)
+    if not sample_weight[:at].any():
+        raise ValueError(
+            "`sample_weight` must have a positive number among the rows that are trained on. "
+            f"Received: only zeros in the first {at} rows, validation_split={validation_split!r}"
+        )
     return kept, sample_weight[:at], (first, second, sample_weight[at:])

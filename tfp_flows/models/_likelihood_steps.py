@@ -6,9 +6,13 @@ import math
 import keras
 import tensorflow as tf
 
+from tfp_flows import _checks
 from tfp_flows.distributions import Dequantized
+from tfp_flows.models._adapting import forgotten_unless_trained, initialized
+from tfp_flows.models._counted_rows import Found
 from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._score import total_weight, weighted_mean
+from tfp_flows.models._watch import check_weights
 from tfp_flows.models._whole_step import WholeStep
 
 
@@ -35,10 +39,10 @@ class LikelihoodSteps(DistributionModel):
 
     def train_step(self, data):
         """One step of the optimizer."""
-        inputs, weight = self._rows.unpacked(data)
+        inputs, weight, index = self._rows.counted(data)
         step = WholeStep(self)
         (loss, values), gradients = self._differentiated(self._loss_of_batch, inputs, weight)
-        loss = self._update(step, gradients, loss)
+        loss = self._update(step, gradients, loss, Found(_x(inputs), values, weight, index))
         return self._logs(loss, values, weight)
 
     def _loss_of_batch(self, inputs, weight):
@@ -85,9 +89,26 @@ class LikelihoodSteps(DistributionModel):
 
     def test_step(self, data):
         """One step of `evaluate`; regularisers do not count."""
-        inputs, weight = self._rows.unpacked(data)
+        inputs, weight, index = self._rows.counted(data)
         values = self._score(inputs, training=False)
-        return self._logs(weighted_mean(-values, weight), values, weight)
+        loss = weighted_mean(-values, weight)
+        self._test_outcome.record_test(loss, Found(_x(inputs), values, weight, index))
+        return self._logs(loss, values, weight)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
+        for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+            _checks.plain(part, name)
+        with forgotten_unless_trained(self):
+            initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
+            return super().train_on_batch(x, y, sample_weight, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        """As in Keras; refuses weights that are negative, not finite, or all zero."""
+        self._test_outcome.reset()
+        result = super().test_on_batch(*args, **kwargs)
+        check_weights(self._test_outcome)
+        return result
 
     def predict_step(self, data):
         """The log-densities of one batch."""
@@ -115,3 +136,8 @@ class LikelihoodSteps(DistributionModel):
         for penalty in self.losses:
             loss += tf.cast(penalty, loss.dtype)
         return loss
+
+
+def _x(inputs):
+    """x, of inputs that are x or `(context, x)`."""
+    return inputs[-1] if isinstance(inputs, tuple) else inputs

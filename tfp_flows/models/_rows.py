@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.models._counted_rows import CheckedBatch, counted_rows
 
 
 class Rows:
@@ -22,10 +23,22 @@ class Rows:
         self._context_size = context_size
         self._compute_dtype = compute_dtype
 
+    def counted(self, data):
+        """Returns `(inputs of call, weights or None, index or None)` of a batch for a loss.
+
+        In inputs no row of weight zero is left. The index is that of a `CheckedBatch`.
+        """
+        inputs, weight = self.unpacked(data)
+        if isinstance(data, CheckedBatch):
+            return inputs, weight, data.index
+        return inputs if weight is None else counted_rows(inputs, weight), weight, None
+
     def unpacked(self, data):
         """Returns `(inputs of call, weights or None)` of a batch as Keras or `batches` give it."""
         if isinstance(data, tuple | list) and len(data) == 1 and isinstance(data[0], tuple | list):
             data = data[0]  # the pair that `predict_on_batch` was given
+        if isinstance(data, CheckedBatch):
+            data = data[:2]
         if isinstance(data, tuple | list) and len(data) == 2 and isinstance(data[0], tuple):
             parts, weight = (*data[0], None)[:2], data[1]
         else:
@@ -55,9 +68,38 @@ class Rows:
                 "A batch must be `(context, x)` or `(context, x, sample_weight)`: the flow takes "
                 f"a context. Received: one tensor of shape {first.shape}"
             )
-        return (tf.cast(first, self._compute_dtype), self._checked_batch(second)), weight
+        second = self._checked_batch(second)
+        return (self._checked_context(first, second), second), weight
+
+    @property
+    def is_conditional(self):
+        """Whether a context belongs to each row."""
+        return bool(self._context_size)
+
+    def numpy_dtype(self, name):
+        """What the part of that name, "x" or "context", is cast to."""
+        dtype = self._distribution.dtype if name == "x" else tf.as_dtype(self._compute_dtype)
+        return np.dtype(dtype.as_numpy_dtype)
+
+    def loses_digits(self, spec):
+        """Whether a part of a batch may lose digits that matter when it is cast."""
+        dtype = tf.as_dtype(self._compute_dtype)
+        is_wide = spec.dtype.is_floating and spec.dtype.size > dtype.size
+        # Labels and pixels are integers of few digits.
+        return is_wide or (self.is_conditional and spec.dtype in (tf.int32, tf.int64, tf.uint32))
+
+    def _checked_context(self, context, x):
+        _checked_numbers(context, "context")
+        shape = tf.TensorShape([x.shape[0], *_checks.context_shape(self._context_size)])
+        if not shape.is_compatible_with(context.shape):
+            raise ValueError(
+                f"`context` must have a row for each of `x`, {tuple(shape)}. "
+                f"Received: context.shape={context.shape} with x.shape={x.shape}"
+            )
+        return tf.cast(tf.ensure_shape(context, shape), self._compute_dtype)
 
     def _checked_weight(self, weight, x):
+        _checked_numbers(weight, "sample_weight")
         event_ndims = self._distribution.event_shape.rank
         expected = x.shape[: x.shape.rank - event_ndims] if x.shape.rank else x.shape
         if not expected.is_compatible_with(weight.shape):
@@ -101,3 +143,8 @@ class Rows:
             return x
         shape = _checks.context_shape(self._context_size)
         return tf.TensorSpec([None, *shape], self._compute_dtype, "context"), x
+
+
+def _checked_numbers(tensor, name):
+    if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
+        raise TypeError(f"`{name}` must be numbers. Received: dtype={tensor.dtype.name}")

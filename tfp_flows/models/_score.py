@@ -3,12 +3,18 @@
 import tensorflow as tf
 
 from tfp_flows.conditioning import condition
+from tfp_flows.distributions import Flow
+from tfp_flows.distributions._support import log_prob_in_support
 
 
 def score(distribution, x):
     """log p(x), or of a distribution that has only a bound of it, the bound: `[N]`, in nats."""
     elbo = getattr(distribution, "elbo", None)
-    return distribution.log_prob(x) if elbo is None else elbo(x)
+    if elbo is not None:
+        return elbo(x)
+    if isinstance(distribution, Flow):
+        return distribution.log_prob(x)
+    return log_prob_in_support(distribution, x, distribution.log_prob)
 
 
 def score_of_inputs(distribution, is_conditional, inputs):

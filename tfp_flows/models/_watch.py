@@ -1,10 +1,12 @@
 """The watch on a training: it ends as soon as the loss, or the weights, are lost."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions._support import described, support
 from tfp_flows.models._whole_files import drop_broken_metadata
-from tfp_flows.models._whole_step import FINE, GRADIENT, LOSS
+from tfp_flows.models._whole_step import FINE, GRADIENT, LOSS, SAMPLE_WEIGHT
 
 _ADVICE = "A smaller learning rate, `clipnorm` in the optimizer, or standardised data often help."
 
@@ -40,6 +42,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.place = f"epoch {epoch + 1}"
         self.start = self.model._outcome.count
+        self.start_idle = self.model._outcome.idle
 
     def on_train_batch_end(self, batch, logs=None):
         self.step = batch + 1
@@ -48,6 +51,17 @@ class StopAtNonFinite(keras.callbacks.Callback):
             raise not_finite(self.model, f" at step {step} of {self.place}")
 
     def on_epoch_end(self, epoch, logs=None):
+        check_weights(self.model._outcome, self.start, self.start_idle)
+        loss = (logs or {}).get("val_loss")
+        if loss is not None and not np.isfinite(loss):
+            outcome = self.model._test_outcome
+            place = f" at step {outcome.count + 1} of the validation after {self.place}"
+            raise FloatingPointError(
+                f"The validation loss must stay finite, and training stops{place}. Rows that are "
+                "not finite, or outside of the support, may be left out or given weight zero; "
+                "else the weights may have gone too far. "
+                f"Received: val_loss={loss}{_where(self.model, outcome)}"
+            )
         # No step makes a weight NaN, but what else assigns it may.
         for weight in self.model.trainable_weights:
             if not tf.reduce_all(tf.math.is_finite(weight.value)):
@@ -66,8 +80,10 @@ def not_finite(model, place=""):
       place: where it was, in words.
     """
     outcome = model._outcome
+    if outcome.failure == SAMPLE_WEIGHT:
+        return _bad_weight(outcome, f"{place or ' of the batch'}, which has changed no variable")
     if outcome.failure == LOSS:
-        what, received = "loss", f"loss={outcome.loss}"
+        what, received = "loss", f"loss={outcome.loss}{_where(model, outcome)}"
     else:
         path = _path(model, model.trainable_weights[outcome.index])
         kind = "gradient" if outcome.failure == GRADIENT else "updated weight"
@@ -77,6 +93,49 @@ def not_finite(model, place=""):
         f"The {what} must stay finite, and training stops{place}. That step has changed no "
         f"variable. {advice} Received: {received}"
     )
+
+
+def check_weights(outcome, start=0, start_idle=0):
+    """Refuses weights of rows that a step has found to be negative, not finite, or all zero.
+
+    Args:
+      outcome: an `Outcome`.
+      start: how many steps had been whole before.
+      start_idle: how many of them had no weight.
+    """
+    if outcome.failure == SAMPLE_WEIGHT:
+        raise _bad_weight(outcome, f" at step {outcome.count + 1}")
+    if outcome.idle > start_idle and outcome.idle - start_idle == outcome.count - start:
+        raise ValueError(
+            "`sample_weight` must have a positive number. "
+            f"Received: only zeros, in {outcome.idle - start_idle} batches"
+        )
+
+
+def _bad_weight(outcome, place):
+    row, _ = outcome.place
+    where = f", the first is row {row} of that batch" if row >= 0 else ""
+    return ValueError(
+        "`sample_weight` must have finite numbers, none of them negative. "
+        f"Received: others{place}{where}"
+    )
+
+
+def _where(model, outcome):
+    """Which row made a loss not finite, in words."""
+    row, column = outcome.place
+    if row < 0:
+        return ""
+    of = "the data" if outcome.is_in_data else "that batch"
+    if column < 0:
+        bounds = support(model.distribution)
+        known = "" if bounds is None else f"; the support is {described(bounds)}"
+        return f"; row {row} of {of} has no finite density{known}"
+    shape = tuple(model.distribution.event_shape)
+    if None in shape or len(shape) == 0:
+        return f"; x is not finite in row {row} of {of}"
+    column = ", ".join(map(str, np.unravel_index(column, shape)))
+    return f"; x is not finite in row {row} of {of}, column {column}"
 
 
 def _path(model, weight):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfp_flows.models import _fused_adam
 
-FINE, LOSS, GRADIENT, WEIGHT = range(4)
+FINE, LOSS, GRADIENT, WEIGHT, SAMPLE_WEIGHT = range(5)
 
 
 class Outcome:
@@ -24,12 +24,17 @@ class Outcome:
             self._failure = tf.Variable(FINE, dtype=tf.int32, name="failure", **options)
             self._index = tf.Variable(0, dtype=tf.int32, name="index", **options)
             self._count = tf.Variable(0, dtype=tf.int64, name="count", **options)
+            self._idle = tf.Variable(0, dtype=tf.int64, name="idle", **options)
+            self._place = tf.Variable([-1, -1], dtype=tf.int32, name="place", **options)
+            self._is_in_data = tf.Variable(False, name="is_in_data", **options)
             self._loss = tf.Variable(0.0, dtype=tf.float64, name="loss", **options)
 
     def reset(self):
         """Forgets what has been."""
-        for variable in (self._failure, self._index, self._count, self._loss):
+        for variable in (self._failure, self._index, self._count, self._idle, self._loss):
             variable.assign(tf.zeros([], variable.dtype))
+        self._place.assign([-1, -1])
+        self._is_in_data.assign(False)
 
     @property
     def count(self):
@@ -37,8 +42,23 @@ class Outcome:
         return int(tf.identity(self._count))
 
     @property
+    def idle(self):
+        """How many of them had no row of a weight above zero; such a step changes nothing."""
+        return int(tf.identity(self._idle))
+
+    @property
+    def place(self):
+        """Row and column that spoiled the step that has failed; each -1 if it is not known."""
+        return tuple(tf.identity(self._place).numpy().tolist())
+
+    @property
+    def is_in_data(self):
+        """Whether that row is one of the data; else it is one of the batch."""
+        return bool(tf.identity(self._is_in_data))
+
+    @property
     def failure(self):
-        """`FINE`, or what was not finite: `LOSS`, `GRADIENT` or `WEIGHT`."""
+        """`FINE`, or what was not finite: `LOSS`, `GRADIENT`, `WEIGHT` or `SAMPLE_WEIGHT`."""
         return int(tf.identity(self._failure))
 
     @property
@@ -55,10 +75,30 @@ class Outcome:
         """A boolean `Tensor`: whether a step has failed."""
         return tf.not_equal(self._failure, FINE)
 
-    def record(self, failure, index, loss):
+    def record_test(self, loss, found):
+        """Adds one batch that is only scored."""
+        failure = tf.where(tf.math.is_finite(loss), FINE, LOSS)
+        failure = tf.where(found.has_good_weights(), failure, SAMPLE_WEIGHT)
+        has_weight = found.has_weight()
+        if _is_one_of_several():
+            has_weight = tf.constant(True)  # The rows that count may be those of another device.
+        self.record(failure, tf.zeros([], tf.int32), loss, found, has_weight)
+
+    def record(self, failure, index, loss, found, has_weight):
         """Adds one step; what comes after a failure does not count."""
         before = tf.identity(self._failure)
         was_fine = tf.equal(before, FINE)
+        # Several devices wait for each other around a `tf.cond` that they take, for ever.
+        if found is not None and not _is_one_of_several():
+            # Looked for only where something is wrong.
+            is_spoiled = tf.equal(failure, LOSS) | tf.equal(failure, SAMPLE_WEIGHT)
+            unknown = tf.constant([-1, -1])
+            place = tf.cond(is_spoiled, lambda: tf.stack(found.place()), lambda: unknown)
+            self._place.assign(tf.where(was_fine, place, self._place))
+            is_in_data = tf.constant(found.index is not None)
+            self._is_in_data.assign(tf.where(was_fine, is_in_data, self._is_in_data))
+        is_idle = was_fine & tf.equal(failure, FINE) & ~has_weight
+        self._idle.assign_add(tf.cast(is_idle, tf.int64))
         self._index.assign(tf.where(was_fine, index, self._index))
         self._loss.assign(tf.where(was_fine, tf.cast(loss, tf.float64), self._loss))
         self._count.assign_add(tf.cast(was_fine & tf.equal(failure, FINE), tf.int64))
@@ -86,18 +126,27 @@ class WholeStep:
         self._changed = list({id(variable): variable for variable in changed}.values())
         self._kept = [tf.identity(variable) for variable in self._changed]
 
-    def apply(self, gradients, loss):
-        """Updates the weights; returns whether the step was whole, a boolean `Tensor`.
+    def apply(self, gradients, loss, found=None):
+        """Updates the weights; returns whether nothing was lost, a boolean `Tensor`.
+
+        Where no row of the batch has a weight, nothing changes and nothing is lost.
 
         Args:
           gradients: of the trainable weights, a list.
           loss: scalar `Tensor`.
+          found: the `Found` of the batch, if there is one.
         """
         optimizer = self._model.optimizer
-        has_loss = self._agreed([tf.math.is_finite(loss)])[0]
+        has_loss, has_good_weights = tf.math.is_finite(loss), tf.constant(True)
+        has_weight = tf.constant(True)
+        if found is not None:
+            has_good_weights, has_weight = found.has_good_weights(), found.has_weight()
+        flags = self._agreed([has_loss, has_good_weights, ~has_weight])
+        has_loss, has_good_weights, has_none = tf.unstack(flags)
+        has_weight = ~has_none
         has_failed = self._model._outcome.has_failed()
         if self._is_fused:
-            may_change = has_loss & ~has_failed
+            may_change = has_loss & has_good_weights & has_weight & ~has_failed
             stay_finite = _fused_adam.apply(optimizer, gradients, self._weights, may_change)
             # Looked at only where something is wrong.
             have_gradients = tf.cond(
@@ -112,19 +161,25 @@ class WholeStep:
             have_gradients = self._agreed(seen)
             optimizer.apply_gradients(zip(gradients, self._weights, strict=True))
             stay_finite = self._agreed([_is_finite(weight.value) for weight in self._weights])
-        checks = [(LOSS, has_loss), (GRADIENT, have_gradients), (WEIGHT, stay_finite)]
+        checks = [
+            (SAMPLE_WEIGHT, has_good_weights),
+            *((LOSS, has_loss), (GRADIENT, have_gradients), (WEIGHT, stay_finite)),
+        ]
         failure, index = tf.constant(FINE), tf.zeros([], tf.int32)
         for what, flags in reversed(checks):
             is_lost = ~tf.reduce_all(flags)
             failure = tf.where(is_lost, what, failure)
-            if what != LOSS:
+            if what in (GRADIENT, WEIGHT):
                 index = tf.where(is_lost, _first_false(flags), index)
+        # Rows that do not count may well have no gradients.
+        counts = has_weight | ~has_good_weights
+        failure = tf.where(counts, failure, FINE)
         is_whole = tf.equal(failure, FINE) & ~has_failed
-        self._put_back_unless(is_whole)
+        self._put_back_unless(is_whole & counts)
         if self._model._num_replicas() > 1:  # Else it would be that of the first device.
             context = tf.distribute.get_replica_context()
             loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
-        self._model._outcome.record(failure, index, loss)
+        self._model._outcome.record(failure, index, loss, found, has_weight)
         return is_whole
 
     def _agreed(self, flags):
@@ -156,6 +211,10 @@ class WholeStep:
             tf.__internal__.distribute.interim.maybe_merge_call(
                 on_each_device, tf.distribute.get_strategy(), variables, kept, is_whole
             )
+
+
+def _is_one_of_several():
+    return tf.distribute.get_replica_context().num_replicas_in_sync > 1
 
 
 def _first_false(flags):

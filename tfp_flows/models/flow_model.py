@@ -2,20 +2,22 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.conditioning import context_size, waits_for_context
-from tfp_flows.models._adapting import adapt, initialized
+from tfp_flows.models._adapting import adapt, forgotten_unless_trained, initialized
 from tfp_flows.models._adopts import check_is_one
 from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
 from tfp_flows.models._devices import average_devices
 from tfp_flows.models._drawing import draw
+from tfp_flows.models._first_look import looked_at, no_batches, with_batches
 from tfp_flows.models._given_data import checked_dataset, is_array, split
 from tfp_flows.models._likelihood_steps import LikelihoodSteps
 from tfp_flows.models._rows import Rows
 from tfp_flows.models._score import score_of_inputs
-from tfp_flows.models._watch import watched
+from tfp_flows.models._watch import check_weights, watched
 from tfp_flows.models.flow_matching import FlowMatching
 
 
@@ -100,9 +102,10 @@ class FlowModel(LikelihoodSteps):
                 f"Received: x of type {type(x).__name__}"
             )
         if y is None:
-            adapt(self.distribution, self._arrays.checked_x(x, "data"))
-            return
-        (context, x), _ = self._arrays.checked(x, y)
+            x, context = self._arrays.checked_x(x, "data"), None
+            self._arrays.check_support(x, "data")
+        else:
+            (context, x), _ = self._arrays.checked(x, y, in_support=True)
         adapt(self.distribution, x, context)
 
     def fit(
@@ -144,9 +147,12 @@ class FlowModel(LikelihoodSteps):
           A `keras.callbacks.History` of `loss` and `val_loss`, in nats.
 
         Raises:
-          ValueError: for data that are not finite, or of the wrong shape.
-          TypeError: for integer data of a continuous flow.
-          FloatingPointError: when the loss turns non-finite; names the step.
+          ValueError: for data that are not finite, outside of the support or of the wrong shape,
+            weights that are negative, not finite or all zero, a dataset without batches.
+          TypeError: for integer data of a continuous flow, and what is no array.
+          FloatingPointError: when a loss turns non-finite, that of validation too; names the step.
+
+        A `UserWarning` tells of float64 numbers whose differences the flow's dtype cannot hold.
         """
         self._check_trainable()
         if kwargs.get("class_weight") is not None:
@@ -155,11 +161,11 @@ class FlowModel(LikelihoodSteps):
                 f"Received: class_weight={kwargs['class_weight']!r}"
             )
         if not is_array(x):
-            dataset = checked_dataset(
-                x, y=y, sample_weight=sample_weight, validation_split=validation_split or None
-            )
+            not_taken = {"y": y, "sample_weight": sample_weight}
+            not_taken["validation_split"] = validation_split or None
+            dataset = with_batches(checked_dataset(x, **not_taken), self._rows, "x")
         else:
-            arrays, sample_weight = self._arrays.checked(x, y, sample_weight)
+            arrays, sample_weight = self._arrays.checked(x, y, sample_weight, in_support=True)
             if validation_split and validation_data is None:
                 arrays, sample_weight, validation_data = split(
                     arrays, sample_weight, validation_split
@@ -168,16 +174,19 @@ class FlowModel(LikelihoodSteps):
         if is_array(validation_data) or isinstance(validation_data, tuple):
             size = batch_size if validation_batch_size is None else validation_batch_size
             validation_data = self._arrays.validation_batches(validation_data, size)
-        history = super().fit(
-            initialized(self.distribution, dataset, self._rows.unpacked),
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=watched(self, callbacks),
-            validation_data=validation_data,
-            # `batches` shuffles; Keras would only warn that it does not.
-            shuffle=False,
-            **kwargs,
-        )
+        elif validation_data is not None:
+            validation_data = with_batches(validation_data, self._rows, "validation_data")
+        with forgotten_unless_trained(self):
+            history = super().fit(
+                initialized(self.distribution, dataset, self._rows.unpacked),
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=watched(self, callbacks),
+                validation_data=validation_data,
+                # `batches` shuffles; Keras would only warn that it does not.
+                shuffle=False,
+                **kwargs,
+            )
         average_devices(self)
         return history
 
@@ -187,11 +196,16 @@ class FlowModel(LikelihoodSteps):
             x = self._arrays.batches(x, y, sample_weight, batch_size)
         else:
             x = checked_dataset(x, y=y, sample_weight=sample_weight)
+            # Those of `fit` have been looked at.
+            if not kwargs.get("_use_cached_eval_dataset"):
+                x = with_batches(x, self._rows, "x")
         average_devices(self)
         return_dict = kwargs.pop("return_dict", False)
+        self._test_outcome.reset()
         result = super().evaluate(x, return_dict=True, **kwargs)
         if "loss" not in result:
-            raise ValueError(f"`x` must have batches. Received: x={x!r} without one")
+            raise no_batches("x", x)
+        check_weights(self._test_outcome)
         return result if return_dict else float(result["loss"])
 
     def predict(self, x, batch_size=None, **kwargs):
@@ -204,15 +218,14 @@ class FlowModel(LikelihoodSteps):
         batch_size = checked_batch_size(batch_size)
         is_pair = self._is_conditional and isinstance(x, tuple | list)
         if not (is_pair or is_array(x) or isinstance(x, tuple)):
-            return super().predict(checked_dataset(x), **kwargs)
-        arrays, _ = self._arrays.checked(*(x if is_pair or isinstance(x, tuple) else (x,)))
-        dataset = batches(arrays, None, batch_size, shuffle=False)
-        return super().predict(dataset, **kwargs)[: len(arrays[0])]
-
-    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
-        initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
-        return super().train_on_batch(x, y, sample_weight, **kwargs)
+            dataset, is_empty = looked_at(checked_dataset(x), self._rows)
+            num_rows = None
+            if is_empty:
+                return np.zeros([0], tf.as_dtype(self.compute_dtype).as_numpy_dtype)
+        else:
+            arrays, _ = self._arrays.checked(*(x if is_pair or isinstance(x, tuple) else (x,)))
+            dataset, num_rows = batches(arrays, None, batch_size, shuffle=False), len(arrays[0])
+        return super().predict(dataset, **kwargs)[:num_rows]
 
     def log_prob(self, x, context=None, batch_size=None):
         """Returns log p(x), or log p(x | c) of a context for each row: an array `[N]`, in nats.

@@ -224,7 +224,7 @@ class VariationalModel(DistributionModel):
         """Makes the model again; see `tfp_flows.saving`."""
         config = dict(config)
         target = config.pop("target", None)
-        with saving.custom_object_scope(custom_objects):
+        with saving.custom_object_scope(custom_objects), saving.reading("The target"):
             function = None if target is None else saving.find_registered(target)
         model = super().from_config(config, custom_objects)
         model.target_log_prob_fn = function

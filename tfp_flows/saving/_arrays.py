@@ -1,6 +1,7 @@
 """Arrays as plain data: a dtype, a shape, and the bytes in base64."""
 
 import base64
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,13 @@ def encode_array(value):
 
 
 def decode_array(config):
-    """Makes again what `encode_array` has written."""
-    dtype = tf.as_dtype(config["dtype"]).as_numpy_dtype
-    array = np.frombuffer(base64.b64decode(config["base64"]), dtype)
-    return array.reshape(config["shape"]).copy()
+    """Makes again what `encode_array` has written; raises `ValueError` for other data."""
+    dtype, shape = tf.as_dtype(config["dtype"]), tuple(config["shape"])
+    data = base64.b64decode(config["base64"])
+    # numpy would take a size of -1, and one array for a part of the numbers.
+    if len(data) != math.prod(shape) * dtype.size or min(shape, default=0) < 0:
+        raise ValueError(
+            f"An array must hold as many numbers as its shape says. Received: shape={shape}, "
+            f"dtype={dtype.name}, {len(data)} bytes"
+        )
+    return np.frombuffer(data, dtype.as_numpy_dtype).reshape(shape).copy()

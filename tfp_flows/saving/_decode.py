@@ -1,6 +1,8 @@
 """Making a TFP object again from the plain data that `encode` has written.
 
-Reading makes instances of the classes that `tfp_flows.saving` knows, and of no others.
+Reading makes instances of the classes that `tfp_flows.saving` knows, and of no others. A file may
+have been cut off, written by something else, or made to do harm: whatever it holds, the answer is
+an object or a `ValueError`.
 """
 
 import keras
@@ -8,6 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.transformers._raw_parameter import RawParameter
 from tfp_flows.saving._arrays import decode_array
+from tfp_flows.saving._limits import check_depth, check_sizes, reading, within_memory
 from tfp_flows.saving._names import CLASSES, find_class, find_registered, unknown
 
 FORMAT_VERSION = 1
@@ -19,70 +22,107 @@ def decode(config):
     Raises:
       ValueError: if the data name a class that may not be loaded, or cannot be read.
     """
-    made = {}
+    with within_memory(), reading("The saved flow"):
+        return _Reader().value(config, 0)
 
-    def visit(value):
-        if not isinstance(value, dict):
-            if value is None or isinstance(value, bool | int | float | str):
-                return value
-            raise ValueError(f"The saved flow must hold plain values. Received: {value!r}")
-        if "again" in value:
-            return made[value["again"]]
-        if "variable" in value:
-            spec = value["variable"]
-            made[spec["index"]] = tf.Variable(
-                decode_array(spec["value"]),
-                trainable=spec["trainable"],
-                name=spec["name"],
+
+class _Reader:
+    """Knows each kind of entry by its key, and what was made before by its number."""
+
+    def __init__(self):
+        self._made = {}
+        self._kinds = {
+            "again": self._again,
+            "variable": self._variable,
+            "object": self._object,
+            "layer": self._layer,
+            "raw": self._raw,
+            "array": self._array,
+            "dict": self._dict,
+            "tuple": self._tuple,
+            "list": self._list,
+            "dtype": lambda entry, depth: tf.as_dtype(entry["dtype"]),
+            "shape": lambda entry, depth: tf.TensorShape(entry["shape"]),
+            "class": lambda entry, depth: find_class(entry["class"]),
+            "function": lambda entry, depth: find_registered(entry["function"]),
+        }
+
+    def value(self, entry, depth):
+        """What an entry stands for; `depth` is the number of entries around it."""
+        check_depth(depth, "The saved flow")
+        if entry is None or isinstance(entry, bool | int | float | str):
+            return entry
+        if not isinstance(entry, dict):
+            raise ValueError(f"The saved flow must hold plain values. Received: {entry!r}")
+        for kind, read in self._kinds.items():
+            if kind in entry:
+                with reading(f"An entry {kind!r} of the saved flow"):
+                    return read(entry, depth + 1)
+        raise ValueError(f"The saved flow holds an unknown entry. Received: {sorted(entry)}")
+
+    def _keep(self, entry, made):
+        self._made[entry["index"]] = made
+        return made
+
+    def _again(self, entry, depth):
+        if entry["again"] not in self._made:
+            raise ValueError(
+                "The saved flow refers to something that does not stand before. "
+                f"Received: again={entry['again']!r}"
             )
-            return made[spec["index"]]
-        if "object" in value:
-            cls = find_class(value["object"])
-            if not issubclass(cls, CLASSES):
-                raise ValueError(unknown(value["object"]))
-            parameters = {key: visit(item) for key, item in value["parameters"].items()}
-            made[value["index"]] = cls(**parameters)
-            return made[value["index"]]
-        if "layer" in value:
-            layer = keras.saving.deserialize_keras_object(value["layer"], safe_mode=True)
-            if not layer.trainable:
-                # Its constructor kept that word for itself: assigned, a change reaches its parts.
-                layer.trainable = True
-                layer.trainable = False
-            made[value["index"]] = layer
-            return layer
-        if "raw" in value:
-            return _raw(value["raw"], visit)
-        if "array" in value:
-            array = decode_array(value["array"])
-            # `[()]` makes a numpy number again of what has no axes, and changes nothing else.
-            return tf.constant(array) if value["tensor"] else array[()]
-        if "dict" in value:
-            return {visit(key): visit(item) for key, item in value["dict"]}
-        if "tuple" in value:
-            return tuple(visit(item) for item in value["tuple"])
-        if "list" in value:
-            return [visit(item) for item in value["list"]]
-        if "dtype" in value:
-            return tf.as_dtype(value["dtype"])
-        if "shape" in value:
-            return tf.TensorShape(value["shape"])
-        if "class" in value:
-            return find_class(value["class"])
-        if "function" in value:
-            return find_registered(value["function"])
-        raise ValueError(f"The saved flow holds an unknown entry. Received: {sorted(value)}")
+        return self._made[entry["again"]]
 
-    return visit(config)
+    def _variable(self, entry, depth):
+        spec = entry["variable"]
+        value = decode_array(spec["value"])
+        return self._keep(spec, tf.Variable(value, trainable=spec["trainable"], name=spec["name"]))
 
+    def _object(self, entry, depth):
+        cls = find_class(entry["object"])
+        if not issubclass(cls, CLASSES):
+            raise ValueError(unknown(entry["object"]))
+        parameters = {key: self.value(item, depth) for key, item in entry["parameters"].items()}
+        if not entry["object"].startswith("registered:"):
+            check_sizes(parameters)
+        with reading(f"`{entry['object']}`"):
+            return self._keep(entry, cls(**parameters))
 
-def _raw(spec, visit):
-    """A parameter that a transformer computes of a variable."""
-    transformer = find_class(spec["transformer"])
-    if not hasattr(transformer, "new"):
-        raise ValueError(unknown(spec["transformer"]))
-    params, kwargs = visit(spec["params"]), visit(spec["kwargs"])
-    return RawParameter(transformer, params, kwargs, spec["parameter"], spec["shape"])
+    def _layer(self, entry, depth):
+        config = entry["layer"]
+        check_sizes(config)
+        with reading("A network"):
+            layer = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        if not isinstance(layer, keras.Layer):
+            raise ValueError(f"A saved network must be a Keras layer. Received: {layer!r}")
+        if not layer.trainable:
+            # Its constructor kept that word for itself: assigned, a change reaches its parts.
+            layer.trainable = True
+            layer.trainable = False
+        return self._keep(entry, layer)
+
+    def _raw(self, entry, depth):
+        """A parameter that a transformer computes of a variable."""
+        spec = entry["raw"]
+        transformer = find_class(spec["transformer"])
+        if not hasattr(transformer, "new"):
+            raise ValueError(unknown(spec["transformer"]))
+        params, kwargs = self.value(spec["params"], depth), self.value(spec["kwargs"], depth)
+        check_sizes(kwargs)
+        return RawParameter(transformer, params, kwargs, spec["parameter"], spec["shape"])
+
+    def _array(self, entry, depth):
+        array = decode_array(entry["array"])
+        # `[()]` makes a numpy number again of what has no axes, and changes nothing else.
+        return tf.constant(array) if entry["tensor"] else array[()]
+
+    def _dict(self, entry, depth):
+        return {self.value(key, depth): self.value(item, depth) for key, item in entry["dict"]}
+
+    def _tuple(self, entry, depth):
+        return tuple(self.value(item, depth) for item in entry["tuple"])
+
+    def _list(self, entry, depth):
+        return [self.value(item, depth) for item in entry["list"]]
 
 
 def check_version(version):

@@ -5,6 +5,7 @@ variables, without which a clone would be no distribution. Weights of networks a
 Keras keeps them, and variables again, with the weights of a model.
 """
 
+import functools
 import inspect
 
 import keras
@@ -14,6 +15,7 @@ import tensorflow as tf
 from tfp_flows._tree import is_node
 from tfp_flows.bijectors.transformers._raw_parameter import RawParameter
 from tfp_flows.saving._arrays import encode_array
+from tfp_flows.saving._limits import check_depth
 from tfp_flows.saving._names import class_name, is_registered
 
 
@@ -27,7 +29,7 @@ def encode(root, name="distribution", classes=None):
 
     Raises:
       ValueError: if something in it cannot be made again from a file (a function, a `tf_keras`
-        network), with its place.
+        network), with its place; or lies deeper than a file may be nested.
     """
     return _Writer({} if classes is None else classes).plain(root, name)
 
@@ -39,16 +41,18 @@ class _Writer:
         self._met = {}
         self._classes = classes
 
-    def plain(self, value, path):
+    def plain(self, value, path, depth=0):
         """A value as plain data; `path` is its place, for the message of a refusal."""
+        check_depth(depth, f"`{path[:60]}`")
+        below = functools.partial(self.plain, depth=depth + 1)
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if isinstance(value, tf.Variable):
             return self._once(value, path, _variable)
         if is_node(value):
-            return self._once(value, path, self._object)
+            return self._once(value, path, functools.partial(self._object, below=below))
         if isinstance(value, RawParameter):
-            return self._raw(value, path)
+            return self._raw(value, path, below)
         if isinstance(value, keras.KerasTensor | keras.Variable):
             raise ValueError(_refusal(path, value))
         if isinstance(value, keras.Layer):
@@ -56,11 +60,10 @@ class _Writer:
         if isinstance(value, np.ndarray | np.generic) or tf.is_tensor(value):
             return {"array": _array(value, path), "tensor": tf.is_tensor(value)}
         if isinstance(value, dict):
-            plain = self.plain
-            pairs = [[plain(k, path), plain(v, f"{path}[{k!r}]")] for k, v in value.items()]
+            pairs = [[below(k, path), below(v, f"{path}[{k!r}]")] for k, v in value.items()]
             return {"dict": pairs}
         if type(value) in (list, tuple) or _is_tracked_sequence(value):
-            items = [self.plain(item, f"{path}[{i}]") for i, item in enumerate(value)]
+            items = [below(item, f"{path}[{i}]") for i, item in enumerate(value)]
             return {"tuple" if isinstance(value, tuple) else "list": items}
         if isinstance(value, tf.DType):
             return {"dtype": value.name}
@@ -72,17 +75,6 @@ class _Writer:
             return {"function": keras.saving.get_registered_name(value)}
         raise ValueError(_refusal(path, value))
 
-    def _raw(self, value, path):
-        return {
-            "raw": {
-                "transformer": self._name(value.transformer, path),
-                "params": self.plain(value.params, path),
-                "kwargs": self.plain(dict(value.kwargs), path),
-                "parameter": value.parameter,
-                "shape": value.shape.as_list(),
-            }
-        }
-
     def _once(self, value, path, write):
         """`write(value, path, index)` at the first meeting, its number at later ones."""
         if id(value) in self._met:
@@ -92,11 +84,22 @@ class _Writer:
         self._met[id(value)] = index, value
         return write(value, path, index)
 
-    def _object(self, value, path, index):
+    def _object(self, value, path, index, below):
         arguments = _arguments(value, path)
-        parameters = {key: self.plain(item, f"{path}.{key}") for key, item in arguments.items()}
+        parameters = {key: below(item, f"{path}.{key}") for key, item in arguments.items()}
         name = self._name(type(value), path)
         return {"object": name, "index": index, "parameters": parameters}
+
+    def _raw(self, value, path, below):
+        return {
+            "raw": {
+                "transformer": self._name(value.transformer, path),
+                "params": below(value.params, path),
+                "kwargs": below(dict(value.kwargs), path),
+                "parameter": value.parameter,
+                "shape": value.shape.as_list(),
+            }
+        }
 
     def _name(self, cls, path):
         name = class_name(cls)

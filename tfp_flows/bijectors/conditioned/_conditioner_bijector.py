@@ -1,12 +1,11 @@
 """What coupling and autoregressive bijectors share: a conditioner, a transformer, a context."""
 
-import contextlib
-
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
+from tfp_flows.bijectors._moved_weights import moved
 from tfp_flows.bijectors._networks import (
     check_network_inputs,
     dtype_of,
@@ -133,7 +132,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
         # Not in an init_scope, in which no tape records; and with weights moved, since a last
         # layer of zeros would hide what its network sees.
         inputs = tf.constant(rows, dtype)
-        with _moved(self._conditioner_variables), tf.GradientTape() as tape:
+        with moved(self._conditioner_variables), tf.GradientTape() as tape:
             tape.watch(inputs)
             h = raw(inputs)
         jacobian = tape.jacobian(h, inputs, unconnected_gradients="zero")
@@ -205,18 +204,3 @@ class ConditionerBijector(TakesContext, FlowBijector):
         if is_forward == bool(self._invert_transformer):
             return inverse_and_log_det(self._tau(h), x, 0)
         return forward_and_log_det(self._tau(h), x, 0)
-
-
-@contextlib.contextmanager
-def _moved(variables):
-    """Weights with noise added, put back at the end."""
-    variables = [v for v in variables if v.trainable and v.dtype.is_floating]
-    kept = [tf.identity(variable) for variable in variables]
-    rng = np.random.default_rng(0)
-    try:
-        for variable in variables:
-            variable.assign_add(tf.constant(0.1 * rng.normal(size=variable.shape), variable.dtype))
-        yield
-    finally:
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)

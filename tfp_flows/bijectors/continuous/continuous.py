@@ -71,6 +71,7 @@ class Continuous(TakesContext, FlowBijector):
       ValueError: if `field` is an unbuilt layer or gives another shape than that of z, `t0` is
         `t1`, an option is unknown, or a number is out of its range.
     """
+
     _increases = True
 
     def __init__(

@@ -24,10 +24,19 @@ class DataDependent(FlowBijector):
     def adapt(self, data):
         """Learns from data `[N, ...]`, as they are at the data's end of this part."""
 
+    def _check_finite(self, data):
+        """Refuses data `[N, ...]` with NaN or infinity, by row and column."""
+        is_lost = ~np.isfinite(data)
+        if is_lost.any():
+            row, *column = np.argwhere(is_lost)[0].tolist()
+            column = f", column {', '.join(map(str, column))}" if column else ""
+            raise ValueError(
+                f"`data` must be finite. Received: {data[is_lost][0]} in row {row}{column}, where "
+                f"they reach `{self.name}`"
+            )
+
     def _moments_of_rows(self, data):
         """Mean and standard deviation in float64, and which coordinates are constant."""
-        if not np.isfinite(data).all():
-            raise ValueError("`data` must be finite. Received: data with NaN or infinity")
         # float64: a float32 sum over a million rows loses the digits that matter here.
         mean = data.mean(axis=0, dtype=np.float64)
         deviation = data.std(axis=0, dtype=np.float64)

@@ -124,6 +124,7 @@ class ActNorm(DataDependent):
                 f"`data` must have shape [..., {self._event_size}], with rows. "
                 f"Received: data.shape={data.shape}"
             )
+        self._check_finite(data)
         rows = data.reshape([-1, self._event_size])
         mean, deviation, is_constant = self._moments_of_rows(rows)
         return mean, np.log(np.where(is_constant, 1.0, deviation))

@@ -93,6 +93,7 @@ class Standardize(DataDependent):
                 f"`data` must have shape [N, {_checks.listed(self._event_shape)}], with rows. "
                 f"Received: data.shape={data.shape}"
             )
+        self._check_finite(data)
         mean, scale, is_constant = self._moments_of_rows(data)
         with np.errstate(over="ignore"):
             mean, scale = (t.astype(self.dtype.as_numpy_dtype) for t in (mean, scale))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
@@ -105,7 +106,7 @@ class Sylvester(FlowBijector):
     @classmethod
     def _parameter_properties(cls, dtype):
         unknown = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED  # P depends on units and form
-        return {"params": parameter_properties.ParameterProperties(event_ndims=1, shape_fn=unknown)}
+        return {"params": tfp.util.ParameterProperties(event_ndims=1, shape_fn=unknown)}
 
     @staticmethod
     def params_size(

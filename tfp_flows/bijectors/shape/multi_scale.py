@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -103,9 +102,7 @@ class MultiScale(FlowBijector):
             # More axes of the vector's event are axes of each image's.
             return [x_event_ndims - 1 + self.inverse_min_event_ndims] * len(self._bijectors)
 
-        return {
-            "bijectors": parameter_properties.BatchedComponentProperties(event_ndims=event_ndims)
-        }
+        return {"bijectors": tfp.util.BatchedComponentProperties(event_ndims=event_ndims)}
 
     def latents(self, z):
         """z_1 to z_L, as images `[..., H_l, W_l, C_l]` or series, of a vector `[..., H W C]`."""

@@ -179,12 +179,10 @@ def properties(dtype, sizes=(), slopes=(), scalars=()):
     constraints = dict.fromkeys(sizes, parameter_properties.BIJECTOR_NOT_IMPLEMENTED)
     constraints |= dict.fromkeys(slopes, softplus)
     of_bins = {
-        name: parameter_properties.ParameterProperties(
+        name: tfp.util.ParameterProperties(
             event_ndims=1, shape_fn=unknown, default_constraining_bijector_fn=constraint
         )
         for name, constraint in constraints.items()
     }
-    of_scalars = {
-        name: parameter_properties.ParameterProperties(shape_fn=unknown) for name in scalars
-    }
+    of_scalars = {name: tfp.util.ParameterProperties(shape_fn=unknown) for name in scalars}
     return of_bins | of_scalars

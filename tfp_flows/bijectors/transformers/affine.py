@@ -3,7 +3,7 @@
 import math
 
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
+import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
@@ -61,8 +61,8 @@ class Affine(FlowBijector):
     @classmethod
     def _parameter_properties(cls, dtype):
         return {
-            "shift": parameter_properties.ParameterProperties(),
-            "log_scale": parameter_properties.ParameterProperties(),
+            "shift": tfp.util.ParameterProperties(),
+            "log_scale": tfp.util.ParameterProperties(),
         }
 
     @staticmethod

@@ -1,6 +1,7 @@
 """The deep sigmoidal transformer of neural autoregressive flows (NAF)."""
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -70,7 +71,7 @@ class DeepSigmoid(Monotone):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        layers = parameter_properties.ParameterProperties(
+        layers = tfp.util.ParameterProperties(
             event_ndims=2, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
         )
         return {"log_slope": layers, "shift": layers, "logits": layers}

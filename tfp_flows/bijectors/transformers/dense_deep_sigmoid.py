@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -76,7 +77,7 @@ class DenseDeepSigmoid(Monotone):
     @classmethod
     def _parameter_properties(cls, dtype):
         return {
-            "params": parameter_properties.ParameterProperties(
+            "params": tfp.util.ParameterProperties(
                 event_ndims=1, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
             )
         }

@@ -3,6 +3,7 @@
 import math
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
@@ -94,15 +95,15 @@ class LogisticMixtureCDF(Monotone):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        components = parameter_properties.ParameterProperties(
+        components = tfp.util.ParameterProperties(
             event_ndims=1, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
         )
         return {
             "logits": components,
             "loc": components,
             "log_scale": components,
-            "log_slope": parameter_properties.ParameterProperties(),
-            "shift": parameter_properties.ParameterProperties(),
+            "log_slope": tfp.util.ParameterProperties(),
+            "shift": tfp.util.ParameterProperties(),
         }
 
     @staticmethod

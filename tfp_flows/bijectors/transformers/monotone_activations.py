@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
@@ -85,15 +86,15 @@ class MonotoneActivations(Monotone):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        units = parameter_properties.ParameterProperties(
+        units = tfp.util.ParameterProperties(
             event_ndims=1, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
         )
         return {
             "log_weight": units,
             "log_slope": units,
             "bias": units,
-            "log_linear": parameter_properties.ParameterProperties(),
-            "shift": parameter_properties.ParameterProperties(),
+            "log_linear": tfp.util.ParameterProperties(),
+            "shift": tfp.util.ParameterProperties(),
         }
 
     @staticmethod

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -119,8 +120,8 @@ class MonotoneIntegral(Monotone):
     @classmethod
     def _parameter_properties(cls, dtype):
         return {
-            "shift": parameter_properties.ParameterProperties(),
-            "network": parameter_properties.ParameterProperties(
+            "shift": tfp.util.ParameterProperties(),
+            "network": tfp.util.ParameterProperties(
                 event_ndims=1, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
             ),
         }

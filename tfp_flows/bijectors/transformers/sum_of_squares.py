@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -116,10 +117,10 @@ class SumOfSquares(Monotone):
     @classmethod
     def _parameter_properties(cls, dtype):
         return {
-            "coefficients": parameter_properties.ParameterProperties(
+            "coefficients": tfp.util.ParameterProperties(
                 event_ndims=2, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
             ),
-            "shift": parameter_properties.ParameterProperties(),
+            "shift": tfp.util.ParameterProperties(),
         }
 
     @staticmethod

@@ -1,0 +1,62 @@
+"""A watch on a pass: what each part of a bijector is given, and what it gives."""
+
+import contextlib
+import contextvars
+import dataclasses
+import functools
+
+_watch = contextvars.ContextVar("watch", default=None)
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """One evaluation of a part: y = f(x) of its `bijector`, or y = f^-1(x), and the log-det.
+
+    Attributes:
+      bijector: the part, which may be a chain or the inverse of another.
+      x: what it was given.
+      event_ndims: the number of axes of one event of `x`.
+      is_forward: whether f was evaluated, not its inverse.
+      y: what it gave.
+      log_det: log |dy/dx| in nats.
+      parts: evaluations of what the part is made of, as those of a chain, or of what it makes for
+        itself, as the transformer of a `Coupling`.
+    """
+
+    bijector: object
+    x: object
+    event_ndims: object
+    is_forward: bool
+    y: object
+    log_det: object
+    parts: list
+
+
+@contextlib.contextmanager
+def watching():
+    """Yields a list that gets an `Evaluation` of each bijector that is evaluated meanwhile.
+
+    Only `forward_and_log_det` and `inverse_and_log_det` are seen, and what they evaluate.
+    """
+    seen = []
+    token = _watch.set(seen)
+    try:
+        yield seen
+    finally:
+        _watch.reset(token)
+
+
+def watched(evaluate):
+    """`evaluate(bijector, x, event_ndims, is_forward)`, written down if someone watches."""
+
+    @functools.wraps(evaluate)
+    def call(bijector, x, event_ndims, is_forward):
+        seen = _watch.get()
+        if seen is None:
+            return evaluate(bijector, x, event_ndims, is_forward)
+        with watching() as parts:
+            y, log_det = evaluate(bijector, x, event_ndims, is_forward)
+        seen.append(Evaluation(bijector, x, event_ndims, is_forward, y, log_det, parts))
+        return y, log_det
+
+    return call

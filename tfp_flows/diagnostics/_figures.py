@@ -1,0 +1,47 @@
+"""Columns to draw, and the axes to draw them on."""
+
+import numpy as np
+
+from tfp_flows import _checks
+from tfp_flows.diagnostics._optional import optional
+
+
+def chosen_columns(columns, size, most):
+    """The columns to draw: those that were chosen, or all if they are not too many.
+
+    Raises:
+      ValueError: if a column is named twice or out of range, or there are more than `most` without
+        a choice.
+      TypeError: if a column is no integer.
+    """
+    if columns is None:
+        if size > most:
+            raise ValueError(
+                f"`columns` must be chosen where there are more than {most}, as in "
+                f"`columns=[0, 1]`. Received: columns=None, {size} columns"
+            )
+        return list(range(size))
+    columns = [_checks.integer_at_least(column, 0, "columns") for column in columns]
+    if not columns or len(set(columns)) < len(columns) or max(columns) >= size:
+        raise ValueError(
+            f"`columns` must be distinct numbers from 0 to {size - 1}. Received: columns={columns}"
+        )
+    return columns
+
+
+def grid_of_axes(axes, rows, columns):
+    """The axes that were given as an array `[rows, columns]`, or those of a new figure.
+
+    Raises:
+      ValueError: if there are fewer or more of them.
+    """
+    if axes is None:
+        size = (2.2 * columns, 2.2 * rows)
+        plot = optional("matplotlib.pyplot")
+        return plot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")[1]
+    axes = np.array(axes, dtype=object)
+    if axes.size != rows * columns:
+        raise ValueError(
+            f"`axes` must be {rows} x {columns} axes. Received: {axes.size} of shape {axes.shape}"
+        )
+    return axes.reshape([rows, columns])

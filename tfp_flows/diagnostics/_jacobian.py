@@ -1,0 +1,63 @@
+"""The Jacobian of a layer on a few rows, by autodiff."""
+
+import numpy as np
+import tensorflow as tf
+
+# Copies of rows that are evaluated at once.
+_ROWS = 256
+
+
+def log_det_and_condition(layer, rows, context, max_size):
+    """log |det J| in nats and the condition of J = dy/dx in each row, both `[N]` in float64.
+
+    A layer of D numbers takes D evaluations for each row, with gradients; an elementwise one, whose
+    Jacobian is a diagonal, takes one. Where the way to the base goes number by number, it is the
+    Jacobian of the way back that is inverted.
+
+    Args:
+      layer: a `Layer`.
+      rows: indices of rows.
+      context: contexts of all rows, or `None`.
+      max_size: the largest D.
+
+    Returns:
+      `None` where the layer gives another number of numbers than it takes, or more than `max_size`
+      of them and is not elementwise.
+    """
+    goes_back = layer.is_sequential
+    x = np.asarray(layer.y if goes_back else layer.x)[rows]
+    context = None if context is None else context[rows]
+    map_rows = layer.to_data if goes_back else layer.to_base
+    size = int(np.prod(x.shape[1:]))
+    if layer.is_elementwise:
+        diagonal = np.abs(np.reshape(_gradient(map_rows, x, context, None), [len(x), -1]))
+        with np.errstate(divide="ignore"):
+            return np.log(diagonal).sum(axis=1), diagonal.max(axis=1) / diagonal.min(axis=1)
+    if layer.changes_size or size > max_size:
+        return None
+    values = np.linalg.svd(_jacobians(map_rows, x, context, size), compute_uv=False)
+    with np.errstate(divide="ignore"):
+        log_det = np.log(values).sum(axis=1)
+        return -log_det if goes_back else log_det, values[:, 0] / values[:, -1]
+
+
+def _jacobians(map_rows, x, context, size):
+    """dy_i/dx_j of each row, `[N, D, D]`: of copies of a row the i-th gives the gradient of y_i."""
+    rows, outputs = np.divmod(np.arange(len(x) * size), size)
+    parts = []
+    for start in range(0, len(rows), _ROWS):
+        n, i = rows[start : start + _ROWS], outputs[start : start + _ROWS]
+        parts.append(_gradient(map_rows, x[n], None if context is None else context[n], i))
+    return np.reshape(np.concatenate(parts), [len(x), size, size])
+
+
+def _gradient(map_rows, x, context, outputs):
+    """The gradient of one output of each row, or of the sum over all, in float64."""
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reshape(map_rows(x, context)[0], [len(x), -1])
+        if outputs is not None:
+            y = tf.gather(y, outputs, axis=1, batch_dims=1)
+    gradient = tape.gradient(y, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return gradient.numpy().astype(np.float64)

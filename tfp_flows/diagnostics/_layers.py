@@ -1,0 +1,165 @@
+"""The layers of a flow, each with what it is given on the way from data to base."""
+
+import dataclasses
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.bijectors import composition, invert
+from tensorflow_probability.python.distributions import transformed_distribution
+
+from tfp_flows._tree import walk
+from tfp_flows.bijectors import (
+    Autoregressive,
+    MaskedConvolution,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
+from tfp_flows.bijectors._watched import watching
+from tfp_flows.conditioning import condition, context_size
+
+tfb = tfp.bijectors
+
+_MADE_OF_OTHERS = (composition.Composition, invert._Invert)
+_PARALLEL_IN_INVERSE = (Autoregressive, MaskedConvolution, tfb.MaskedAutoregressiveFlow)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A layer, and one evaluation of it: y = f^-1(x) towards the base.
+
+    Attributes:
+      label: its place and name, "2 coupling"; the data's end is 0.
+      bijector: a part of the flow, of which f or, within `tfb.Invert`, f^-1 is the forward map.
+      is_forward: whether it is the forward map of `bijector` that leads to the base.
+      x: what it is given, `[N, ...]`.
+      y: what it gives, `[N, ...]`.
+      log_det: log |dy/dx| in nats, `[N]`.
+      transformers: evaluations of the bijectors that it makes for itself, by a network.
+    """
+
+    label: str
+    bijector: object
+    is_forward: bool
+    x: tf.Tensor
+    y: tf.Tensor
+    log_det: tf.Tensor
+    transformers: list
+
+    @property
+    def is_elementwise(self):
+        """Whether each number is mapped alone."""
+        return self.bijector.forward_min_event_ndims == 0
+
+    @property
+    def is_sequential(self):
+        """Whether the way to the base goes number by number, and the way back does not."""
+        return self.is_forward and isinstance(self.bijector, _PARALLEL_IN_INVERSE)
+
+    @property
+    def changes_size(self):
+        """Whether it gives another number of numbers than it takes."""
+        return self.x.shape[1:].num_elements() != self.y.shape[1:].num_elements()
+
+    def to_base(self, x, context=None):
+        """Returns y and log |dy/dx| `[N]` for other rows, with contexts of their own."""
+        return self._map(x, context, self.is_forward)
+
+    def to_data(self, y, context=None):
+        """Returns x and log |dx/dy| `[N]`."""
+        return self._map(y, context, not self.is_forward)
+
+    def _map(self, x, context, is_forward):
+        bijector = self.bijector
+        if context is not None and context_size(bijector):
+            bijector = condition(bijector, context)
+        evaluate = forward_and_log_det if is_forward else inverse_and_log_det
+        # A copy: TFP remembers what it has mapped.
+        x = tf.identity(x)
+        y, log_det = evaluate(bijector, x, x.shape.rank - 1)
+        return y, tf.broadcast_to(log_det, y.shape[:1])
+
+
+def layers_to_base(flow, x):
+    """The layers of a flow, evaluated at rows `x`, from data to base; the base, and where they end.
+
+    Layers are the parts of chains, of what is inverted and of the scales of images, one by one.
+
+    Args:
+      flow: a TFP distribution or bijector, bound to the contexts of the rows if it takes any.
+      x: a float `Tensor` `[N, *event]`.
+
+    Returns:
+      A list of `Layer`, the base (`None` of a bijector), and u `[N, *event]`.
+
+    Raises:
+      TypeError: if the distribution is no `TransformedDistribution`.
+    """
+    bijectors, base = bijectors_and_base(flow)
+    layers = []
+    for bijector in bijectors:
+        with watching() as seen:
+            x, _ = inverse_and_log_det(bijector, tf.identity(x), x.shape.rank - 1)
+        layers += _layers(seen, len(layers), {id(node) for node in walk(bijector)})
+    return layers, base, x
+
+
+def layers_to_data(flow, u):
+    """The same layers evaluated at rows `u` of the base, the way of samples; from base to data.
+
+    Returns:
+      A list of `Layer` whose x, on this way, is at the base's end, and y at the data's.
+    """
+    bijectors, _ = bijectors_and_base(flow)
+    layers = []
+    for bijector in bijectors[::-1]:
+        with watching() as seen:
+            u, _ = forward_and_log_det(bijector, tf.identity(u), u.shape.rank - 1)
+        layers += _layers(seen, len(layers), {id(node) for node in walk(bijector)})
+    return layers
+
+
+def bijectors_and_base(flow):
+    """The bijectors of a distribution over others, from data to base, and the base."""
+    if isinstance(flow, tfb.Bijector):
+        return [flow], None
+    bijectors = []
+    while isinstance(flow, transformed_distribution._TransformedDistribution):
+        bijectors.append(flow.bijector)
+        flow = flow.distribution
+    if not bijectors:
+        raise TypeError(
+            "`flow` must be a `TransformedDistribution`, as recipes return, or a bijector. "
+            f"Received: {type(flow).__name__} {flow.name!r}"
+        )
+    return bijectors, flow
+
+
+def _layers(seen, count, parts_of_flow):
+    layers = []
+    for evaluation in seen:
+        inner = evaluation.parts
+        if not isinstance(evaluation.bijector, _MADE_OF_OTHERS):
+            inner = [part for part in inner if id(part.bijector) in parts_of_flow]
+        if inner:
+            layers += _layers(inner, count + len(layers), parts_of_flow)
+            continue
+        if tf.nest.is_nested(evaluation.x) or tf.nest.is_nested(evaluation.y):
+            continue  # takes tensors apart, or puts them together
+        layers.append(
+            Layer(
+                f"{count + len(layers)} {evaluation.bijector.name}",
+                evaluation.bijector,
+                evaluation.is_forward,
+                evaluation.x,
+                evaluation.y,
+                tf.broadcast_to(evaluation.log_det, evaluation.y.shape[:1]),
+                [part for part in _all_parts(evaluation) if not tf.is_symbolic_tensor(part.y)],
+            )
+        )
+    return layers
+
+
+def _all_parts(evaluation):
+    for part in evaluation.parts:
+        yield part
+        yield from _all_parts(part)

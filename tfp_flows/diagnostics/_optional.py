@@ -1,0 +1,24 @@
+"""Packages that only diagnostics need, imported when they are used."""
+
+import importlib
+
+
+def optional(module):
+    """The module of a package that comes with the extra `plot`.
+
+    Raises:
+      ImportError: if it is not installed; says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = {"sklearn": "scikit-learn"}.get(module.split(".")[0], module.split(".")[0])
+        raise ImportError(
+            f"This part of `tfp_flows.diagnostics` needs {package}: "
+            f'pip install "tfp_flows[plot]". Received: {error}'
+        ) from error
+
+
+def axes_or_new(ax):
+    """The axes that were given, or those of a new figure."""
+    return optional("matplotlib.pyplot").subplots()[1] if ax is None else ax

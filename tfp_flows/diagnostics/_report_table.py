@@ -1,0 +1,75 @@
+"""The report of `diagnose` as text."""
+
+from tfp_flows.diagnostics.fault import HELP
+
+_HEADER = (
+    *("layer", "finite", "values", "log-det", "round trip", "condition", "outside", "saturated"),
+    *("unconverged", "log-det error", "context"),
+)
+
+
+def report_text(report):
+    """A table with a line for each layer, and under it each fault with what usually helps."""
+    rows = [
+        (
+            row.layer,
+            _share(row.finite),
+            _range(row.values),
+            _range(row.log_dets),
+            _number(row.round_trip),
+            _number(row.condition),
+            _share(row.outside),
+            _share(row.saturated),
+            _share(row.unconverged),
+            _number(row.log_det_error),
+            _number(row.context_effect),
+        )
+        for row in report.rows
+    ]
+    if report.base is not None:
+        base = report.base
+        nothing = ("",) * 6
+        rows.append(
+            ("base", _share(base.finite), "", _range(base.log_probs), *nothing)
+            + (_number(base.context_effect),)
+        )
+    columns = [column for column in zip(_HEADER, *rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in zip(*columns, strict=True)
+    ]
+    summary = f"{report.num_rows} rows, from data to base; values as each layer gives them."
+    faults = [
+        f"{fault.layer}: {fault.word}{_which(report.data, fault.word)}. {HELP[fault.word]}"
+        for fault in report.faults
+    ]
+    return "\n".join([summary, "", *lines, "", *(faults or ["No fault found."])])
+
+
+def _which(data, word):
+    if word == "constant column":
+        return f" {_listed(data.constant)}"
+    if word == "dependent columns":
+        return " " + ", ".join(f"({_listed(group)})" for group in data.dependent)
+    return ""
+
+
+def _listed(columns):
+    return ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
+
+
+def _share(value):
+    if value is None:
+        return ""
+    # A share that is not whole must not look as if it were.
+    percent = min(max(round(100 * value, 1), 0.1), 99.9) if 0 < value < 1 else 100 * value
+    return f"{percent:g} %"
+
+
+def _number(value):
+    return "" if value is None else f"{value:.2g}"
+
+
+def _range(values):
+    return f"{values[0]:.3g} to {values[1]:.3g}"

@@ -1,0 +1,186 @@
+"""What diagnostics are given, checked: a flow, rows of data, their contexts, a seed."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import _checks
+from tfp_flows.conditioning import condition, context_size, waits_for_context
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+# Numbers of one eager batch: some 16 MB in float32, and as much again for each hidden layer.
+_NUMBERS_IN_A_BATCH = 2**18
+_ROWS_IN_A_BATCH = 4096
+
+
+def distribution_of(flow, name="flow"):
+    """The distribution of a `FlowModel` or `VariationalModel`, or the one that was given."""
+    if isinstance(flow, keras.Model):
+        flow = getattr(flow, "distribution", flow)
+    is_one = isinstance(flow, tfd.Distribution)
+    if not is_one or tf.nest.is_nested(flow.dtype) or tf.nest.is_nested(flow.event_shape):
+        raise TypeError(
+            f"`{name}` must be a TFP distribution over one tensor, or a model around one. "
+            f"Received: {name}={flow!r}"
+        )
+    return flow
+
+
+def checked_rows(flow, x, context, num_rows, seed):
+    """Returns rows `[N, *event]`, their contexts `[N, *context]` or `None`, N at most `num_rows`.
+
+    More rows are thinned out: which ones stay follows from the seed.
+
+    Args:
+      flow: a TFP distribution or bijector.
+      x: what converts to an array of numbers `[M, *event]`.
+      context: the same of contexts `[M, *context]`, or `None`.
+      num_rows: the most rows, a Python `int` of at least two.
+      seed: a Python `int`.
+
+    Raises:
+      TypeError: if `x` or `context` are no numbers, or a number has the wrong type.
+      ValueError: if shapes do not fit, or a context is missing or none is taken.
+    """
+    num_rows = _checks.integer_at_least(num_rows, 2, "num_rows")
+    x = array_of_rows(x, "x")
+    context = checked_context(flow, context, len(x))
+    if isinstance(flow, tfd.Distribution):
+        if not flow.event_shape.is_compatible_with(x.shape[1:]):
+            raise ValueError(
+                f"`x` must have shape [N, *{tuple(flow.event_shape)}]: rows of the flow's events. "
+                f"Received: x.shape={x.shape}"
+            )
+        if flow.batch_shape.rank != 0:
+            raise ValueError(
+                "`flow` must have no batch shape: give the flow without a context, and the "
+                f"contexts of the rows as `context`. Received: batch_shape={flow.batch_shape}"
+            )
+    rng = np.random.default_rng(_checks.integer_at_least(seed, 0, "seed"))
+    if len(x) > num_rows:
+        kept = rng.permutation(len(x))[:num_rows]
+        x, context = x[kept], None if context is None else context[kept]
+    dtype = tf.as_dtype(flow.dtype or tf.float32).as_numpy_dtype
+    return x.astype(dtype), context
+
+
+def array_of_rows(x, name):
+    """An array of numbers with at least two rows."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"`{name}` must be numbers. Received: {name}.dtype={x.dtype}")
+    if x.ndim == 0 or len(x) < 2:
+        raise ValueError(
+            f"`{name}` must have shape [N, ...], with at least two rows. "
+            f"Received: {name}.shape={x.shape}"
+        )
+    return x
+
+
+def checked_context(flow, context, num_rows):
+    """The contexts of rows, one for each, as an array; or `None`."""
+    size = context_size(flow)
+    if context is None:
+        if waits_for_context(flow):
+            raise ValueError(
+                f"`context` must be given: `flow` has context_size={size}. Received: context=None"
+            )
+        return None
+    if size == 0:
+        raise ValueError(
+            "`context` must be None: no part of `flow` takes one. "
+            f"Received: context of shape {np.shape(context)}"
+        )
+    context = array_of_rows(context, "context")
+    wanted = (num_rows, *_checks.context_shape(size))
+    if context.shape != wanted:
+        raise ValueError(
+            f"`context` must have shape {wanted}, one context for each row of `x`. "
+            f"Received: context.shape={context.shape}"
+        )
+    return context
+
+
+def given_one_context(flow, context):
+    """The flow given one context `[*context]`, or as it is if it takes none.
+
+    Raises:
+      ValueError: if a context is missing, none is taken, or there are several.
+    """
+    if context is not None:
+        flow = condition(flow, context)
+    if waits_for_context(flow) or flow.batch_shape.rank != 0:
+        raise ValueError(
+            "`context` must be one context, [*context], if `flow` takes any, and `flow` have no "
+            f"batch shape. Received: context={context!r}, batch_shape={flow.batch_shape}"
+        )
+    return flow
+
+
+def bound(flow, context):
+    """The flow given the contexts, if there are any."""
+    return flow if context is None else condition(flow, context)
+
+
+def log_prob(flow, x, context=None):
+    """log p(x_n | c_n) of rows, `[N]` in float64, batch by batch; NaN where the flow gives it."""
+    parts = [
+        bound(flow, None if context is None else context[rows]).log_prob(tf.constant(x[rows]))
+        for rows in batches(len(x), x[0].size)
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def samples_and_log_prob(flow, num_samples, context, seed):
+    """Draws, and their log-densities.
+
+    Args:
+      flow: a TFP distribution.
+      num_samples: S.
+      context: contexts `[N, ...]`, or `None`.
+      seed: a Python `int`.
+
+    Returns:
+      `[S, *event]` and `[S]`; with contexts `[S, N, *event]` and `[S, N]`, draws for each of them.
+    """
+    size = int(flow.event_shape.num_elements() or 1)
+    parts = []
+    if context is None:
+        for i, rows in enumerate(batches(num_samples, size)):
+            number = rows.stop - rows.start
+            parts.append(flow.experimental_sample_and_log_prob(number, seed=sampling_seed(seed, i)))
+        axis = 0
+    else:
+        for i, rows in enumerate(batches(len(context), size * num_samples, num_samples)):
+            given = condition(flow, context[rows])
+            parts.append(
+                given.experimental_sample_and_log_prob(num_samples, seed=sampling_seed(seed, i))
+            )
+        axis = 1
+    x, log_p = (np.concatenate(t, axis=axis) for t in zip(*parts, strict=True))
+    return x, log_p.astype(np.float64)
+
+
+def all_finite(values, what):
+    """Refuses values with NaN or infinity, which no statistic survives."""
+    values = np.asarray(values)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise ValueError(
+            f"{what} must be finite; `tfp_flows.diagnose(flow, x)` says which layer is not. "
+            f"Received: {bad.sum()} of {bad.size} numbers with NaN or infinity"
+        )
+    return values
+
+
+def batches(num_rows, numbers_in_a_row, factor=1):
+    """Slices of rows that are evaluated at once; `factor` rows are made of each."""
+    size = max(1, min(_ROWS_IN_A_BATCH // factor, _NUMBERS_IN_A_BATCH // max(numbers_in_a_row, 1)))
+    return [slice(i, min(i + size, num_rows)) for i in range(0, num_rows, size)]
+
+
+def sampling_seed(seed, i):
+    """The seed of the i-th batch: for TFP, which draws the same for the same two integers."""
+    return tf.constant([seed % 2**31, i], tf.int32)

@@ -1,0 +1,60 @@
+"""P-values that several diagnostics share."""
+
+import numpy as np
+
+from tfp_flows.diagnostics._optional import optional
+
+
+def smallest_of(p_values):
+    """The p-value of the smallest of several, by Bonferroni: min(1, m min p)."""
+    p_values = np.ravel(p_values)
+    return float(min(1.0, p_values.size * p_values.min()))
+
+
+def uniform_p_value(values, num_reference=None):
+    """The p-value of Kolmogorov and Smirnov that values `[N]` are uniform on [0, 1].
+
+    Args:
+      values: an array.
+      num_reference: the number of draws, shared by all values, that they are ranks among; `None`
+        if each has draws of its own.
+    """
+    values = np.sort(values)
+    count = len(values)
+    steps = np.arange(count + 1) / count
+    distance = max(np.max(steps[1:] - values), np.max(values - steps[:-1]))
+    weight = count if num_reference is None else count * num_reference / (count + num_reference)
+    return float(optional("scipy.stats").kstwobign.sf(np.sqrt(weight) * distance))
+
+
+def dependence_p_value(values, context):
+    """The p-value that columns of `values` do not depend on contexts: the smallest, corrected.
+
+    Ranks of each column are correlated (Spearman) with each number of the context, and with its
+    distance from its median, which finds what grows at both ends.
+
+    Args:
+      values: `[N, K]`.
+      context: `[N, ...]`.
+
+    Returns:
+      A `float`, or `None` if the context does not vary.
+    """
+    stats = optional("scipy.stats")
+    context = np.reshape(context, [len(context), -1]).astype(np.float64)
+    context = context[:, np.ptp(context, axis=0) > 0]
+    distance = np.abs(context - np.median(context, axis=0))
+    both = np.concatenate([context, distance[:, np.ptp(distance, axis=0) > 0]], axis=1)
+    values = np.reshape(values, [len(values), -1])
+    if both.shape[1] == 0:
+        return None
+    a, b = (_standardised(stats.rankdata(t, axis=0)) for t in (values, both))
+    correlation = np.clip(a.T @ b / len(a), -1.0, 1.0)
+    # Fisher's transformation: nearly normal for ranks of more than some ten rows.
+    z = np.arctanh(correlation * (1 - 1e-12)) * np.sqrt((len(a) - 3) / 1.06)
+    return smallest_of(2.0 * stats.norm.sf(np.abs(z)))
+
+
+def _standardised(columns):
+    deviation = columns.std(axis=0)
+    return (columns - columns.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)

@@ -1,0 +1,147 @@
+"""Whether a classifier can tell data and samples apart."""
+
+import dataclasses
+
+import numpy as np
+
+from tfp_flows import _checks
+from tfp_flows.diagnostics._optional import axes_or_new, optional
+from tfp_flows.diagnostics._rows import (
+    all_finite,
+    checked_rows,
+    distribution_of,
+    samples_and_log_prob,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierTest:
+    """What `c2st` found.
+
+    Attributes:
+      accuracy: share of held-out rows that the classifier tells right: 0.5 if the flow is exact,
+        1 if every row is told.
+      p_value: that it guesses, from the binomial distribution (one-sided).
+      num_test: rows that were held out, data and samples together.
+      probabilities: that a held-out row is data, as the classifier says, `[num_test]`.
+      is_data: whether it is, `[num_test]`.
+    """
+
+    accuracy: float
+    p_value: float
+    num_test: int
+    probabilities: np.ndarray
+    is_data: np.ndarray
+
+    def __str__(self):
+        return (
+            f"Classifier two-sample test: {self.accuracy:.1%} of {self.num_test} held-out rows "
+            f"told right (50% by guessing), p = {self.p_value:.2g}."
+        )
+
+    def plot(self, ax=None):
+        """Draws how sure the classifier is, of data and of samples: alike if the flow is exact.
+
+        Args:
+          ax: axes of matplotlib, or `None` for a new figure.
+
+        Returns:
+          The axes.
+        """
+        ax = axes_or_new(ax)
+        bins = np.linspace(0.0, 1.0, 21)
+        for label, chosen in (("data", self.is_data), ("samples", ~self.is_data)):
+            ax.hist(self.probabilities[chosen], bins, alpha=0.5, label=label)
+        ax.set_xlabel("probability of being data, by the classifier")
+        ax.set_ylabel("held-out rows")
+        ax.legend()
+        return ax
+
+
+def c2st(flow, x, context=None, *, classifier=None, num_rows=2000, seed=0):
+    """accuracy = P(a classifier tells a held-out row right), data or sample: 1/2 if p is exact.
+
+    One sample is drawn for each row. Half of the pairs train the classifier, half test it.
+    Contexts are inputs of the classifier too, so that it sees a flow that ignores them.
+
+    ```python
+    flow = tfp_flows.flows.maf(2)
+    x = np.random.default_rng(1).normal(2.0, 1.0, size=[300, 2])
+    assert tfp_flows.diagnostics.c2st(flow, x).accuracy > 0.8
+    ```
+
+    The test sees what its classifier can learn, and an accuracy near 1/2 proves no more. By
+    default it is scikit-learn's `MLPClassifier`, with two layers of ten units for each
+    column (at most 256) and early stopping, on standardised columns.
+
+    Source: Lopez-Paz and Oquab (2017), arXiv:1610.06545.
+
+    Args:
+      flow: a TFP distribution, or a model around one.
+      x: data `[N, *event]`.
+      context: contexts `[N, *context]` of a conditional flow.
+      classifier: a classifier as scikit-learn has them, with `fit` and `predict_proba`, or `None`.
+      num_rows: the most rows that are used; which ones follows from `seed`.
+      seed: a Python `int`, also of the samples, of the halves and of the default classifier.
+
+    Returns:
+      A `ClassifierTest`.
+
+    Raises:
+      TypeError: if `flow` is no distribution, `x` or `context` are no numbers, or `classifier`
+        lacks a method.
+      ValueError: if shapes do not fit, there are fewer than 20 rows, a context is missing or none
+        is taken, or a number is not finite.
+      ImportError: if scikit-learn is not installed.
+    """
+    flow = distribution_of(flow)
+    if classifier is not None and not all(
+        hasattr(classifier, method) for method in ("fit", "predict_proba")
+    ):
+        raise TypeError(
+            f"`classifier` must have `fit` and `predict_proba`. Received: classifier={classifier!r}"
+        )
+    x, context = checked_rows(flow, x, context, num_rows, seed)
+    if len(x) < 20:
+        raise ValueError(f"`x` must have at least 20 rows. Received: x.shape={x.shape}")
+    all_finite(x, "`x`")
+    if context is None:
+        samples, _ = samples_and_log_prob(flow, len(x), None, seed)
+    else:
+        samples = samples_and_log_prob(flow, 1, context, seed)[0][0]
+    all_finite(samples, "Samples of `flow`")
+    pairs = [np.reshape(t, [len(t), -1]) for t in (x, samples)]
+    if context is not None:
+        flat = np.reshape(context, [len(context), -1])
+        pairs = [np.concatenate([t, flat], axis=1) for t in pairs]
+    # Both of a pair on one side: they share a context.
+    order = np.random.default_rng(seed).permutation(len(x))
+    train, test = np.array_split(order, 2)
+    classifier = _default(pairs[0].shape[1], seed) if classifier is None else classifier
+    classifier = optional("sklearn.base").clone(classifier)
+    classifier.fit(np.concatenate([t[train] for t in pairs]), np.repeat([1, 0], len(train)))
+    probabilities = classifier.predict_proba(np.concatenate([t[test] for t in pairs]))[:, 1]
+    is_data = np.repeat([True, False], len(test))
+    correct = int(np.sum((probabilities > 0.5) == is_data))
+    return ClassifierTest(
+        accuracy=correct / len(is_data),
+        p_value=float(optional("scipy.stats").binom.sf(correct - 1, len(is_data), 0.5)),
+        num_test=len(is_data),
+        probabilities=probabilities,
+        is_data=is_data,
+    )
+
+
+def _default(num_columns, seed):
+    width = min(10 * num_columns, 256)
+    return optional("sklearn.pipeline").make_pipeline(
+        optional("sklearn.preprocessing").StandardScaler(),
+        optional("sklearn.neural_network").MLPClassifier(
+            (width, width),
+            max_iter=200,
+            early_stopping=True,
+            n_iter_no_change=20,
+            learning_rate_init=3e-3,
+            random_state=_checks.integer_at_least(seed, 0, "seed") % 2**32,
+        ),
+    )

@@ -1,0 +1,140 @@
+"""Whether regions of highest density hold as much as they promise."""
+
+import dataclasses
+
+import numpy as np
+
+from tfp_flows import _checks
+from tfp_flows.diagnostics import _statistics
+from tfp_flows.diagnostics._optional import axes_or_new, optional
+from tfp_flows.diagnostics._rows import (
+    all_finite,
+    checked_rows,
+    distribution_of,
+    log_prob,
+    samples_and_log_prob,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Coverage:
+    """What `coverage` found.
+
+    Attributes:
+      levels: credibility of regions, from 0 to 1, `[L]`.
+      shares: share of the rows that lie in their region of that level, `[L]`: the level itself if
+        the flow is exact, less if it is too narrow or shifted, more if it is too wide.
+      bands: how far a share is from its level, at most, in 95 of 100 exact flows, `[L]`; each level
+        by itself.
+      credibilities: of each row, the level of the smallest region that holds it, `[N]`.
+      p_value: that credibilities are uniform and, given a context, do not depend on it.
+      uniform_p_value: of the first alone (Kolmogorov and Smirnov).
+      context_p_value: of the second alone, or `None`.
+    """
+
+    levels: np.ndarray
+    shares: np.ndarray
+    bands: np.ndarray
+    credibilities: np.ndarray
+    p_value: float
+    uniform_p_value: float
+    context_p_value: float | None
+
+    def __str__(self):
+        lines = [f"Coverage of {len(self.credibilities)} rows: p = {self.p_value:.2g}."]
+        for level in (0.5, 0.8, 0.95):
+            i = int(np.argmin(np.abs(self.levels - level)))
+            lines.append(
+                f"  region of {self.levels[i]:.0%} holds {self.shares[i]:.1%} "
+                f"(+- {self.bands[i]:.1%} by chance)"
+            )
+        if self.context_p_value is not None:
+            lines.append(f"  independent of the context: p = {self.context_p_value:.2g}")
+        return "\n".join(lines)
+
+    def plot(self, ax=None):
+        """Draws shares against levels, with the band of an exact flow.
+
+        Args:
+          ax: axes of matplotlib, or `None` for a new figure.
+
+        Returns:
+          The axes.
+        """
+        ax = axes_or_new(ax)
+        low, high = self.levels - self.bands, self.levels + self.bands
+        ax.fill_between(self.levels, low, high, color="0.85")
+        ax.plot(self.levels, self.levels, color="black", linestyle="--", linewidth=1)
+        ax.plot(self.levels, self.shares)
+        ax.set_xlabel("level of the region of highest density")
+        ax.set_ylabel("share of rows within it")
+        return ax
+
+
+def coverage(flow, x, context=None, *, num_samples=200, num_rows=500, seed=0):
+    """share(a) = mean_n [P(p(X | c_n) > p(x_n | c_n)) <= a]: should be a, for every level a.
+
+    The region of level a is that of highest density which holds a share a of the flow's own
+    draws. A flow that is too narrow, or shifted, has fewer data in it; one that is too wide has
+    more. A conditional flow that ignores its context but has the right marginal keeps its promise
+    on average; so with contexts it is also tested whether credibilities depend on them.
+
+    ```python
+    flow = tfp_flows.flows.maf(2)
+    x = 2.0 * np.random.default_rng(1).normal(size=[300, 2])
+    result = tfp_flows.diagnostics.coverage(flow, x)
+    assert result.p_value < 0.01 and (result.shares <= result.levels + 0.05).all()
+    ```
+
+    The cost is `num_samples` samples and densities, of a conditional flow for each row.
+
+    Source: Hermans et al. (2022), arXiv:2110.06581; Hyndman (1996), Computing and graphing highest
+    density regions.
+
+    Args:
+      flow: a TFP distribution with `sample` and `log_prob`, or a model around one.
+      x: data `[N, *event]`.
+      context: contexts `[N, *context]` of a conditional flow.
+      num_samples: draws whose densities are compared; of an unconditional flow ten times as many.
+      num_rows: the most rows that are used; which ones follows from `seed`.
+      seed: a Python `int`, also of the draws.
+
+    Returns:
+      A `Coverage`.
+
+    Raises:
+      TypeError: if `flow` is no distribution, or `x` or `context` are no numbers.
+      ValueError: if shapes do not fit, a context is missing or none is taken, or a density is NaN.
+      ImportError: if scipy is not installed.
+    """
+    flow = distribution_of(flow)
+    num_samples = _checks.integer_at_least(num_samples, 10, "num_samples")
+    x, context = checked_rows(flow, x, context, num_rows, seed)
+    if context is None:
+        num_samples *= 10
+    density = all_finite(log_prob(flow, x, context), "Log-densities of `x`")
+    _, of_samples = samples_and_log_prob(flow, num_samples, context, seed)
+    all_finite(of_samples, "Log-densities of samples")
+    of_samples = of_samples if context is not None else of_samples[:, np.newaxis]
+    # Ties, as those of a uniform density, are broken at random.
+    tie = np.random.default_rng(seed).uniform(size=len(x))
+    above, equal = (np.sum(t, axis=0) for t in (of_samples > density, of_samples == density))
+    credibilities = (above + tie * (equal + 1)) / (num_samples + 1)
+    reference = num_samples if context is None else None
+    uniform = _statistics.uniform_p_value(credibilities, reference)
+    of_context = None
+    if context is not None:
+        of_context = _statistics.dependence_p_value(credibilities, context)
+    levels = np.linspace(0.0, 1.0, 101)
+    weight = 1 / len(x) + (1 / reference if reference else 0.0)
+    deviation = np.sqrt(levels * (1 - levels) * weight)
+    p_values = [p for p in (uniform, of_context) if p is not None]
+    return Coverage(
+        levels=levels,
+        shares=np.mean(credibilities[:, np.newaxis] <= levels, axis=0),
+        bands=float(optional("scipy.stats").norm.ppf(0.975)) * deviation,
+        credibilities=credibilities,
+        p_value=_statistics.smallest_of(p_values),
+        uniform_p_value=uniform,
+        context_p_value=of_context,
+    )

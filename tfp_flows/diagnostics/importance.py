@@ -1,0 +1,154 @@
+"""How good a flow is as a proposal for a density that need not be normalised."""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.diagnostics._optional import axes_or_new
+from tfp_flows.diagnostics._pareto import pareto_smoothed
+from tfp_flows.diagnostics._rows import (
+    all_finite,
+    distribution_of,
+    given_one_context,
+    samples_and_log_prob,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Importance:
+    """What `importance` found.
+
+    Attributes:
+      num_samples: S.
+      pareto_k: the shape of the tail of the weights; the flow is no good proposal above `limit`.
+      limit: min(1 - 1 / log10(S), 0.7), above which estimates are not to be trusted.
+      effective_samples: (sum w)^2 / sum w^2 of the smoothed weights, from 1 to S. A flow that
+        misses a part of the target may have many: it does not see what it never draws.
+      elbo: mean of log p~(x) - log q(x), in nats.
+      log_normalizer: log of the mean of the smoothed weights, in nats: log Z of p~ = Z p, at least
+        the `elbo`.
+      log_normalizer_error: its standard error, in nats.
+      log_weights: log p~(x) - log q(x) of each draw, `[S]`, in nats, as they were.
+      smoothed_log_weights: with the largest smoothed, `[S]`, such that the weights sum to one.
+      samples: the draws, `[S, *event]`, for expectations under the target.
+    """
+
+    num_samples: int
+    pareto_k: float
+    limit: float
+    effective_samples: float
+    elbo: float
+    log_normalizer: float
+    log_normalizer_error: float
+    log_weights: np.ndarray
+    smoothed_log_weights: np.ndarray
+    samples: np.ndarray
+
+    def __str__(self):
+        verdict = "good" if self.pareto_k <= self.limit else "not to be trusted"
+        return (
+            f"Importance weights of {self.num_samples} samples: Pareto k = {self.pareto_k:.2f} "
+            f"({verdict}; limit {self.limit:.2f}).\n"
+            f"  effective samples {self.effective_samples:.0f} "
+            f"({self.effective_samples / self.num_samples:.1%})\n"
+            f"  ELBO {self.elbo:.4g} nats, log-normaliser {self.log_normalizer:.4g} +- "
+            f"{self.log_normalizer_error:.2g} nats"
+        )
+
+    def plot(self, ax=None):
+        """Draws how many weights are larger than each, both on logarithmic scales.
+
+        A tail that falls as a line of slope -1 / k has the Pareto shape k.
+
+        Args:
+          ax: axes of matplotlib, or `None` for a new figure.
+
+        Returns:
+          The axes.
+        """
+        ax = axes_or_new(ax)
+        weights = np.sort(self.log_weights)[::-1] - self.log_normalizer
+        share = (np.arange(self.num_samples) + 1) / self.num_samples
+        ax.loglog(np.exp(weights), share, ".", label=f"Pareto k = {self.pareto_k:.2f}")
+        ax.set_xlabel("weight p(x) / q(x)")
+        ax.set_ylabel("share of samples with a larger one")
+        ax.legend()
+        return ax
+
+
+def importance(flow, target_log_prob_fn=None, *, context=None, num_samples=4000, seed=0):
+    """w_s = p~(x_s) / q(x_s), x_s ~ q: all the same if the flow q is the target p = p~ / Z.
+
+    The largest weights are smoothed by a generalised Pareto distribution, whose shape k says
+    whether they can be trusted: below 1/2 the variance is finite.
+
+    ```python
+    def target(x):
+        return -0.5 * tf.reduce_sum(x**2, axis=-1)  # not normalised: Z = 2 pi
+
+    result = tfp_flows.diagnostics.importance(tfp_flows.flows.iaf(2), target)
+    assert abs(result.log_normalizer - np.log(2 * np.pi)) < 0.01
+    ```
+
+    Source: Vehtari, Simpson, Gelman, Yao and Gabry (2024), arXiv:1507.02646; for variational
+    inference, Yao, Vehtari, Simpson and Gelman (2018), arXiv:1802.02538.
+
+    Args:
+      flow: q, a TFP distribution or a `VariationalModel`, whose target is then taken.
+      target_log_prob_fn: log p~, from `[n, *event]` to `[n]`, in nats.
+      context: one context `[*context]` of a conditional flow.
+      num_samples: S, at least 100.
+      seed: a Python `int`, of the samples.
+
+    Returns:
+      An `Importance`.
+
+    Raises:
+      TypeError: if `flow` is no distribution, or there is no target that can be called.
+      ValueError: if a context is missing or of another shape, the target gives another shape than
+        `[n]`, a density of a sample is NaN, or no sample has a weight.
+    """
+    if target_log_prob_fn is None:
+        target_log_prob_fn = getattr(flow, "target_log_prob_fn", None)
+    if not callable(target_log_prob_fn):
+        raise TypeError(
+            "`target_log_prob_fn` must be callable, or `flow` a `VariationalModel` that has one. "
+            f"Received: target_log_prob_fn={target_log_prob_fn!r}"
+        )
+    flow = distribution_of(flow)
+    num_samples = _checks.integer_at_least(num_samples, 100, "num_samples")
+    flow = given_one_context(flow, context)
+    seed = _checks.integer_at_least(seed, 0, "seed")
+    samples, log_q = samples_and_log_prob(flow, num_samples, None, seed)
+    log_p = np.asarray(target_log_prob_fn(tf.constant(samples)))
+    if log_p.shape != log_q.shape:
+        raise ValueError(
+            "`target_log_prob_fn` must give one number for each sample, of shape "
+            f"{log_q.shape}. Received: shape {log_p.shape}"
+        )
+    all_finite(log_q, "Log-densities of samples")
+    log_weights = log_p.astype(np.float64) - log_q
+    if np.isnan(log_weights).any() or not np.isfinite(log_weights.max()):
+        raise ValueError(
+            "`target_log_prob_fn` must be finite for some samples, and NaN or infinite for none. "
+            f"Received: {np.isnan(log_weights).sum()} NaN, a largest of {log_p.max()}"
+        )
+    smoothed, k = pareto_smoothed(log_weights)
+    weights = np.exp(smoothed)
+    total, squares = weights.sum(), np.sum(weights**2)
+    effective = total**2 / squares
+    return Importance(
+        num_samples=num_samples,
+        pareto_k=k,
+        limit=min(1 - 1 / math.log10(num_samples), 0.7),
+        effective_samples=float(effective),
+        elbo=float(log_weights.mean()),
+        log_normalizer=float(log_weights.max() + np.log(total / num_samples)),
+        log_normalizer_error=float(np.sqrt(max(1 / effective - 1 / num_samples, 0.0))),
+        log_weights=log_weights,
+        smoothed_log_weights=smoothed - np.log(total),
+        samples=samples,
+    )

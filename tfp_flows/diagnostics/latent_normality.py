@@ -1,0 +1,147 @@
+"""Whether data end as draws of the base."""
+
+import dataclasses
+
+import numpy as np
+
+from tfp_flows.diagnostics import _statistics
+from tfp_flows.diagnostics._latents import DRAWS, latent_scores
+from tfp_flows.diagnostics._optional import axes_or_new, optional
+from tfp_flows.diagnostics._rows import checked_rows, distribution_of
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentNormality:
+    """What `latent_normality` found.
+
+    Attributes:
+      scores: the normal scores z of the latents, `[N, D]`: standard normal if the flow is exact.
+      means: of each column, `[D]`, in standard deviations of the base.
+      deviations: the standard deviation of each column, `[D]`, one if the flow is exact; above it
+        the flow is too narrow.
+      column_p_values: that a column is standard normal (Kolmogorov and Smirnov), `[D]`.
+      density_p_value: that the base's density at the latents is distributed as at its own draws.
+      correlation_p_value: that columns, and their squares, are not correlated; `None` of one
+        column or of a base that is no standard normal.
+      context_p_value: that latents and their squares do not depend on the context, or `None`.
+      p_value: the smallest of all of these, corrected for their number.
+    """
+
+    scores: np.ndarray
+    means: np.ndarray
+    deviations: np.ndarray
+    column_p_values: np.ndarray
+    density_p_value: float
+    correlation_p_value: float | None
+    context_p_value: float | None
+    p_value: float
+
+    def __str__(self):
+        worst = int(np.argmin(self.column_p_values))
+        lines = [
+            f"Latents of {len(self.scores)} rows: p = {self.p_value:.2g} that they are draws of "
+            "the base.",
+            f"  means {_extremes(self.means)}, deviations {_extremes(self.deviations)}",
+            f"  column {worst} fits worst: p = {self.column_p_values[worst]:.2g}",
+            f"  density: p = {self.density_p_value:.2g}",
+        ]
+        if self.correlation_p_value is not None:
+            lines.append(f"  correlations: p = {self.correlation_p_value:.2g}")
+        if self.context_p_value is not None:
+            lines.append(f"  independent of the context: p = {self.context_p_value:.2g}")
+        return "\n".join(lines)
+
+    def plot(self, ax=None):
+        """Draws quantiles of each column against those of a standard normal: the diagonal is exact.
+
+        Args:
+          ax: axes of matplotlib, or `None` for a new figure.
+
+        Returns:
+          The axes.
+        """
+        ax = axes_or_new(ax)
+        count = len(self.scores)
+        exact = optional("scipy.stats").norm.ppf((np.arange(count) + 0.5) / count)
+        ax.plot(exact, np.sort(self.scores, axis=0), linewidth=1)
+        ax.plot(exact, exact, color="black", linestyle="--", linewidth=1)
+        ax.set_xlabel("quantile of a standard normal")
+        ax.set_ylabel("quantile of the latents")
+        return ax
+
+
+def latent_normality(flow, x, context=None, *, num_rows=2000, seed=0):
+    """z = Phi^-1(F_u(f^-1(x))): if the flow is exact, data end as draws of the base.
+
+    Columns are tested one by one, and all together by the density, by correlations of columns and
+    of their squares, and by correlations with the context. A base that is no standard normal is
+    compared with 1,000 of its draws: z are then normal scores of ranks among these.
+
+    ```python
+    flow = tfp_flows.flows.maf(2)
+    x = np.random.default_rng(1).normal(0.5, 1.0, size=[500, 2])
+    result = tfp_flows.diagnostics.latent_normality(flow, x)
+    assert result.p_value < 0.01 and result.means.min() > 0.3
+    ```
+
+    A p-value is small for a flow that is wrong, or for one out of a hundred exact ones below 0.01.
+    Those of data that the flow was trained on may be large though it is wrong elsewhere: take data
+    that were held out.
+
+    Args:
+      flow: a `TransformedDistribution`, as recipes return, or a model around one.
+      x: data `[N, *event]`.
+      context: contexts `[N, *context]` of a conditional flow.
+      num_rows: the most rows that are used; which ones follows from `seed`.
+      seed: a Python `int`, also of the draws of the base.
+
+    Returns:
+      A `LatentNormality`.
+
+    Raises:
+      TypeError: if `flow` is no such distribution, or `x` or `context` are no numbers.
+      ValueError: if shapes do not fit, a context is missing or none is taken, or a latent is not
+        finite.
+      ImportError: if scipy is not installed.
+    """
+    flow = distribution_of(flow)
+    x, context = checked_rows(flow, x, context, num_rows, seed)
+    scores, density_ranks, is_normal = latent_scores(flow, x, context, seed)
+    # Ranks among draws that all rows share are less sure than those of an exact distribution.
+    num_draws = None if is_normal or context is not None else DRAWS
+    stats = optional("scipy.stats")
+    columns = [_statistics.uniform_p_value(stats.norm.cdf(z), num_draws) for z in scores.T]
+    result = {
+        "density_p_value": _statistics.uniform_p_value(density_ranks, num_draws),
+        "correlation_p_value": _correlation_p_value(scores, is_normal),
+        "context_p_value": None,
+    }
+    if context is not None:
+        both = np.concatenate([scores, scores**2], axis=1)
+        result["context_p_value"] = _statistics.dependence_p_value(both, context)
+    given = [p for p in result.values() if p is not None]
+    return LatentNormality(
+        scores=scores,
+        means=scores.mean(axis=0),
+        deviations=scores.std(axis=0),
+        column_p_values=np.array(columns),
+        p_value=_statistics.smallest_of([_statistics.smallest_of(columns), *given]),
+        **result,
+    )
+
+
+def _correlation_p_value(z, is_normal):
+    """That no two columns, nor their squares, are correlated: the smallest p-value, corrected."""
+    if not is_normal or z.shape[1] == 1:
+        return None
+    stats, above = optional("scipy.stats"), np.triu_indices(z.shape[1], 1)
+    p_values = []
+    for columns in (z, z**2):
+        ranks = stats.rankdata(columns, axis=0)
+        correlation = np.clip(np.corrcoef(ranks, rowvar=False)[above], -1 + 1e-12, 1 - 1e-12)
+        p_values.append(2 * stats.norm.sf(np.abs(np.arctanh(correlation)) * np.sqrt(len(z) - 3)))
+    return _statistics.smallest_of(p_values)
+
+
+def _extremes(values):
+    return f"{values.min():.3g} to {values.max():.3g}"

@@ -1,0 +1,202 @@
+"""One layer under examination: the numbers of a row of the report, and the faults they show."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import BatchNorm, Residual
+from tfp_flows.conditioning import context_size
+from tfp_flows.diagnostics import _transformers
+from tfp_flows.diagnostics._context_effect import context_effect
+from tfp_flows.diagnostics._jacobian import log_det_and_condition
+from tfp_flows.diagnostics._round_trip import round_trip
+
+# Limits of what is no fault. Of the mean and the deviation of what a network sees:
+_MEAN, _DEVIATIONS = 4.0, (0.1, 5.0)
+# The share of rows outside of a bound, or with saturated scales:
+_SHARE = 0.05
+# What a round trip may miss, relative to max(1, |x|), and a log-det in nats for each of sqrt(D).
+# An equation that is solved to 1e-5 in each step misses that much; rounding is allowed for apart.
+_ROUND_TRIP, _LOG_DET = 1e-3, 0.01
+# Contexts that rows exchange.
+_CONTEXTS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerRow:
+    """What `diagnose` found in one layer, on the way from data to base.
+
+    `None` stands where a number does not apply, or would take too long.
+
+    Attributes:
+      layer: its label, "2 coupling", which counts from the data's end.
+      finite: share of rows that stay finite, values and log-det, of those that arrive finite.
+      values: the least and the largest number that the layer gives.
+      log_dets: the least and the largest log-det towards the base, in nats.
+      round_trip: the largest |f(f^-1(x)) - x| / max(1, |x|).
+      condition: the largest condition, s_max / s_min, of its Jacobian on a few rows.
+      outside: share of rows outside of the bound of a spline, in the worst column.
+      saturated: share of rows whose scale is within a tenth of its limit or beyond a factor of a
+        thousand, in the worst column.
+      unconverged: share of rows that a search or solver left NaN, on the way to the base or back.
+      log_det_error: the largest difference of its log-det and that of its Jacobian by autodiff, or
+        that of the way back, in nats.
+      context_effect: how much values and log-dets move, at most, when rows exchange contexts; NaN
+        if it is not trained yet.
+      faults: words for what is wrong, of which the first may cause the others.
+    """
+
+    layer: str
+    finite: float
+    values: tuple
+    log_dets: tuple
+    round_trip: float | None
+    condition: float | None
+    outside: float | None
+    saturated: float | None
+    unconverged: float
+    log_det_error: float | None
+    context_effect: float | None
+    faults: tuple
+
+
+def examine(layer, context, sees_data, num_jacobian_rows, max_jacobian_size):
+    """The `LayerRow` of a layer.
+
+    Args:
+      layer: a `Layer`.
+      context: contexts of its rows, or `None`.
+      sees_data: whether it is the first layer with a network.
+      num_jacobian_rows: the most rows whose Jacobian is computed.
+      max_jacobian_size: the largest event of which it is, unless elementwise.
+    """
+    x, y, log_det = (np.asarray(t) for t in (layer.x, layer.y, layer.log_det))
+    arrives = _finite_rows(x)
+    stays = arrives & _finite_rows(y) & np.isfinite(log_det)
+    back = round_trip(layer, context, stays)
+    few = np.flatnonzero(stays)[: _affordable(num_jacobian_rows, x)]
+    jacobian = len(few) and log_det_and_condition(layer, few, context, max_jacobian_size)
+    errors = [back.log_det_error]
+    if jacobian:
+        errors.append(float(np.max(np.abs(jacobian[0] - log_det[few]))))
+    row = LayerRow(
+        layer.label,
+        finite=float(stays.sum() / max(arrives.sum(), 1)),
+        values=_range(y),
+        log_dets=_range(log_det),
+        round_trip=back.error,
+        condition=float(np.max(jacobian[1])) if jacobian else None,
+        outside=_transformers.share_outside(layer),
+        saturated=_share_saturated(layer, log_det[stays]),
+        unconverged=_share_unconverged(layer, arrives, back),
+        log_det_error=None if _is_estimate(layer) else _largest(errors),
+        context_effect=_effect(layer, context) if stays.any() else None,
+        faults=(),
+    )
+    return dataclasses.replace(row, faults=tuple(_faults(layer, row, back, arrives, sees_data)))
+
+
+def has_network(layer):
+    """Whether it mixes columns by weights and more than linearly: what wants standardised data."""
+    normalises = isinstance(layer.bijector, BatchNorm | tfp.bijectors.BatchNormalization)
+    is_linear = layer.is_elementwise or layer.bijector.is_constant_jacobian or normalises
+    return not is_linear and bool(layer.bijector.variables)
+
+
+def all_weights_finite(part):
+    """Whether no variable of a TFP object holds NaN or infinity."""
+    return all(
+        np.isfinite(v.numpy().astype(np.float64)).all()
+        for v in part.variables
+        if v.dtype.is_floating
+    )
+
+
+def _faults(layer, row, back, arrives, sees_data):
+    eps = np.finfo(layer.x.dtype.as_numpy_dtype).eps
+    size = int(np.prod(layer.x.shape[1:]))
+    # What rounding does where the layer is steep.
+    rounding = 100 * eps * (row.condition or 1.0)
+    is_lost = arrives.any() and (row.finite < 1 or back.is_lost.any())
+    found = {
+        "weights not finite": not all_weights_finite(layer.bijector),
+        "not standardised": sees_data and arrives.any() and _is_far(layer.x.numpy()[arrives]),
+        "outside the bound": (row.outside or 0) > _SHARE,
+        "saturated scales": (row.saturated or 0) > _SHARE,
+        "unconverged": row.unconverged > 0,
+        "not finite": row.unconverged == 0 and is_lost,
+        "inverse wrong": (row.round_trip or 0) > _ROUND_TRIP + rounding,
+        "log-det wrong": (row.log_det_error or 0) > (_LOG_DET + rounding) * np.sqrt(size),
+        "ill-conditioned": not layer.is_elementwise and (row.condition or 0) > 0.1 / eps,
+        "ignores context": row.context_effect == 0,
+    }
+    return [word for word, is_so in found.items() if is_so]
+
+
+def _is_far(x):
+    """Whether a column has a mean or a deviation far from 0 and 1; of images, a channel."""
+    columns = np.reshape(x, [-1, x.shape[-1]]).astype(np.float64)
+    mean, deviation = columns.mean(axis=0), columns.std(axis=0)
+    low, high = _DEVIATIONS
+    return bool(np.any((np.abs(mean) > _MEAN) | (deviation < low) | (deviation > high)))
+
+
+def _share_saturated(layer, log_det):
+    share = _transformers.share_saturated(layer)
+    if share is None and has_network(layer) and len(log_det):
+        # Of layers that hide their scales, as those of TFP, the mean over columns.
+        size = int(np.prod(layer.y.shape[1:]))
+        return float(np.mean(np.abs(log_det) > _transformers.LOG_SCALE * size))
+    return share
+
+
+def _share_unconverged(layer, arrives, back):
+    # Ours are NaN only where a search has failed; others may be outside of their domain.
+    if not type(layer.bijector).__module__.startswith("tfp_flows."):
+        return 0.0
+    if not arrives.any() or not all_weights_finite(layer.bijector):
+        return 0.0
+    flat = np.reshape(layer.y, [len(arrives), -1])
+    is_nan = arrives & (np.isnan(flat).any(axis=1) | np.isnan(layer.log_det))
+    on_the_way = is_nan.sum() / arrives.sum()
+    return float(max(on_the_way, back.is_nan.mean() if len(back.is_nan) else 0.0))
+
+
+def _is_estimate(layer):
+    """Whether the log-det is an estimate or a series that is cut off, no match for autodiff."""
+    if isinstance(layer.bijector, tfp.bijectors.FFJORD):
+        return True
+    if not isinstance(layer.bijector, Residual):
+        return False
+    parameters = layer.bijector.parameters
+    size = int(np.prod(layer.x.shape[1:]))
+    return parameters["log_det"] != "exact" and size > parameters["max_exact_size"]
+
+
+def _effect(layer, context):
+    if context is None or not context_size(layer.bijector):
+        return None
+
+    def evaluate(bijector):
+        return dataclasses.replace(layer, bijector=bijector).to_base(layer.x[:_CONTEXTS])
+
+    return context_effect(layer.bijector, evaluate, context[:_CONTEXTS])
+
+
+def _affordable(num_rows, x):
+    """Fewer rows of large events, of which each takes D evaluations."""
+    return max(1, min(num_rows, 4096 // max(int(np.prod(x.shape[1:])), 1)))
+
+
+def _finite_rows(x):
+    return np.isfinite(np.reshape(x, [len(x), -1])).all(axis=1)
+
+
+def _range(values):
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+
+
+def _largest(numbers):
+    return max((number for number in numbers if number is not None), default=None)

@@ -1,0 +1,77 @@
+"""Samples and data, two columns at a time."""
+
+import numpy as np
+
+from tfp_flows.diagnostics._figures import chosen_columns, grid_of_axes
+from tfp_flows.diagnostics._rows import array_of_rows
+
+_MOST_COLUMNS = 20
+_MOST_POINTS = 2000
+
+
+def pairs(samples, data=None, *, columns=None, names=None, axes=None):
+    """Draws columns against each other below the diagonal, and each by itself on it.
+
+    ```python
+    samples = tfp_flows.flows.maf(3).sample(500, seed=1)
+    data = np.random.default_rng(1).normal(size=[500, 3])
+    axes = tfp_flows.diagnostics.pairs(samples, data)  # [3, 3]
+    ```
+
+    Args:
+      samples: `[N, *event]`; the first 2,000 are drawn.
+      data: `[M, *event]` to compare with, or `None`.
+      columns: the columns to draw, numbered as in a flattened event; all by default, up to 20.
+      names: names of the columns that are drawn, or `None` for their numbers.
+      axes: K x K axes of matplotlib for K columns, or `None` for a new figure.
+
+    Returns:
+      An array of axes, `[K, K]`; those above the diagonal are switched off.
+
+    Raises:
+      TypeError: if `samples` or `data` are no numbers.
+      ValueError: if `data` have another width, columns are named twice or out of range or more
+        than 20 without a choice, or `names` or `axes` have another number.
+      ImportError: if matplotlib is not installed.
+    """
+    samples = _flat(samples, "samples")
+    drawn = [("samples", samples)]
+    if data is not None:
+        data = _flat(data, "data")
+        if data.shape[1] != samples.shape[1]:
+            raise ValueError(
+                f"`data` must have the width of `samples`, {samples.shape[1]} numbers a row. "
+                f"Received: {data.shape[1]} numbers a row"
+            )
+        drawn.insert(0, ("data", data))
+    columns = chosen_columns(columns, samples.shape[1], _MOST_COLUMNS)
+    names = list(map(str, columns if names is None else names))
+    if len(names) != len(columns):
+        raise ValueError(
+            f"`names` must be {len(columns)}, one for each column that is drawn. "
+            f"Received: names={names}"
+        )
+    axes = grid_of_axes(axes, len(columns), len(columns))
+    for i, row in enumerate(axes):
+        for j, ax in enumerate(row):
+            for label, points in drawn:
+                if i == j:
+                    shown = points[:, columns[i]]
+                    shown = shown[np.isfinite(shown)]
+                    ax.hist(shown, bins=40, density=True, histtype="step", label=label)
+                elif j < i:
+                    shown = points[:_MOST_POINTS]
+                    ax.plot(shown[:, columns[j]], shown[:, columns[i]], ".", markersize=2)
+            if j > i:
+                ax.set_axis_off()
+            if i == len(columns) - 1:
+                ax.set_xlabel(names[j])
+            if j == 0 and i > 0:
+                ax.set_ylabel(names[i])
+    axes[0, 0].legend()
+    return axes
+
+
+def _flat(values, name):
+    values = array_of_rows(values, name)
+    return np.reshape(values, [len(values), -1])

@@ -1,0 +1,74 @@
+"""The way of points from base to data."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+from tfp_flows.diagnostics._figures import chosen_columns, grid_of_axes
+from tfp_flows.diagnostics._layers import bijectors_and_base, layers_to_data
+from tfp_flows.diagnostics._rows import distribution_of, given_one_context
+
+
+def transport(
+    flow, axes=None, *, context=None, columns=(0, 1), num_points=500, max_panels=8, seed=0
+):
+    """Draws u, f_L(u), f_{L-1}(f_L(u)), ..., x: points of the base after each layer.
+
+    Points keep their colour, by which their angle around the origin of the base can be followed.
+
+    ```python
+    axes = tfp_flows.diagnostics.transport(tfp_flows.flows.maf(2))
+    ```
+
+    Args:
+      flow: a `TransformedDistribution` of vectors of at least two, or a model around one.
+      axes: axes of matplotlib, one for each panel, or `None` for a new figure.
+      context: one context `[*context]` of a conditional flow.
+      columns: the two columns that are drawn.
+      num_points: draws of the base.
+      max_panels: the most panels, at least two. Of more layers some are left out, evenly.
+      seed: a Python `int`, of the draws.
+
+    Returns:
+      A flat array of axes, from base to data.
+
+    Raises:
+      TypeError: if `flow` is no such distribution, or a number has the wrong type.
+      ValueError: if its events are not such vectors, a context is missing or of another shape, or
+        `columns` are not two of them, or `axes` have another number.
+      ImportError: if matplotlib is not installed.
+    """
+    flow = distribution_of(flow)
+    flow = given_one_context(flow, context)
+    size = flow.event_shape[0] if flow.event_shape.rank == 1 else 0
+    if size < 2:
+        raise ValueError(
+            f"`flow` must be over vectors of at least two. Received: event_shape={flow.event_shape}"
+        )
+    i, j = _two(chosen_columns(columns, size, 2))
+    num_points = _checks.integer_at_least(num_points, 1, "num_points")
+    max_panels = _checks.integer_at_least(max_panels, 2, "max_panels")
+    seed = tf.constant([_checks.integer_at_least(seed, 0, "seed"), 0], tf.int32)
+    _, base = bijectors_and_base(flow)
+    u = base.sample(num_points, seed=seed)
+    layers = layers_to_data(flow, u)
+    # Layers of other widths, as those of a constraint, have other columns.
+    stages = [("base", u)] + [
+        (layer.bijector.name, layer.y) for layer in layers if layer.y.shape[1:] == [size]
+    ]
+    if len(stages) > max_panels:
+        kept = np.linspace(0, len(stages) - 1, max_panels).round().astype(int)
+        stages = [stages[k] for k in kept]
+    axes = grid_of_axes(axes, 1, len(stages))[0]
+    angle = np.arctan2(u[:, j], u[:, i])
+    for ax, (name, points) in zip(axes, stages, strict=True):
+        points = np.asarray(points)
+        ax.scatter(points[:, i], points[:, j], c=angle, cmap="twilight", s=4)
+        ax.set_title(name)
+    return axes
+
+
+def _two(columns):
+    if len(columns) != 2:
+        raise ValueError(f"`columns` must be two. Received: columns={columns}")
+    return columns

@@ -1,0 +1,102 @@
+"""Rows that count: those of weight zero do not, whatever density they have."""
+
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+
+class CheckedBatch(typing.NamedTuple):
+    """A batch of checked arrays: no row of weight zero in it is worse than the rest.
+
+    Attributes:
+      rows: `(x,)` or `(context, x)`.
+      weight: `[N]`.
+      index: `[N]`, which rows of the arrays they are.
+    """
+
+    rows: tuple
+    weight: tf.Tensor
+    index: tf.Tensor
+
+
+def counted_index(weight):
+    """Which row to take for each row of an array: itself, or if it weighs zero one that counts.
+
+    Those that count are taken in turn, so that statistics of a batch see different rows.
+
+    Args:
+      weight: an array `[N]`, with a number above zero.
+    """
+    counted = np.flatnonzero(weight > 0)
+    index = np.arange(len(weight))
+    idle = weight <= 0
+    index[idle] = counted[index[idle] % len(counted)]
+    return index
+
+
+def counted_rows(inputs, weight):
+    """A batch in which rows of weight zero are copies of those that count, taken in turn.
+
+    A loss leaves out the density of a row that weighs zero, but where that density is not finite
+    the gradient would be zero times infinity.
+
+    Args:
+      inputs: a tensor `[N, ...]`, or a tuple of them.
+      weight: a `Tensor` `[N]`.
+    """
+    counts = weight > 0
+    position = tf.range(tf.size(weight))
+    # Sorting keeps the order of equals: first come those that count.
+    order = tf.argsort(tf.cast(~counts, tf.int32), stable=True)
+    num_counted = tf.maximum(tf.reduce_sum(tf.cast(counts, tf.int32)), 1)
+    index = tf.where(counts, position, tf.gather(order, position % num_counted))
+    return tf.nest.map_structure(lambda tensor: tf.gather(tensor, index), inputs)
+
+
+class Found:
+    """What there is to say of a batch when a step has been made of it.
+
+    Args:
+      x: the rows `[N, ...]`.
+      values: their densities `[N]`.
+      weight: `[N]`, or `None`.
+      index: which rows of the data they are if they are those of a `CheckedBatch`, else `None`.
+    """
+
+    def __init__(self, x, values, weight, index):
+        self._x, self._values, self._weight, self.index = x, values, weight, index
+        self._is_unknown = weight is not None and index is None
+
+    def has_good_weights(self):
+        """A boolean `Tensor`: whether each weight is finite and not negative."""
+        return tf.reduce_all(self._good_weights()) if self._is_unknown else tf.constant(True)
+
+    def has_weight(self):
+        """A boolean `Tensor`: whether a row of this device counts."""
+        return tf.constant(True) if self._weight is None else tf.reduce_sum(self._weight) > 0
+
+    def place(self):
+        """Row and column (of all that an event has) that spoil the batch; -1 if there is none."""
+        x = tf.reshape(self._x, [tf.shape(self._x)[0], -1])
+        finite = tf.math.is_finite(x) if x.dtype.is_floating else tf.ones_like(x, tf.bool)
+        lost = _first_false(tf.reshape(finite, [-1]))
+        width = tf.maximum(tf.shape(x)[1], 1)
+        of_x = lost // width, lost % width
+        row = _first_false(tf.reshape(tf.math.is_finite(self._values), [-1]))
+        place = tf.where(lost >= 0, tf.stack(of_x), tf.stack([row, -1]))
+        if self._is_unknown:
+            row = _first_false(self._good_weights())
+            place = tf.where(row >= 0, tf.stack([row, -1]), place)
+        row, column = tf.unstack(place)
+        if self.index is not None:
+            row = tf.where(row >= 0, tf.gather(self.index, tf.maximum(row, 0)), -1)
+        return row, column
+
+    def _good_weights(self):
+        return (self._weight >= 0) & tf.math.is_finite(self._weight)
+
+
+def _first_false(flags):
+    first = tf.argmin(tf.cast(flags, tf.int32), output_type=tf.int32)
+    return tf.where(tf.reduce_all(flags), -1, first)

@@ -1,0 +1,111 @@
+"""What can be said of a source of batches before a step is made of it."""
+
+import types
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import _checks
+
+
+def looked_at(batches, rows):
+    """Refuses batches that no step takes, and warns where a cast would lose digits.
+
+    A step that is refused while it is traced cannot be used again, and the model has begun to
+    change. A dataset is judged by its specification; its first batch is made only where that does
+    not say enough, since it may take long to fill a buffer. Generators are watched to their end.
+
+    Args:
+      batches: a `tf.data.Dataset`, `keras.utils.PyDataset` or generator; others are not looked at.
+      rows: the `Rows` of the model.
+
+    Returns:
+      `(batches, is_empty)`; the batches may be used in place of those that were given.
+    """
+    if isinstance(batches, tf.data.Dataset):
+        return batches, _look_at_dataset(batches, rows)
+    if isinstance(batches, keras.utils.PyDataset):
+        if batches.num_batches == 0:
+            return batches, True
+        _look(batches[0], rows)
+        return batches, False
+    if isinstance(batches, types.GeneratorType):
+        first = next(batches, None)
+        if first is None:
+            return batches, True
+        _look(first, rows)
+        return _watched(first, batches, rows), False
+    return batches, False
+
+
+def with_batches(batches, rows, name):
+    """The batches that `looked_at` gives back; refuses a source without any, by name."""
+    batches, is_empty = looked_at(batches, rows)
+    if is_empty:
+        raise no_batches(name, batches)
+    return batches
+
+
+def no_batches(name, batches):
+    """The error that a source of batches ends in which has none."""
+    return ValueError(f"`{name}` must have batches. Received: {name}={batches!r} without one")
+
+
+def _look_at_dataset(dataset, rows):
+    """Whether it is empty."""
+    specs = tf.nest.flatten(dataset.element_spec)
+    with tf.Graph().as_default():
+        rows.unpacked(tf.nest.map_structure(_placeholder, dataset.element_spec))
+    cardinality = int(dataset.cardinality())
+    is_wide = any(rows.loses_digits(spec) for spec in specs if isinstance(spec, tf.TensorSpec))
+    if cardinality == 0 or not (is_wide or cardinality == tf.data.UNKNOWN_CARDINALITY):
+        return cardinality == 0
+    first = next(iter(dataset), None)
+    if first is None:
+        return True
+    _look(first, rows)
+    return False
+
+
+def _placeholder(spec):
+    if isinstance(spec, tf.TensorSpec):
+        return tf.compat.v1.placeholder(spec.dtype, spec.shape)
+    return None if spec == tf.type_spec_from_value(None) else spec
+
+
+def _look(batch, rows):
+    """Refuses a batch in Python's hands; warns where its cast would lose digits."""
+    named = _checked_parts(batch, rows)
+    tensors = tf.nest.map_structure(
+        lambda part: tf.convert_to_tensor(part) if hasattr(part, "__array__") else part, batch
+    )
+    rows.unpacked(tensors)
+    for name, part in named.items():
+        if part is not None and name != "sample_weight":
+            _checks.warn_of_lost_digits(np.asarray(part), rows.numpy_dtype(name), name)
+
+
+def _checked_parts(batch, rows):
+    """The parts of a batch by name, of which none is sparse, has gaps or is no number."""
+    parts = batch if isinstance(batch, tuple | list) else (batch,)
+    if len(parts) == 2 and isinstance(parts[0], tuple):
+        names = ("context", "x")[-len(parts[0]) :]
+        parts, names = (*parts[0], parts[1]), (*names, "sample_weight")
+    else:
+        names = ("context", "x") if rows.is_conditional else ("x", "context")
+        names = (*names, "sample_weight")
+    named = dict(zip(names, parts, strict=False))
+    for name, part in named.items():
+        _checks.plain(part, name)
+        kind = getattr(getattr(part, "dtype", None), "kind", "f")
+        if kind not in "fiubV":  # V: numpy's of bfloat16
+            raise TypeError(f"`{name}` must be numbers. Received: {name}.dtype={part.dtype}")
+    return named
+
+
+def _watched(first, rest, rows):
+    yield first
+    for batch in rest:
+        _checked_parts(batch, rows)
+        yield batch
