@@ -15,7 +15,22 @@ _BATCH_SIZE = 10_000
 _SECONDS_IN_SILENCE = 3.0
 
 
-def draw(model, num_samples, context, seed, batch_size):
+class Draws:
+    """A model of a distribution, which draws samples of it."""
+
+    def sample(self, n, context=None, seed=None, batch_size=None):
+        """Draws n samples in batches: an array `[n, *event_shape]`, with a bar if it takes long.
+
+        Args:
+          n: Python `int`, how many, for each context if there are several.
+          context: an array `[C]`, or `[M, C]` for samples `[n, M, *event_shape]`.
+          seed: Python `int`; samples follow from it and from `batch_size`. Drawn if it is `None`.
+          batch_size: Python `int`, samples drawn at once; 10,000 by default.
+        """
+        return _draw(self, n, context, seed, batch_size)
+
+
+def _draw(model, num_samples, context, seed, batch_size):
     """Returns `num_samples` draws as one array; a bar shows what takes long.
 
     Args:

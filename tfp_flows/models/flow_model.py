@@ -11,7 +11,7 @@ from tfp_flows.models._adopts import check_is_one
 from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
 from tfp_flows.models._devices import average_devices
-from tfp_flows.models._drawing import draw
+from tfp_flows.models._drawing import Draws
 from tfp_flows.models._first_look import looked_at, no_batches, with_batches
 from tfp_flows.models._given_data import checked_dataset, is_array, split
 from tfp_flows.models._likelihood_steps import LikelihoodSteps
@@ -22,7 +22,7 @@ from tfp_flows.models.flow_matching import FlowMatching
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class FlowModel(LikelihoodSteps):
+class FlowModel(Draws, LikelihoodSteps):
     """loss = -sum_n w_n log p(x_n) / sum_n w_n, in nats, for any TFP distribution p.
 
     A `keras.Model` whose weights are all the variables of the distribution, its networks'
@@ -234,17 +234,6 @@ class FlowModel(LikelihoodSteps):
         """
         pair = x if context is None else (context, x)
         return self.predict(pair, batch_size=batch_size, verbose=0)
-
-    def sample(self, n, context=None, seed=None, batch_size=None):
-        """Draws n samples in batches: an array `[n, *event_shape]`, with a bar if it takes long.
-
-        Args:
-          n: Python `int`, how many, for each context if there are several.
-          context: an array `[C]`, or `[M, C]` for samples `[n, M, *event_shape]`.
-          seed: Python `int`; samples follow from it and from `batch_size`. Drawn if it is `None`.
-          batch_size: Python `int`, samples drawn at once; 10,000 by default.
-        """
-        return draw(self, n, context, seed, batch_size)
 
     def _signature(self):
         return self._rows.signature()
