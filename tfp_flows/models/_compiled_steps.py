@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_flows.models import _fused_adam
 from tfp_flows.models._watch import not_finite
 from tfp_flows.models._whole_step import FINE, Outcome
+from tfp_flows.models._workers import num_workers
 
 
 class CompiledSteps(keras.Model):
@@ -93,14 +94,38 @@ class CompiledSteps(keras.Model):
         with self._without_jit():
             return super().make_train_function(force)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing, where Keras would build by a first batch: all has been built.
+
+        Its own averages that batch over workers first, which fails for several (Keras 3.15.1).
+        """
+
     def _updates_apart(self):
         """Whether the update is not compiled with the gradients."""
         fits = _fused_adam.fits(self.optimizer, self.trainable_weights)
         return self._num_replicas() == 1 and fits
 
+    def _count_of_steps(self):
+        """The variable in which the optimizer counts its steps.
+
+        `optimizer.iterations` counts updates, fewer where gradients are accumulated.
+        """
+        optimizer = self.optimizer
+        while isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = optimizer.inner_optimizer
+        return next(each for each in optimizer.variables if each.name == "iteration")
+
     def _num_replicas(self):
         """How many devices train."""
         return self.distribute_strategy.num_replicas_in_sync
+
+    def _reported(self):
+        """The running means by name, as a step returns them."""
+        results = {mean.name: mean.result() for mean in self.metrics}
+        if num_workers(self.distribute_strategy) == 1:
+            return results
+        # Keras averages what workers return along an axis, which a scalar has not.
+        return {name: result[tf.newaxis] for name, result in results.items()}
 
     @property
     def losses(self):

@@ -106,7 +106,7 @@ class LikelihoodSteps(DistributionModel):
         if self._bits_mean is not None:
             bits = weighted_mean(-values, weight) / self._nats_per_bit
             self._bits_mean.update_state(bits, sample_weight=total)
-        return {mean.name: mean.result() for mean in self.metrics}
+        return self._reported()
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The weighted mean of -`y_pred`, what is maximised, plus the networks' regularisers."""

@@ -1,5 +1,6 @@
 """Files that stay whole when a training is killed while it writes."""
 
+import contextlib
 import json
 import os
 import tempfile
@@ -39,4 +40,5 @@ def drop_broken_metadata(backup_dir):
             f"{path} was cut off; the weights are restored, the epochs are counted anew.",
             stacklevel=3,
         )
-        os.remove(path)
+        with contextlib.suppress(FileNotFoundError):  # Another worker may have removed it.
+            os.remove(path)

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import _checks, saving
 from tfp_flows.conditioning import context_size, waits_for_context
+from tfp_flows.models import _draws
 from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._watch import watched
 from tfp_flows.models._whole_step import WholeStep
@@ -73,7 +74,7 @@ class VariationalModel(DistributionModel):
             # Of the generator that `keras.utils.set_random_seed` sets.
             seed = random.randrange(2**31 - 1)
         self.seed = _checks.integer_at_least(seed, 0, "seed")
-        self.samples = _Samples(flow, self.num_samples)
+        self.samples = _draws.Samples(flow, self.num_samples)
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
         self._elbo_mean = keras.metrics.Mean(name="elbo", dtype=self.compute_dtype)
 
@@ -123,7 +124,7 @@ class VariationalModel(DistributionModel):
         for name in _OF_DATA & kwargs.keys():
             raise _data_given(name, kwargs[name])
         return super().fit(
-            _steps(
+            _draws.steps(
                 _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
                 self._num_replicas(),
             ),
@@ -142,7 +143,7 @@ class VariationalModel(DistributionModel):
         self._check_target()
         steps = _checks.integer_at_least(steps, 1, "steps")
         return_dict = kwargs.pop("return_dict", False)
-        data = _steps(steps, self._num_replicas())
+        data = _draws.steps(steps, self._num_replicas())
         result = super().evaluate(data, return_dict=True, **kwargs)
         return result if return_dict else float(result["elbo"])
 
@@ -162,14 +163,14 @@ class VariationalModel(DistributionModel):
         """One step of the optimizer."""
         del data
         # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
-        step = tf.cast(self.optimizer.iterations.value, tf.int32)
+        step = tf.cast(self._count_of_steps().value, tf.int32)
         seed = tf.stack([self.seed, step * self._num_replicas() + _replica()])
         whole_step = WholeStep(self)
         (loss, elbo), gradients = self._differentiated(self._loss_of_seed, seed)
         loss = self._update(whole_step, gradients, loss)
         self._loss_mean.update_state(loss)
         self._elbo_mean.update_state(elbo)
-        return {"loss": self._loss_mean.result(), "elbo": self._elbo_mean.result()}
+        return self._reported()
 
     def _loss_of_seed(self, seed):
         """What is differentiated, and `(loss, elbo)`."""
@@ -185,7 +186,7 @@ class VariationalModel(DistributionModel):
         elbo = self._elbo(tf.stack([-1 - self.seed, tf.cast(data[0], tf.int32)]), training=False)
         self._loss_mean.update_state(-elbo)
         self._elbo_mean.update_state(elbo)
-        return {"loss": self._loss_mean.result(), "elbo": self._elbo_mean.result()}
+        return self._reported()
 
     def _elbo(self, seed, training):
         x, log_q = self._run(self.samples, seed, training)
@@ -224,19 +225,6 @@ class VariationalModel(DistributionModel):
         return model
 
 
-class _Samples(keras.Layer):
-    """Samples and their densities in one pass, as a layer, so that networks know the mode."""
-
-    def __init__(self, flow, num_samples):
-        super().__init__(name="samples", dtype="float32", autocast=False)
-        self._flow = flow
-        self._num_samples = num_samples
-        self.built = True
-
-    def call(self, seed):
-        return self._flow.experimental_sample_and_log_prob(self._num_samples, seed=seed)
-
-
 def _data_given(name, value):
     return ValueError(
         f"`{name}` must not be given: the samples are the data. "
@@ -246,9 +234,3 @@ def _data_given(name, value):
 
 def _replica():
     return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
-
-
-def _steps(count, num_replicas):
-    """The numbers of the draws, one for each replica in each step: Keras wants some data."""
-    dataset = tf.data.Dataset.range(count * num_replicas).batch(num_replicas, drop_remainder=True)
-    return dataset.apply(tf.data.experimental.assert_cardinality(count))
