@@ -36,13 +36,17 @@ def of_first(strategy, values):
     Returns:
       A list of tensors.
     """
+    results = _of_first(strategy, [tf.convert_to_tensor(value) for value in values])
+    return [strategy.experimental_local_results(result)[0] for result in results]
 
+
+@tf.function(autograph=False)
+def _of_first(strategy, tensors):
     def shared():
         context = tf.distribute.get_replica_context()
         is_first = tf.equal(context.replica_id_in_sync_group, 0)
         sums = []
-        for value in values:
-            tensor = tf.convert_to_tensor(value)
+        for tensor in tensors:
             # Sums are of numbers only.
             number = tf.cast(tensor, tf.int32) if tensor.dtype == tf.bool else tensor
             own = tf.where(is_first, number, tf.zeros_like(number))
@@ -50,8 +54,15 @@ def of_first(strategy, values):
             sums.append(tf.cast(total, tensor.dtype))
         return sums
 
-    results = tf.function(lambda: strategy.run(shared), autograph=False)()
-    return [strategy.experimental_local_results(result)[0] for result in results]
+    return strategy.run(shared)
+
+
+@tf.function(autograph=False)
+def _gathered(strategy, tensor):
+    def gathered():
+        return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+
+    return strategy.run(gathered)
 
 
 def shared_seed(strategy):
@@ -77,11 +88,7 @@ def check_same(strategy, distribution):
         config = None
     own = zlib.crc32(json.dumps(_fixed(config), default=repr).encode())
 
-    def gathered():
-        context = tf.distribute.get_replica_context()
-        return context.all_gather(tf.constant([own], tf.int64), axis=0)
-
-    result = tf.function(lambda: strategy.run(gathered), autograph=False)()
+    result = _gathered(strategy, tf.constant([own], tf.int64))
     sums = strategy.experimental_local_results(result)[0].numpy().tolist()
     if len(set(sums)) > 1:
         raise ValueError(
