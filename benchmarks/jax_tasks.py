@@ -2,12 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from workloads import LEARNING_RATE
 
 
 def tasks(weights, sizes, log_prob, sample):
     """The number of weights, and a function for each task.
+
+    Those that train and score take other rows, too.
 
     Args:
       weights: tree of arrays.
@@ -15,7 +17,7 @@ def tasks(weights, sizes, log_prob, sample):
       log_prob: callable, from weights and rows to log-densities.
       sample: callable, from weights, a key and a number to as many rows.
     """
-    optimizer = optax.adam(LEARNING_RATE)
+    optimizer = optax.adam(sizes.learning_rate)
     state = {"weights": weights, "adam": optimizer.init(weights), "seed": 0}
     batch, points = jnp.asarray(sizes.batch()), jnp.asarray(sizes.points())
 
@@ -28,12 +30,13 @@ def tasks(weights, sizes, log_prob, sample):
     log_prob_of = jax.jit(log_prob)
     sample_of = jax.jit(lambda weights, key: sample(weights, key, sizes.num_samples))
 
-    def train():
-        result = train_step(state["weights"], state["adam"], batch)
-        _, state["weights"], state["adam"] = jax.block_until_ready(result)
+    def train(rows=None):
+        result = train_step(state["weights"], state["adam"], batch if rows is None else rows)
+        loss, state["weights"], state["adam"] = jax.block_until_ready(result)
+        return float(loss)
 
-    def score():
-        jax.block_until_ready(log_prob_of(state["weights"], points))
+    def score(rows=None):
+        return np.asarray(log_prob_of(state["weights"], points if rows is None else rows))
 
     def draw():
         state["seed"] += 1

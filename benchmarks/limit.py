@@ -33,7 +33,7 @@ def steps(name):
     import keras
     import tensorflow as tf
     from workers import tfp_flows as ours
-    from workloads import WORKLOADS
+    from workloads import LEARNING_RATE, WORKLOADS
 
     import tfp_flows as tfpf
 
@@ -60,8 +60,8 @@ def steps(name):
         return total
 
     batch = tf.constant(sizes.batch())
-    step = ours.train_step(lambda x: -tf.reduce_mean(model(x, training=True)), model)
-    bare_step = ours.train_step(sum_of_outputs, bare)
+    step = ours.train_step(lambda x: -tf.reduce_mean(model(x, training=True)), model, LEARNING_RATE)
+    bare_step = ours.train_step(sum_of_outputs, bare, LEARNING_RATE)
     counts = [
         sum(variable.shape.num_elements() for variable in _tensors(layer))
         for layer in (model, bare)

@@ -1,11 +1,12 @@
 """The tasks of a framework on torch, which differ only in how a model is asked."""
 
 import torch
-from workloads import LEARNING_RATE
 
 
 def tasks(model, sizes, log_prob, sample, after_step=None):
     """The number of weights, and a function for each task.
+
+    Those that train and score take other rows, too.
 
     Args:
       model: a `torch.nn.Module`.
@@ -15,17 +16,18 @@ def tasks(model, sizes, log_prob, sample, after_step=None):
       after_step: callable without arguments, what a train step does beyond the optimiser's.
     """
     torch.set_num_threads(1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=sizes.learning_rate, fused=True)
     batch, points = torch.from_numpy(sizes.batch()), torch.from_numpy(sizes.points())
 
     def set_mode(training):
         if model.training != training:
             model.train(training)
 
-    def train():
+    def train(rows=None):
         set_mode(True)
+        x = batch if rows is None else torch.from_numpy(rows)
         optimizer.zero_grad()
-        loss = -log_prob(batch).mean()
+        loss = -log_prob(x).mean()
         loss.backward()
         optimizer.step()
         if after_step is not None:
@@ -33,9 +35,9 @@ def tasks(model, sizes, log_prob, sample, after_step=None):
         return loss.item()
 
     @torch.no_grad()
-    def score():
+    def score(rows=None):
         set_mode(False)
-        return log_prob(points).numpy()
+        return log_prob(points if rows is None else torch.from_numpy(rows)).numpy()
 
     @torch.no_grad()
     def draw():

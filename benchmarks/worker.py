@@ -16,6 +16,7 @@ import sys
 import time
 
 from one_core import pin
+from seeds import set_seed
 
 
 def main(framework, workload, core):
@@ -38,6 +39,7 @@ def main(framework, workload, core):
         return
     baseline = memory("VmRSS")
     try:
+        set_seed(WORKLOADS[workload].seed)
         num_weights, tasks = module.WORKLOADS[workload](WORKLOADS[workload])
     except Exception as error:
         answer(error=_short(error), offers=offers, versions=versions)

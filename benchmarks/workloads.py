@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+# So small that all are timed at the weights they start with, however often they have stepped.
+LEARNING_RATE = 1e-6
+
 
 class Workload(NamedTuple):
     """An architecture, and how many rows each task takes.
@@ -15,6 +18,10 @@ class Workload(NamedTuple):
       batch_size: rows of a train step.
       num_samples: samples drawn.
       num_points: points of the log-density.
+      learning_rate: of Adam.
+      seed: of the weights.
+      is_timed: whether kernels that start at zero are drawn instead, so that searches cost what
+        they cost in a trained flow.
     """
 
     event_size: int
@@ -23,6 +30,9 @@ class Workload(NamedTuple):
     batch_size: int
     num_samples: int = 10_000
     num_points: int = 10_000
+    learning_rate: float = LEARNING_RATE
+    seed: int = 0
+    is_timed: bool = True
 
     def batch(self):
         """Rows to train on, float32 `[batch_size, D]`."""
@@ -53,8 +63,6 @@ def _normal(*shape, seed):
 
 
 TASKS = ("train", "log_prob", "sample")
-# So small that all are timed at the weights they start with, however often they have stepped.
-LEARNING_RATE = 1e-6
 NUM_BINS, BOUND = 8, 3.0  # of both splines
 NUM_POLYNOMIALS, DEGREE = 3, 4  # of sums of squares
 BLOCK_UNITS = 8  # units for each coordinate, of block autoregressive networks
@@ -80,3 +88,6 @@ WORKLOADS = {
     "ffjord6": Workload(6, 1, (64, 64), 512),
     "ffjord6_hutchinson": Workload(6, 1, (64, 64), 512),
 }
+
+# Of learning curves: a table's columns are the event size.
+LEARNING = Workload(2, 6, (64, 64), 128, learning_rate=1e-3, is_timed=False)

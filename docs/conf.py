@@ -13,12 +13,20 @@ project = "tfp_flows"
 author = copyright = "The tfp_flows authors"
 release = version = importlib.metadata.version(project)
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = project
 templates_path = ["_templates"]
 myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 
 # The pages in api/ are made anew, so that none stays of a name that is gone.
 shutil.rmtree(pathlib.Path(__file__).with_name("api"), ignore_errors=True)
@@ -36,11 +44,12 @@ napoleon_use_ivar = True
 # line, and fenced blocks.
 default_role = "code"
 
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _FENCE = re.compile(r"^( *)```(\w*)$")
 
 
 def _as_rst(app, what, name, obj, options, lines):
-    """Fenced blocks and `code` as RST has them, a bare `|` without its meaning there."""
+    """Fenced blocks, `code` and links to arXiv as RST has them, a bare `|` without its meaning."""
     out, indent = [], None
     for line in lines:
         fence = _FENCE.match(line)
@@ -54,10 +63,15 @@ def _as_rst(app, what, name, obj, options, lines):
             out.append(f"    {line}")
         else:
             texts_and_codes = re.split(r"`([^`]+)`", line)
-            texts_and_codes[::2] = [text.replace("|", r"\|") for text in texts_and_codes[::2]]
+            texts_and_codes[::2] = [_text(text) for text in texts_and_codes[::2]]
             texts_and_codes[1::2] = [f"``{code}``" for code in texts_and_codes[1::2]]
             out.append("".join(texts_and_codes))
     lines[:] = out
+
+
+def _text(text):
+    text = text.replace("|", r"\|")
+    return _ARXIV.sub(r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
 
 
 def _of_init(app, what, name, obj, options, signature, return_annotation):

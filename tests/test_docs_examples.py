@@ -1,4 +1,4 @@
-"""The Python of the guide and of the page on extending runs, block after block."""
+"""The Python of the documentation's pages runs, block after block."""
 
 import pathlib
 import re
@@ -75,3 +75,8 @@ def test_extending(run_page):
     given = names["tfpf"].condition(flow, names["context"])
     before = names["tfpf"].condition(names["flow"], names["context"])
     np.testing.assert_array_equal(given.log_prob(names["x"]), before.log_prob(names["x"]))
+
+
+@pytest.mark.parametrize("page", ["from_tfp.md", "training.md", "data.md"])
+def test_page(run_page, without_xla, page):
+    run_page(page)

@@ -6,15 +6,16 @@ os.environ["KERAS_BACKEND"] = "jax"
 
 import bayesflow
 import jax
+import keras
 from jax_tasks import tasks
 from workloads import BOUND, NUM_BINS
 
 VERSIONS = ("bayesflow", "keras", "jax", "optax")
 
 
-def _coupling(transform, **transform_kwargs):
-    def build(sizes):
-        network = bayesflow.networks.CouplingFlow(
+def _network(transform, **transform_kwargs):
+    def make(sizes):
+        return bayesflow.networks.CouplingFlow(
             depth=sizes.num_layers // 2,  # a layer of its own is two couplings
             transform=transform,
             permutation=None,
@@ -27,6 +28,26 @@ def _coupling(transform, **transform_kwargs):
             },
             transform_kwargs=transform_kwargs,
         )
+
+    return make
+
+
+NETWORKS = {
+    "affine_coupling": _network("affine", clamp=False),
+    # It also learns where the interval begins and how long it is: four numbers a coordinate more.
+    "spline_coupling": _network(
+        "spline",
+        bins=NUM_BINS,
+        default_domain=(-BOUND, BOUND, -BOUND, BOUND),
+        min_bin_width=1e-3,
+        min_bin_height=1e-3,
+    ),
+}
+
+
+def _workload(make):
+    def build(sizes):
+        network = make(sizes)
         network.build((None, sizes.event_size))
         fixed = [variable.value for variable in network.non_trainable_variables]
 
@@ -47,14 +68,33 @@ def _coupling(transform, **transform_kwargs):
     return build
 
 
-WORKLOADS = {
-    "affine_coupling": _coupling("affine", clamp=False),
-    # It also learns where the interval begins and how long it is: four numbers a coordinate more.
-    "spline_coupling": _coupling(
-        "spline",
-        bins=NUM_BINS,
-        default_domain=(-BOUND, BOUND, -BOUND, BOUND),
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-    ),
-}
+WORKLOADS = {name: _workload(make) for name, make in NETWORKS.items()}
+
+
+def fit(name, sizes, train, validation, epochs, patience, seed, after_epoch):
+    """As a user fits: its workflow, offline, with early stopping."""
+    workflow = bayesflow.BasicWorkflow(
+        inference_network=NETWORKS[name](sizes),
+        inference_variables=["x"],
+        standardize=None,
+        optimizer=keras.optimizers.Adam(sizes.learning_rate),
+    )
+
+    def log_prob(rows):
+        return workflow.log_prob({"x": rows})
+
+    def at_epoch_end(epoch, logs):
+        after_epoch(-float(logs["val_loss"]), log_prob)
+
+    workflow.fit_offline(
+        {"x": train},
+        epochs=epochs,
+        batch_size=sizes.batch_size,
+        validation_data={"x": validation},
+        callbacks=[
+            keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
+            keras.callbacks.LambdaCallback(on_epoch_end=at_epoch_end),
+        ],
+        verbose=0,
+    )
+    return log_prob, lambda: workflow.sample(num_samples=sizes.num_samples)["x"]

@@ -3,12 +3,14 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import paramax
 from flowjax import flows
 from flowjax.bijections import RationalQuadraticSpline
 from flowjax.distributions import Normal
-from workloads import BOUND, LEARNING_RATE, NEGATIVE_SLOPE, NUM_BINS
+from flowjax.train import fit_to_data
+from workloads import BOUND, NEGATIVE_SLOPE, NUM_BINS
 
 VERSIONS = ("flowjax", "jax", "equinox", "optax")
 
@@ -17,7 +19,7 @@ def tasks(flow, sizes):
     """The number of weights, and a function for each task."""
     is_leaf = lambda leaf: isinstance(leaf, paramax.NonTrainable)  # noqa: E731
     weights, static = eqx.partition(flow, eqx.is_inexact_array, is_leaf=is_leaf)
-    optimizer = optax.adam(LEARNING_RATE)
+    optimizer = optax.adam(sizes.learning_rate)
     state = {"weights": weights, "adam": optimizer.init(weights), "seed": 0}
     batch, points = jnp.asarray(sizes.batch()), jnp.asarray(sizes.points())
 
@@ -41,12 +43,13 @@ def tasks(flow, sizes):
     def sample_of(weights, key):
         return restored(weights).sample(key, (sizes.num_samples,))
 
-    def train():
-        result = train_step(state["weights"], state["adam"], batch)
-        _, state["weights"], state["adam"] = jax.block_until_ready(result)
+    def train(rows=None):
+        result = train_step(state["weights"], state["adam"], batch if rows is None else rows)
+        loss, state["weights"], state["adam"] = jax.block_until_ready(result)
+        return float(loss)
 
-    def log_prob():
-        jax.block_until_ready(log_prob_of(state["weights"], points))
+    def log_prob(rows=None):
+        return np.asarray(log_prob_of(state["weights"], points if rows is None else rows))
 
     def sample():
         state["seed"] += 1
@@ -58,46 +61,41 @@ def tasks(flow, sizes):
     return num_weights, {"train": train, "log_prob": log_prob, "sample": sample}
 
 
-def _workload(flow, spline=False):
+def _conditioned(flow, spline=False):
     def build(sizes):
         kwargs = {}
         if spline:
             kwargs["transformer"] = _spline()
         width, *others = sizes.hidden_units
-        return tasks(
-            flow(
-                jax.random.key(0),
-                base_dist=_base(sizes),
-                flow_layers=sizes.num_layers,
-                nn_width=width,
-                nn_depth=1 + len(others),
-                **kwargs,
-            ),
-            sizes,
+        return flow(
+            jax.random.key(sizes.seed),
+            base_dist=_base(sizes),
+            flow_layers=sizes.num_layers,
+            nn_width=width,
+            nn_depth=1 + len(others),
+            **kwargs,
         )
 
     return build
 
 
 def bnaf(sizes):
-    flow = flows.block_neural_autoregressive_flow(
-        jax.random.key(0),
+    return flows.block_neural_autoregressive_flow(
+        jax.random.key(sizes.seed),
         base_dist=_base(sizes),
         flow_layers=sizes.num_layers,
         nn_depth=len(sizes.hidden_units),
         nn_block_dim=sizes.hidden_units[0],
     )
-    return tasks(flow, sizes)
 
 
 def planar(sizes):
-    flow = flows.planar_flow(
-        jax.random.key(0),
+    return flows.planar_flow(
+        jax.random.key(sizes.seed),
         base_dist=_base(sizes),
         flow_layers=sizes.num_layers,
         negative_slope=NEGATIVE_SLOPE,
     )
-    return tasks(flow, sizes)
 
 
 def _spline():
@@ -122,12 +120,45 @@ def _base(sizes):
     return paramax.non_trainable(Normal(jnp.zeros(sizes.event_size)))
 
 
-WORKLOADS = {
-    "affine_coupling": _workload(flows.coupling_flow),
-    "spline_coupling": _workload(flows.coupling_flow, spline=True),
-    "spline_autoregressive": _workload(flows.masked_autoregressive_flow, spline=True),
-    "maf": _workload(flows.masked_autoregressive_flow),
-    "maf63": _workload(flows.masked_autoregressive_flow),
+FLOWS = {
+    "affine_coupling": _conditioned(flows.coupling_flow),
+    "spline_coupling": _conditioned(flows.coupling_flow, spline=True),
+    "spline_autoregressive": _conditioned(flows.masked_autoregressive_flow, spline=True),
+    "maf": _conditioned(flows.masked_autoregressive_flow),
+    "maf63": _conditioned(flows.masked_autoregressive_flow),
     "bnaf": bnaf,
     "planar": planar,
 }
+
+
+def _workload(flow):
+    return lambda sizes: tasks(flow(sizes), sizes)
+
+
+WORKLOADS = {name: _workload(flow) for name, flow in FLOWS.items()}
+
+
+def fit(name, sizes, train, validation, epochs, patience, seed, after_epoch):
+    """As a user fits: `fit_to_data`, which chooses the rows of validation itself.
+
+    It has no callbacks, so that nothing is known of epochs before the last.
+    """
+    del after_epoch
+    rows = np.concatenate([train, validation])
+    flow, _ = fit_to_data(
+        jax.random.key(seed),
+        FLOWS[name](sizes),
+        rows,
+        learning_rate=sizes.learning_rate,
+        max_epochs=epochs,
+        max_patience=patience,
+        batch_size=sizes.batch_size,
+        val_prop=len(validation) / len(rows),
+        show_progress=False,
+    )
+    flow = paramax.unwrap(flow)
+    log_prob, sample = eqx.filter_jit(flow.log_prob), eqx.filter_jit(flow.sample)
+    return (
+        lambda rows: np.asarray(log_prob(rows)),
+        lambda: np.asarray(sample(jax.random.key(seed), (sizes.num_samples,))),
+    )

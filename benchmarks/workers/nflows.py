@@ -8,7 +8,6 @@ from nflows.nn.nets import MLP
 from torch_tasks import tasks
 from workloads import BOUND, NUM_BINS
 
-torch.manual_seed(0)
 VERSIONS = ("nflows", "torch")
 _SPLINE = {"num_bins": NUM_BINS, "tails": "linear", "tail_bound": BOUND}
 

@@ -1,7 +1,6 @@
 """The workloads in normflows, on torch's CPU backend."""
 
 import normflows as nf
-import numpy as np
 import torch
 from normflows.flows.neural_spline.autoregressive import (
     MaskedPiecewiseRationalQuadraticAutoregressive,
@@ -10,8 +9,6 @@ from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCou
 from torch_tasks import tasks
 from workloads import BOUND, COEFFICIENT, MORE_TERMS, NUM_BINS, NUM_TERMS
 
-torch.manual_seed(0)
-np.random.seed(0)  # normflows draws the number of terms of a series by it
 VERSIONS = ("normflows", "torch")
 _SPLINE = {"num_bins": NUM_BINS, "tails": "linear", "tail_bound": BOUND}
 NUM_ITERATIONS = 5  # power iterations for a spectral norm, after each step

@@ -13,7 +13,6 @@ from workloads import (
     BOUND,
     COEFFICIENT,
     DEGREE,
-    LEARNING_RATE,
     MORE_TERMS,
     NUM_BINS,
     NUM_POLYNOMIALS,
@@ -30,13 +29,19 @@ VERSIONS = ("tfp_flows", "tensorflow", "tensorflow-probability", "keras")
 
 
 def tasks(flow, sizes):
-    """The number of weights, and a function for each task."""
+    """The number of weights, and a function for each task.
+
+    Those that train and score take other rows, too.
+    """
     model = tfpf.FlowModel(flow)
-    draw_zero_kernels(model)
+    if sizes.is_timed:
+        draw_zero_kernels(model)
     batch, points = tf.constant(sizes.batch()), tf.constant(sizes.points())
     state = {"seed": 0}
     # Residual flows and estimated traces differ in training.
-    step = train_step(lambda x: -tf.reduce_mean(model(x, training=True)), model)
+    step = train_step(
+        lambda x: -tf.reduce_mean(model(x, training=True)), model, sizes.learning_rate
+    )
 
     @tf.function(jit_compile=True, autograph=False)
     def log_prob(x):
@@ -52,15 +57,17 @@ def tasks(flow, sizes):
 
     num_weights = sum(np.prod(variable.shape) for variable in model.trainable_variables)
     return num_weights, {
-        "train": lambda: step(batch).numpy(),
-        "log_prob": lambda: log_prob(points).numpy(),
+        "train": lambda rows=None: step(batch if rows is None else tf.constant(rows)).numpy(),
+        "log_prob": lambda rows=None: log_prob(
+            points if rows is None else tf.constant(rows)
+        ).numpy(),
         "sample": lambda: sample(next_seed()).numpy(),
     }
 
 
-def train_step(loss_of, model):
+def train_step(loss_of, model, learning_rate):
     """A compiled step of Adam on `model`, a layer: callable, from rows to the loss."""
-    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    optimizer = keras.optimizers.Adam(learning_rate)
     optimizer.build(model.trainable_variables)
 
     @tf.function(jit_compile=True, autograph=False)
@@ -97,10 +104,14 @@ def spline_coupling(sizes):
     layers = []
     for i in range(sizes.num_layers):
         params_size = B.RationalQuadraticSpline.params_size(**kwargs)
-        network = tfpf.layers.MLP(size // 2 * params_size, sizes.hidden_units, seed=i)
+        seed = sizes.num_layers * sizes.seed + i
+        network = tfpf.layers.MLP(size // 2 * params_size, sizes.hidden_units, seed=seed)
         network.build((None, size // 2))
         mask = [(j < size // 2) == (i % 2 == 0) for j in range(size)]
-        layers.append(B.Coupling(network, B.RationalQuadraticSpline, kwargs, mask))
+        layer = B.Coupling(
+            network, B.RationalQuadraticSpline, kwargs, mask, raw_scale=_raw_scale(sizes)
+        )
+        layers.append(layer)
     return _flow(layers, size)
 
 
@@ -110,10 +121,19 @@ def spline_autoregressive(sizes):
     for i in range(sizes.num_layers):
         params_size = B.RationalQuadraticSpline.params_size(**kwargs)
         order = "reverse" if i % 2 else None
-        network = tfpf.layers.MADE(size, params_size, sizes.hidden_units, order=order, seed=i)
+        seed = sizes.num_layers * sizes.seed + i
+        network = tfpf.layers.MADE(size, params_size, sizes.hidden_units, order=order, seed=seed)
         network.build((None, size))
-        layers.append(B.Autoregressive(network, B.RationalQuadraticSpline, kwargs))
+        layer = B.Autoregressive(
+            network, B.RationalQuadraticSpline, kwargs, raw_scale=_raw_scale(sizes)
+        )
+        layers.append(layer)
     return _flow(layers, size)
+
+
+def _raw_scale(sizes):
+    """As the recipe of splines has it: raw parameters move by less in the first steps."""
+    return 0.6 / np.sqrt(sizes.hidden_units[-1])
 
 
 def umnn(sizes):
@@ -173,7 +193,7 @@ def _ffjord(trace):
 
 
 def _networks(sizes):
-    return {"num_layers": sizes.num_layers, "hidden_units": sizes.hidden_units, "seed": 0}
+    return {"num_layers": sizes.num_layers, "hidden_units": sizes.hidden_units, "seed": sizes.seed}
 
 
 def _flow(layers, size):
@@ -203,3 +223,29 @@ def _workload(flow):
 
 
 WORKLOADS = {name: _workload(flow) for name, flow in FLOWS.items()}
+
+
+def fit(name, sizes, train, validation, epochs, patience, seed, after_epoch):
+    """As a user fits: `model.fit` with early stopping. Returns `log_prob` and `sample`."""
+    model = tfpf.FlowModel(FLOWS[name](sizes))
+    model.compile(keras.optimizers.Adam(sizes.learning_rate), jit_compile=True)
+
+    def log_prob(rows):
+        return model.predict(rows, batch_size=10_000, verbose=0)
+
+    def at_epoch_end(epoch, logs):
+        after_epoch(-float(logs["val_loss"]), log_prob)
+
+    model.fit(
+        train,
+        batch_size=sizes.batch_size,
+        epochs=epochs,
+        validation_data=validation,
+        validation_batch_size=10_000,
+        callbacks=[
+            keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
+            keras.callbacks.LambdaCallback(on_epoch_end=at_epoch_end),
+        ],
+        verbose=0,
+    )
+    return log_prob, lambda: model.distribution.sample(sizes.num_samples, seed=seed).numpy()

@@ -8,7 +8,6 @@ from torch_tasks import tasks
 from workloads import BOUND, DEGREE, NUM_BINS, NUM_POLYNOMIALS, TOLERANCE
 from zuko.transforms import MonotonicRQSTransform
 
-torch.manual_seed(0)
 VERSIONS = ("zuko", "torch")
 
 
