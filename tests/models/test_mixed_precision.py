@@ -125,3 +125,78 @@ def test_trains_and_reloads(tmp_path, kind, policy):
     np.testing.assert_array_equal(loaded(inputs), values)
     assert type(loaded.optimizer) is type(model.optimizer)
     loaded.fit(*data(kind), batch_size=64, verbose=0)
+
+
+# --- Recipes, under a global policy ----------------------------------------------------------
+
+SMALL = {"num_layers": 1, "seed": 1}
+NARROW = {"hidden_units": (8,), **SMALL}
+FEW = {"hidden_channels": (4,), **SMALL}
+FOLLOW = {
+    "nice": ((4,), NARROW),
+    "real_nvp": ((4,), NARROW),
+    "maf": ((4,), NARROW),
+    "iaf": ((4,), {"context_size": 2, **NARROW}),
+    "naf": ((4,), NARROW),
+    "neural_spline": ((4,), {"context_size": 2, **NARROW}),
+    "flow_plus_plus": ((4,), NARROW),
+    "planar": ((4,), {"context_size": 2, **NARROW}),
+    "glow": ((4, 4, 2), {"num_scales": 1, **FEW}),
+    "wavenet": ((8, 2), FEW),
+    "waveglow": ((8, 1), {"factor": 2, "num_scales": 1, **FEW}),
+}
+STAY = {"ffjord": ((4,), {"hidden_units": (8,), "seed": 1}), "residual": ((4,), NARROW)}
+
+
+@pytest.fixture
+def mixed_policy():
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(previous)
+
+
+def made(name, shape, options):
+    return tfpf.FlowModel(getattr(tfpf.flows, name)(shape, **options))
+
+
+@pytest.mark.parametrize("name", FOLLOW)
+def test_networks_of_recipes_follow_the_global_policy(mixed_policy, name):
+    shape, options = FOLLOW[name]
+    model = made(name, shape, options)
+    assert {network.compute_dtype for network in model.networks} == {"bfloat16"}
+    assert {str(v.dtype) for v in model.trainable_weights} == {"float32"}
+    keras.config.set_dtype_policy("float32")
+    single = made(name, shape, options)
+    rng = np.random.default_rng(0)
+    for weight, other in zip(model.weights, single.weights, strict=True):
+        weight.assign(other + 0.05 * rng.normal(size=other.shape) * other.trainable)
+        other.assign(weight)
+    size = options.get("context_size", 0)
+    flow = model.distribution
+    x = rng.normal(size=(8, *shape)).astype("float32")
+    inputs = (rng.normal(size=(8, size)).astype("float32"), x) if size else x
+    values, expected = model(inputs), single(inputs)
+    assert values.dtype == tf.float32 and flow.dtype == tf.float32
+    assert np.any(values != expected)
+    # Half of a unit of bfloat16 is 2^-9 of a raw number.
+    np.testing.assert_allclose(values, expected, atol=0.02 * np.prod(shape))
+    flow = tfpf.condition(flow, inputs[0]) if size else flow
+    samples, density = flow.experimental_sample_and_log_prob(seed=[0, 1])
+    assert samples.dtype == density.dtype == tf.float32
+    assert np.all(np.isfinite(density))
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_networks_that_are_differentiated_or_solved_stay_single(mixed_policy, name):
+    model = made(name, *STAY[name])
+    keras.config.set_dtype_policy("float32")
+    single = made(name, *STAY[name])
+    for weight, other in zip(model.weights, single.weights, strict=True):
+        other.assign(weight)
+    np.testing.assert_array_equal(model(X), single(X))
+
+
+def test_double_precision_stays(mixed_policy):
+    model = made("real_nvp", 4, {"dtype": "float64", **NARROW})
+    assert {network.compute_dtype for network in model.networks} == {"float64"}
