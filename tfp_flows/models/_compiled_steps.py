@@ -22,7 +22,6 @@ class CompiledSteps(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self._jit_inside = False
-        self._penalties = None
         self._programs = _Programs()
         self._outcome = Outcome()
 
@@ -102,8 +101,7 @@ class CompiledSteps(keras.Model):
 
     def _updates_apart(self):
         """Whether the update is not compiled with the gradients."""
-        fits = _fused_adam.fits(self.optimizer, self.trainable_weights)
-        return self._num_replicas() == 1 and fits
+        return _fused_adam.fits(self.optimizer, self.trainable_weights)
 
     def _count_of_steps(self):
         """The variable in which the optimizer counts its steps.
@@ -127,12 +125,6 @@ class CompiledSteps(keras.Model):
         # Keras averages what workers return along an axis, which a scalar has not.
         return {name: result[tf.newaxis] for name, result in results.items()}
 
-    @property
-    def losses(self):
-        """As in Keras: what regularisers and networks add to the loss."""
-        # Those of a function within the step are what it returned.
-        return super().losses if self._penalties is None else list(self._penalties)
-
     @contextlib.contextmanager
     def _without_jit(self):
         """Steps that are made here run as plain graphs, around programs."""
@@ -144,9 +136,11 @@ class CompiledSteps(keras.Model):
 
     def _program(self, key, function):
         """The function, as a program of XLA where that is wanted: the first one of that key."""
-        if not self.jit_compile or self.run_eagerly:
+        if self.run_eagerly:
             return function
-        return self._programs.of(key, function)
+        if self._jit_inside:  # Each device has one of its own, with its own variables.
+            return tf.function(function, jit_compile=True, autograph=False)
+        return self._programs.of(key, function) if self.jit_compile else function
 
     def _differentiated(self, function, *args):
         """`results` and the gradients of a loss, for a function that returns `(loss, results)`."""
@@ -156,30 +150,19 @@ class CompiledSteps(keras.Model):
                 loss, results = function(*args)
             return results, tape.gradient(loss, self.trainable_weights)
 
-        return (self._program("gradients", run) if self._updates_apart() else run)(*args)
+        is_apart = self._updates_apart() or self._jit_inside
+        return (self._program("gradients", run) if is_apart else run)(*args)
 
     def _update(self, step, gradients, loss):
         """Ends a `WholeStep`; returns the loss, or NaN where it changed nothing."""
         is_whole = step.apply(gradients, loss)
-        self._penalties = None
         return tf.where(is_whole, loss, tf.constant(float("nan"), loss.dtype))
 
     def _run(self, layer, inputs, training):
-        """`layer(inputs)` in the mode, compiled here if the step around it cannot be."""
+        """`layer(inputs)` in the mode."""
         # Keras clears what the step before has added by `add_loss` in parts of the layer only.
         self._clear_losses()
-        self._penalties = None
-        if not self._jit_inside:
-            return layer(inputs, training=training)
-
-        @tf.function(jit_compile=True, autograph=False)
-        def compiled(inputs):
-            values = layer(inputs, training=training)
-            return values, tuple(self.losses)
-
-        values, penalties = compiled(inputs)
-        self._penalties = penalties if training else None
-        return values
+        return layer(inputs, training=training)
 
     def train_on_batch(self, *args, **kwargs):
         """As in Keras; a step that is not finite changes nothing, and raises an error.

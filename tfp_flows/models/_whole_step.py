@@ -94,10 +94,15 @@ class WholeStep:
           loss: scalar `Tensor`.
         """
         optimizer = self._model.optimizer
-        has_loss = self._agreed([tf.math.is_finite(loss)])[0]
+        if self._model._num_replicas() > 1:
+            # The mean of all devices; not finite if it is not on one of them.
+            context = tf.distribute.get_replica_context()
+            loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
+        has_loss = tf.math.is_finite(loss)
         has_failed = self._model._outcome.has_failed()
         if self._is_fused:
             may_change = has_loss & ~has_failed
+            gradients = self._summed(gradients)
             stay_finite = _fused_adam.apply(optimizer, gradients, self._weights, may_change)
             # Looked at only where something is wrong.
             have_gradients = tf.cond(
@@ -121,11 +126,17 @@ class WholeStep:
                 index = tf.where(is_lost, _first_false(flags), index)
         is_whole = tf.equal(failure, FINE) & ~has_failed
         self._put_back_unless(is_whole)
-        if self._model._num_replicas() > 1:  # Else it would be that of the first device.
-            context = tf.distribute.get_replica_context()
-            loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
         self._model._outcome.record(failure, index, loss)
         return is_whole
+
+    def _summed(self, gradients):
+        """The gradients over all devices, each of which has its part of the loss."""
+        if self._model._num_replicas() == 1:
+            return gradients
+        present = [gradient for gradient in gradients if gradient is not None]
+        context = tf.distribute.get_replica_context()
+        sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+        return [None if gradient is None else next(sums) for gradient in gradients]
 
     def _agreed(self, flags):
         """The flags `[n]`, each true where it is on every device."""

@@ -1,5 +1,6 @@
 """Reverse KL, Keras's way."""
 
+import functools
 import random
 
 import keras
@@ -183,7 +184,9 @@ class VariationalModel(DistributionModel):
     def test_step(self, data):
         """One step of `evaluate`."""
         # Apart from the seeds of training, which count up from the same number.
-        elbo = self._elbo(tf.stack([-1 - self.seed, tf.cast(data[0], tf.int32)]), training=False)
+        seed = tf.stack([-1 - self.seed, tf.cast(data[0], tf.int32)])
+        run = functools.partial(self._elbo, training=False)
+        elbo = (self._program("elbo", run) if self._jit_inside else run)(seed)
         self._loss_mean.update_state(-elbo)
         self._elbo_mean.update_state(elbo)
         return self._reported()
