@@ -15,10 +15,11 @@ ALLOWED = {
     "math": {"math"},
     "_checks": set(),
     "_tree": set(),
+    "_mixtures": {"_tree"},
     "bijectors": BOTTOM | {"bijectors"},
     "layers": BOTTOM | {"layers"},
     "distributions": BOTTOM | {"bijectors", "distributions", "conditioning"},
-    "conditioning": {"_checks", "_tree"},
+    "conditioning": {"_checks", "_tree", "_mixtures"},
     "saving": {"_checks", "_tree", "bijectors", "distributions", "saving"},
     "flows": BOTTOM | {"bijectors", "layers", "distributions", "flows"},
     "models": BOTTOM

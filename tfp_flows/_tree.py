@@ -60,6 +60,7 @@ def rebuild(
     twin=lambda node: type(node),
     parameters=parameters_of,
     leaf=None,
+    fit=lambda node, changed: {},
 ):
     """Returns `root` with parameters or classes changed, sharing all that is not.
 
@@ -72,6 +73,8 @@ def rebuild(
       parameters: a callable that gives the parameters of a TFP object that are walked through.
       leaf: a callable that takes what is no TFP object, and no `dict`, list or tuple, and returns
         what is to stand in its place; `None` to keep it.
+      fit: a callable that takes a TFP object and the parameters that have changed below it, and
+        returns a `dict` of parameters that have to change with them.
 
     Returns:
       The same object if nothing has changed in it, else a copy. What occurs twice in `root`
@@ -88,6 +91,8 @@ def rebuild(
                     if (new := visit(old)) is not old
                 }
                 changed.update(changes(value))
+                if changed:
+                    changed.update(fit(value, changed))
                 cls = twin(value)
                 # `copy` of a distribution remembers the one that it came from, variables and all.
                 if cls is not type(value) or (changed and leaf is not None):

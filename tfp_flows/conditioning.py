@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows._mixtures import component_depths, fit_mixture
 from tfp_flows._tree import is_node, parameters_of, rebuild, walk
 
 
@@ -39,7 +40,9 @@ def condition(flow, context):
 
     The walk goes through `TransformedDistribution`, `Chain`, `Invert`, `Sample`, `Independent`
     and any other TFP object that keeps what it was made of in `parameters`. Variables are
-    shared, gradients reach the context, and binding again replaces.
+    shared, gradients reach the context, and binding again replaces. Of a `tfd.Mixture` the weights,
+    and components that take no context, get the batch shape of the others; of a
+    `tfd.MixtureSameFamily` the components have their axis after those of the context's batch.
 
     Args:
       flow: a TFP distribution or bijector.
@@ -78,10 +81,17 @@ def condition(flow, context):
         )
     _checks.context(context, size, parts[0].name)
 
-    def changes(node):
-        return {"context": context} if getattr(node, "context_size", 0) else {}
+    depths = component_depths(flow, _open_parameters)
 
-    return rebuild(flow, changes, parameters=_open_parameters)
+    def changes(node):
+        if not getattr(node, "context_size", 0):
+            return {}
+        c = context
+        for _ in range(depths.get(id(node), 0)):
+            c = tf.expand_dims(c, -1 - len(node.context_shape))  # where components are
+        return {"context": c}
+
+    return rebuild(flow, changes, parameters=_open_parameters, fit=fit_mixture)
 
 
 def _context_aware(flow):

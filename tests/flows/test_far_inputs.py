@@ -155,3 +155,55 @@ def test_sampling_sees_what_density_sees(network):
     slow = tfpf.bijectors.Autoregressive(lambda x: conditioner(x), affine, dtype="float64")
     x = tf.constant([[1e200, 1.0, -2.0], [-1e170, 0.5, 1e180]], tf.float64)
     np.testing.assert_allclose(fast.forward(x), slow.forward(x), rtol=1e-12)
+
+
+TINY = {
+    "nice": {"num_layers": 4},
+    "real_nvp": {"num_layers": 4},
+    "maf": {"num_layers": 2},
+    "iaf": {"num_layers": 2},
+    "naf": {"num_units": 3},
+    "bnaf": {"hidden_units": (2,)},
+    "flow_plus_plus": {"num_layers": 2, "num_components": 2},
+    "umnn": {"integrand_units": (3,), "num_nodes": 8},
+    "sos": {},
+    "neural_spline": {"num_layers": 2},
+    "recurrent": {},
+    "planar": {"num_layers": 2},
+    "radial": {"num_layers": 2},
+    "sylvester": {"num_units": 2},
+    "residual": {},
+    "ffjord": {"rtol": 1e-2, "atol": 1e-2},
+}
+WITHOUT_NETWORK = ("planar", "radial", "sylvester")
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(name, "float32") for name in TINY]
+    + [(name, "float64") for name in ("real_nvp", "maf", "naf", "sos", "neural_spline")],
+)
+def test_gradients_of_densities_of_far_rows(name, dtype):
+    """Beside a row that is near: what is far leaves the gradients of the weights numbers."""
+    options = dict(TINY[name])
+    if name != "ffjord":
+        options.setdefault("num_layers", 1)
+    if name not in WITHOUT_NETWORK:
+        options.setdefault("hidden_units", (4,))
+    flow = moved(getattr(tfpf.flows, name)(3, seed=1, dtype=dtype, **options))
+    info = np.finfo(dtype)
+    rows = [[0.3, -0.2, 1.0]]
+    for a in (float(info.max) ** 0.79, info.max, info.tiny, info.smallest_subnormal):
+        rows += [[a, a, a], [-a, a, -a], [a, 0.0, 1.0], [0.0, -a, 2.0], [1.0, 1.0, a]]
+    x = tf.constant(rows, dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        log_prob = flow.log_prob(x)
+    gradients = tape.gradient(log_prob, [x, *flow.trainable_variables])
+    assert np.all(np.isfinite(log_prob) | np.isneginf(log_prob))
+    # Ten rows are near.
+    assert np.isfinite(log_prob).sum() >= 11
+    assert all(np.all(np.isfinite(g)) for g in gradients if g is not None)
+    # Those of the first row alone: the far ones add nothing but zeros, where they are infinite.
+    lost = np.isneginf(log_prob)
+    np.testing.assert_array_equal(gradients[0].numpy()[lost], 0.0)

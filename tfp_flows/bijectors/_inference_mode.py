@@ -1,6 +1,7 @@
 """Running Keras layers in inference mode without a trace on what comes after."""
 
 import contextlib
+import threading
 
 import keras
 import tensorflow as tf
@@ -11,11 +12,12 @@ def inference_mode():
     """Gives Keras its training mode back at the end.
 
     A layer that is called with `training=False` within the call of a model turns training off
-    for all layers that the model calls later, not only for those within it.
+    for all layers that the model calls later, not only for those within it. The mode is that of
+    the thread, as in Keras: another one may train meanwhile.
     """
     nothing = tf.zeros([])
     _MODE(nothing)
-    was_training = _MODE.last
+    was_training = _SEEN.training
     try:
         yield
     finally:
@@ -31,8 +33,10 @@ class _Mode(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        self.last = training
+        _SEEN.training = training
         return x
 
 
 _MODE = _Mode()
+# Not an attribute of the layer, which all threads share.
+_SEEN = threading.local()

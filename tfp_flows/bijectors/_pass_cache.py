@@ -1,5 +1,7 @@
 """The memory of one pass: a point, its image and the log-det that came with it."""
 
+import threading
+
 import tensorflow as tf
 from tensorflow_probability.python.internal import cache_util
 
@@ -14,7 +16,8 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
 
     - the log-det is dropped as soon as either end of the pair is gone, since the next evaluation
       may see other variables or another dropout mask;
-    - entries are keyed by graph, so that nothing leaks from one `tf.function` trace to the next.
+    - entries are keyed by graph, so that nothing leaks from one `tf.function` trace to the next,
+      and by thread: one that trains, with dropout, hands nothing to one that does not.
 
     It stands on a private class of TFP 0.25; `tests/bijectors/test_pass_cache.py` pins what is
     used of it.
@@ -32,11 +35,11 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
 
     def _lookup(self, input, forward_name, inverse_name, **kwargs):
         return super()._lookup(
-            input, forward_name, inverse_name, graph_id=_current_graph_id(), **kwargs
+            input, forward_name, inverse_name, place=_current_place(), **kwargs
         )
 
     def _attributes(self, input, fn_name, **kwargs):
-        kwargs["graph_id"] = _current_graph_id()
+        kwargs["place"] = _current_place()
         entry = self._get_or_create_edge(input, fn_name, kwargs)
         if not entry.output_ref:
             entry.attributes.clear()
@@ -44,11 +47,23 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
 
     def _invoke(self, input, fn_name, kwargs, attributes):
         attributes.clear()
-        kwargs = {name: value for name, value in kwargs.items() if name != "graph_id"}
+        kwargs = {name: value for name, value in kwargs.items() if name != "place"}
         return super()._invoke(input, fn_name, kwargs, attributes)
 
 
-def _current_graph_id():
+class _ThreadKey(threading.local):
+    """A key of its own for each thread; the number of one that has ended is given to others."""
+
+    def __init__(self):
+        self.value = object()
+
+
+_THREAD = _ThreadKey()
+
+
+def _current_place():
+    """The graph and the thread in which a pass is evaluated."""
     # An id may be reused after its graph has died, but then every symbolic tensor of the old
     # graph is dead too, and with it the entry.
-    return None if tf.executing_eagerly() else id(tf.compat.v1.get_default_graph())
+    graph = None if tf.executing_eagerly() else id(tf.compat.v1.get_default_graph())
+    return graph, _THREAD.value

@@ -63,7 +63,13 @@ class TakesContext:
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {"context": parameter_properties.ParameterProperties(event_ndims=_context_ndims)}
+        return {
+            "context": parameter_properties.ParameterProperties(
+                event_ndims=_context_ndims,
+                shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED,
+                is_preferred=False,  # `make_trainable` binds none
+            )
+        }
 
     def _check_is_bound(self):
         if self._context_size and self._context is None:

@@ -10,12 +10,13 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._increasing import SaysWhetherIncreasing
 from tfp_flows.bijectors._pass_cache import PassCache
 
 tfb = tfp.bijectors
 
 
-class FlowBijector(tfb.Bijector):
+class FlowBijector(SaysWhetherIncreasing, tfb.Bijector):
     """y = f(x), with log |det df/dx| from the same evaluation.
 
     A subclass implements `_forward_and_log_det(x)`, which returns `(y, log |det df/dx|)`, and
@@ -29,7 +30,11 @@ class FlowBijector(tfb.Bijector):
 
     As in TFP, two equal bijectors share what is remembered, and `forward(x)` on one and the same
     `x` returns the remembered `y` as long as that `y` is alive, even if variables have changed in
-    between; `tf.identity(x)` asks anew. A flow's `log_prob` always asks anew.
+    between; `tf.identity(x)` asks anew. So in eager mode a bare `tfd.TransformedDistribution` gives
+    its own sample `y` the density of the time when it was drawn, whatever an update has changed. A
+    bijector cannot prevent that: within a `tfb.Chain` it is the chain that remembers, and to forget
+    `y` would cost samplers a search for each `x` that they have just mapped. Use
+    `tfp_flows.distributions.Flow`, whose `log_prob` always asks anew.
 
     Args:
       event_size: the size of the last axis of x and y, or `None` for any.

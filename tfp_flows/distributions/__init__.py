@@ -1,5 +1,6 @@
 """What TFP lacks as a distribution."""
 
+from tfp_flows.distributions import _divergence  # noqa: F401  makes it known to TFP
 from tfp_flows.distributions.conditional_normal import ConditionalNormal
 from tfp_flows.distributions.dequantization_noise import DequantizationNoise
 from tfp_flows.distributions.dequantized import Dequantized

@@ -8,12 +8,13 @@ from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._networks import check_network, dtype_of, layer_variables
 from tfp_flows.bijectors._takes_context import TakesContext
 from tfp_flows.bijectors.transformers.affine import Affine
+from tfp_flows.distributions._one_dimension import OneDimension
 from tfp_flows.distributions.philox_bases import PhiloxMultivariateNormalDiag
 
 tfd = tfp.distributions
 
 
-class ConditionalNormal(TakesContext, tfd.Distribution):
+class ConditionalNormal(TakesContext, OneDimension, tfd.Distribution):
     """p(u | c) = prod_i N(u_i; t_i, exp(2 s_i)), with (t, s) = conditioner(c).
 
     A base that moves with the context: a recipe with the same `context_size` takes it as `base=`,

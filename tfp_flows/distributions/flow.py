@@ -1,18 +1,22 @@
 """The distribution that every recipe returns."""
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._increasing import is_increasing
 from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
+from tfp_flows.distributions._one_dimension import OneDimension
 from tfp_flows.distributions.philox_bases import drawn_by_philox
+from tfp_flows.math._finite_gradient import drop_gradient_at_infinity
 
 
-class Flow(transformed_distribution._TransformedDistribution):
+class Flow(OneDimension, transformed_distribution._TransformedDistribution):
     """log p(x) = log p_u(f^-1(x)) + log |det df^-1/dx|, evaluated anew for every `log_prob`.
 
-    A `tfd.TransformedDistribution` in every respect but two. TFP's bijectors remember the points
+    A `tfd.TransformedDistribution` in every respect but three. TFP's bijectors remember the points
     that they have mapped, so that in eager mode a sample keeps the density that it had when it
     was drawn, whatever training does to the variables meanwhile, and a tensor of one
     `tf.function` can reappear in another (TFP issue 840). Here `log_prob` takes a copy of `x`
@@ -20,8 +24,18 @@ class Flow(transformed_distribution._TransformedDistribution):
     `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
     log-dets where they cost more than the samples.
 
+    A density that underflows, so that `log_prob` is minus infinity, has zero gradients: rows so far
+    out leave the gradients of others as they are.
+
     And the base is drawn by Philox where that can be arranged (see `drawn_by_philox`): under XLA
     TFP's own draw can take longer than the flow.
+
+    And a flow over one number has `cdf`, `survival_function`, their logarithms and `quantile`, also
+    where that number is a vector of one dimension: x `[..., 1]` has the `cdf` `[...]`, and p
+    `[...]` the `quantile` `[..., 1]`. The base may be any that has them, a normal distribution over
+    vectors, a mixture (whose quantiles are found by a search), `Sample` and `Independent` of these.
+    Of more dimensions they raise `NotImplementedError`, but for the `cdf` where f maps each
+    coordinate alone and increases, and the base has one.
 
     Args:
       distribution: the base, any TFP distribution.
@@ -57,8 +71,28 @@ class Flow(transformed_distribution._TransformedDistribution):
         # A copy, which parts of TFP have not met.
         y = tf.nest.map_structure(tf.identity, y)
         x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
+        x = tf.nest.map_structure(drop_gradient_at_infinity, x)
         log_prob = self.distribution.log_prob(x)
-        return log_prob + tf.cast(log_det, log_prob.dtype)
+        return drop_gradient_at_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
+
+    def _tail(self, name, x, kwargs, **which):
+        if not kwargs and self._increases_by_coordinate():
+            try:
+                return getattr(self.distribution, name)(self.bijector.inverse(tf.identity(x)))
+            except NotImplementedError:
+                pass  # is said of the flow
+        return super()._tail(name, x, kwargs, **which)
+
+    def _increases_by_coordinate(self):
+        """Whether P[X_1 <= x_1, X_2 <= x_2, ...] is that of the base, as in TFP."""
+        shape, ndims = self.distribution.event_shape, self.bijector.forward_min_event_ndims
+        if ndims != 0 or not isinstance(shape, tf.TensorShape) or shape.num_elements() == 1:
+            return False
+        try:
+            increasing = tf.get_static_value(tf.convert_to_tensor(is_increasing(self.bijector, 0)))
+        except NotImplementedError:
+            return False
+        return increasing is not None and bool(np.all(increasing))
 
     def experimental_local_measure(self, y, backward_compat=False, **kwargs):
         """As in TFP, on a copy of `y`."""

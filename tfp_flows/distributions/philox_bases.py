@@ -7,7 +7,8 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tensorflow_probability.python.internal import samplers
 from tensorflow_probability.python.internal.auto_composite_tensor import is_composite_tensor
 
-from tfp_flows._tree import rebuild
+from tfp_flows._tree import deep_copy, rebuild
+from tfp_flows.distributions._one_dimension import HasQuantile
 from tfp_flows.math._philox import philox_normal, philox_split, philox_uniform
 
 tfd = tfp.distributions
@@ -111,7 +112,9 @@ class PhiloxCategorical(tfd.Categorical):
         return tf.reduce_sum(tf.cast(sums <= u, self.dtype), axis=-1)
 
 
-class _PhiloxMixtureSameFamily(mixture_same_family._MixtureSameFamily):
+class _PhiloxMixtureSameFamily(HasQuantile, mixture_same_family._MixtureSameFamily):
+    __deepcopy__ = deep_copy
+
     def _sample_n(self, n, seed=None):
         of_components, of_mixture = philox_split(samplers.sanitize_seed(seed), 2)
         mixture, components = self._get_distributions_with_broadcast_batch_shape()

@@ -2,30 +2,34 @@
 
 import tensorflow as tf
 
+from tfp_flows.math._first_derivatives_only import first_derivatives_only
 
-@tf.custom_gradient
-def replace_gradient(value, q, direction):
+
+def replace_gradient(value, q, direction, refusing=None):
     """The value, with the gradient of <direction, q>, where the direction stands still.
 
-    What the direction is made of would be missing in a second derivative: whoever asks for one that
-    goes through q is told by a `LookupError`.
+    The gradient of the gradient is that of the direction, if nothing stands still in it. Else it is
+    to be refused. Forward mode differentiates the value itself.
 
     Args:
       value: float `Tensor` `[...]`.
       q: float `Tensor` `[..., *event]`, which gradients go on to.
       direction: float `Tensor` of the shape of `q`.
+      refusing: Python `str`: second derivatives are a `LookupError` in this name.
 
     Returns:
       `value`.
     """
 
-    def gradient(upstream):
-        # Connected to q in name only.
-        guarded = tf.raw_ops.PreventGradient(
-            input=tf.where(tf.ones([], tf.bool), direction, q),
-            message="This has first derivatives only.",
-        )
-        event_axes = (tf.newaxis,) * (direction.shape.rank - value.shape.rank)
-        return None, upstream[(..., *event_axes)] * guarded, None
+    @tf.custom_gradient
+    def replaced(value, q, direction):
+        def gradient(upstream):
+            event_axes = (tf.newaxis,) * (direction.shape.rank - value.shape.rank)
+            along = direction
+            if refusing is not None:
+                along = first_derivatives_only(direction, [q], refusing)
+            return None, upstream[(..., *event_axes)] * along, None
 
-    return tf.identity(value), gradient
+        return tf.identity(value), gradient
+
+    return replaced(value, q, direction)

@@ -3,6 +3,7 @@
 from tfp_flows.saving._decode import FORMAT_VERSION, check_version, decode
 from tfp_flows.saving._encode import encode
 from tfp_flows.saving._names import custom_object_scope, find_registered, is_registered
+from tfp_flows.saving._pickling import restore
 
 __all__ = [
     "FORMAT_VERSION",
@@ -12,4 +13,5 @@ __all__ = [
     "encode",
     "find_registered",
     "is_registered",
+    "restore",
 ]

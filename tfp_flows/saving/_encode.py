@@ -16,21 +16,27 @@ from tfp_flows.saving._arrays import encode_array
 from tfp_flows.saving._names import class_name, is_registered
 
 
-def encode(root, name="distribution"):
+def encode(root, name="distribution", classes=None):
     """Returns a TFP object as nested `dict`s and `list`s of plain values.
+
+    Args:
+      root: the TFP object.
+      name: what a refusal calls it.
+      classes: a `dict`, which is filled with the user's classes by the names that they have in it.
 
     Raises:
       ValueError: if something in it cannot be made again from a file (a function, a `tf_keras`
         network), with its place.
     """
-    return _Writer().plain(root, name)
+    return _Writer({} if classes is None else classes).plain(root, name)
 
 
 class _Writer:
     """Numbers objects as it meets them, so that one with several owners is written once."""
 
-    def __init__(self):
+    def __init__(self, classes):
         self._met = {}
+        self._classes = classes
 
     def plain(self, value, path):
         """A value as plain data; `path` is its place, for the message of a refusal."""
@@ -58,7 +64,7 @@ class _Writer:
         if isinstance(value, tf.TensorShape):
             return {"shape": value.as_list() if value.rank is not None else None}
         if isinstance(value, type):
-            return {"class": _checked_name(value, path)}
+            return {"class": self._name(value, path)}
         if callable(value) and is_registered(value):
             return {"function": keras.saving.get_registered_name(value)}
         raise ValueError(_refusal(path, value))
@@ -75,8 +81,16 @@ class _Writer:
     def _object(self, value, path, index):
         arguments = _arguments(value, path)
         parameters = {key: self.plain(item, f"{path}.{key}") for key, item in arguments.items()}
-        name = _checked_name(type(value), path)
+        name = self._name(type(value), path)
         return {"object": name, "index": index, "parameters": parameters}
+
+    def _name(self, cls, path):
+        name = class_name(cls)
+        if name is None:
+            raise ValueError(_refusal(path, cls))
+        if name.startswith("registered:"):
+            self._classes[name.removeprefix("registered:")] = cls
+        return name
 
 
 def _variable(value, path, index):
@@ -123,13 +137,6 @@ def _arguments(node, path):
         and key not in ("self", "parameters")
         and not (inspect.isroutine(value) and value is signature[key].default)
     }
-
-
-def _checked_name(cls, path):
-    name = class_name(cls)
-    if name is None:
-        raise ValueError(_refusal(path, cls))
-    return name
 
 
 def _is_tracked_sequence(value):

@@ -357,6 +357,23 @@ def test_jacobi_calls_the_conditioner_as_often_as_coordinates_depend_on_others()
     np.testing.assert_allclose(y[:, 1::2], x[:, 1::2] + 0.5 * x[:, ::2], rtol=1e-12)
 
 
+def test_jacobi_has_forward_mode():
+    """Along all weights of a recipe at once, beside what one coordinate after the other gives."""
+    x = tf.constant(np.random.default_rng(0).normal(size=[3, 2]))
+    found = []
+    for solver in ("sequential", "jacobi"):
+        flow = tfpf.flows.maf(
+            2, num_layers=1, hidden_units=(4,), solver=solver, seed=0, dtype="float64"
+        )
+        weights = list(flow.trainable_variables)
+        perturb(weights, scale=0.5)
+        tangents = [0.1 * tf.ones_like(w) for w in weights]
+        with tf.autodiff.ForwardAccumulator(weights, tangents) as accumulator:
+            y = flow.bijector.forward(x)
+        found.append(accumulator.jvp(y))
+    np.testing.assert_allclose(*found, rtol=1e-8)
+
+
 def test_jacobi_drops_no_units():
     network = MADE(3, 2, (16,), dropout=0.5, seed=1)
     network.build((None, 3))

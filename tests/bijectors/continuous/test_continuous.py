@@ -344,3 +344,59 @@ def test_saved_flow_gives_the_same_densities_and_goes_on_with_its_noise(tmp_path
         np.testing.assert_array_equal(loaded(x, training=True), drawn[-1])
         np.testing.assert_array_equal(loaded.losses, model.losses)
     assert len({value.numpy().tobytes() for value in drawn}) == 3 and model.losses[0] > 0
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-4, 0.1])
+@pytest.mark.parametrize("gradient", ["adjoint", "direct"])
+def test_gradients_of_a_field_that_is_zero_and_oscillates(gradient, weight):
+    """z' = w sin(20 t): where w = 0 no step has an error, but the gradient's steps have."""
+    w = tf.Variable(weight, dtype=tf.float64)
+
+    def field(t, z):
+        return w * tf.sin(20.0 * t) * tf.ones_like(z)
+
+    bijector = B.Continuous(field, event_size=1, gradient=gradient, max_num_steps=100)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(bijector.forward(tf.zeros([4, 1], tf.float64)))
+    exact = 4.0 * (1.0 - np.cos(20.0)) / 20.0
+    np.testing.assert_allclose(tape.gradient(value, w), exact, atol=4e-5)
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "direct"])
+def test_gradients_of_a_log_det_that_is_zero_and_oscillates_under_xla(gradient):
+    """z' = w sin(20 t) z, w = 0, so that the log-det is w (1 - cos(20 t)) / 20."""
+    w = tf.Variable(0.0, dtype=tf.float64)
+    options = {"event_size": 1, "dtype": "float64", "max_num_steps": 50}
+    bijector = B.Continuous(lambda t, z: w * tf.sin(20.0 * t) * z, gradient=gradient, **options)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def derivative(x):
+        with tf.GradientTape() as tape:
+            value = tf.reduce_sum(bijector.forward_log_det_jacobian(x, 1))
+        return tape.gradient(value, w)
+
+    exact = 4.0 * (1.0 - np.cos(20.0)) / 20.0
+    np.testing.assert_allclose(derivative(tf.ones([4, 1], tf.float64)), exact, atol=4e-5)
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "direct"])
+def test_a_row_that_exhausts_the_steps_is_nan_alone(gradient):
+    """z' = 50 z sin z^2 is stiff at 40, where stable steps are of 2e-5."""
+    w = tf.Variable(50.0, dtype=tf.float64)
+    options = {"event_size": 1, "dtype": "float64", "t1": 0.1, "max_num_steps": 100}
+    bijector = B.Continuous(lambda t, z: w * z * tf.sin(z**2), gradient=gradient, **options)
+
+    def solved(x):
+        x = tf.constant(x, tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y, log_det = bijector._forward_and_log_det(x)
+            loss = tf.reduce_sum(y[:2]) + tf.reduce_sum(log_det[:2])
+        of_x, of_w = tape.gradient(loss, [x, w])
+        return y, log_det, of_x, of_w
+
+    alone, together = solved([[0.3], [0.25]]), solved([[0.3], [0.25], [40.0]])
+    assert np.isnan(together[0][2, 0]) and np.isnan(together[1][2])
+    for ours, theirs in zip(together[:3], alone[:3], strict=True):
+        np.testing.assert_allclose(ours[:2], theirs, rtol=1e-9)
+    np.testing.assert_allclose(together[3], alone[3], rtol=1e-9)

@@ -146,6 +146,26 @@ def test_what_does_not_converge_is_nan_or_an_error():
         Residual(expanding, validate_args=True, **options).inverse(y)
 
 
+@pytest.mark.parametrize("bad", [[-5.0, 2.0], [1e3, 1e3], [np.nan, 0.0]], ids=str)
+def test_a_row_that_does_not_converge_leaves_the_others_their_gradients(bad):
+    """g = w z^2 is a contraction near zero only."""
+    w = tf.Variable(0.3, dtype=tf.float64)
+    bijector = Residual(lambda z: w * z**2, coefficient=0.9, dtype="float64")
+
+    def solved(y):
+        with tf.GradientTape() as tape:
+            x, log_det = bijector._inverse_and_log_det(tf.constant(y, tf.float64))
+            loss = tf.reduce_sum(x[:2]) + tf.reduce_sum(log_det[:2])
+        return x, log_det, tape.gradient(loss, w)
+
+    good = [[0.1, -0.2], [0.05, 0.1]]
+    alone, together = solved(good), solved([*good, bad])
+    assert np.isnan(together[1][2])
+    for ours, theirs in zip(together[:2], alone[:2], strict=True):
+        np.testing.assert_allclose(ours[:2], theirs, rtol=1e-12)
+    np.testing.assert_allclose(together[2], alone[2], rtol=1e-12)
+
+
 def test_saturated_weights_are_finite():
     layer = network(dtype="float32")
     for variable in layer.trainable_variables:

@@ -100,15 +100,3 @@ def test_gradients_are_those_of_finite_differences(bound, shape):
 
     numeric = (bound(weight + 1e-6 * direction) - bound(weight - 1e-6 * direction)) / 2e-6
     np.testing.assert_allclose(derivative(weight), numeric, rtol=1e-7, atol=1e-8)
-
-
-def test_a_second_derivative_is_refused():
-    matrix = tf.constant(rng.normal(size=[3, 3]))
-    with tf.GradientTape() as outer:
-        outer.watch(matrix)
-        with tf.GradientTape() as tape:
-            tape.watch(matrix)
-            bound = spectral_norm_bound(matrix)
-        gradient = tape.gradient(bound, matrix)
-    with pytest.raises(LookupError, match="first derivatives only"):
-        outer.gradient(gradient, matrix)

@@ -102,14 +102,45 @@ def test_too_few_steps_are_reported():
     assert result.num_steps == 5 and not np.any(result.succeeded)
 
 
-def test_quadratures_do_not_steer():
-    def kinked(t, state):
-        return (tf.zeros_like(state[0]),), (tf.abs(tf.sin(50.0 * t)) * tf.ones([3], tf.float64),)
+@pytest.mark.parametrize("rate", [3.0, 20.0, 200.0])
+def test_quadratures_steer_though_nothing_moves(rate):
+    def still(t, state):
+        return (tf.zeros_like(state[0]),), (tf.sin(rate * t) * tf.ones([3], tf.float64),)
 
-    result = dormand_prince(
-        kinked, (tf.constant(START),), 0.0, 1.0, quadrature=(tf.zeros([3], tf.float64),)
+    solve = functools.partial(
+        dormand_prince,
+        still,
+        (tf.constant(START),),
+        0.0,
+        1.0,
+        quadrature=(tf.zeros([3], tf.float64),),
     )
-    assert result.num_steps <= 3
+    exact = (1.0 - np.cos(rate)) / rate
+    np.testing.assert_allclose(tf.function(solve)().quadrature[0], [exact] * 3, atol=1e-4)
+    assert solve(quadrature_steers=False).num_steps <= 3
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_rows_that_exhaust_the_steps_do_so_alone(late):
+    """z' = -c z, with c so large that the method is stable with too many steps only."""
+
+    def decay(t, state):
+        (z,) = state
+        rate = tf.constant([[1.0], [2.0], [3e4], [1e6]], z.dtype)[: tf.shape(z)[0]]
+        # The same rate all along, or from t = 1 on.
+        rate = tf.where(t < 1.0, tf.minimum(rate, 3.0), rate) if late else rate
+        return (-rate * (z - tf.sin(t)),), ()
+
+    @tf.function
+    def solve(z):
+        options = {"rtol": 1e-6, "atol": 1e-6, "max_num_steps": 200}
+        return dormand_prince(decay, (z,), 0.0, 2.0, **options)
+
+    start = tf.constant([[1.0], [-0.5], [1.0], [2.0]], tf.float64)
+    alone, together = solve(start[:2]), solve(start)
+    np.testing.assert_array_equal(together.succeeded, [True, True, False, False])
+    np.testing.assert_allclose(together.state[0][:2], alone.state[0], rtol=1e-12)
+    assert together.num_steps == 200 + alone.num_steps
 
 
 def test_gradient_is_that_of_the_steps():

@@ -117,6 +117,64 @@ def test_reports_that_the_iterations_ran_out():
     assert np.isnan(root[1]) and root[0] == 0.0
 
 
+def kink(x, slope, place):
+    """f(x) = x + tanh(a (x - c)): flat but for a step of height two, and its slope."""
+    t = tf.tanh(slope * (x - place))
+    return x + t, 1.0 + slope * (1.0 - t) * (1.0 + t)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_steep_place_is_no_root(dtype):
+    """Newton's step is tiny there, wherever the root is: before the step, on it or after it."""
+    eps = np.finfo(dtype).eps
+    places, offsets = np.array([0.0, 1e-3, -2.3, 7.0]), np.array([-40.0, -1.5, -0.3, 0.7, 4.9])
+    slopes = np.array([1e3, 1e7, 1e12])
+    slope, place, offset = (t.ravel() for t in np.meshgrid(slopes, places, offsets))
+    slope, place = tf.constant(slope, dtype), tf.constant(place, dtype)
+    target = place + tf.constant(offset, dtype)
+    root, converged, num_iterations = find_root(lambda x: kink(x, slope, place), target)
+    assert np.all(converged) and num_iterations <= 70
+    below, above = (np.nextafter(root, s * np.inf, dtype=dtype) for s in (-1, 1))
+    value, low, high = (kink(tf.constant(x), slope, place)[0] for x in (root, below, above))
+    close = np.abs(value - target) <= 32.0 * eps * np.maximum(1.0, np.abs(target))
+    between = (low <= target) & (target <= high)
+    assert np.all(close | between)
+
+
+def test_the_root_of_an_outside_trial():
+    root, converged, _ = find_root(lambda x: kink(x, 1e7, 0.0), tf.constant(5.0))
+    assert converged and root == 4.0
+
+
+def test_a_falling_function_is_reported():
+    target = tf.constant([2.0, 0.0, -3.0])
+    root, converged, _ = find_root(lambda x: (-x, -tf.ones_like(x)), target)
+    assert not np.any(converged) and np.all(np.isnan(root))
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_nan_of_the_function_is_reported(value):
+    """Of the value, or of the slope alone, without which there are no derivatives."""
+    target, nan = tf.constant([2.0, 0.0, -3.0]), tf.constant(np.nan)
+
+    def function(x):
+        return (x * nan, tf.ones_like(x)) if value else (x, x * nan)
+
+    root, converged, _ = find_root(function, target)
+    assert not np.any(converged) and np.all(np.isnan(root))
+
+
+def test_derivatives_where_no_x_comes_closer():
+    """The value of the root has few digits, since f is so steep; its derivative has all."""
+    target = tf.constant([3.3, 4.0], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(target)
+        root, converged, _ = find_root(lambda x: (1e9 * x, 1e9 * tf.ones_like(x)), target)
+    assert np.all(converged)
+    np.testing.assert_allclose(root, target / 1e9, rtol=1e-14)
+    np.testing.assert_allclose(tape.gradient(root, target), 1e-9, rtol=1e-14)
+
+
 def test_an_element_without_a_root_leaves_the_gradients_of_others_alone():
     scale = tf.constant(1.5, tf.float64)
     with tf.GradientTape() as tape:

@@ -4,6 +4,7 @@ import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
+from tfp_flows.bijectors._increasing import is_increasing
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
 from tfp_flows.math._elementwise import clip_network_input
@@ -99,6 +100,10 @@ class Amortized(ConditionerBijector):
             shape = ps.concat([ps.shape(h)[:-1], [num_outputs, self._params_size]], axis=0)
             h = tf.reshape(h, shape)
         return self._tau(h)
+
+    def _is_increasing(self):
+        bijector = self._bijector(tf.zeros([1], self.dtype or tf.float32))
+        return is_increasing(bijector, 1)
 
     def _map(self, value_and_log_det, x):
         bijector = self._bijector(x)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
+from tfp_flows.bijectors._increasing import is_increasing
 from tfp_flows.bijectors._inference_mode import inference_mode
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
 from tfp_flows.bijectors.transformers.affine import Affine
@@ -147,6 +148,13 @@ class Autoregressive(ConditionerBijector):
         y = self._with_context(y)
         x, log_det = self._transformed(y, self._raw(y, y.shape[-1]), is_forward=False)
         return x, tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))
+
+    def _is_increasing(self):
+        if getattr(self._transformer, "_increases", None) is not None:  # no network is asked
+            return self._transformer._increases
+        # The numbers of the first coordinate depend on no other.
+        x = self._with_context(tf.zeros([1] * self._event_ndims, self.dtype or tf.float32))
+        return is_increasing(self._tau(self._raw(x, 1)), self._event_ndims)
 
     def _transform_one(self, h_i, x_i):
         return self._transformed(x_i, h_i, is_forward=True)

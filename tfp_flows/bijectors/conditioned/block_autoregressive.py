@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors._takes_context import TakesContext
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.linalg._block_matrix import block_matrix
@@ -64,6 +65,8 @@ class BlockAutoregressive(TakesContext, FlowBijector):
       ValueError: if a size is below its minimum, or a shape does not fit.
     """
 
+    _increases = True
+
     def __init__(
         self,
         event_size,
@@ -120,6 +123,11 @@ class BlockAutoregressive(TakesContext, FlowBijector):
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        own = ("weights", "biases", "log_gains", "log_linear")
+        return super()._parameter_properties(dtype) | dict.fromkeys(own, _parameters.own())
 
     def _layers(self):
         """Returns `(W_l, logarithms of its diagonal blocks, b_l)` of each layer."""

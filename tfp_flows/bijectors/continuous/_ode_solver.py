@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors.continuous._parameter_integrals import ParameterIntegrals
 from tfp_flows.math.ode.adjoint import adjoint
 from tfp_flows.math.ode.dormand_prince import dormand_prince
 from tfp_flows.math.ode.runge_kutta import EULER, RK4, fixed_steps
@@ -27,7 +28,8 @@ class OdeSolver:
             "atol": _checks.positive_number(atol, "atol"),
             "max_num_steps": _checks.integer_at_least(max_num_steps, 1, "max_num_steps"),
         }
-        if solver == "dormand_prince":
+        self._is_adaptive = solver == "dormand_prince"
+        if self._is_adaptive:
             self._method = functools.partial(dormand_prince, **adaptive)
         else:
             self._method = functools.partial(
@@ -50,10 +52,14 @@ class OdeSolver:
         integrands = slopes(tf.cast(start, rows.dtype), rows)[1]
         state = (rows,) if integrands is None else (rows, tf.zeros_like(integrands))
 
-        def parts(t, state):
-            return tuple(part for part in slopes(t, state[0]) if part is not None), ()
+        steering = ParameterIntegrals(slopes, rows, start, stop) if self._is_adaptive else None
 
-        result = self._solve(parts, state, start, stop)
+        def parts(t, state):
+            of_state = tuple(part for part in slopes(t, state[0]) if part is not None)
+            return of_state, () if steering is None else steering(t, state[0])
+
+        quadrature = () if steering is None else steering.start
+        result = self._solve(parts, state, start, stop, quadrature)
         nan = tf.constant(np.nan, rows.dtype)
         solution = [tf.where(result.succeeded[:, tf.newaxis], p, nan) for p in result.state]
         return solution[0], None if integrands is None else solution[1]

@@ -41,7 +41,7 @@ class Continuous(TakesContext, FlowBijector):
     Gradients reach x, the context, the variables of f and all tensors that it captures:
     "adjoint" solves an equation back in time, with memory that does not grow with the steps, for
     first derivatives; "direct" differentiates the steps themselves, also more than once, and under
-    XLA takes memory for `max_num_steps` of an adaptive solver, so lower that.
+    XLA takes memory for 2 `max_num_steps` of an adaptive solver, so lower that.
 
     Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 
@@ -71,6 +71,7 @@ class Continuous(TakesContext, FlowBijector):
       ValueError: if `field` is an unbuilt layer or gives another shape than that of z, `t0` is
         `t1`, an option is unknown, or a number is out of its range.
     """
+    _increases = True
 
     def __init__(
         self,
@@ -126,9 +127,8 @@ class Continuous(TakesContext, FlowBijector):
             name=name,
         )
         # Of the bare method TensorFlow would count the traces of all copies together, and warn.
-        integrate = functools.partial(self._integrate)
-        kept_graph = tf.function(integrate, autograph=False, jit_compile=False)
-        self._kept_graph = self._no_dependency([kept_graph])
+        graph = tf.function(functools.partial(self._integrate), autograph=False, jit_compile=False)
+        self._kept_graph = self._no_dependency([graph])
         if context is None and event_size is not None:
             # A misfit is found now; a copy with a bound context has been probed already.
             self._probe(event_size)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.linalg.householder import householder_product, paired_vectors
 
@@ -68,6 +69,10 @@ class HouseholderLinear(FlowBijector):
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"vectors": _parameters.own()}
 
     def _forward_and_log_det(self, x):
         return householder_product(self._vectors, x), tf.zeros(tf.shape(x)[:-1], x.dtype)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.linear.lu_linear import LULinear
 
@@ -91,10 +92,17 @@ class InvertibleConv1x1(FlowBijector):
             name=name,
         )
 
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"linear": _parameters.own()}
+
     @property
     def linear(self):
         """The bijector of the channels of one pixel."""
         return self._linear
+
+    def _is_increasing(self):
+        return self._linear._is_increasing()
 
     def _forward_and_log_det(self, x):
         y, log_det = self._linear._forward_and_log_det(x)

@@ -5,8 +5,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.linalg._permute import permute
+
+# A power of two, which changes no digit: sums of the largest numbers stay numbers by it, where two
+# infinities of different signs would make NaN.
+_SMALL = 2.0**-20
 
 
 class LULinear(FlowBijector):
@@ -38,6 +43,8 @@ class LULinear(FlowBijector):
       TypeError: if `event_size` is not an integer.
       ValueError: if it is below one, a shape does not fit, or `permutation` is none.
     """
+
+    _increases = True
 
     def __init__(
         self,
@@ -74,6 +81,10 @@ class LULinear(FlowBijector):
             name=name,
         )
 
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"lower_upper": _parameters.own(2), "bias": _parameters.own(1)}
+
     def _factors(self):
         """Returns `(L, U, d)`."""
         packed = tf.convert_to_tensor(self._lower_upper)
@@ -89,19 +100,24 @@ class LULinear(FlowBijector):
 
     def _forward_and_log_det(self, x):
         lower, upper, d = self._factors()
-        columns = tf.transpose(tf.reshape(x, [-1, self._event_size]))
+        columns = _SMALL * tf.transpose(tf.reshape(_finite(x), [-1, self._event_size]))
         columns = tf.linalg.triangular_solve(lower, columns, lower=True)
         columns = tf.linalg.triangular_solve(upper, columns, lower=False)
         if self._back is not None:
             columns = permute(columns, self._back, axis=0)
-        y = tf.reshape(tf.transpose(columns), tf.shape(x)) + self._bias
+        y = tf.reshape(tf.transpose(columns) / _SMALL, tf.shape(x)) + self._bias
         return y, tf.broadcast_to(-tf.reduce_sum(d), tf.shape(x)[:-1])
 
     def _inverse_and_log_det(self, y):
         lower, upper, d = self._factors()
-        rows = tf.reshape(y - self._bias, [-1, self._event_size])
+        rows = _SMALL * tf.reshape(_finite(y - self._bias), [-1, self._event_size])
         matrix = tf.matmul(lower, upper)
         if self._back is not None:
             matrix = permute(matrix, self._back, axis=1)
-        x = tf.reshape(tf.matmul(rows, matrix, transpose_b=True), tf.shape(y))
+        x = tf.reshape(tf.matmul(rows, matrix, transpose_b=True) / _SMALL, tf.shape(y))
         return x, tf.broadcast_to(tf.reduce_sum(d), tf.shape(y)[:-1])
+
+
+def _finite(x):
+    """x, or the largest number where a layer before has overflowed: inf - inf would be NaN."""
+    return tf.clip_by_value(x, x.dtype.min, x.dtype.max)

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.linear.householder_linear import checked_num_reflections
 from tfp_flows.math._elementwise import scaled_softsign
@@ -82,6 +83,10 @@ class QRLinear(FlowBijector):
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"vectors": _parameters.own(), "triangle": _parameters.own()}
 
     def _triangular(self):
         """Returns `(R, s)`."""

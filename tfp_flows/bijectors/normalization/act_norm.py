@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.normalization._data_dependent import DataDependent
 from tfp_flows.bijectors.transformers.affine import Affine
 
@@ -40,6 +41,8 @@ class ActNorm(DataDependent):
       ValueError: if it is below one, or a shape does not fit.
     """
 
+    _increases = True
+
     def __init__(
         self,
         event_size,
@@ -73,6 +76,10 @@ class ActNorm(DataDependent):
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"log_scale": _parameters.own(1), "shift": _parameters.own(1)}
 
     @property
     def log_scale(self):

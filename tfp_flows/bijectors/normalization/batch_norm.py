@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors._networks import layer_variables
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.normalization._running_moments import RunningMoments
@@ -48,6 +49,8 @@ class BatchNorm(FlowBijector):
         positive, or a shape does not fit.
     """
 
+    _increases = True
+
     def __init__(
         self,
         event_size,
@@ -92,6 +95,14 @@ class BatchNorm(FlowBijector):
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {
+            "log_scale": _parameters.own(1),
+            "shift": _parameters.own(1),
+            "moments": _parameters.own(),
+        }
 
     @property
     def moments(self):

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.normalization._data_dependent import DataDependent
 
 
@@ -11,10 +12,12 @@ class Standardize(DataDependent):
     """y = m + s x, where m and s are the mean and the standard deviation of the data.
 
     Its `inverse` standardises the data, so that the rest of the flow sees zero mean and unit
-    variance, while densities stay in data units: `log |dy/dx| = log s`, in nats. `m` and `s` are
-    variables that training leaves alone; `adapt` (or `FlowModel.adapt`) sets them.
+    variance, while densities stay in data units: `log |det dy/dx| = sum(log s)`, in nats. `m` and
+    `s` are variables that training leaves alone; `adapt` (or `FlowModel.adapt`) sets them.
 
-    Shapes: `x` is `[..., *event_shape]`. Domain: all reals. Both directions cost the same.
+    Shapes: `x` is `[..., *event_shape]`, and `forward_min_event_ndims` the number of sizes in
+    `event_shape`: 1 for vectors, 0 for numbers, `Standardize(())`. Domain: all reals. Both
+    directions cost the same.
 
     Args:
       event_shape: a Python `int` D or a sequence of them.
@@ -52,13 +55,17 @@ class Standardize(DataDependent):
         self._event_shape = self._no_dependency(event_shape)
         super().__init__(
             event_shape=event_shape,
-            forward_min_event_ndims=0,
+            forward_min_event_ndims=len(event_shape),
             is_constant_jacobian=True,
             dtype=dtype,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {"mean": _parameters.own(), "scale": _parameters.own()}
 
     @property
     def mean(self):
@@ -109,11 +116,18 @@ class Standardize(DataDependent):
             return []
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
+    def _is_increasing(self):
+        return tf.reduce_all(tf.convert_to_tensor(self._scale) > 0.0)
+
     def _forward_and_log_det(self, x):
         scale = tf.convert_to_tensor(self._scale)
-        return self._mean + scale * x, tf.broadcast_to(tf.math.log(scale), tf.shape(x))
+        return self._mean + scale * x, self._log_det(scale, x)
 
     def _inverse_and_log_det(self, y):
         self._meet(y)
         scale = tf.convert_to_tensor(self._scale)
-        return (y - self._mean) / scale, tf.broadcast_to(-tf.math.log(scale), tf.shape(y))
+        return (y - self._mean) / scale, -self._log_det(scale, y)
+
+    def _log_det(self, scale, x):
+        batch_shape = tf.shape(x)[: x.shape.rank - len(self._event_shape)]
+        return tf.broadcast_to(tf.reduce_sum(tf.math.log(scale)), batch_shape)

@@ -1,9 +1,9 @@
 """The planar bijector: a vector moved along one direction, by how far it lies along another."""
 
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.residual._clip_raw_parameters import clip_raw_parameters
 from tfp_flows.math._elementwise import exp_asinh, tanh_and_slope
@@ -47,6 +47,8 @@ class Planar(FlowBijector):
         odd, 3 or more.
     """
 
+    _increases = True
+
     def __init__(self, params, nonlinearity="tanh", validate_args=False, name="planar"):
         parameters = dict(locals())
         with tf.name_scope(name):
@@ -79,7 +81,7 @@ class Planar(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return {"params": parameter_properties.ParameterProperties(event_ndims=1)}
+        return {"params": _parameters.raw_numbers(cls.params_size)}
 
     @staticmethod
     def params_size(event_size, nonlinearity="tanh", validate_args=False, name=None):
@@ -123,14 +125,14 @@ class Planar(FlowBijector):
 
     def _forward_and_log_det(self, x):
         w, u, b, p = self._parts()
-        z = tf.reduce_sum(w * x, axis=-1, keepdims=True) + b
+        z = _along(w, x) + b
         h, slope, rest = _RESPONSE[self._nonlinearity](z)
         return x + u * h, tf.math.log(rest + slope * p)[..., 0]
 
     def _inverse_and_log_det(self, y):
         """The projection of the equation on w: z + (p - 1) h(z) = w . y + b."""
         w, u, b, p = self._parts()
-        target = tf.reduce_sum(w * y, axis=-1, keepdims=True) + b
+        target = _along(w, y) + b
         if self._nonlinearity == "leaky_relu":
             z = target / tf.where(target < 0.0, 1.0 + NEGATIVE_SLOPE * (p - 1.0), p)
         else:
@@ -153,6 +155,16 @@ class Planar(FlowBijector):
         )
         with tf.control_dependencies([converged]):
             return tf.identity(result.root)
+
+
+def _along(w, x):
+    """w . x, or the largest number beyond it; no sum of two infinities on the way."""
+    largest = x.dtype.max
+    # The sum may be a number where its terms are none.
+    size = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
+    scale = tf.maximum(size / largest**0.5, 1.0)
+    product = scale * tf.reduce_sum(w * (x / scale), axis=-1, keepdims=True)
+    return tf.clip_by_value(product, -0.5 * largest, 0.5 * largest)
 
 
 def _tanh(z):

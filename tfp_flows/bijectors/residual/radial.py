@@ -1,9 +1,9 @@
 """The radial bijector: a vector moved towards a point, or away from it."""
 
 import tensorflow as tf
-from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
+from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.residual._clip_raw_parameters import clip_raw_parameters
 from tfp_flows.math._elementwise import exp_asinh
@@ -40,6 +40,8 @@ class Radial(FlowBijector):
       ValueError: if the last axis of `params` is not static, 3 or more.
     """
 
+    _increases = True
+
     def __init__(self, params, validate_args=False, name="radial"):
         parameters = dict(locals())
         with tf.name_scope(name):
@@ -66,7 +68,7 @@ class Radial(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return {"params": parameter_properties.ParameterProperties(event_ndims=1)}
+        return {"params": _parameters.raw_numbers(cls.params_size)}
 
     @staticmethod
     def params_size(event_size, validate_args=False, name=None):

@@ -3,6 +3,7 @@
 import math
 
 import ml_dtypes
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -84,6 +85,8 @@ class Residual(TakesContext, FlowBijector):
         known; when called, if g has not the shape of x.
     """
 
+    _increases = True
+
     def __init__(
         self,
         network,
@@ -160,14 +163,18 @@ class Residual(TakesContext, FlowBijector):
     def _inverse_and_log_det(self, y):
         rows, bound, shape = self._rows(y)
         g = bound(1)
-        x = fixed_point(
+        solution = fixed_point(
             lambda z: rows - g(z), rows, max_iterations=self._max_iterations(rows.dtype)
-        ).point
+        )
+        x, found = solution.point, solution.converged
         if self.validate_args:
             x = tf.debugging.assert_all_finite(
                 x, f"`{self.name}` found no x for some y: the network is no contraction there."
             )
-        _, log_det = self._estimator(x, bound=bound)
+        # A NaN would reach the gradients of the network, which other rows share.
+        safe = tf.where(found[:, tf.newaxis], x, tf.zeros_like(x))
+        _, log_det = self._estimator(safe, bound=bound)
+        log_det = tf.where(found, log_det, tf.constant(np.nan, log_det.dtype))
         return tf.reshape(x, shape), tf.reshape(-log_det, shape[: -self._event_ndims])
 
     def _max_iterations(self, dtype):

@@ -62,6 +62,8 @@ class Sylvester(FlowBijector):
       ValueError: if a number is out of its range, or the last axis of `params` is not P.
     """
 
+    _increases = True
+
     def __init__(
         self,
         params,
@@ -102,7 +104,8 @@ class Sylvester(FlowBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        return {"params": parameter_properties.ParameterProperties(event_ndims=1)}
+        unknown = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED  # P depends on units and form
+        return {"params": parameter_properties.ParameterProperties(event_ndims=1, shape_fn=unknown)}
 
     @staticmethod
     def params_size(

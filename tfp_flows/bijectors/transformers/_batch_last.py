@@ -47,7 +47,7 @@ def apply(kernel, value, parameters, *scalars):
       parameters: tensors `[..., D, K]` or `[K]`.
       *scalars: tensors `[..., D]` or scalars, passed on as they are.
     """
-    parameters = [tf.convert_to_tensor(t) for t in parameters]
+    parameters, scalars = ([tf.convert_to_tensor(t) for t in ts] for ts in (parameters, scalars))
     if _have_points_of_their_own(value, parameters, scalars):
         shape = ps.shape(value)
         rows = ps.concat([[-1], shape[-1:]], axis=0)
@@ -56,18 +56,27 @@ def apply(kernel, value, parameters, *scalars):
         )
         results = kernel(value, *(_to_batch_last(t) for t in parameters), *scalars)
         return tuple(tf.reshape(tf.transpose(t), shape) for t in results)
+    # Each element of a batch of parameters has a value of its own, in either direction.
+    batches = [t[..., 0] for t in parameters if t.shape.rank > 1] + list(scalars)
+    value = _broadcast(value, batches)
     scalar = value.shape.rank == 0
     if scalar:
         value = value[tf.newaxis]
+    shape = value.shape
     results = kernel(value, *(units_first(t) for t in parameters), *scalars)
     # Of batches with several unknown axes a kernel that broadcasts them loses D.
-    shapes = [value.shape, *(t.shape[:-1] for t in parameters), *(t.shape for t in scalars)]
-    shape = functools.reduce(tf.broadcast_static_shape, shapes)
     value, log_slope = (_of_shape(t, shape) for t in results)
-    ranks = [t.shape.rank for t in (*parameters, *scalars)]
-    if scalar and ranks == [1] * len(parameters) + [0] * len(scalars):
-        return value[0], log_slope[0]
-    return value, log_slope
+    return (value[0], log_slope[0]) if scalar else (value, log_slope)
+
+
+def _broadcast(value, others):
+    """`value` with the batch axes that only `others` have."""
+    static = functools.reduce(tf.broadcast_static_shape, [t.shape for t in (value, *others)])
+    if static.is_fully_defined() and static == value.shape:
+        return value
+    shape = functools.reduce(ps.broadcast_shape, [ps.shape(t) for t in (value, *others)])
+    # `broadcast_to` forgets what is not all known.
+    return tf.ensure_shape(tf.broadcast_to(value, shape), static)
 
 
 def _of_shape(tensor, shape):

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.transformers import _batch_last
@@ -20,6 +19,8 @@ class Monotone(FlowBijector):
     computed again in the steps of the search.
     """
 
+    _increases = True
+
     @abc.abstractmethod
     def _parameters_by_unit(self):
         """Returns the parameters of f, a list of `Tensor`s `[..., D, K]` or `[K]`, any K."""
@@ -31,10 +32,6 @@ class Monotone(FlowBijector):
         Its parameters come as `[..., K, N]`, to which an x `[..., N]` belongs.
         """
 
-    @classmethod
-    def _is_increasing(cls):
-        return True
-
     def _forward_and_log_det(self, x):
         def kernel(x, *parameters):
             return self._map(*parameters)(x)
@@ -42,14 +39,6 @@ class Monotone(FlowBijector):
         return _batch_last.apply(kernel, x, self._parameters_by_unit())
 
     def _inverse_and_log_det(self, y):
-        # Each element of a batch of parameters has a root of its own.
-        batch_shape = self.experimental_batch_shape_tensor(x_event_ndims=0)
-        static_shape = tf.broadcast_static_shape(
-            y.shape, self.experimental_batch_shape(x_event_ndims=0)
-        )
-        y = tf.broadcast_to(y, ps.broadcast_shape(ps.shape(y), batch_shape))
-        y = tf.ensure_shape(y, static_shape)  # `broadcast_to` forgets what is not all known
-
         def kernel(y, *parameters):
             return self._solve(self._map(*parameters), y)
 
@@ -77,4 +66,7 @@ class Monotone(FlowBijector):
         # Of an x beyond the dtype: the slope at its end.
         largest = tf.constant(self.dtype.max, self.dtype)
         near = tf.clip_by_value(x, -largest, largest)
-        return x, -value_and_log_slope(near)[1]
+        # A NaN would reach the gradients of parameters that other elements share.
+        is_lost = tf.math.is_nan(x)
+        log_slope = value_and_log_slope(tf.where(is_lost, tf.zeros_like(x), near))[1]
+        return x, tf.where(is_lost, x, -log_slope)

@@ -32,6 +32,8 @@ class Affine(FlowBijector):
       name: Python `str`.
     """
 
+    _increases = True
+
     def __init__(self, shift, log_scale=None, validate_args=False, name="affine"):
         parameters = dict(locals())
         with tf.name_scope(name):
@@ -121,4 +123,7 @@ def _scale(x, log_scale):
     """
     limit = math.log(log_scale.dtype.max) * (1.0 - 1e-3)
     root = tf.exp(tf.clip_by_value(0.5 * log_scale, -limit, limit))
-    return x * root * root
+    # What overflows must not meet a gradient of zero on its way to the scale: 0 * inf.
+    y = tf.stop_gradient(x * root * root)
+    overflows = tf.math.is_inf(y)
+    return tf.where(overflows, y, tf.where(overflows, tf.zeros_like(x), x) * root * root)

@@ -41,7 +41,7 @@ class CircularSpline(_spline.Spline):
       knot_slopes: positive `Tensor` `[..., K]`: the slope at the left knot of each bin, of which
         the first is also that at the right end.
       shift: `Tensor` `[...]`, any angles.
-      range_min: scalar, the least angle: -pi, or 0.
+      range_min: float `Tensor`, the least angle: -pi, or 0.
       validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
       name: Python `str`.
 

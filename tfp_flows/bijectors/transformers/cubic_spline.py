@@ -42,13 +42,15 @@ class CubicSpline(_spline.Spline):
         is not monotone.
       end_slopes: positive `Tensor` `[..., 2]`, the slopes at the first and the last knot, below
         three times the slope of the chords there, for linear tails; `None` for identity tails.
-      range_min: scalar, the position x and the value y of the first knot.
+      range_min: float `Tensor`, the position x and the value y of the first knot.
       validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths, heights and slopes do not fit.
     """
+
+    _increases = True
 
     def __init__(
         self,
@@ -84,10 +86,6 @@ class CubicSpline(_spline.Spline):
     def end_slopes(self):
         """Slopes at the first and the last knot, `[..., 2]`, or `None` for identity tails."""
         return self._end_slopes
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -184,16 +182,18 @@ class CubicSpline(_spline.Spline):
         if self._end_slopes is not None:
             parameters.append(self._end_slopes)
 
-        def with_slopes(value, widths, heights, ends=None):
+        def with_slopes(value, widths, heights, *rest):
+            *ends, start = rest
             slopes = steffen_slopes(widths, heights)
-            if ends is not None:
+            if ends:
+                (ends,) = ends
                 # `tf.concat` broadcasts no batch shapes.
                 zero = tf.zeros_like(widths[..., :1, :] + heights[..., :1, :] + ends[..., :1, :])
                 slopes = [ends[..., :1, :] + zero, slopes + zero, ends[..., 1:, :] + zero]
                 slopes = tf.concat(slopes, axis=-2)
-            return kernel(value, widths, heights, slopes, self._range_min, self._range_min)
+            return kernel(value, widths, heights, slopes, start, start)
 
-        return _batch_last.apply(with_slopes, value, parameters)
+        return _batch_last.apply(with_slopes, value, parameters, self._range_min)
 
 
 @_spline.checked_once

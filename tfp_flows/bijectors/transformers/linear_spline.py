@@ -33,13 +33,15 @@ class LinearSpline(_spline.Spline):
     Args:
       bin_widths: positive `Tensor` `[..., K]`.
       bin_heights: positive `Tensor` `[..., K]` of the same sum.
-      range_min: scalar, the position x and the value y of the first knot.
+      range_min: float `Tensor`, the position x and the value y of the first knot.
       validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths and heights differ.
     """
+
+    _increases = True
 
     def __init__(
         self, bin_widths, bin_heights, range_min=-1.0, validate_args=False, name="linear_spline"
@@ -58,10 +60,6 @@ class LinearSpline(_spline.Spline):
     def bin_heights(self):
         """Heights of the bins, `[..., K]`."""
         return self._bin_heights
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     @classmethod
     def _parameter_properties(cls, dtype):

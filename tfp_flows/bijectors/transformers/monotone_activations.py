@@ -159,9 +159,15 @@ class MonotoneActivations(Monotone):
         weight_of_slope, d = weight * a, d[..., 0, :]
 
         def value_and_log_slope(x):
-            value, slope = _ACTIVATIONS[self._activation](a * x[..., tf.newaxis, :] + b)
-            y = c * x + d + tf.reduce_sum(weight * value, axis=-2)
-            return y, tf.math.log(c + tf.reduce_sum(weight_of_slope * slope, axis=-2))
+            # So far out all activations are lines, or flat. A z beyond the dtype would lose what a
+            # small weight brings back, and softsign has inf / inf there.
+            limit = 1e-4 * x.dtype.max
+            near = tf.clip_by_value(x, -limit, limit)
+            z = tf.clip_by_value(a * near[..., tf.newaxis, :] + b, -1e3 * limit, 1e3 * limit)
+            value, slope = _ACTIVATIONS[self._activation](z)
+            slope = c + tf.reduce_sum(weight_of_slope * slope, axis=-2)
+            y = c * near + d + tf.reduce_sum(weight * value, axis=-2) + slope * (x - near)
+            return y, tf.math.log(slope)
 
         return value_and_log_slope
 

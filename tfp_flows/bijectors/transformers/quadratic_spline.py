@@ -40,13 +40,15 @@ class QuadraticSpline(_spline.Spline):
       knot_slopes: positive `Tensor`. `[..., K - 1]`: slopes at the interior knots, with identity
         tails; the heights w (d_k + d_{k+1}) / 2 must have the sum of the widths. `[..., K + 1]`:
         slopes at all knots, with linear tails.
-      range_min: scalar, the position x and the value y of the first knot.
+      range_min: float `Tensor`, the position x and the value y of the first knot.
       validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths and slopes do not fit.
     """
+
+    _increases = True
 
     def __init__(
         self, bin_widths, knot_slopes, range_min=-1.0, validate_args=False, name="quadratic_spline"
@@ -72,10 +74,6 @@ class QuadraticSpline(_spline.Spline):
     def knot_slopes(self):
         """Slopes at the interior knots `[..., K - 1]`, or at all of them `[..., K + 1]`."""
         return self._knot_slopes
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     @classmethod
     def _parameter_properties(cls, dtype):

@@ -44,13 +44,15 @@ class RationalQuadraticSpline(_spline.Spline):
       knot_slopes: positive `Tensor`. `[..., K - 1]`, or a scalar or `[..., 1]` for all of them:
         slopes at the interior knots, with identity tails. `[..., K + 1]`: slopes at all knots,
         with linear tails.
-      range_min: scalar, the position x and the value y of the first knot.
+      range_min: float `Tensor`, the position x and the value y of the first knot.
       validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths, heights and slopes do not fit.
     """
+
+    _increases = True
 
     def __init__(
         self,
@@ -91,10 +93,6 @@ class RationalQuadraticSpline(_spline.Spline):
     def knot_slopes(self):
         """Slopes at the interior knots `[..., K - 1]`, or at all of them `[..., K + 1]`."""
         return self._knot_slopes
-
-    @classmethod
-    def _is_increasing(cls):
-        return True
 
     @classmethod
     def _parameter_properties(cls, dtype):

@@ -3,6 +3,9 @@
 import ml_dtypes
 import tensorflow as tf
 
+from tfp_flows.math._linearized import Linearized
+from tfp_flows.math._transposed_solution import transposed_solution
+
 
 def with_triangular_gradient(value_and_slope, x, y, *, event_ndims=1, name="triangular_inverse"):
     """x with f(x) = y, given x, and with dx = J^-1 (dy - df), J = df/dx triangular in some order.
@@ -35,35 +38,32 @@ def with_triangular_gradient(value_and_slope, x, y, *, event_ndims=1, name="tria
         tolerance = 4.0 * float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
         axes = list(range(-event_ndims, 0))
 
+        def solve(matvec, u):
+            scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True)
+            # Powers of small and of huge cotangents would leave the dtype.
+            scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+            u /= scale
+
+            def step(i, v, following):
+                return i + 1, following, u + matvec(following)
+
+            def goes_on(i, v, following):
+                near = tf.abs(following - v) <= tolerance * (1.0 + tf.abs(v))
+                return tf.logical_not(tf.reduce_all(near))
+
+            start = (tf.constant(0), tf.zeros_like(u), u)
+            _, v, _ = tf.while_loop(goes_on, step, start, maximum_iterations=size)
+            return scale * v
+
+        slope = tf.stop_gradient(value_and_slope(x)[1])
+        # x = g(x), g(x) = x + (y - f(x)) / d: I - J = J_f / d, and J is strictly triangular.
+        linearized = Linearized(lambda x: x + (y - value_and_slope(x)[0]) / slope, x)
+
         @tf.custom_gradient
-        def solved(residual):
+        def solved(g):
             def gradient(u):
-                slope = value_and_slope(x)[1]
-                scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True)
-                # Powers of small and of huge cotangents would leave the dtype.
-                scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
-                u /= scale
+                return transposed_solution(linearized, u, solve, solve, [g], "triangular_inverse")
 
-                def step(i, v, left):
-                    v += left / slope
-                    with tf.GradientTape() as tape:
-                        tape.watch(x)
-                        value = value_and_slope(x)[0]
-                    return i + 1, v, u - tf.ensure_shape(tape.gradient(value, x, v), x.shape)
+            return x, gradient
 
-                def goes_on(i, v, left):
-                    near = tf.abs(left) <= tolerance * (1.0 + tf.abs(slope * v))
-                    return tf.logical_not(tf.reduce_all(near))
-
-                start = (tf.constant(0), tf.zeros_like(u), u)
-                _, v, _ = tf.while_loop(goes_on, step, start, maximum_iterations=size)
-                # x stands still in what follows, so that a second derivative would be wrong, or,
-                # did v not depend on y for the tapes, be left out.
-                v = tf.where(tf.ones_like(v, tf.bool), scale * v, residual)
-                return tf.raw_ops.PreventGradient(
-                    input=v, message="`triangular_inverse` has first derivatives only."
-                )
-
-            return tf.identity(x), gradient
-
-        return solved(y - value_and_slope(x)[0])
+        return solved(linearized.value)

@@ -59,7 +59,8 @@ def power_series_log_det(function, x, noise, num_terms, num_sure=None, survival=
         step,
         (tf.constant(1), one, noise, tf.zeros_like(x), tf.zeros_like(x[:, 0])),
     )
-    return g, replace_gradient(log_det, transposed(tf.stop_gradient(u)), noise)
+    product = transposed(tf.stop_gradient(u))
+    return g, replace_gradient(log_det, product, noise, refusing="power_series_log_det")
 
 
 def num_terms_for(coefficient, tolerance):

@@ -12,7 +12,7 @@ def spectral_norm_bound(matrix, num_squarings=5):
     The right side is the norm of all singular values to the power 4 q, so that the bound is at most
     r^(1 / (4 q)) times too large for rank r: 3.9 % for r = 128 where all of them are equal, next
     to nothing where one stands out. It needs no state and holds in every call, up to rounding. It
-    has first derivatives, also at W = 0; a second one raises `LookupError`.
+    has derivatives of every order, also at W = 0.
 
     Source: Delattre et al. (2023), arXiv:2305.16173, algorithm 1.
 
@@ -89,7 +89,7 @@ def _log_radius_bound(gram, num_squarings):
     matrices for each, where automatic differentiation would take two and as many normalisations.
     """
     tiny = gram.dtype.as_numpy_dtype(1e-30)
-    power = tf.stop_gradient(gram)
+    power = gram
     total, product = tf.zeros(gram.shape[:-2], gram.dtype), None
     for i in range(num_squarings + 1):
         if i > 0:
@@ -100,7 +100,7 @@ def _log_radius_bound(gram, num_squarings):
         power /= norm[..., tf.newaxis, tf.newaxis]
         total += tf.math.log(norm) / 2**i
         product = power if product is None else tf.matmul(product, power)
-    trace = tf.reduce_sum(product * tf.stop_gradient(gram), axis=(-2, -1), keepdims=True)
+    trace = tf.reduce_sum(product * gram, axis=(-2, -1), keepdims=True)
     return replace_gradient(total, gram, product / tf.maximum(trace, tiny))
 
 

@@ -25,7 +25,7 @@ class StepSize:
     """
 
     def __init__(self, rtol, atol, start, stop, dtype):
-        eps = float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
+        self._eps = eps = float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         self._rtol, self._atol = max(rtol, 10.0 * eps), max(atol, 10.0 * eps)
         # t + h must differ from t.
         self.smallest = 16.0 * eps * max(abs(start), abs(stop), abs(stop - start))
@@ -43,14 +43,32 @@ class StepSize:
             found.append(tf.reduce_max(ratio, axis=list(range(1, ratio.shape.rank))))
         return tf.reduce_max(tf.stack(found), axis=0)
 
-    def first(self, function, state, slopes):
+    def roundings(self, moves, before, after):
+        """At most what roundings of a step's error are, in units of the tolerance, `[N]`."""
+        return 8.0 * self._eps * self.ratios(moves, before, after)
+
+    def of_quadratures(self, errors, before, after, num_rows):
+        """The largest error of a quadrature in units of the tolerance, a scalar.
+
+        It is a sum over N rows, with a tolerance `N atol + rtol max |q|` for all of a tensor: that
+        of its elements alone would take more steps, for those near zero.
+        """
+        found = [tf.zeros([], self.length.dtype)]
+        for error, q, following in zip(errors, before, after, strict=True):
+            size = tf.maximum(tf.reduce_max(tf.abs(q)), tf.reduce_max(tf.abs(following)))
+            ratio = tf.reduce_max(tf.abs(error)) / (num_rows * self._atol + self._rtol * size)
+            # Of a row that is given up: smaller steps would not help.
+            found.append(tf.where(tf.math.is_finite(ratio), ratio, tf.zeros_like(ratio)))
+        return tf.reduce_max(tf.stack(found))
+
+    def first(self, function, state, slopes, alive):
         """A step that Euler's method would take with an error of a hundredth of the tolerance.
 
         Returns:
-          `(h, alive)`: a scalar, and which rows have finite slopes, `[N]`.
+          `(h, alive)`: a scalar, and which of these rows have finite slopes, `[N]`.
         """
         per_row = self.ratios(slopes, state, state)
-        alive = tf.math.is_finite(per_row)
+        alive &= tf.math.is_finite(per_row)
         slope = largest(per_row, alive)
         h = 0.01 / (slope + 1.0 / self.length)
         there = weighted_sum(state, self._direction * h, (1.0,), [slopes])
@@ -60,6 +78,10 @@ class StepSize:
         bend = largest(bend, alive & tf.math.is_finite(bend))
         h = tf.pow(0.01 / (tf.maximum(slope, bend) + 1e-10 / self.length), 0.2)
         return tf.clip_by_value(h, self.smallest, self.length), alive
+
+    def alone(self, per_row):
+        """How many steps of its own size a row would take for one with this error, `[N]`."""
+        return tf.pow(per_row, 0.2) / _SAFETY
 
     def following(self, h, worst):
         """The size of the step after one of size h with the error `worst`."""

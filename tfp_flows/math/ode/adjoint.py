@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
+from tfp_flows.math._first_derivatives_only import first_derivatives_only
+
 
 def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint"):
     """z(t_1) and q(t_1) of dz/dt = f(t, z), dq/dt = g(t, z), with gradients by the adjoint ODE.
@@ -14,8 +16,8 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
 
     integrated from t_1 back to t_0, along with z itself. Memory does not grow with the number of
     steps; the gradient has the error of the solver. All `tf.Variable`s and tensors that
-    `function` captures get their gradients, and `initial` does. First derivatives only: a second
-    raises `LookupError`.
+    `function` captures get their gradients, and `initial` does. First derivatives in
+    reverse mode only: a second, and forward mode, raise `LookupError`.
 
     Source: Chen et al. (2018), Neural ordinary differential equations, arXiv:1806.07366,
     algorithm 1.
@@ -68,7 +70,10 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
                     function, solution, succeeded, cotangents, sources, start, stop, solve
                 )
                 parts = (z, *values, *cotangents)
-                gradients = [_first_only(g, parts) for g in (of_z, *of_values)]
+                gradients = [
+                    first_derivatives_only(tf.stop_gradient(g), parts, "adjoint")
+                    for g in (of_z, *of_values)
+                ]
                 # What the variables get, they get through their values.
                 return gradients if variables is None else (gradients, [None] * len(variables))
 
@@ -127,15 +132,3 @@ def _nan_unless(rows, part):
 
 def _zero_unless(rows, part):
     return tf.where(rows[:, tf.newaxis], part, tf.zeros_like(part))
-
-
-def _first_only(gradient, parts):
-    """The gradient, for which a gradient of its own with respect to `parts` is refused.
-
-    No tape has recorded how the gradient was found, and a second derivative would be missing.
-    """
-    connected = tf.add_n([tf.reduce_sum(part) for part in parts])
-    return tf.raw_ops.PreventGradient(
-        input=tf.where(False, connected, tf.stop_gradient(gradient)),
-        message="`adjoint` has first derivatives only.",
-    )

@@ -1,5 +1,7 @@
 """Ordinary differential equations by Dormand and Prince's method, with steps of adaptive size."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from tfp_flows.math.ode._step_size import StepSize, largest
@@ -12,7 +14,16 @@ from tfp_flows.math.ode.runge_kutta import (
 
 
 def dormand_prince(
-    function, state, start, stop, *, rtol=1e-5, atol=1e-5, max_num_steps=1000, quadrature=()
+    function,
+    state,
+    start,
+    stop,
+    *,
+    rtol=1e-5,
+    atol=1e-5,
+    max_num_steps=1000,
+    quadrature=(),
+    quadrature_steers=True,
 ):
     """Solves dz/dt = f(t, z) by steps of order 5, with an error estimate of order 4.
 
@@ -22,13 +33,17 @@ def dormand_prince(
 
     so that what holds for one row does not depend on how many others are with it. A row that is
     not finite, or cannot be followed with the smallest step that the dtype resolves, is given up
-    and holds no other row back. Quadratures have no say in the size of a step: where they are
-    many (gradients of parameters), that saves steps (Kidger, Chen and Lyons, 2021, "Hey, that's
-    not an ODE", arXiv:2009.09457).
+    and holds no other row back. So is a row that alone would take more than `max_num_steps`: when
+    these are used up the others start again without it, with as many.
+
+    Quadratures, which are sums over rows, steer, too: by the largest error of each tensor, within
+    `N atol + rtol max |q|`. They may be gradients of parameters of a field that is zero, and the
+    state then asks for no steps at all. Without it steps are saved (Kidger, Chen and Lyons, 2021,
+    "Hey, that's not an ODE", arXiv:2009.09457).
 
     Size of steps: Hairer, Norsett and Wanner (1993), Solving ordinary differential equations I,
     section II.4. Neither tolerance is taken below ten machine epsilons of the dtype. Compiles
-    under XLA; its gradient there takes memory for `max_num_steps` steps.
+    under XLA; its gradient there takes memory for twice `max_num_steps` steps.
 
     Args:
       function: callable, `f(t, state)`, t a scalar, gives the slopes of the state and of the
@@ -40,9 +55,10 @@ def dormand_prince(
       atol: positive float, absolute tolerance.
       max_num_steps: Python `int`, the most steps that are tried.
       quadrature: tuple of float tensors of any shapes, integrals at the start.
+      quadrature_steers: Python `bool`: their errors have a say in the size of a step.
 
     Returns:
-      An `OdeResult`. No row has succeeded if the steps ended before t_1.
+      An `OdeResult`. No row has succeeded if the steps ended before t_1, twice.
 
     Raises:
       ValueError: if a tolerance or `max_num_steps` is out of its range.
@@ -61,11 +77,19 @@ def dormand_prince(
     size = StepSize(rtol, atol, start, stop, dtype)
     direction = 1.0 if stop > start else -1.0
     start, stop = tf.constant(start, dtype), tf.constant(stop, dtype)
+    slopes = function(start, state)
+    frozen = tf.nest.map_structure(tf.stop_gradient, slopes[0])
+    h, alive = size.first(function, state, frozen, tf.ones(tf.shape(state[0])[:1], tf.bool))
+    initial = _Solution(
+        size.length, tf.stop_gradient(h), state, quadrature, slopes, tf.zeros_like(alive, dtype)
+    )
 
-    def is_on_the_way(count, remaining, h, state, quadrature, slopes, alive):
-        return (remaining > 0.0) & tf.reduce_any(alive)
+    def is_on_the_way(count, is_second, solution, alive):
+        is_left = count < tf.where(is_second, 2 * max_num_steps, max_num_steps)
+        return is_left & (solution.remaining > 0.0) & tf.reduce_any(alive)
 
-    def step(count, remaining, h, state, quadrature, slopes, alive):
+    def step(count, is_second, solution, alive):
+        remaining, h, state, quadrature, slopes, num_alone = solution
         is_last = h >= remaining
         h = tf.minimum(h, remaining)
         # With gradients, those of the steps taken: their sizes are not differentiated.
@@ -73,34 +97,87 @@ def dormand_prince(
         following, integrals, stages = runge_kutta_step(
             function, stop - direction * remaining, state, quadrature, dt, DORMAND_PRINCE, slopes
         )
-        zeros = tuple(tf.zeros_like(part) for part in state)
-        errors = weighted_sum(zeros, dt, DORMAND_PRINCE.error_weights, [s for s, _ in stages])
+        errors, of_integrals = (
+            weighted_sum([tf.zeros_like(t) for t in part], dt, DORMAND_PRINCE.error_weights, of)
+            for part, of in zip((state, quadrature), zip(*stages, strict=True), strict=True)
+        )
         per_row = tf.stop_gradient(size.ratios(errors, state, following))
         # A row that fails with the smallest step is given up.
         alive &= (per_row <= 1.0) | (h > size.smallest)
         worst = largest(per_row, alive)
+        if quadrature_steers:
+            num_rows = tf.cast(tf.shape(per_row)[0], dtype)
+            of_all = size.of_quadratures(of_integrals, quadrature, integrals, num_rows)
+            worst = tf.maximum(worst, tf.where(h > size.smallest, tf.stop_gradient(of_all), 0.0))
         accepted = worst <= 1.0
 
         def chosen(new, old):
             return tf.nest.map_structure(lambda a, b: tf.where(accepted, a, b), new, old)
 
         left = tf.where(is_last, tf.zeros_like(remaining), remaining - h)
-        return (
-            count + 1,
-            tf.where(accepted, left, remaining),
+        following_solution = _Solution(
+            chosen(left, remaining),
             size.following(h, worst),
             chosen(following, state),
             chosen(integrals, quadrature),
             chosen(stages[-1], slopes),
-            alive,
+            chosen(num_alone + size.alone(per_row), num_alone),
         )
 
-    slopes = function(start, state)
-    h, alive = size.first(function, state, tf.nest.map_structure(tf.stop_gradient, slopes[0]))
-    count, remaining, _, state, quadrature, _, alive = tf.while_loop(
+        def out_of_steps():
+            # Errors of small steps are those of rounding, and no reason to give a row up.
+            moves = [dt * slope for slope in slopes[0]]
+            alone = size.alone(tf.nn.relu(per_row - size.roundings(moves, state, following)))
+            needed = following_solution.num_alone + alone * following_solution.remaining / h
+            slow = (needed >= max_num_steps) | (needed >= largest(needed, alive))
+            return second_start(alive & ~slow)
+
+        is_out = (count + 1 >= max_num_steps) & ~is_second & (following_solution.remaining > 0.0)
+        again, solution, alive = tf.cond(
+            is_out, out_of_steps, lambda: (is_second, following_solution, alive)
+        )
+        return count + 1, again, solution, alive
+
+    def second_start(alive):
+        """As if these rows had been alone from the first."""
+
+        # What is given up stands at zero, where it neither overflows nor has a gradient.
+        def kept(part):
+            mask = tf.reshape(alive, tf.concat([tf.shape(alive), [1] * (part.shape.rank - 1)], 0))
+            return tf.where(mask, part, tf.zeros_like(part))
+
+        start_state = tuple(kept(part) for part in state)
+        slopes = function(start, start_state)
+        frozen = tf.nest.map_structure(tf.stop_gradient, slopes[0])
+        h, _ = size.first(function, start_state, frozen, alive)
+        solution = initial._replace(h=tf.stop_gradient(h), state=start_state, slopes=slopes)
+        return tf.constant(True), solution, alive
+
+    count, _, solution, alive = tf.while_loop(
         is_on_the_way,
         step,
-        (tf.constant(0), size.length, tf.stop_gradient(h), state, quadrature, slopes, alive),
-        maximum_iterations=max_num_steps,
+        (tf.constant(0), tf.constant(False), initial, alive),
+        maximum_iterations=2 * max_num_steps,
     )
-    return OdeResult(state, quadrature, alive & (remaining <= 0.0), count)
+    succeeded = alive & (solution.remaining <= 0.0)
+    return OdeResult(solution.state, solution.quadrature, succeeded, count)
+
+
+class _Solution(NamedTuple):
+    """How far it is.
+
+    Attributes:
+      remaining: the time that is left, a scalar.
+      h: the size of the next step, a scalar.
+      state: tuple of tensors.
+      quadrature: tuple of tensors.
+      slopes: those of state and quadrature here.
+      num_alone: the number of steps until here that each row would have taken alone, `[N]`.
+    """
+
+    remaining: tf.Tensor
+    h: tf.Tensor
+    state: tuple
+    quadrature: tuple
+    slopes: tuple
+    num_alone: tf.Tensor

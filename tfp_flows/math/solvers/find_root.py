@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-import ml_dtypes
 import numpy as np
 import tensorflow as tf
+
+from tfp_flows.math.solvers._bracketed_search import bracketed_search, eps_of
 
 
 class RootResult(NamedTuple):
@@ -40,15 +41,19 @@ def find_root(
     to zero, so that the exponent of a huge root costs ten steps). Smooth functions take 5 to 8
     evaluations. An element is found when
 
-        |f(x) - y| <= tolerance max(|y|, f'(x) max(1, |x|)),
+        |f(x) - y| <= tolerance |y|,  or
+        |f(x) - y| <= tolerance min(max(1, |y|), f'(x) max(1, |x|)),
 
-    or when the bracket is no wider than `tolerance max(1, |x|)`.
+    or when the bracket is down to neighbouring numbers of the dtype: where f is so steep that no
+    x comes closer to y. A small step alone would not do: a slope that is large at x says nothing
+    about a root far away, where f is flat again.
 
     Derivatives: the search sees no gradients. Two Newton steps from its result follow, and these
     are differentiated as they stand, value and slope both. That makes the derivatives of the
     root of first, second and third order exact, with respect to `target` and to everything that
     `value_and_slope` captures, provided that it computes them exactly. Where f'(x) is zero the
-    gradient is zero. The two steps also double the number of exact digits, twice.
+    gradient is zero. The two steps also double the number of exact digits, twice; a step that
+    would lead away from the root is not taken.
 
     Compiles under XLA, also in a differentiated `tf.while_loop`.
 
@@ -66,8 +71,8 @@ def find_root(
     Returns:
       A `RootResult`. A root beyond the largest number of the dtype, where f still increases, is
       an infinity, and so is that of an infinite target; both with zero gradients. An element
-      without convergence, because no root exists, the evaluations ran out or `target` is NaN, is
-      NaN, with `converged` false.
+      without convergence is NaN, with `converged` false: because no root exists, the evaluations
+      ran out, f falls, or `target`, f or f' is NaN.
 
     Raises:
       TypeError: if `target` is not floating point.
@@ -80,7 +85,7 @@ def find_root(
         if not dtype.is_floating:
             raise TypeError(f"`target` must be floating point. Received: dtype={dtype.name}")
         if tolerance is None:
-            tolerance = 32.0 * float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
+            tolerance = 32.0 * eps_of(target)
         if not tolerance > 0.0:
             raise ValueError(f"`tolerance` must be positive. Received: tolerance={tolerance}")
         if max_iterations < 1:
@@ -94,122 +99,59 @@ def find_root(
         # Halved first: the width of a bracket may be beyond the dtype.
         lower, upper = (_half(end, target) for end in (lower, upper))
         start, radius = upper + lower, upper - lower
-        search = _search(
+        search = bracketed_search(
             value_and_slope, tf.stop_gradient(target), start, radius, tolerance, max_iterations
         )
-        found, low, high = search.found, search.low, search.high
+        found = search.found
         # Where nothing was found the function may overflow, and its NaN would reach the
         # gradients of parameters that other elements share.
-        x = tf.stop_gradient(tf.where(found, search.x, start))
-        for _ in range(2):
-            value, slope = value_and_slope(x)
-            found &= tf.math.is_finite(value)
-            usable = found & (slope > 0.0) & tf.math.is_finite(slope)
-            step = (target - value) / tf.where(usable, slope, tf.ones_like(slope))
-            step = tf.where(usable, step, tf.zeros_like(step))
-            # Kept in the bracket, with the derivatives of the whole step.
-            moved = x + step
-            x = moved + tf.stop_gradient(tf.clip_by_value(moved, low, high) - moved)
+        usable = tf.where(tf.math.is_finite(start), start, tf.zeros_like(start))
+        x = tf.stop_gradient(tf.where(found, search.x, usable))
+        x, found = _polished(value_and_slope, target, x, search.low, search.high, found, tolerance)
         end = tf.where(tf.math.is_inf(target), target, search.x)
         infinite = tf.math.is_inf(end)
         root = tf.where(found, x, tf.where(infinite, end, tf.constant(np.nan, dtype)))
         return RootResult(root, found | infinite, search.num_iterations)
 
 
-class _Search(NamedTuple):
-    """The state of the loop; `low` and `high` are infinite while unknown."""
+def _polished(value_and_slope, target, x, low, high, found, tolerance):
+    """Two Newton steps from `x`, within the bracket, with the derivatives of whole steps.
 
-    num_iterations: tf.Tensor
-    x: tf.Tensor
-    low: tf.Tensor
-    high: tf.Tensor
-    last_step: tf.Tensor
-    radius: tf.Tensor
-    found: tf.Tensor
-    done: tf.Tensor
+    Returns the root, and where it is one.
+    """
+    largest = tf.constant(target.dtype.max, target.dtype)
 
+    def newton(x):
+        value, slope = value_and_slope(x)
+        residual = target - value
+        usable = found & tf.math.is_finite(value) & (slope > 0.0) & tf.math.is_finite(slope)
+        usable &= tf.abs(residual) < slope * largest
+        step = residual / tf.where(usable, slope, tf.ones_like(slope))
+        step = tf.where(usable, step, tf.zeros_like(step))
+        following = _moved(tf.clip_by_value(x + step, low, high), x + step)
+        return following, tf.abs(residual), tf.abs(step), slope
 
-def _search(value_and_slope, target, start, radius, tolerance, max_iterations):
-    dtype = target.dtype
-    largest = tf.constant(dtype.max, dtype)
-
-    def step(num_iterations, x, low, high, last_step, radius, found, done):
-        value, slope = (tf.ensure_shape(t, x.shape) for t in value_and_slope(x))
-        residual = value - target
-        invalid = tf.math.is_nan(residual)
-        above = (residual > 0.0) | (invalid & (x >= start))
-        below = (residual < 0.0) | (invalid & (x < start))
-        low = tf.where(below & ~done, x, low)
-        high = tf.where(above & ~done, x, high)
-        scale = tolerance * tf.maximum(tf.ones_like(x), tf.abs(x))
-        # A slope beyond the dtype says nothing: not that the step is zero.
-        newton_step = tf.where(
-            tf.math.is_finite(slope), -residual / slope, tf.constant(np.inf, dtype)
-        )
-        near = tf.abs(residual) <= tolerance * tf.abs(target)
-        near |= tf.abs(newton_step) <= scale
-        near |= _is_bracket(low, high) & (high - low <= scale)
-        near &= tf.math.is_finite(value)
-
-        following, grown = _guess(x, newton_step, last_step, low, high, radius, below)
-        # At the largest number, or without a bracket that could shrink: there is no root, unless
-        # the function is still increasing there.
-        stuck = tf.equal(following, x) & ~near & ~done
-        beyond_dtype = stuck & (tf.abs(x) >= largest) & (slope > 0.0) & tf.math.is_finite(value)
-        done_now = done | near | stuck
-        following = tf.where(beyond_dtype, tf.sign(x) * np.inf, following)
-        return _Search(
-            num_iterations + 1,
-            tf.where(done_now & ~beyond_dtype, x, following),
-            low,
-            high,
-            tf.where(done_now, last_step, following - x),
-            grown,
-            found | (near & ~done),
-            done_now,
-        )
-
-    initial = _Search(
-        tf.constant(0),
-        start,
-        tf.fill(tf.shape(target), -tf.constant(np.inf, dtype)),
-        tf.fill(tf.shape(target), tf.constant(np.inf, dtype)),
-        2.0 * radius,
-        radius,
-        tf.zeros_like(target, tf.bool),
-        ~tf.math.is_finite(target),
-    )
-    initial = tf.nest.map_structure(
-        lambda t: t if t.dtype == tf.int32 else tf.ensure_shape(t, target.shape), initial
-    )
-    result = tf.while_loop(
-        lambda *state: ~tf.reduce_all(state[-1]),
-        step,
-        initial,
-        maximum_iterations=max_iterations,
-    )
-    return tf.nest.map_structure(tf.stop_gradient, result)
+    start = x
+    x, residual, step, slope = newton(start)
+    # A falling function is not what is searched; a NaN fails here, too.
+    found &= tf.math.is_finite(residual) & (slope >= 0.0)
+    following, residual_after, step_after, _ = newton(x)
+    # Between a number and a NaN there is no root, even if they are neighbours.
+    found &= ~tf.math.is_nan(residual_after)
+    # A step over a place where f is steep would lead away: the start stays, or the step before.
+    # Steps of a rounding do no harm, and only by both steps third derivatives are exact.
+    rounding = 4.0 * eps_of(x) * tf.abs(start)
+    margin = tolerance * tf.maximum(tf.abs(target), 1.0)
+    is_good = (residual_after <= tf.maximum(residual, margin)) | (step <= rounding)
+    is_good_after = step_after <= tf.maximum(step, rounding)
+    end = tf.where(is_good_after, following, x)
+    root = tf.where(is_good, _moved(end, following), _moved(start, x))
+    return root, found
 
 
-def _guess(x, newton_step, last_step, low, high, radius, below):
-    """The x to try next, and how far a step without a bracket may go after that."""
-    largest = tf.constant(x.dtype.max, x.dtype)
-    newton = x + newton_step
-    converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)
-    inside = (newton > low) & (newton < high)
-    within = tf.where(inside & converging, newton, _middle(low, high))
-    outward = tf.math.is_finite(newton) & (converging | (tf.abs(newton_step) > radius))
-    beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
-    beyond = tf.clip_by_value(beyond, -largest, largest)
-    # At least twice the step: an exponential draws unit steps, for ever.
-    grown = tf.where(outward, 2.0 * tf.abs(newton_step), radius * (8.0 + radius))
-    grown = tf.clip_by_value(grown, radius, largest)
-    bracketed = _is_bracket(low, high)
-    return tf.where(bracketed, within, beyond), tf.where(bracketed, radius, grown)
-
-
-def _is_bracket(low, high):
-    return tf.math.is_finite(low) & tf.math.is_finite(high)
+def _moved(value, x):
+    """`value`, to the bit, with the gradient of x, which is finite."""
+    return tf.stop_gradient(value) + (x - tf.stop_gradient(x))
 
 
 def _half(end, target):
@@ -218,16 +160,3 @@ def _half(end, target):
     end = tf.stop_gradient(tf.clip_by_value(tf.cast(end, target.dtype), -largest, largest))
     # `broadcast_to` forgets static sizes.
     return tf.ensure_shape(tf.broadcast_to(0.5 * end, tf.shape(target)), target.shape)
-
-
-def _middle(low, high):
-    """The middle of the bracket, on a logarithmic scale while the bracket is wide."""
-    smallest = tf.minimum(tf.abs(low), tf.abs(high))
-    wide = high - low > tf.maximum(tf.ones_like(low), smallest)
-    t = 0.5 * (_log_scale(low) + _log_scale(high))
-    logarithmic = tf.sign(t) * tf.math.expm1(tf.abs(t))
-    return tf.clip_by_value(tf.where(wide, logarithmic, 0.5 * low + 0.5 * high), low, high)
-
-
-def _log_scale(x):
-    return tf.sign(x) * tf.math.log1p(tf.abs(x))

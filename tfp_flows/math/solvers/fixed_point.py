@@ -6,6 +6,9 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.math._linearized import Linearized
+from tfp_flows.math._transposed_solution import transposed_solution
+
 
 class FixedPointResult(NamedTuple):
     """What `fixed_point` returns.
@@ -45,9 +48,9 @@ def fixed_point(
         dz = (I - J)^-1 dg,
 
     by the solution of `v = u + J^T v`, a fixed point again: the same number of iterations, each
-    with a gradient of g. Memory does not grow with the number of iterations. There is none with
-    respect to `initial`, on which the point does not depend, and a derivative of the derivative
-    raises `LookupError`.
+    with a gradient of g; in forward mode by `w = dg + J w`. In graphs memory does not grow with the
+    number of iterations. There is none with respect to `initial`, on which the point does not
+    depend, and a derivative of the derivative raises `LookupError`.
 
     Compiles under XLA. For residual flows, x = y - g(x): Behrmann et al. (2019), Invertible
     residual networks, arXiv:1811.00995, algorithm 1.
@@ -91,7 +94,8 @@ def fixed_point(
         z, found, num_iterations = _iterate(function, tf.stop_gradient(initial), *options)
         found_event = _over_event(found, event_ndims)
         # Far from a fixed point g may overflow, and its NaN would reach shared parameters.
-        z = tf.where(found_event, z, tf.stop_gradient(initial))
+        start = tf.where(tf.math.is_finite(initial), initial, tf.zeros_like(initial))
+        z = tf.where(found_event, z, tf.stop_gradient(start))
         point = _with_implicit_gradient(function, z, *options)
         nan = tf.constant(np.nan, dtype)
         return FixedPointResult(tf.where(found_event, point, nan), found, num_iterations)
@@ -131,30 +135,25 @@ def _over_event(mask, event_ndims):
 
 def _with_implicit_gradient(function, z, tolerance, max_iterations, event_ndims):
     """The fixed point z, with the derivative of z = g(z)."""
+    axes = tuple(range(-event_ndims, 0))
+
+    def solve(matvec, u):
+        scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True) if axes else tf.abs(u)
+        # The tolerance is absolute below one, but cotangents may be of any size.
+        scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+        u /= scale
+        v, found, _ = _iterate(lambda v: u + matvec(v), u, tolerance, max_iterations, event_ndims)
+        nan = tf.constant(np.nan, z.dtype)
+        return tf.where(_over_event(found, event_ndims), scale * v, nan)
+
+    linearized = Linearized(function, z)
 
     @tf.custom_gradient
     def solved(g):
         def gradient(u):
-            axes = tuple(range(-event_ndims, 0))
-            scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True) if axes else tf.abs(u)
-            # The tolerance is absolute below one, but cotangents may be of any size.
-            scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+            return transposed_solution(linearized, u, solve, solve, [g], "fixed_point")
 
-            def transposed(v):
-                with tf.GradientTape() as tape:
-                    tape.watch(z)
-                    value = function(z)
-                unconnected = tf.UnconnectedGradients.ZERO
-                return u / scale + tape.gradient(value, z, v, unconnected_gradients=unconnected)
+        # Forward mode would pass over the gradient where the value has derivatives itself.
+        return tf.stop_gradient(g), gradient
 
-            v, found, _ = _iterate(transposed, u / scale, tolerance, max_iterations, event_ndims)
-            nan = tf.constant(np.nan, z.dtype)
-            v = tf.where(_over_event(found, event_ndims), scale * v, nan)
-            # z stands still in what follows, so that a second derivative would be wrong.
-            return tf.raw_ops.PreventGradient(
-                input=v, message="`fixed_point` has first derivatives only."
-            )
-
-        return tf.identity(g), gradient
-
-    return solved(function(z))
+    return solved(linearized.value)

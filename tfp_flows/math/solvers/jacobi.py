@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 import ml_dtypes
 import tensorflow as tf
-from tensorflow.python.eager import record
+
+from tfp_flows.math._first_derivatives_only import first_derivatives_only
+from tfp_flows.math._linearized import Linearized
+from tfp_flows.math._transposed_solution import transposed_solution
 
 
 class JacobiResult(NamedTuple):
@@ -37,9 +40,9 @@ def jacobi(function, initial, position, *, tolerance=None, name="jacobi"):
 
         dy = (I - J)^-1 dg,
 
-    by `v = u + J^T v`, solved in the same way in at most D steps. One evaluation of g is kept for
-    them, not one for each step. There is none with respect to `initial`, and a derivative of the
-    derivative raises `LookupError`.
+    by `v = u + J^T v`, solved in the same way in at most D steps, in forward mode by
+    `w = dg + J w`. Graphs keep one evaluation of g for them, eager tapes one for each step. There
+    is none with respect to `initial`, and a derivative of the derivative raises `LookupError`.
 
     Guesses beyond the square root of the largest number are shown to g as zeros, and are no
     solution until their turn has come: if g overflowed, 0 * inf in a network that masks what comes
@@ -78,6 +81,7 @@ def jacobi(function, initial, position, *, tolerance=None, name="jacobi"):
                 f"`position` must be a permutation of range({size}), the last axis of `initial`. "
                 f"Received: position={tuple(position)}"
             )
+        position = tuple(position)  # graphs take no `range` for a tensor
 
         y, num_steps = _iterate(
             lambda y: tf.ensure_shape(function(y)[0], y.shape),
@@ -107,48 +111,44 @@ def _iterate(function, initial, place, margin):
         same = is_exact | is_seen & (tf.abs(following - y) <= margin(size))
         return k + 1, following, tf.reduce_all(same)
 
-    # Tapes would keep every step, and there is nothing in them to differentiate.
-    with record.stop_recording():
-        num_steps, y, _ = tf.while_loop(
-            lambda k, y, is_done: ~is_done,
-            step,
-            (tf.constant(0), initial, tf.constant(False)),
-            maximum_iterations=initial.shape[-1],
-        )
+    num_steps, y, _ = tf.while_loop(
+        lambda k, y, is_done: ~is_done,
+        step,
+        (tf.constant(0), initial, tf.constant(False)),
+        maximum_iterations=initial.shape[-1],
+    )
     return tf.stop_gradient(y), num_steps
 
 
 def _with_implicit_gradient(function, y, position, tolerance):
     """g and the extra output at the solution y, with the derivatives of y = g(y)."""
 
+    def solver(place):
+        def solve(matvec, u):
+            margin = tolerance * tf.reduce_max(tf.abs(u), axis=-1, keepdims=True)
+            return _iterate(
+                lambda v: u + matvec(v),
+                u,
+                tf.constant(place, tf.int32),
+                lambda size: tf.maximum(tolerance * size, margin),
+            )[0]
+
+        return solve
+
+    last = y.shape[-1] - 1
+    solves = solver([last - k for k in position]), solver(position)
+
+    linearized = Linearized(function, y)
+
     @tf.custom_gradient
     def solved(g, extra):
         def gradient(of_point, of_extra):
-            v = _transposed_solution(function, y, of_point, of_extra, position, tolerance)
-            # y and v stand still in what follows, so that a second derivative would be wrong. It
-            # is refused on its way to g, to which v is connected in name only.
-            message = "`jacobi` has first derivatives only."
-            v = tf.where(tf.ones([], tf.bool), v, g)
-            return tf.raw_ops.PreventGradient(input=v, message=message), of_extra
+            u = of_point + linearized.transposed(of_extra, linearized.value[1])
+            v = transposed_solution(linearized, u, *solves, [g], "jacobi")
+            # The extra output has been differentiated with y standing still, too.
+            return v, first_derivatives_only(of_extra, [g], "jacobi")
 
-        return (tf.identity(g), tf.identity(extra)), gradient
+        # Forward mode would pass over the gradient where the values have derivatives themselves.
+        return (tf.stop_gradient(g), tf.stop_gradient(extra)), gradient
 
-    return solved(*function(y))
-
-
-def _transposed_solution(function, y, of_point, of_extra, position, tolerance):
-    """v = u + J^T v, with u what reaches y through the two outputs."""
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(y)
-        g, extra = function(y)
-    zero = tf.UnconnectedGradients.ZERO
-    u = of_point + tape.gradient(extra, y, of_extra, unconnected_gradients=zero)
-    margin = tolerance * tf.reduce_max(tf.abs(u), axis=-1, keepdims=True)
-    last = y.shape[-1] - 1
-    v, _ = _iterate(
-        lambda v: u + tape.gradient(g, y, v, unconnected_gradients=zero),
-        u,
-        tf.constant([last - k for k in position], tf.int32),
-        lambda size: tf.maximum(tolerance * size, margin),
-    )
-    return v
+    return solved(*linearized.value)

@@ -54,8 +54,8 @@ def select(position, on_x, widths, heights, slopes, lower_x, lower_y):
       slopes: `Tensor` `[..., K - 1, D]` at the interior knots, or `[..., K + 1, D]` at all of
         them, or `None` where the spline knows none. Only with `[..., K + 1, D]` the tails are
         lines of the slopes at the ends; otherwise they are y = x.
-      lower_x: scalar, the position x of the first knot.
-      lower_y: scalar, its value y.
+      lower_x: the position x of the first knot, a scalar or `[..., D]`.
+      lower_y: its value y, likewise.
 
     Returns:
       A `Piece`.
@@ -143,6 +143,8 @@ def _knots(sizes, lower):
     num_bins = sizes.shape[-2]
     before = tf.constant(np.tri(num_bins + 1, num_bins, -1)[..., np.newaxis], sizes.dtype)
     sizes = tf.stop_gradient(sizes)[..., tf.newaxis, :, :]
+    if lower.shape.rank:
+        lower = lower[..., tf.newaxis, :]
     return lower + tf.reduce_sum(before * sizes, axis=-2)
 
 

@@ -28,7 +28,7 @@ def circular_spline(x, widths, heights, slopes, shift, lower):
       heights: positive `Tensor` `[..., K, D]` of sum 2 pi over bins.
       slopes: positive `Tensor` `[..., K, D]`, at the left knot of each bin.
       shift: `Tensor` `[..., D]`, any numbers.
-      lower: scalar, the least angle.
+      lower: the least angle, a scalar or `[..., D]`.
 
     Returns:
       `(y, log dy/dx)`, both `[..., D]`, the latter in nats.

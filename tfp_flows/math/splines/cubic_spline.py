@@ -30,8 +30,8 @@ def cubic_spline(x, widths, heights, slopes, lower_x, lower_y):
         identity tails. `[..., K + 1, D]`: the slopes at all knots, and linear tails. The spline
         is monotone if no slope is above three times that of a chord beside it (but both ends of
         one bin at three times its chord).
-      lower_x: scalar, the position x of the first knot.
-      lower_y: scalar, its value y; equal to `lower_x` with identity tails.
+      lower_x: the position x of the first knot, a scalar or `[..., D]`.
+      lower_y: its value y, likewise; equal to `lower_x` with identity tails.
 
     Returns:
       `(y, log dy/dx)`, both `[..., D]`, the latter in nats.

@@ -19,8 +19,8 @@ def linear_spline(x, widths, heights, lower_x, lower_y):
       x: float `Tensor` `[..., D]`.
       widths: positive `Tensor` `[..., K, D]`; their batch shapes broadcast with that of `x`.
       heights: positive `Tensor` `[..., K, D]`, of the same sum over bins as `widths`.
-      lower_x: scalar, the position x of the first knot.
-      lower_y: scalar, its value y; equal to `lower_x`.
+      lower_x: the position x of the first knot, a scalar or `[..., D]`.
+      lower_y: its value y, likewise; equal to `lower_x`.
 
     Returns:
       `(y, log dy/dx)`, both `[..., D]`, the latter in nats.

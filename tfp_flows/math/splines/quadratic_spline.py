@@ -28,8 +28,8 @@ def quadratic_spline(x, widths, slopes, lower_x, lower_y):
       slopes: positive `Tensor`. `[..., K - 1, D]`: the slopes at the interior knots, and
         identity tails: heights and widths must have one sum. `[..., K + 1, D]`: the slopes at
         all knots, and linear tails.
-      lower_x: scalar, the position x of the first knot.
-      lower_y: scalar, its value y; equal to `lower_x` with identity tails.
+      lower_x: the position x of the first knot, a scalar or `[..., D]`.
+      lower_y: its value y, likewise; equal to `lower_x` with identity tails.
 
     Returns:
       `(y, log dy/dx)`, both `[..., D]`, the latter in nats.

@@ -35,8 +35,8 @@ def rational_quadratic_spline(x, widths, heights, slopes, lower_x, lower_y):
         number as `widths`.
       slopes: positive `Tensor`. `[..., K - 1, D]`: the slopes at the interior knots, and
         identity tails. `[..., K + 1, D]`: the slopes at all knots, and linear tails.
-      lower_x: scalar, the position x of the first knot.
-      lower_y: scalar, its value y; equal to `lower_x` with identity tails.
+      lower_x: the position x of the first knot, a scalar or `[..., D]`.
+      lower_y: its value y, likewise; equal to `lower_x` with identity tails.
 
     Returns:
       `(y, log dy/dx)`, both `[..., D]`, the latter in nats.

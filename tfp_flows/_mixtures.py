@@ -1,0 +1,69 @@
+"""Mixtures of parts with a context: one mixture for each context."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.distributions import (
+    batch_broadcast,
+    mixture,
+    mixture_same_family,
+)
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows._tree import parameters_of, walk
+
+
+def component_depths(root, parameters=parameters_of):
+    """In how many mixtures of a family each part of a component stands, by its `id`.
+
+    The batch of such components has an axis more than that of the mixture, at its end.
+    """
+    depths = {}
+    for node in walk(root, parameters):
+        if isinstance(node, mixture_same_family._MixtureSameFamily):
+            for part in walk(node.components_distribution, parameters):
+                depths[id(part)] = depths.get(id(part), 0) + 1
+    return depths
+
+
+def fit_mixture(node, changed):
+    """Weights, and components that take no context, for a `tfd.Mixture` whose others have one.
+
+    TFP wants all of one batch shape. Variables stay those of the mixture, which are found again
+    when another context is bound.
+    """
+    if not isinstance(node, mixture._Mixture) or "components" not in changed:
+        return {}
+    components = [
+        part.distribution if isinstance(part, _BroadcastComponent) else part
+        for part in changed["components"]
+    ]
+    name = "probs" if node.cat._logits is None else "logits"
+    weights = getattr(node.cat, name)
+    if isinstance(weights, _BroadcastWeights):
+        weights = weights.pretransformed_input
+    static, shape = weights.shape[:-1], ps.shape(weights)[:-1]
+    for part in components:
+        static = tf.broadcast_static_shape(static, part.batch_shape)
+        shape = ps.broadcast_shape(shape, part.batch_shape_tensor())
+    if static != weights.shape[:-1]:
+        weights = _BroadcastWeights(weights, shape, static)
+    return {
+        "cat": node.cat.copy(**{name: weights}),
+        "components": [
+            part if part.batch_shape == static else _BroadcastComponent(part, shape)
+            for part in components
+        ],
+    }
+
+
+class _BroadcastComponent(batch_broadcast._BatchBroadcast):
+    """A component that takes no context."""
+
+
+class _BroadcastWeights(tfp.util.DeferredTensor):
+    """Weights `[..., K]` of the mixture, read anew at each use."""
+
+    def __init__(self, weights, shape, static_shape):
+        shape = ps.concat([shape, [weights.shape[-1]]], axis=0)
+        static_shape += weights.shape[-1:]
+        super().__init__(weights, lambda v: tf.broadcast_to(v, shape), shape=static_shape)

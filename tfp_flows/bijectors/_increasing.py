@@ -1,0 +1,90 @@
+"""Whether a bijector increases, where an event is one number."""
+
+import tensorflow as tf
+from tensorflow_probability.python.bijectors import chain, invert
+from tensorflow_probability.python.internal import prefer_static as ps
+
+
+class SaysWhetherIncreasing:
+    """A bijector that says whether y increases with x, for the `cdf` of a distribution.
+
+    A subclass sets `_increases` where the answer is the same for all parameters, or has a method
+    `_is_increasing()`, which returns a bool or a `Tensor` of them, of the batch shape. Affine
+    bijectors need neither.
+    """
+
+    _increases = None
+
+    def _is_increasing(self):
+        if self._increases is not None:
+            return self._increases
+        if not self.is_constant_jacobian:  # by which TFP means affine
+            raise NotImplementedError
+        return _is_affine_increasing(self, self.forward_min_event_ndims)
+
+    def _internal_is_increasing(self, name="is_increasing", **kwargs):
+        # TFP asks for any event: of several dimensions its `cdf` would be a wrong number.
+        if self.forward_min_event_ndims and not self._is_of_one_dimension():
+            raise NotImplementedError(
+                f"`{self.name}` increases or falls only where an event is known to be one number. "
+                f"Received: {self!r}"
+            )
+        return is_increasing(self, self.forward_min_event_ndims)
+
+    def _is_of_one_dimension(self):
+        if self._declared_shape is not None:
+            return self._declared_shape.num_elements() == 1
+        return self._event_size == 1 and self.forward_min_event_ndims == 1
+
+
+def is_increasing(bijector, event_ndims):
+    """Whether y increases with x, of a `tfb.Bijector` whose events are one number each.
+
+    TFP's own answer is of bijectors of scalars. Here the one number may have axes, as in a vector
+    of one dimension, which the answer leaves out. What is known stays a Python `bool`, so that only
+    one tail of a distribution is computed.
+
+    Args:
+      bijector: a `tfb.Bijector`; chains and inverses are looked into.
+      event_ndims: the number of axes of x that make one event, all of size one.
+
+    Returns:
+      A Python `bool`, or a bool `Tensor` that broadcasts with a batch of events.
+
+    Raises:
+      NotImplementedError: if a part does not say it.
+    """
+    if isinstance(bijector, invert._Invert):
+        return is_increasing(bijector.bijector, bijector.forward_event_ndims(event_ndims))
+    if isinstance(bijector, chain._Chain):
+        increasing = True
+        for part in reversed(bijector.bijectors):
+            increasing = ps.equal(increasing, is_increasing(part, event_ndims))
+            event_ndims = part.forward_event_ndims(event_ndims)
+        return increasing
+    try:
+        increasing = bijector._is_increasing()
+    except NotImplementedError:
+        if not bijector.is_constant_jacobian:
+            raise NotImplementedError(
+                f"`{bijector.name}` must say whether it increases, by a method `_is_increasing()`. "
+                f"Received: a bijector of class {type(bijector).__name__!r}, which does not"
+            ) from None
+        return _is_affine_increasing(bijector, event_ndims)
+    return _without_axes(increasing, event_ndims - bijector.forward_min_event_ndims)
+
+
+def _is_affine_increasing(bijector, event_ndims):
+    """The same of an affine bijector, by its values at zero and one."""
+    zero = tf.zeros([1] * event_ndims, bijector.dtype or tf.float32)
+    difference = bijector.forward(zero + 1.0) - bijector.forward(zero)
+    return _without_axes(difference > 0.0, bijector.forward_event_ndims(event_ndims))
+
+
+def _without_axes(increasing, event_ndims):
+    """Leaves out the last axes, those of an event: what broadcasts may have fewer."""
+    if not tf.is_tensor(increasing):
+        return increasing
+    for _ in range(min(event_ndims, increasing.shape.rank)):
+        increasing = increasing[..., 0]
+    return increasing

@@ -1,0 +1,47 @@
+"""What bijectors say of their parameters to `tfp.experimental.util.make_trainable`.
+
+It makes a variable for each parameter that is a tensor and was not given, of the shape that the
+parameter says. One that says none must be given.
+"""
+
+import tensorflow as tf
+from tensorflow_probability.python.internal import parameter_properties
+from tensorflow_probability.python.internal import prefer_static as ps
+
+UNKNOWN = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
+
+
+def raw_numbers(params_size):
+    """Properties of raw numbers `[..., P]` of a map of vectors; `params_size(D)` gives P."""
+
+    def shape_fn(sample_shape):
+        return ps.concat([sample_shape[:-1], [params_size(_last(sample_shape))]], axis=0)
+
+    return parameter_properties.ParameterProperties(event_ndims=1, shape_fn=shape_fn)
+
+
+def own(ndims=None):
+    """Properties of a parameter without batches, which the constructor makes if it is `None`.
+
+    What `make_trainable` returns calls the constructor for each use: variables that are made there
+    would be others each time. With `ndims` the shape is D on each of so many axes.
+    """
+
+    def shape_fn(sample_shape):
+        return [_last(sample_shape)] * ndims
+
+    return parameter_properties.ParameterProperties(
+        event_ndims=parameter_properties.NO_EVENT_NDIMS,
+        shape_fn=UNKNOWN if ndims is None else shape_fn,
+    )
+
+
+def _last(sample_shape):
+    """D, the size of the last axis of points of the shape."""
+    sizes = tf.get_static_value(ps.convert_to_shape_tensor(sample_shape))
+    if sizes is None or len(sizes) == 0:
+        raise ValueError(
+            "`batch_and_event_shape` must be the known shape of vectors, [..., D]. "
+            f"Received: batch_and_event_shape={sample_shape}"
+        )
+    return int(sizes[-1])

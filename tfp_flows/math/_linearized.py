@@ -1,0 +1,53 @@
+"""A function at a point, and products with its Jacobian there."""
+
+import tensorflow as tf
+from tensorflow.python.eager import forwardprop_util
+
+
+class Linearized:
+    """g(z), v -> J^T v and w -> J w, J = dg/dz, from one evaluation of g.
+
+    Gradient functions use it for what they need of J. They cannot open a tape of their own: in
+    forward mode TensorFlow runs them where tapes record nothing, and the gradient would be zero.
+
+    Args:
+      function: callable, g, from and to the shape of z; or to a pair, g(z) and other outputs.
+      z: float `Tensor`. It stands still.
+    """
+
+    def __init__(self, function, z):
+        self._z = z = tf.stop_gradient(z)
+        # Persistent, for any number of products.
+        with tf.GradientTape(persistent=True) as self._tape:
+            self._tape.watch(z)
+            self.value = function(z)
+        outputs = tf.nest.flatten(self.value)
+        self._output = outputs[0]
+        is_forward_mode = forwardprop_util.pack_tangents(outputs).tangents
+        self._along = self._make_along() if is_forward_mode else None
+
+    def transposed(self, v, output=None):
+        """J^T v, or that of another output."""
+        output = self._output if output is None else output
+        zero = tf.UnconnectedGradients.ZERO
+        product = self._tape.gradient(output, self._z, v, unconnected_gradients=zero)
+        return tf.ensure_shape(product, self._z.shape)
+
+    def along(self):
+        """Returns w -> J w."""
+        return self._along or self._make_along()
+
+    def _make_along(self):
+        # J^T v is linear in v: its own transposed product is J w, whatever v is.
+        with tf.GradientTape(persistent=True) as tape:
+            v = tf.zeros_like(self._z)
+            tape.watch(v)
+            product = self.transposed(v)
+
+        def along(w):
+            zero = tf.UnconnectedGradients.ZERO
+            return tf.ensure_shape(
+                tape.gradient(product, v, w, unconnected_gradients=zero), v.shape
+            )
+
+        return along

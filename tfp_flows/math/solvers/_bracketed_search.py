@@ -1,0 +1,136 @@
+"""Newton's iteration within a bracket, elementwise: the search of `find_root`."""
+
+from typing import NamedTuple
+
+import ml_dtypes
+import numpy as np
+import tensorflow as tf
+
+
+class Search(NamedTuple):
+    """The state of the loop; `low` and `high` are infinite while unknown."""
+
+    num_iterations: tf.Tensor
+    x: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
+    last_step: tf.Tensor
+    radius: tf.Tensor
+    found: tf.Tensor
+    done: tf.Tensor
+
+
+def bracketed_search(value_and_slope, target, start, radius, tolerance, max_iterations):
+    """The search of `find_root`, without gradients, from `start` and with steps up to `radius`.
+
+    Returns:
+      The last `Search`: `found` says where `x` is a root to the tolerance, or an end of a bracket
+      that has closed. An infinite `x` is a root beyond the dtype.
+    """
+    dtype = target.dtype
+    largest = tf.constant(dtype.max, dtype)
+
+    def step(num_iterations, x, low, high, last_step, radius, found, done):
+        value, slope = (tf.ensure_shape(t, x.shape) for t in value_and_slope(x))
+        residual = value - target
+        invalid = tf.math.is_nan(residual)
+        above = (residual > 0.0) | (invalid & (x >= start))
+        below = (residual < 0.0) | (invalid & (x < start))
+        low = tf.where(below & ~done, x, low)
+        high = tf.where(above & ~done, x, high)
+        scale = tolerance * tf.maximum(tf.ones_like(x), tf.abs(x))
+        # A slope beyond the dtype says nothing: not that the step is zero.
+        newton_step = tf.where(
+            tf.math.is_finite(slope), -residual / slope, tf.constant(np.inf, dtype)
+        )
+        size = tf.abs(residual)
+        near = size <= tolerance * tf.abs(target)
+        near |= (tf.abs(newton_step) <= scale) & (size <= tolerance)
+        # So steep that Newton's step is lost in x, and the value still off: to the other side of
+        # the root, so that the bracket closes.
+        rounding = eps_of(x) * tf.abs(x)
+        across = -2.0 * rounding * tf.sign(residual)
+        newton_step = tf.where(tf.abs(newton_step) <= rounding, across, newton_step)
+        middle = _middle(low, high)
+        closed = _is_bracket(low, high) & ((middle <= low) | (middle >= high))
+        # A bracket that closes on an overflow has its root at the other end.
+        inner = tf.where(above, low, high)
+        middle = tf.where(closed & tf.math.is_inf(value), inner, middle)
+        following, grown = _guess(x, newton_step, last_step, low, middle, high, radius, below)
+        near |= closed
+        near &= tf.math.is_finite(value)
+        # At the largest number, or without a bracket that could shrink: there is no root, unless
+        # the function is still increasing there.
+        stuck = tf.equal(following, x) & ~near & ~done
+        beyond_dtype = stuck & (tf.abs(x) >= largest) & (slope > 0.0) & tf.math.is_finite(value)
+        done_now = done | near | stuck
+        following = tf.where(beyond_dtype, tf.sign(x) * np.inf, following)
+        return Search(
+            num_iterations + 1,
+            tf.where(done_now & ~beyond_dtype, x, following),
+            low,
+            high,
+            tf.where(done_now, last_step, following - x),
+            grown,
+            found | (near & ~done),
+            done_now,
+        )
+
+    initial = Search(
+        tf.constant(0),
+        start,
+        tf.fill(tf.shape(target), -tf.constant(np.inf, dtype)),
+        tf.fill(tf.shape(target), tf.constant(np.inf, dtype)),
+        2.0 * radius,
+        radius,
+        tf.zeros_like(target, tf.bool),
+        ~tf.math.is_finite(target),
+    )
+    initial = tf.nest.map_structure(
+        lambda t: t if t.dtype == tf.int32 else tf.ensure_shape(t, target.shape), initial
+    )
+    result = tf.while_loop(
+        lambda *state: ~tf.reduce_all(state[-1]),
+        step,
+        initial,
+        maximum_iterations=max_iterations,
+    )
+    return tf.nest.map_structure(tf.stop_gradient, result)
+
+
+def _guess(x, newton_step, last_step, low, middle, high, radius, below):
+    """The x to try next, and how far a step without a bracket may go after that."""
+    largest = tf.constant(x.dtype.max, x.dtype)
+    newton = x + newton_step
+    converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)
+    inside = (newton > low) & (newton < high)
+    within = tf.where(inside & converging, newton, middle)
+    outward = tf.math.is_finite(newton) & (converging | (tf.abs(newton_step) > radius))
+    beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
+    beyond = tf.clip_by_value(beyond, -largest, largest)
+    # At least twice the step: an exponential draws unit steps, for ever.
+    grown = tf.where(outward, 2.0 * tf.abs(newton_step), radius * (8.0 + radius))
+    grown = tf.clip_by_value(grown, radius, largest)
+    bracketed = _is_bracket(low, high)
+    return tf.where(bracketed, within, beyond), tf.where(bracketed, radius, grown)
+
+
+def eps_of(x):
+    return float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
+
+
+def _is_bracket(low, high):
+    return tf.math.is_finite(low) & tf.math.is_finite(high)
+
+
+def _middle(low, high):
+    """The middle of the bracket, on a logarithmic scale while the bracket is wide."""
+    smallest = tf.minimum(tf.abs(low), tf.abs(high))
+    wide = high - low > tf.maximum(tf.ones_like(low), smallest)
+    t = 0.5 * (_log_scale(low) + _log_scale(high))
+    logarithmic = tf.sign(t) * tf.math.expm1(tf.abs(t))
+    return tf.clip_by_value(tf.where(wide, logarithmic, 0.5 * low + 0.5 * high), low, high)
+
+
+def _log_scale(x):
+    return tf.sign(x) * tf.math.log1p(tf.abs(x))
