@@ -55,7 +55,7 @@ for scope in (contextlib.nullcontext, strategy.scope):
     for value in values:
         np.testing.assert_array_equal(value, values[0])
     reached.append(location.numpy())
-assert np.all(np.abs(reached[0]) > 0.1)
+assert np.all(np.abs(reached[0]) > 0.01)
 np.testing.assert_allclose(*reached, rtol=1e-5)
 """
 
