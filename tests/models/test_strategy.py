@@ -38,6 +38,27 @@ assert one[0] - one[1] > 0.01
 np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 """
 
+ADAM = """
+x = np.random.default_rng(0).normal([3.0, -2.0], size=(64, 2)).astype("float32")
+reached = []
+for scope in (contextlib.nullcontext, strategy.scope):
+    with scope():
+        location = tf.Variable([0.0, 0.0])
+        normal = tfp.distributions.MultivariateNormalDiag(location, [1.0, 1.0])
+        model = tfpf.FlowModel(normal)
+        # With so large an epsilon the size of a gradient counts, and whether it is clipped before
+        # or after those of devices are summed.
+        model.compile(keras.optimizers.Adam(0.5, clipnorm=0.5, epsilon=1.0), jit_compile=True)
+    model.fit(x, batch_size=16, epochs=2, shuffle=False, verbose=0)
+    assert int(model.optimizer.iterations.numpy()) == 8
+    values = strategy.experimental_local_results(location)
+    for value in values:
+        np.testing.assert_array_equal(value, values[0])
+    reached.append(location.numpy())
+assert np.all(np.abs(reached[0]) > 0.01)
+np.testing.assert_allclose(*reached, rtol=1e-5)
+"""
+
 STATISTICS = """
 y = np.random.default_rng(0).normal(5.0, 2.0, size=(512, 2)).astype("float32")
 with strategy.scope():
@@ -214,6 +235,7 @@ def failures():
     """What went wrong in each of the scripts."""
     scripts = {
         "training": TRAINING,
+        "adam": ADAM,
         "statistics": STATISTICS,
         "samples": SAMPLES,
         "noise": NOISE,
@@ -234,6 +256,10 @@ def failures():
 
 def test_mirrored_strategy_agrees_with_one_device(failures):
     assert "training" not in failures, failures["training"]
+
+
+def test_adam_of_two_devices_is_that_of_one(failures):
+    assert "adam" not in failures, failures["adam"]
 
 
 def test_each_device_keeps_statistics_of_its_own_rows(failures):

@@ -41,6 +41,7 @@ def autoregressive_layers(
     num_layers,
     context_size,
     seed,
+    dtype,
     network=MADE,
     invert_transformer=False,
     raw_scale=1.0,
@@ -56,6 +57,7 @@ def autoregressive_layers(
       num_layers: how many.
       context_size: C, or 0.
       seed: Python `int` or `None`, from which the networks' seeds follow.
+      dtype: float dtype.
       network: a class of conditioners, `MADE` or one with its first two arguments.
       invert_transformer: see `Autoregressive`.
       raw_scale: likewise.
@@ -74,6 +76,7 @@ def autoregressive_layers(
             order="reverse" if i % 2 else None,
             context_size=context_size,
             seed=layer_seed,
+            dtype=_recipe.network_policy(dtype),
             **network_kwargs,
         )
         _recipe.build(conditioner, size, context_size)

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -51,6 +52,21 @@ def float_dtype(dtype):
         # mixed policy.
         raise ValueError(f"`dtype` must be float32 or float64. Received: dtype={dtype!r}")
     return name
+
+
+def network_policy(dtype):
+    """The Keras policy of the networks of a recipe: the global one where that is a mixed one.
+
+    Their weights stay in the dtype of the recipe, in which everything else is computed. Networks
+    whose own derivatives or equations make the density, as in `ffjord` and `residual`, are not
+    made by it: their rounding would be that of the log-determinant.
+
+    Args:
+      dtype: of the recipe, a name.
+    """
+    policy = keras.config.dtype_policy()
+    is_mixed = policy.compute_dtype != policy.variable_dtype == dtype
+    return policy.name if is_mixed else dtype
 
 
 def seeds(seed, count):
@@ -155,7 +171,7 @@ def coupling(
         num_out * transformer.params_size(**transformer_kwargs),
         context_size=context_size,
         seed=seed,
-        dtype=dtype,
+        dtype=network_policy(dtype),
         **network_kwargs,
     )
     build(conditioner, (*shape[:-1], num_in), context_size)

@@ -56,7 +56,15 @@ def autoregressive_flow(
 
 
 def autoregressive_layers(
-    shape, transformer, transformer_kwargs, *, num_layers, context_size, seed, **network_kwargs
+    shape,
+    transformer,
+    transformer_kwargs,
+    *,
+    num_layers,
+    context_size,
+    seed,
+    dtype,
+    **network_kwargs,
 ):
     """A list of `Autoregressive` layers over time, each with a causal `WaveNet` of its own.
 
@@ -67,6 +75,7 @@ def autoregressive_layers(
       num_layers: how many.
       context_size: C, `(frames, channels)`, or 0.
       seed: Python `int` or `None`, from which the networks' seeds follow.
+      dtype: float dtype.
       **network_kwargs: further keywords of `WaveNet`.
 
     Raises:
@@ -80,6 +89,7 @@ def autoregressive_layers(
             causal=True,
             context_size=context_size,
             seed=layer_seed,
+            dtype=_recipe.network_policy(dtype),
             **network_kwargs,
         )
         _recipe.build(network, shape, context_size)

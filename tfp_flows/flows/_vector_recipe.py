@@ -59,7 +59,8 @@ def vector_layer(
     _recipe.check_eager()
     size = transformer.params_size(**transformer_kwargs)
     # Made without a context, too: a width that is wrong is refused in any case.
-    network = MLP(size, hidden_units, activation, seed=seed, dtype=dtype)
+    policy = _recipe.network_policy(dtype)
+    network = MLP(size, hidden_units, activation, seed=seed, dtype=policy)
     params = tf.Variable(start, dtype=dtype, name="params")
     if _checks.integer_at_least(context_size, 0, "context_size") == 0:
         return transformer.new(params, **transformer_kwargs)

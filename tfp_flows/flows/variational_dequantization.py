@@ -72,7 +72,7 @@ def variational_dequantization(
             hidden_channels,
             activation=activation,
             seed=layer_seed,
-            dtype=dtype,
+            dtype=_recipe.network_policy(dtype),
         )
         _recipe.build(network, (height, width, 2 * channels), 0)
         mask = _image_recipe.given_and_board((height, width, channels), is_even=i % 2 == 0)

@@ -6,8 +6,11 @@ import tensorflow as tf
 
 from tfp_flows.models._counted_rows import CheckedBatch, counted_index
 
+# Of each batch, several workers take a part each.
+BY_ROWS = tf.data.experimental.AutoShardPolicy.DATA
 
-def batches(arrays, sample_weight, batch_size, shuffle):
+
+def batches(arrays, sample_weight, batch_size, shuffle, seed=None):
     """Yields each `CheckedBatch` of arrays; all of them have the same number of rows.
 
     Rows of weight zero are replaced by others, so that what they hold does not matter. The last
@@ -19,6 +22,7 @@ def batches(arrays, sample_weight, batch_size, shuffle):
       sample_weight: an array `[N]`, or `None` for ones.
       batch_size: Python `int`.
       shuffle: Python `bool`: rows come in another order every time the data are gone through.
+      seed: Python `int` from which these orders follow, drawn if it is `None`.
 
     Returns:
       A `tf.data.Dataset` of known cardinality.
@@ -53,10 +57,11 @@ def batches(arrays, sample_weight, batch_size, shuffle):
         kept = tf.where(index >= 0, tf.gather(weight, row), tf.zeros([], weight.dtype))
         return CheckedBatch(tuple(tf.gather(tensor, row) for tensor in tensors), kept, row)
 
-    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
     dataset = seeds.flat_map(rows).map(batch)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
     # Where tf.data tunes itself, the end of a dataset can wait for its next look: up to 60 s.
     options = tf.data.Options()
     options.autotune.enabled = False
+    options.experimental_distribute.auto_shard_policy = BY_ROWS
     return dataset.prefetch(2).with_options(options)

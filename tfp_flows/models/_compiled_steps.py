@@ -9,6 +9,7 @@ from tfp_flows import saving
 from tfp_flows.models import _fused_adam
 from tfp_flows.models._watch import check_weights, not_finite
 from tfp_flows.models._whole_step import FINE, Outcome
+from tfp_flows.models._workers import num_workers
 
 
 class CompiledSteps(keras.Model):
@@ -22,7 +23,6 @@ class CompiledSteps(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self._jit_inside = False
-        self._penalties = None
         self._programs = _Programs()
         self._outcome = Outcome()
         self._test_outcome = Outcome()
@@ -110,20 +110,37 @@ class CompiledSteps(keras.Model):
                 self._programs = _Programs()
             raise
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing, where Keras would build by a first batch: all has been built.
+
+        Its own averages that batch over workers first, which fails for several (Keras 3.15.1).
+        """
+
     def _updates_apart(self):
         """Whether the update is not compiled with the gradients."""
-        fits = _fused_adam.fits(self.optimizer, self.trainable_weights)
-        return self._num_replicas() == 1 and fits
+        return _fused_adam.fits(self.optimizer, self.trainable_weights)
+
+    def _count_of_steps(self):
+        """The variable in which the optimizer counts its steps.
+
+        `optimizer.iterations` counts updates, fewer where gradients are accumulated.
+        """
+        optimizer = self.optimizer
+        while isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = optimizer.inner_optimizer
+        return next(each for each in optimizer.variables if each.name == "iteration")
 
     def _num_replicas(self):
         """How many devices train."""
         return self.distribute_strategy.num_replicas_in_sync
 
-    @property
-    def losses(self):
-        """As in Keras: what regularisers and networks add to the loss."""
-        # Those of a function within the step are what it returned.
-        return super().losses if self._penalties is None else list(self._penalties)
+    def _reported(self):
+        """The running means by name, as a step returns them."""
+        results = {mean.name: mean.result() for mean in self.metrics}
+        if num_workers(self.distribute_strategy) == 1:
+            return results
+        # Keras averages what workers return along an axis, which a scalar has not.
+        return {name: result[tf.newaxis] for name, result in results.items()}
 
     @contextlib.contextmanager
     def _without_jit(self):
@@ -136,9 +153,11 @@ class CompiledSteps(keras.Model):
 
     def _program(self, key, function):
         """The function, as a program of XLA where that is wanted: the first one of that key."""
-        if not self.jit_compile or self.run_eagerly:
+        if self.run_eagerly:
             return function
-        return self._programs.of(key, function)
+        if self._jit_inside:  # Each device has one of its own, with its own variables.
+            return tf.function(function, jit_compile=True, autograph=False)
+        return self._programs.of(key, function) if self.jit_compile else function
 
     def _differentiated(self, function, *args):
         """`results` and the gradients of a loss, for a function that returns `(loss, results)`."""
@@ -148,30 +167,19 @@ class CompiledSteps(keras.Model):
                 loss, results = function(*args)
             return results, tape.gradient(loss, self.trainable_weights)
 
-        return (self._program("gradients", run) if self._updates_apart() else run)(*args)
+        is_apart = self._updates_apart() or self._jit_inside
+        return (self._program("gradients", run) if is_apart else run)(*args)
 
     def _update(self, step, gradients, loss, found=None):
         """Ends a `WholeStep`; returns the loss, or NaN where something was lost."""
         is_whole = step.apply(gradients, loss, found)
-        self._penalties = None
         return tf.where(is_whole, loss, tf.constant(float("nan"), loss.dtype))
 
     def _run(self, layer, inputs, training):
-        """`layer(inputs)` in the mode, compiled here if the step around it cannot be."""
+        """`layer(inputs)` in the mode."""
         # Keras clears what the step before has added by `add_loss` in parts of the layer only.
         self._clear_losses()
-        self._penalties = None
-        if not self._jit_inside:
-            return layer(inputs, training=training)
-
-        @tf.function(jit_compile=True, autograph=False)
-        def compiled(inputs):
-            values = layer(inputs, training=training)
-            return values, tuple(self.losses)
-
-        values, penalties = compiled(inputs)
-        self._penalties = penalties if training else None
-        return values
+        return layer(inputs, training=training)
 
     def fit(self, *args, **kwargs):
         """As in Keras."""

@@ -76,7 +76,9 @@ def apply(optimizer, gradients, weights, may_change):
                 grad=gradient,
                 **shared[dtype],
             )
-        optimizer.iterations.assign_add(1)
+        # By its handle, which is that of this device where there are several.
+        count = optimizer.iterations.value
+        tf.raw_ops.AssignAddVariableOp(resource=count.handle, value=tf.ones([], count.dtype))
 
     tf.cond(may_change & tf.reduce_all(stay_finite), update, lambda: None)
     return stay_finite

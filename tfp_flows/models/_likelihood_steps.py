@@ -41,27 +41,38 @@ class LikelihoodSteps(DistributionModel):
         """One step of the optimizer."""
         inputs, weight, index = self._rows.counted(data)
         step = WholeStep(self)
-        (loss, values), gradients = self._differentiated(self._loss_of_batch, inputs, weight)
+        share = self._share_of_rows(inputs, weight)
+        data = (inputs, weight, share)
+        (loss, values), gradients = self._differentiated(self._loss_of_batch, *data)
         loss = self._update(step, gradients, loss, Found(_x(inputs), values, weight, index))
         return self._logs(loss, values, weight)
 
-    def _loss_of_batch(self, inputs, weight):
+    def _loss_of_batch(self, inputs, weight, share):
         """What is differentiated, and `(loss, values)`."""
         values = self._score(inputs, training=True)
         loss = self.compute_loss(y_pred=values, sample_weight=weight)
-        scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight))
+        scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight, share))
         return scaled, (loss, values)
 
-    def _part_of_loss(self, loss, values, weight):
-        """What this device adds to the loss of all, in which a row counts by its weight."""
-        num_replicas = self._num_replicas()
-        if num_replicas == 1:
-            return loss
-        own = total_weight(values, weight)
+    def _share_of_rows(self, inputs, weight):
+        """The part of the weight of all rows that this device has; `None` for one device."""
+        if self._num_replicas() == 1:
+            return None
+        if weight is None:
+            x = inputs[-1] if isinstance(inputs, tuple) else inputs
+            own = tf.cast(tf.shape(x)[0], self.compute_dtype)
+        else:
+            own = tf.reduce_sum(weight)
+        # Here, since XLA compiles no exchange between devices.
         context = tf.distribute.get_replica_context()
-        share = tf.math.divide_no_nan(own, context.all_reduce(tf.distribute.ReduceOp.SUM, own))
+        return tf.math.divide_no_nan(own, context.all_reduce(tf.distribute.ReduceOp.SUM, own))
+
+    def _part_of_loss(self, loss, values, weight, share):
+        """What this device adds to the loss of all, in which a row counts by its weight."""
+        if share is None:
+            return loss
         mean = weighted_mean(-values, weight)
-        return (loss - mean) / num_replicas + share * mean
+        return (loss - mean) / self._num_replicas() + tf.cast(share, mean.dtype) * mean
 
     # Tracing and compiling a density takes seconds: validation, `evaluate` and `predict` share one
     # program of it, around which their own are plain graphs.
@@ -127,7 +138,7 @@ class LikelihoodSteps(DistributionModel):
         if self._bits_mean is not None:
             bits = weighted_mean(-values, weight) / self._nats_per_bit
             self._bits_mean.update_state(bits, sample_weight=total)
-        return {mean.name: mean.result() for mean in self.metrics}
+        return self._reported()
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The weighted mean of -`y_pred`, what is maximised, plus the networks' regularisers."""

@@ -7,7 +7,9 @@ import tensorflow as tf
 from tfp_flows.distributions._support import described, support
 from tfp_flows.models._whole_files import drop_broken_metadata
 from tfp_flows.models._whole_step import FINE, GRADIENT, LOSS, SAMPLE_WEIGHT
+from tfp_flows.models._workers import FromFirst, SharedBackup, num_workers
 
+_OF_WORKERS = (FromFirst, SharedBackup)
 _ADVICE = "A smaller learning rate, `clipnorm` in the optimizer, or standardised data often help."
 
 
@@ -18,15 +20,21 @@ def watched(model, callbacks):
     else:
         each_callback = [each for each in tf.nest.flatten(callbacks) if each is not None]
         result = each_callback
-    for callback in each_callback:
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            drop_broken_metadata(callback.backup_dir)
+    backups = [each for each in each_callback if isinstance(each, keras.callbacks.BackupAndRestore)]
+    for backup in backups:
+        drop_broken_metadata(backup.backup_dir)
     # A list of the user's may be given to another `fit`.
     watches = [each for each in each_callback if isinstance(each, StopAtNonFinite)]
     if not watches:
         watches = [StopAtNonFinite()]
         # Before those of the user, which would otherwise write down a step that was lost.
         each_callback[:0] = watches
+    if num_workers(model.distribute_strategy) > 1:
+        each_callback[:] = [each for each in each_callback if not isinstance(each, _OF_WORKERS)]
+        shared = [SharedBackup(backup) for backup in backups]
+        each_callback[:0] = shared
+        each_callback.append(FromFirst())
+        watches = [*watches, *shared, each_callback[-1]]
     for watch in watches:
         # A list that is made already tells its model to nobody new.
         watch.set_model(model)

@@ -163,4 +163,5 @@ def drop_broken_metadata(backup_dir):
             f"{path} was cut off; the weights are restored, the epochs are counted anew.",
             stacklevel=3,
         )
-        tf.io.gfile.remove(path)
+        with contextlib.suppress(tf.errors.NotFoundError):  # Another worker may have removed it.
+            tf.io.gfile.remove(path)

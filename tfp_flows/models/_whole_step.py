@@ -137,16 +137,20 @@ class WholeStep:
           found: the `Found` of the batch, if there is one.
         """
         optimizer = self._model.optimizer
+        if self._model._num_replicas() > 1:
+            # The mean of all devices; not finite if it is not on one of them.
+            context = tf.distribute.get_replica_context()
+            loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
         has_loss, has_good_weights = tf.math.is_finite(loss), tf.constant(True)
         has_weight = tf.constant(True)
         if found is not None:
             has_good_weights, has_weight = found.has_good_weights(), found.has_weight()
-        flags = self._agreed([has_loss, has_good_weights, ~has_weight])
-        has_loss, has_good_weights, has_none = tf.unstack(flags)
-        has_weight = ~has_none
+            flags = self._agreed([has_good_weights, ~has_weight])
+            has_good_weights, has_weight = flags[0], ~flags[1]
         has_failed = self._model._outcome.has_failed()
         if self._is_fused:
             may_change = has_loss & has_good_weights & has_weight & ~has_failed
+            gradients = self._summed(gradients)
             stay_finite = _fused_adam.apply(optimizer, gradients, self._weights, may_change)
             # Looked at only where something is wrong.
             have_gradients = tf.cond(
@@ -176,11 +180,17 @@ class WholeStep:
         failure = tf.where(counts, failure, FINE)
         is_whole = tf.equal(failure, FINE) & ~has_failed
         self._put_back_unless(is_whole & counts)
-        if self._model._num_replicas() > 1:  # Else it would be that of the first device.
-            context = tf.distribute.get_replica_context()
-            loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
         self._model._outcome.record(failure, index, loss, found, has_weight)
         return is_whole
+
+    def _summed(self, gradients):
+        """The gradients over all devices, each of which has its part of the loss."""
+        if self._model._num_replicas() == 1:
+            return gradients
+        present = [gradient for gradient in gradients if gradient is not None]
+        context = tf.distribute.get_replica_context()
+        sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+        return [None if gradient is None else next(sums) for gradient in gradients]
 
     def _agreed(self, flags):
         """The flags `[n]`, each true where it is on every device."""

@@ -18,6 +18,7 @@ from tfp_flows.models._likelihood_steps import LikelihoodSteps
 from tfp_flows.models._rows import Rows
 from tfp_flows.models._score import score_of_inputs
 from tfp_flows.models._watch import check_weights, watched
+from tfp_flows.models._workers import shared_seed
 from tfp_flows.models.flow_matching import FlowMatching
 
 
@@ -170,7 +171,9 @@ class FlowModel(Draws, LikelihoodSteps):
                 arrays, sample_weight, validation_data = split(
                     arrays, sample_weight, validation_split
                 )
-            dataset = batches(arrays, sample_weight, checked_batch_size(batch_size), shuffle)
+            seed = shared_seed(self.distribute_strategy) if shuffle else None
+            size = checked_batch_size(batch_size)
+            dataset = batches(arrays, sample_weight, size, shuffle, seed)
         if is_array(validation_data) or isinstance(validation_data, tuple):
             size = batch_size if validation_batch_size is None else validation_batch_size
             validation_data = self._arrays.validation_batches(validation_data, size)

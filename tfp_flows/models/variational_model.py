@@ -1,5 +1,6 @@
 """Reverse KL, Keras's way."""
 
+import functools
 import random
 
 import keras
@@ -9,8 +10,8 @@ import tensorflow_probability as tfp
 from tfp_flows import _checks, saving
 from tfp_flows._inlined_maps import inlined_maps
 from tfp_flows.conditioning import context_size, waits_for_context
+from tfp_flows.models import _draws
 from tfp_flows.models._distribution_model import DistributionModel
-from tfp_flows.models._samples import Samples
 from tfp_flows.models._watch import watched
 from tfp_flows.models._whole_step import WholeStep
 
@@ -78,7 +79,7 @@ class VariationalModel(DistributionModel):
             # Of the generator that `keras.utils.set_random_seed` sets.
             seed = random.randrange(2**31 - 1)
         self.seed = _checks.integer_at_least(seed, 0, "seed")
-        self.samples = Samples(flow, self.num_samples)
+        self.samples = _draws.Samples(flow, self.num_samples)
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
         self._elbo_mean = keras.metrics.Mean(name="elbo", dtype=self.compute_dtype)
 
@@ -128,7 +129,7 @@ class VariationalModel(DistributionModel):
         for name in _OF_DATA & kwargs.keys():
             raise _data_given(name, kwargs[name])
         return super().fit(
-            _steps(
+            _draws.steps(
                 _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
                 self._num_replicas(),
             ),
@@ -147,7 +148,7 @@ class VariationalModel(DistributionModel):
         self._check_target()
         steps = _checks.integer_at_least(steps, 1, "steps")
         return_dict = kwargs.pop("return_dict", False)
-        data = _steps(steps, self._num_replicas())
+        data = _draws.steps(steps, self._num_replicas())
         result = super().evaluate(data, return_dict=True, **kwargs)
         return result if return_dict else float(result["elbo"])
 
@@ -167,14 +168,14 @@ class VariationalModel(DistributionModel):
         """One step of the optimizer."""
         del data
         # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
-        step = tf.cast(self.optimizer.iterations.value, tf.int32)
+        step = tf.cast(self._count_of_steps().value, tf.int32)
         seed = tf.stack([self.seed, step * self._num_replicas() + _replica()])
         whole_step = WholeStep(self)
         (loss, elbo), gradients = self._differentiated(self._loss_of_seed, seed)
         loss = self._update(whole_step, gradients, loss)
         self._loss_mean.update_state(loss)
         self._elbo_mean.update_state(elbo)
-        return {"loss": self._loss_mean.result(), "elbo": self._elbo_mean.result()}
+        return self._reported()
 
     def _loss_of_seed(self, seed):
         """What is differentiated, and `(loss, elbo)`."""
@@ -187,10 +188,12 @@ class VariationalModel(DistributionModel):
     def test_step(self, data):
         """One step of `evaluate`."""
         # Apart from the seeds of training, which count up from the same number.
-        elbo = self._elbo(tf.stack([-1 - self.seed, tf.cast(data[0], tf.int32)]), training=False)
+        seed = tf.stack([-1 - self.seed, tf.cast(data[0], tf.int32)])
+        run = functools.partial(self._elbo, training=False)
+        elbo = (self._program("elbo", run) if self._jit_inside else run)(seed)
         self._loss_mean.update_state(-elbo)
         self._elbo_mean.update_state(elbo)
-        return {"loss": self._loss_mean.result(), "elbo": self._elbo_mean.result()}
+        return self._reported()
 
     def _elbo(self, seed, training):
         x, log_q = self._run(self.samples, seed, training)
@@ -240,9 +243,3 @@ def _data_given(name, value):
 
 def _replica():
     return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
-
-
-def _steps(count, num_replicas):
-    """The numbers of the draws, one for each replica in each step: Keras wants some data."""
-    dataset = tf.data.Dataset.range(count * num_replicas).batch(num_replicas, drop_remainder=True)
-    return dataset.apply(tf.data.experimental.assert_cardinality(count))

@@ -1,0 +1,29 @@
+"""What a step of a `VariationalModel` draws, and what Keras is given in place of data."""
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.models._batches import BY_ROWS
+
+
+class Samples(keras.Layer):
+    """Samples and their densities in one pass, as a layer, so that networks know the mode."""
+
+    def __init__(self, flow, num_samples):
+        super().__init__(name="samples", dtype="float32", autocast=False)
+        self._flow = flow
+        self._num_samples = num_samples
+        self.built = True
+
+    def call(self, seed):
+        """Returns `(x, log q(x))` for a seed `[2]`."""
+        return self._flow.experimental_sample_and_log_prob(self._num_samples, seed=seed)
+
+
+def steps(count, num_replicas):
+    """The numbers of the draws, one for each replica in each step: Keras wants some data."""
+    dataset = tf.data.Dataset.range(count * num_replicas).batch(num_replicas, drop_remainder=True)
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = BY_ROWS
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    return dataset.with_options(options)
