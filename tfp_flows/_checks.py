@@ -1,7 +1,7 @@
 """Checks of arguments that every bijector makes in the same words."""
 
+import inspect
 import numbers
-import sys
 import warnings
 
 import numpy as np
@@ -249,7 +249,7 @@ def warn_of_lost_digits(array, dtype, name):
 
 def _level_of_user():
     """The `stacklevel` at which the code stands that has called this package."""
-    level, frame = 1, sys._getframe(1)
+    level, frame = 1, inspect.currentframe().f_back
     while frame is not None:
         if frame.f_globals.get("__name__", "").split(".")[0] not in ("tfp_flows", "keras"):
             return level

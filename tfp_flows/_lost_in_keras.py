@@ -1,6 +1,6 @@
 """What Keras 3 does not do with a TFP object, said aloud."""
 
-import sys
+import inspect
 import warnings
 
 import keras
@@ -51,7 +51,7 @@ def _remedy(part):
 
 def _holder():
     """The Keras layer that is getting an attribute, or `None`, and how far up the stack."""
-    level, holder, frame = 2, None, sys._getframe(2)
+    level, holder, frame = 2, None, inspect.currentframe().f_back.f_back
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if not module.startswith(("keras.", "tensorflow.")):

@@ -146,7 +146,8 @@ class WholeStep:
         if found is not None:
             has_good_weights, has_weight = found.has_good_weights(), found.has_weight()
             flags = self._agreed([has_good_weights, ~has_weight])
-            has_good_weights, has_weight = flags[0], ~flags[1]
+            has_good_weights, has_none = tf.unstack(flags)
+            has_weight = ~has_none
         has_failed = self._model._outcome.has_failed()
         if self._is_fused:
             may_change = has_loss & has_good_weights & has_weight & ~has_failed
