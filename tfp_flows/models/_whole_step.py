@@ -146,6 +146,7 @@ class WholeStep:
         if found is not None:
             has_good_weights, has_weight = found.has_good_weights(), found.has_weight()
             flags = self._agreed([has_good_weights, ~has_weight])
+            # Not `flags[1]`: an element that is negated twice is wrong in graphs of TensorFlow 2.21.
             has_good_weights, has_none = tf.unstack(flags)
             has_weight = ~has_none
         has_failed = self._model._outcome.has_failed()
