@@ -11,7 +11,10 @@ from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
 from tfp_flows.distributions._one_dimension import OneDimension
 from tfp_flows.distributions._support import log_prob_in_support
 from tfp_flows.distributions.philox_bases import drawn_by_philox
-from tfp_flows.math._finite_gradient import drop_gradient_at_infinity
+from tfp_flows.math._finite_gradient import (
+    drop_gradient_at_infinity,
+    drop_gradient_near_infinity,
+)
 
 
 class Flow(OneDimension, transformed_distribution._TransformedDistribution):
@@ -25,8 +28,9 @@ class Flow(OneDimension, transformed_distribution._TransformedDistribution):
     `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
     log-dets where they cost more than the samples.
 
-    A density that underflows, so that `log_prob` is minus infinity, has zero gradients: rows so far
-    out leave the gradients of others as they are.
+    Where `log_prob` is minus infinity, or in size above a thousandth of the largest number of its
+    dtype (3e35 in float32), its gradients are zero: rows so far out leave those of others as they
+    are.
 
     `log_prob` is minus infinity, and not NaN, on and beyond the bounds of what the outermost
     bijector onto an interval can reach: `tfb.Sigmoid`, `Exp`, `Softplus`, `Tanh`, `NormalCDF`,
@@ -80,7 +84,7 @@ class Flow(OneDimension, transformed_distribution._TransformedDistribution):
             x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
             x = tf.nest.map_structure(drop_gradient_at_infinity, x)
             log_prob = self.distribution.log_prob(x)
-            return drop_gradient_at_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
+            return drop_gradient_near_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
 
         return log_prob_in_support(self, y, log_prob)
 
