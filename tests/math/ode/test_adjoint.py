@@ -154,6 +154,19 @@ def test_a_failed_row_is_nan_and_leaves_the_others_their_gradients():
     np.testing.assert_allclose(of_c, 1.0, rtol=1e-5)
 
 
+def test_a_row_where_the_field_is_no_number_leaves_the_others_their_gradients():
+    """Nor is it at zero: d log(z) / dz is infinite there."""
+    c = tf.Variable(1.0, dtype=tf.float64)
+    gradients = []
+    for rows in ([[-1.0], [3.0]], [[3.0]]):
+        z = tf.constant(rows, tf.float64)
+        with tf.GradientTape() as tape:
+            end, _ = adjoint(lambda t, z: (c * tf.math.log(z), None), z, 0.0, 1.0, PRECISE)
+            value = end[-1, 0]
+        gradients.append(tape.gradient(value, c))
+    np.testing.assert_allclose(*gradients, rtol=1e-8)
+
+
 def test_a_way_back_that_fails_is_nan():
     c = tf.Variable(0.0, dtype=tf.float64)
 

@@ -53,7 +53,8 @@ class OdeSolver:
         """
         if self._gradient == "adjoint":
             # No smaller than the tolerance that the dtype allows the solver.
-            tolerance = max(self._tolerance, 1e3 * float(ml_dtypes.finfo(rows.dtype.as_numpy_dtype).eps))
+            eps = float(ml_dtypes.finfo(rows.dtype.as_numpy_dtype).eps)
+            tolerance = max(self._tolerance, 1e3 * eps)
             return adjoint(slopes, rows, start, stop, self._solve, constants, tolerance)
         integrands = slopes(tf.cast(start, rows.dtype), rows)[1]
         state = (rows,) if integrands is None else (rows, tf.zeros_like(integrands))

@@ -6,8 +6,8 @@ import tensorflow_probability as tfp
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.linear.householder_linear import checked_num_reflections
 from tfp_flows.bijectors.linear._far_sums import scaled_down, scaled_up
+from tfp_flows.bijectors.linear.householder_linear import checked_num_reflections
 from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math.linalg.householder import householder_product, paired_vectors
 

@@ -21,9 +21,7 @@ class WayBack(NamedTuple):
     succeeded: tf.Tensor
 
 
-def solve_back(
-    velocity, slopes, ends, cotangents, integrals, counts, time, solve, tolerance
-):
+def solve_back(velocity, slopes, ends, cotangents, integrals, counts, time, solve, tolerance):
     """a(t_0) of da/dt = -a^T df/dz, along with z of dz/dt = f(t, z), from t_1 back to t_0.
 
     Where a flow contracts, errors of z grow on the way back. Where what is found at t_0 is not

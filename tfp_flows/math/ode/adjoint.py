@@ -10,9 +10,7 @@ from tfp_flows.math._first_derivatives_only import first_derivatives_only
 from tfp_flows.math.ode._way_back import solve_back
 
 
-def adjoint(
-    function, initial, start, stop, solve, constants=(), tolerance=1e-2, name="adjoint"
-):
+def adjoint(function, initial, start, stop, solve, constants=(), tolerance=1e-2, name="adjoint"):
     """z(t_1) and q(t_1) of dz/dt = f(t, z), dq/dt = g(t, z), with gradients by the adjoint ODE.
 
     With the cotangents a = dL/dz(t) and b = dL/dq(t_1), for anything w on which f and g depend,
@@ -61,9 +59,8 @@ def adjoint(
         def slopes(t, state):
             return tuple(part for part in traced(t, state[0]) if part is not None), ()
 
-        backward = functools.partial(
-            _backward, function, traced, sources, time=(start, stop), solve=solve, tolerance=tolerance
-        )
+        options = {"time": (start, stop), "solve": solve, "tolerance": tolerance}
+        backward = functools.partial(_backward, function, traced, sources, **options)
 
         @tf.custom_gradient
         def solved(z, *values):
@@ -102,9 +99,10 @@ def _backward(function, traced, sources, ends, succeeded, cotangents, time, solv
     # A row without a solution, or on which no loss depends, is not followed back, so that it
     # leaves the others their gradients.
     counts = succeeded & tf.reduce_any(tf.concat(cotangents, axis=-1) != 0.0, axis=-1)
-    first, last, a, *b = (
-        _zero_unless(counts, part) for part in (*ends, *(c / scale for c in cotangents))
-    )
+    a, *b = (_zero_unless(counts, c / scale) for c in cotangents)
+    # In its place stands one that is: the field need not be a number at zero.
+    one = tf.argmax(tf.cast(counts, tf.int32))
+    first, last = (tf.where(counts[:, tf.newaxis], z, z[one]) for z in ends)
 
     def transposed(t, z, a, *b):
         with tf.GradientTape() as tape:
