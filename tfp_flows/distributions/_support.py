@@ -86,6 +86,27 @@ def log_prob_in_support(distribution, x, log_prob):
     return tf.where(is_outside, tf.constant(-math.inf, value.dtype), value)
 
 
+def log_prob_where_finite(x, event_ndims, log_prob):
+    """`log_prob(x)`; of an event with an infinity minus infinity, with a NaN NaN, and no gradient.
+
+    There x is replaced before it is scored, or one row would make NaN of the gradients of all
+    parameters, also where the loss leaves it out.
+
+    Args:
+      x: a float `Tensor`.
+      event_ndims: how many of its axes are one event.
+      log_prob: a callable that takes another x.
+    """
+    if x.shape.rank is None or x.shape.rank < event_ndims:
+        return log_prob(x)
+    axes = list(range(-event_ndims, 0))
+    is_finite = tf.reduce_all(tf.math.is_finite(x), axis=axes)
+    over_event = is_finite[(..., *[tf.newaxis] * event_ndims)]
+    value = log_prob(tf.where(over_event, x, tf.zeros_like(x)))
+    lost = tf.cast(tf.stop_gradient(-tf.reduce_sum(tf.abs(x), axis=axes)), value.dtype)
+    return tf.where(is_finite, value, lost)
+
+
 def _between(low, high):
     """A point of the interval where no function of it is extreme."""
     has_low, has_high = tf.math.is_finite(low), tf.math.is_finite(high)

@@ -11,9 +11,12 @@ from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
 from tfp_flows.distributions._described import described
 from tfp_flows.distributions._one_dimension import OneDimension
-from tfp_flows.distributions._support import log_prob_in_support
+from tfp_flows.distributions._support import log_prob_in_support, log_prob_where_finite
 from tfp_flows.distributions.philox_bases import drawn_by_philox
-from tfp_flows.math._finite_gradient import drop_gradient_at_infinity
+from tfp_flows.math._finite_gradient import (
+    drop_gradient_at_infinity,
+    drop_gradient_near_infinity,
+)
 
 
 class Flow(OneDimension, LostDistribution, transformed_distribution._TransformedDistribution):
@@ -27,8 +30,9 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
     `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
     log-dets where they cost more than the samples.
 
-    A density that underflows, so that `log_prob` is minus infinity, has zero gradients: rows so far
-    out leave the gradients of others as they are.
+    Where `log_prob` is minus infinity, or in size above a thousandth of the largest number of its
+    dtype (3e35 in float32), or where x is not finite, its gradients are zero: such rows leave those
+    of others as they are. At an infinity it is minus infinity, at a NaN NaN.
 
     `log_prob` is minus infinity, and not NaN, on and beyond the bounds of what the outermost
     bijector onto an interval can reach: `tfb.Sigmoid`, `Exp`, `Softplus`, `Tanh`, `NormalCDF`,
@@ -85,9 +89,13 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
             x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
             x = tf.nest.map_structure(drop_gradient_at_infinity, x)
             log_prob = self.distribution.log_prob(x)
-            return drop_gradient_at_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
+            return drop_gradient_near_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
 
-        return log_prob_in_support(self, y, log_prob)
+        if not (tf.is_tensor(y) and y.dtype.is_floating):
+            return log_prob_in_support(self, y, log_prob)
+        return log_prob_in_support(
+            self, y, lambda y: log_prob_where_finite(y, event_ndims, log_prob)
+        )
 
     def _tail(self, name, x, kwargs, **which):
         if not kwargs and self._increases_by_coordinate():

@@ -39,19 +39,47 @@ def counted_rows(inputs, weight):
     """A batch in which rows of weight zero are copies of those that count, taken in turn.
 
     A loss leaves out the density of a row that weighs zero, but where that density is not finite
-    the gradient would be zero times infinity.
+    the gradient would be zero times infinity. A device on which none counts gets a row of another.
 
     Args:
       inputs: a tensor `[N, ...]`, or a tuple of them.
       weight: a `Tensor` `[N]`.
     """
     counts = weight > 0
+    if is_one_of_several():
+        inputs = _with_lent_row(inputs, counts)
     position = tf.range(tf.size(weight))
     # Sorting keeps the order of equals: first come those that count.
     order = tf.argsort(tf.cast(~counts, tf.int32), stable=True)
     num_counted = tf.maximum(tf.reduce_sum(tf.cast(counts, tf.int32)), 1)
     index = tf.where(counts, position, tf.gather(order, position % num_counted))
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, index), inputs)
+
+
+def _with_lent_row(inputs, counts):
+    """The inputs of a device; if none of its rows counts, all are one that counts on another."""
+    context = tf.distribute.get_replica_context()
+    has_any = tf.reduce_any(counts)
+    own = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)
+    lends = context.all_reduce(tf.distribute.ReduceOp.SUM, own * tf.cast(has_any, own.dtype))
+    is_lender = has_any & tf.equal(tf.argmax(lends), tf.argmax(own))
+    first = tf.argmax(tf.concat([tf.cast(counts, tf.int32), [1]], axis=0))
+
+    def lent(tensor):
+        zero = tf.zeros(tf.concat([[1], tf.shape(tensor)[1:]], axis=0), tensor.dtype)
+        row = tf.gather(tf.concat([tensor, zero], axis=0), first)
+        # Sums between devices are of floating point: whole numbers are exact in float64.
+        dtype = tensor.dtype if tensor.dtype.is_floating else tf.float64
+        row = tf.cast(tf.where(is_lender, row, tf.zeros_like(row)), dtype)
+        row = tf.cast(context.all_reduce(tf.distribute.ReduceOp.SUM, row), tensor.dtype)
+        return tf.where(has_any, tensor, row)
+
+    return tf.nest.map_structure(lent, inputs)
+
+
+def is_one_of_several():
+    """Whether other devices take a part of this batch."""
+    return tf.distribute.get_replica_context().num_replicas_in_sync > 1
 
 
 class Found:
@@ -71,6 +99,17 @@ class Found:
     def has_good_weights(self):
         """A boolean `Tensor`: whether each weight is finite and not negative."""
         return tf.reduce_all(self._good_weights()) if self._is_unknown else tf.constant(True)
+
+    def on_all_devices(self):
+        """Whether weights are good on every device, and whether a row counts on any."""
+        flags = tf.stack([self.has_good_weights(), self.has_weight()])
+        if not (self._is_unknown and is_one_of_several()):
+            return flags[0], flags[1]
+        # The first is bad where it is bad on one of them.
+        flags = tf.cast(tf.stack([~flags[0], flags[1]]), tf.float32)
+        context = tf.distribute.get_replica_context()
+        is_bad, has_weight = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, flags) > 0)
+        return ~is_bad, has_weight
 
     def has_weight(self):
         """A boolean `Tensor`: whether a row of this device counts."""

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.models import _fused_adam
+from tfp_flows.models._counted_rows import is_one_of_several
 
 FINE, LOSS, GRADIENT, WEIGHT, SAMPLE_WEIGHT = range(5)
 
@@ -78,10 +79,8 @@ class Outcome:
     def record_test(self, loss, found):
         """Adds one batch that is only scored."""
         failure = tf.where(tf.math.is_finite(loss), FINE, LOSS)
-        failure = tf.where(found.has_good_weights(), failure, SAMPLE_WEIGHT)
-        has_weight = found.has_weight()
-        if _is_one_of_several():
-            has_weight = tf.constant(True)  # The rows that count may be those of another device.
+        has_good_weights, has_weight = found.on_all_devices()
+        failure = tf.where(has_good_weights, failure, SAMPLE_WEIGHT)
         self.record(failure, tf.zeros([], tf.int32), loss, found, has_weight)
 
     def record(self, failure, index, loss, found, has_weight):
@@ -89,7 +88,7 @@ class Outcome:
         before = tf.identity(self._failure)
         was_fine = tf.equal(before, FINE)
         # Several devices wait for each other around a `tf.cond` that they take, for ever.
-        if found is not None and not _is_one_of_several():
+        if found is not None and not is_one_of_several():
             # Looked for only where something is wrong.
             is_spoiled = tf.equal(failure, LOSS) | tf.equal(failure, SAMPLE_WEIGHT)
             unknown = tf.constant([-1, -1])
@@ -223,10 +222,6 @@ class WholeStep:
             tf.__internal__.distribute.interim.maybe_merge_call(
                 on_each_device, tf.distribute.get_strategy(), variables, kept, is_whole
             )
-
-
-def _is_one_of_several():
-    return tf.distribute.get_replica_context().num_replicas_in_sync > 1
 
 
 def _first_false(flags):

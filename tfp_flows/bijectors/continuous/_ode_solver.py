@@ -2,6 +2,7 @@
 
 import functools
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -31,10 +32,13 @@ class OdeSolver:
         self._is_adaptive = solver == "dormand_prince"
         if self._is_adaptive:
             self._method = functools.partial(dormand_prince, **adaptive)
+            # Errors of steps may grow a hundredfold on the way back.
+            self._tolerance = min(100.0 * max(adaptive["rtol"], adaptive["atol"]), 0.1)
         else:
             self._method = functools.partial(
                 fixed_steps, num_steps=num_steps, tableau=_TABLEAUS[solver]
             )
+            self._tolerance = 0.1
         self._gradient = _checks.one_of(gradient, ("adjoint", "direct"), "gradient")
 
     def __call__(self, slopes, rows, start, stop, constants=()):
@@ -48,7 +52,10 @@ class OdeSolver:
           constants: tensors that `slopes` captures and that need no gradient.
         """
         if self._gradient == "adjoint":
-            return adjoint(slopes, rows, start, stop, self._solve, constants)
+            # No smaller than the tolerance that the dtype allows the solver.
+            eps = float(ml_dtypes.finfo(rows.dtype.as_numpy_dtype).eps)
+            tolerance = max(self._tolerance, 1e3 * eps)
+            return adjoint(slopes, rows, start, stop, self._solve, constants, tolerance)
         integrands = slopes(tf.cast(start, rows.dtype), rows)[1]
         state = (rows,) if integrands is None else (rows, tf.zeros_like(integrands))
 
