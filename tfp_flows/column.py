@@ -50,7 +50,9 @@ class Column:
                 "the density, as Column('integer', 0, K - 1). Received: kind='category'"
             )
         defaults = {"positive": (0.0, None), "angle": (-math.pi, math.pi)}
-        for name, default in zip(("low", "high"), defaults.get(self.kind, (None, None))):
+        for name, default in zip(
+            ("low", "high"), defaults.get(self.kind, (None, None)), strict=True
+        ):
             if getattr(self, name) is None and default is not None:
                 object.__setattr__(self, name, default)
         takes = {"real": (), "positive": ("low",)}.get(self.kind, ("low", "high"))
@@ -72,8 +74,7 @@ class Column:
             return
         if value is None:
             raise ValueError(
-                f"`{name}` must be given for a column of kind {self.kind!r}. "
-                f"Received: {name}=None"
+                f"`{name}` must be given for a column of kind {self.kind!r}. Received: {name}=None"
             )
         number = _checks.finite_number(value, name)
         if self.kind == "integer" and not number.is_integer():

@@ -30,18 +30,17 @@ def circular_spline(
 
     Choose it for angles, phases and times of day. g is a spline of the circle, with a continuous
     slope all around, and h_i and s_i are given by a network of the cosines and sines of the other
-    half of the angles: so density and log-density have the period 2 pi in every angle, and one
-    derivative. Density and samples cost one network evaluation a layer; both are exact. The base is
-    uniform. Support: angles in radians; samples are in [-pi, pi), other numbers have the density of
-    the angle that they are modulo 2 pi. For angles beside numbers of other kinds take
-    `tfp_flows.table_flow`.
+    half of the angles: so the density has the period 2 pi in every angle, and no jump. Density and
+    samples cost one network evaluation a layer; both are exact. The base is uniform. Support:
+    angles in radians; samples are in [-pi, pi), other numbers have the density of the angle that
+    they are modulo 2 pi. For angles beside numbers of other kinds take `tfp_flows.table_flow`.
 
     Every second layer halves the angles anew, and the layer after it transforms the other half. A
     single angle has no other half: its splines depend on the context alone.
 
     ```python
     torus = tfp_flows.flows.circular_spline(2, num_layers=2, hidden_units=(16,))
-    torus.log_prob([[3.1, 0.0]])  # 2 log(2 pi) below zero
+    torus.log_prob([[3.1, 0.0]])  # -2 log(2 pi), as of any angles before training
     ```
 
     Source: Rezende, Papamakarios, Racaniere, Albergo, Kanwar, Shanahan and Cranmer (2020),
