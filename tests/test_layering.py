@@ -25,6 +25,8 @@ ALLOWED = {
     "saving": {"_checks", "_tree", "bijectors", "distributions", "saving"},
     "flows": BOTTOM | {"bijectors", "layers", "distributions", "flows"},
     "surrogate_posterior": {"distributions", "flows"},
+    "column": {"_checks"},
+    "table_flow": {"_checks", "bijectors", "column", "distributions", "flows"},
     "diagnostics": BOTTOM | {"bijectors", "conditioning", "diagnostics"},
     "models": BOTTOM
     | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"},

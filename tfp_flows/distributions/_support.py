@@ -8,6 +8,7 @@ from tensorflow_probability.python.bijectors import blockwise, chain, invert
 from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows.bijectors.transformers.affine import Affine
+from tfp_flows.distributions.whole_columns import WholeColumns
 
 tfb = tfp.bijectors
 
@@ -43,6 +44,8 @@ def support(distribution):
     Returns:
       Two tensors that broadcast with x, infinite where there is no bound; or `None`.
     """
+    if isinstance(distribution, WholeColumns):
+        distribution = distribution.distribution
     parts, node = [], distribution
     while isinstance(node, transformed_distribution._TransformedDistribution):
         parts += _parts(node.bijector)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.distributions import transformed_distribution
 
+from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostDistribution
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._increasing import is_increasing
@@ -82,6 +83,7 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         event_ndims = tf.nest.map_structure(lambda shape: shape.rank, self.event_shape)
         if kwargs or not self.bijector._is_injective or None in tf.nest.flatten(event_ndims):
             return super()._log_prob(y, **kwargs)
+        tf.nest.map_structure(_check_event, y, self.event_shape)
         # A copy, which parts of TFP have not met.
         y = tf.nest.map_structure(tf.identity, y)
 
@@ -120,3 +122,15 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         """As in TFP, on a copy of `y`."""
         y = tf.nest.map_structure(tf.identity, y)
         return super().experimental_local_measure(y, backward_compat=backward_compat, **kwargs)
+
+
+def _check_event(y, event_shape):
+    """Refuses points of another size, which parts of TFP broadcast, or of which they drop some."""
+    rank = event_shape.rank
+    if y.shape.rank is not None and (
+        y.shape.rank < rank or not _checks.has_event_shape(y, event_shape)
+    ):
+        raise ValueError(
+            f"`value` must have shape [..., {_checks.listed(event_shape)}]. "
+            f"Received: value.shape={tuple(y.shape)}"
+        )

@@ -91,9 +91,14 @@ class MLP(keras.layers.Layer):
         h = self._raw_parameters(x, context, training)
         return tf.reshape(h, tf.concat([batch_shape, [self.output_size]], axis=0))
 
+    @property
+    def _input_size(self):
+        """The width of what `_joined` gives."""
+        return self._x_size + self.context_size
+
     def _build_layers(self):
         self._dense, self._norm, self._dropout = [], [], []
-        size = self._x_size + self.context_size
+        size = self._input_size
         for i, units in enumerate(self.hidden_units):
             self._dense.append(self._new_dense(f"dense_{i}", size, units))
             if self.layer_norm:

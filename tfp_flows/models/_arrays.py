@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions._support import support
 from tfp_flows.models._batches import batches
 
@@ -137,7 +136,9 @@ class Arrays:
         expected = f"`{name}` must have shape [N, {_checks.listed(event_shape)}]"
         x = _rectangular(_checks.plain(x, name), expected)
         dtype = self._distribution.dtype
-        if dtype.is_floating and x.dtype.kind != "f":
+        # What checks whole numbers itself takes them in any dtype.
+        check_values = getattr(self._distribution, "check_values", None)
+        if dtype.is_floating and x.dtype.kind != "f" and check_values is None:
             raise TypeError(
                 f"`{name}` must be floating point, since the flow is a density and has no "
                 "dequantisation (`tfp_flows.distributions.Dequantized`). "
@@ -145,9 +146,9 @@ class Arrays:
             )
         if x.ndim != 1 + event_shape.rank or not event_shape.is_compatible_with(x.shape[1:]):
             raise ValueError(f"{expected}. Received: {name}.shape={x.shape}")
-        if isinstance(self._distribution, Dequantized):
+        if check_values is not None:
             # Also before a cast to a smaller dtype would wrap them.
-            self._distribution.check_values(x, name)
+            check_values(x, name)
         if len(x) == 0:
             raise ValueError(f"`{name}` must have rows. Received: {name}.shape={x.shape}")
         result = _finite(x, name, dtype.as_numpy_dtype)

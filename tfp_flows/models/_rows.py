@@ -127,7 +127,7 @@ class Rows:
         dtype = self._distribution.dtype
         if not dtype.is_floating:
             return x
-        if not x.dtype.is_floating:
+        if not x.dtype.is_floating and not hasattr(self._distribution, "check_values"):
             raise TypeError(
                 "A batch must be floating point, since the flow is a density and has no "
                 "dequantisation (`tfp_flows.distributions.Dequantized`). "
