@@ -236,15 +236,18 @@ def warn_of_lost_digits(array, dtype, name):
             continue
         place = np.unravel_index(column, array.shape[1:])
         where = "" if not place else f"column {', '.join(map(str, place))} of "
-        warnings.warn(
+        warn(
             f"{where}`{name}` loses its digits in {np.dtype(dtype).name}, whose numbers are "
             f"{spacing:.3g} apart there, while the column has a standard deviation of "
             f"{deviation:.3g}. Subtract an offset, such as the column's mean, in "
             f"{array.dtype.name} first, or make the flow with `dtype='float64'`. "
-            f"Received: {name} of dtype {array.dtype.name} with numbers up to {largest:.10g}",
-            UserWarning,
-            stacklevel=_level_of_user(),
+            f"Received: {name} of dtype {array.dtype.name} with numbers up to {largest:.10g}"
         )
+
+
+def warn(message):
+    """A `UserWarning` at the line of the user that has called this package."""
+    warnings.warn(message, UserWarning, stacklevel=_level_of_user())
 
 
 def _level_of_user():

@@ -48,7 +48,7 @@ def support(distribution):
         distribution = distribution.distribution
     parts, node = [], distribution
     while isinstance(node, transformed_distribution._TransformedDistribution):
-        parts += _parts(node.bijector)
+        parts += parts_to_base(node.bijector)
         node = node.distribution
     if not parts or not isinstance(distribution.dtype, tf.DType):
         return None
@@ -121,12 +121,12 @@ def _between(low, high):
     return tf.where(has_low | has_high, between, 0.0)
 
 
-def _parts(bijector, is_inverted=False):
+def parts_to_base(bijector, is_inverted=False):
     """Pairs of a part and whether it stands in `tfb.Invert`, from the data's end to the base."""
     if isinstance(bijector, invert._Invert):
-        return _parts(bijector.bijector, not is_inverted)
+        return parts_to_base(bijector.bijector, not is_inverted)
     if isinstance(bijector, chain._Chain):
-        each = [_parts(part, is_inverted) for part in bijector.bijectors]
+        each = [parts_to_base(part, is_inverted) for part in bijector.bijectors]
         return sum(reversed(each) if is_inverted else each, [])
     return [(bijector, is_inverted)]
 
@@ -173,7 +173,7 @@ def _bounds_of_blocks(part, shape, dtype):
     blocks = []
     for bijector, size in zip(part.bijectors, sizes, strict=True):
         block = tf.TensorShape([*shape[:-1], int(size)])
-        blocks.append((_bounds(_parts(bijector), block, dtype), block))
+        blocks.append((_bounds(parts_to_base(bijector), block, dtype), block))
     if all(bounds is None for bounds, _ in blocks):
         return None
     reals = _filled((None, None), dtype)

@@ -55,7 +55,7 @@ def initialized(distribution, batches, unpacked):
     parts = _waiting(distribution)
     if not parts:
         return batches
-    (inputs, weight), batches = _first(batches, unpacked)
+    (inputs, weight), batches = first_batch(batches, unpacked)
     context, x = inputs if isinstance(inputs, tuple) else (None, inputs)
     if weight is not None:
         # A row of weight zero must not matter, even if it is infinite.
@@ -115,7 +115,7 @@ def _adapt(parts, distribution, x, context):
         raise
 
 
-def _first(batches, unpacked):
+def first_batch(batches, unpacked):
     """Returns `(the first batch in which a row counts, unpacked; the same batches)`."""
     if isinstance(batches, keras.utils.PyDataset):
         count = batches.num_batches

@@ -15,6 +15,7 @@ from tfp_flows.models._drawing import Draws
 from tfp_flows.models._first_look import looked_at, no_batches, with_batches
 from tfp_flows.models._given_data import checked_dataset, is_array, split
 from tfp_flows.models._likelihood_steps import LikelihoodSteps
+from tfp_flows.models._raw_data import RawData
 from tfp_flows.models._rows import Rows
 from tfp_flows.models._score import score_of_inputs
 from tfp_flows.models._watch import check_weights, watched
@@ -78,6 +79,7 @@ class FlowModel(Draws, LikelihoodSteps):
         size = context_size(distribution) if self._is_conditional else 0
         self._rows = Rows(distribution, size, self.compute_dtype)
         self._arrays = Arrays(distribution, size, self.compute_dtype)
+        self._raw_data = RawData(distribution)
 
     def call(self, inputs):
         """Returns `log p(x)`, for inputs `(c, x)` `log p(x | c)`, or its bound: `[N]`, in nats."""
@@ -154,6 +156,8 @@ class FlowModel(Draws, LikelihoodSteps):
           FloatingPointError: when a loss turns non-finite, that of validation too; names the step.
 
         A `UserWarning` tells of float64 numbers whose differences the flow's dtype cannot hold.
+        Another tells once of a flow over vectors whose first trained layer meets columns far from
+        zero mean and unit scale, or rows outside of all splines: then `Standardize` is missing.
         """
         self._check_trainable()
         if kwargs.get("class_weight") is not None:
@@ -165,12 +169,14 @@ class FlowModel(Draws, LikelihoodSteps):
             not_taken = {"y": y, "sample_weight": sample_weight}
             not_taken["validation_split"] = validation_split or None
             dataset = with_batches(checked_dataset(x, **not_taken), self._rows, "x")
+            dataset = self._raw_data.looked_at(dataset, self._rows.unpacked)
         else:
             arrays, sample_weight = self._arrays.checked(x, y, sample_weight, in_support=True)
             if validation_split and validation_data is None:
                 arrays, sample_weight, validation_data = split(
                     arrays, sample_weight, validation_split
                 )
+            self._raw_data.look_at_rows(arrays[-1], sample_weight)
             seed = shared_seed(self.distribute_strategy) if shuffle else None
             size = checked_batch_size(batch_size)
             dataset = batches(arrays, sample_weight, size, shuffle, seed)
