@@ -1,5 +1,12 @@
 """Neural spline flows: splines for transformers, linear layers between."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows import _checks
 from tfp_flows.bijectors import (
     Autoregressive,
@@ -8,6 +15,7 @@ from tfp_flows.bijectors import (
     QuadraticSpline,
     RationalQuadraticSpline,
 )
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
 from tfp_flows.layers import MADE, ResidualMLP
 
@@ -20,24 +28,24 @@ _SPLINES = {
 
 
 def neural_spline(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    autoregressive=False,
-    spline="rational_quadratic",
-    num_bins=8,
-    bound=5.0,
-    context_size=0,
-    num_layers=6,
-    num_scales=None,
-    hidden_units=None,
-    hidden_channels=None,
-    activation="relu",
-    dropout=0.0,
-    solver="sequential",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    autoregressive: bool = False,
+    spline: str = "rational_quadratic",
+    num_bins: int = 8,
+    bound: float = 5.0,
+    context_size: int = 0,
+    num_layers: int = 6,
+    num_scales: int | None = None,
+    hidden_units: Sequence[int] | None = None,
+    hidden_channels: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    dropout: float = 0.0,
+    solver: str = "sequential",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y_i = spline(x_i; h_i), then a linear layer (a permutation and LU), layer upon layer.
 
     Choose it first: among flows with a closed form it fits most. As a coupling flow, density and
@@ -119,7 +127,7 @@ def neural_spline(
     network_kwargs["hidden_units"] = widths
     splines["raw_scale"] = _recipe.raw_scale(widths, gain=0.6)
 
-    def layer(i, seed):
+    def layer(i: int, seed: int | None) -> tfp.bijectors.Bijector:
         if autoregressive:
             return _autoregressive(size, splines, solver, {**network_kwargs, "seed": seed})
         mask = _recipe.half(size, first=i % 2 == 0)
@@ -130,7 +138,9 @@ def neural_spline(
     return _recipe.flow(bijectors, size, base, dtype, "neural_spline")
 
 
-def _autoregressive(size, splines, solver, network_kwargs):
+def _autoregressive(
+    size: int, splines: dict[str, Any], solver: str, network_kwargs: dict[str, Any]
+) -> Autoregressive:
     """An autoregressive layer of splines."""
     context_size = splines["context_size"]
     params_size = splines["transformer"].params_size(**splines["transformer_kwargs"])
