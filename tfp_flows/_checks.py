@@ -25,7 +25,7 @@ def as_tensor(value: Any, dtype: DTypeLike | tf.DType, name: str) -> tf.Tensor:
     return tensor_util.convert_nonref_to_tensor(value, dtype=dtype, name=name)
 
 
-def not_symbolic(value: Any, name: str) -> None:
+def not_symbolic(value: Any, name: str) -> Any:
     """Refuses a symbolic input of a functional model, of Keras 3 or of `tf_keras`."""
     # By name, since importing `tf_keras` takes a second.
     if any(cls.__name__ == "KerasTensor" for cls in type(value).__mro__):
@@ -34,6 +34,7 @@ def not_symbolic(value: Any, name: str) -> None:
             "`tfp_flows.DistributionLayer(distribution)`, which is called with `x` or "
             f"`(context, x)`. Received: {name}={value!r}"
         )
+    return value
 
 
 def integer_at_least(value: Any, minimum: int, name: str) -> int:
@@ -252,7 +253,8 @@ def warn_of_lost_digits(array: np.ndarray, dtype: DTypeLike, name: str) -> None:
 
 def _level_of_user() -> int:
     """The `stacklevel` at which the code stands that has called this package."""
-    level, frame = 1, inspect.currentframe().f_back
+    # CPython has frames.
+    level, frame = 1, inspect.currentframe().f_back  # type: ignore[union-attr]
     while frame is not None:
         if frame.f_globals.get("__name__", "").split(".")[0] not in ("tfp_flows", "keras"):
             return level

@@ -24,7 +24,7 @@ class LostInKeras:
         super()._maybe_initialize_trackable()
         holder, level = _holder()
         # While TFP makes the object itself it has no parameters yet.
-        if holder is not None and getattr(self, "variables", ()):
+        if holder is not None and getattr(self, "variables", None):
             warnings.warn(
                 f"Keras does not see the weights of {self.name!r}, an attribute of {holder.name!r} "
                 f"({type(holder).__name__}): it neither trains nor saves them there. Hold "

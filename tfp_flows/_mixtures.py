@@ -22,7 +22,7 @@ def component_depths(
 
     The batch of such components has an axis more than that of the mixture, at its end.
     """
-    depths = {}
+    depths: dict[int, int] = {}
     for node in walk(root, parameters):
         if isinstance(node, mixture_same_family._MixtureSameFamily):
             for part in walk(node.components_distribution, parameters):

@@ -59,7 +59,7 @@ def walk(root: Any, parameters: Callable[[Any], dict[str, Any]] = parameters_of)
 def rebuild(
     root: Any,
     changes: Callable[[Any], dict[str, Any]] = lambda node: {},
-    twin: Callable[[Any], type] = lambda node: type(node),
+    twin: Callable[[Any], Any] = lambda node: type(node),
     parameters: Callable[[Any], dict[str, Any]] = parameters_of,
     leaf: Callable[[Any], Any] | None = None,
     fit: Callable[[Any, dict[str, Any]], dict[str, Any]] = lambda node, changed: {},

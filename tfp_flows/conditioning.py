@@ -70,7 +70,7 @@ def condition(
     """
     if not is_node(flow):
         raise TypeError(f"`flow` must be a TFP distribution or bijector. Received: flow={flow!r}")
-    _checks.not_symbolic(context, "context")
+    context = _checks.not_symbolic(context, "context")
     size = context_size(flow)
     parts = _context_aware(flow)
     if size == 0:

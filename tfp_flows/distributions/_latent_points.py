@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.conditioning import condition, context_size
@@ -67,7 +66,7 @@ class LatentPoints:
         w = tf.broadcast_to(w[..., tf.newaxis, :], shape)
         return self.given(w).sample(seed=seed)
 
-    def checked_sets(self, x: ArrayLike, num_points: int | None, dtype: tf.DType) -> tf.Tensor:
+    def checked_sets(self, x: Any, num_points: int | None, dtype: tf.DType) -> tf.Tensor:
         """`x` as a tensor `[..., M, D]`, or an error; M is any number if `num_points` is `None`."""
         expected = f"[..., {num_points or 'M'}, {self.size}]"
         if isinstance(x, tf.RaggedTensor):

@@ -77,7 +77,7 @@ class OneDimension(HasQuantile):
 def tail(
     distribution: tfd.Distribution,
     x: tf.Tensor,
-    is_upper: bool | tf.Tensor = False,
+    is_upper: Any = False,
     is_log: bool = False,
 ) -> tf.Tensor:
     """P[X <= x], or P[X > x] where `is_upper`, or the logarithm of it.
@@ -164,7 +164,7 @@ def _is_mixture(distribution: tfd.Distribution) -> bool:
 
 
 def _mixture(
-    distribution: tfd.Distribution, x: tf.Tensor, is_upper: bool | tf.Tensor
+    distribution: tfd.Distribution, x: tf.Tensor, is_upper: Any
 ) -> tuple[tf.Tensor, list[tuple[Any, ...]]]:
     """Logarithms of weights `[..., K]`, and for each component itself and what to ask it.
 

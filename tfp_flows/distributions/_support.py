@@ -117,7 +117,7 @@ def _bounds(
     parts: list[tuple[tfb.Bijector, bool]], shape: tf.TensorShape, dtype: tf.DType
 ) -> tuple[tf.Tensor, tf.Tensor] | None:
     """The bounds of events of a shape; `None` if there are none, or behind what is not known."""
-    passed = []
+    passed: list[tuple[tfb.Bijector, bool]] = []
     for part, is_inverted in parts:
         bounds = None if is_inverted else _own_bounds(part, shape, dtype)
         if bounds is not None:

@@ -155,7 +155,7 @@ class Dequantized(LostInKeras, tfd.Distribution):
             from 0 to K - 1.
         """
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
-        _checks.not_symbolic(x, "x")
+        x = _checks.not_symbolic(x, "x")
         x = tf.convert_to_tensor(x)
         rank = self.event_shape.rank
         if not _checks.has_event_shape(x, self.event_shape):

@@ -158,7 +158,7 @@ class LatentSet(LostDistribution, tfd.Distribution):
           ValueError: if `x` has another shape or dtype.
         """
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
-        _checks.not_symbolic(x, "x")
+        x = _checks.not_symbolic(x, "x")
         x = self._sets(x)
         loc, log_scale = self._posterior.moments(x)
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-2], self.batch_shape_tensor())
@@ -232,5 +232,5 @@ class LatentSet(LostDistribution, tfd.Distribution):
             )
         return tf.constant([self._num_points, self._latent_points.size], tf.int32)
 
-    def _sets(self, x: ArrayLike) -> tf.Tensor:
+    def _sets(self, x: Any) -> tf.Tensor:
         return self._latent_points.checked_sets(x, self._num_points, self.dtype)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -20,12 +20,12 @@ tfb = tfp.bijectors
 BOARDS = ("checkerboard", "checkerboard_odd")
 
 
-def is_image(event_shape: int | Sequence[int]) -> bool:
+def is_image(event_shape: Any) -> TypeGuard[Sequence[int]]:
     """Whether an `event_shape` has three axes."""
     return np.ndim(event_shape) == 1 and len(event_shape) == 3
 
 
-def image_shape(event_shape: int | Sequence[int], num_squeezes: int) -> tuple[int, int, int]:
+def image_shape(event_shape: Sequence[int], num_squeezes: int) -> tuple[int, ...]:
     """`(H, W, C)` of an `event_shape`, whose sides can be halved so many times.
 
     Raises:

@@ -19,7 +19,7 @@ tfb = tfp.bijectors
 
 
 def vector_size(
-    event_shape: int | Sequence[int],
+    event_shape: Any,
     minimum: int = 1,
     of_one: str = "take `maf` or another autoregressive recipe",
 ) -> int:
@@ -128,7 +128,7 @@ def raw_scale(widths: Sequence[int], gain: float = 1.0) -> float:
 
 
 def build(
-    network: keras.Layer, input_shape: int | Sequence[int], context_size: int | tuple[int, ...]
+    network: keras.Layer, input_shape: Any, context_size: int | tuple[int, ...]
 ) -> keras.Layer:
     """The network, built for inputs `[N, *input_shape]` and contexts `[N, context_size]`.
 
@@ -231,7 +231,7 @@ def check_eager() -> None:
 
 def flow(
     bijectors: list[tfb.Bijector],
-    event_size: int | Sequence[int],
+    event_size: Any,
     base: tfd.Distribution | None,
     dtype: DTypeLike | tf.DType,
     name: str,

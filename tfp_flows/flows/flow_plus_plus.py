@@ -81,7 +81,7 @@ def flow_plus_plus(
         have, given for vectors.
     """
     dtype = _recipe.float_dtype(dtype)
-    mixture = {
+    mixture: dict[str, Any] = {
         "transformer": LogisticMixtureCDF,
         "transformer_kwargs": {"num_components": num_components, "max_log_scale": max_log_scale},
         "invert_transformer": True,

@@ -1,6 +1,6 @@
 """i-ResNet: invertible residual networks, trained with a truncated log-determinant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -16,7 +16,7 @@ def iresnet(
     context_size: int = 0,
     num_layers: int = 10,
     hidden_units: Sequence[int] = (128, 128),
-    activation: str | Callable[..., tf.Tensor] = "lip_swish",
+    activation: str = "lip_swish",
     coefficient: float = 0.9,
     num_terms: int = 8,
     base: tfp.distributions.Distribution | None = None,

@@ -103,7 +103,7 @@ def neural_spline(
             f"Received: solver={solver!r}, autoregressive={autoregressive}"
         )
     transformer = _SPLINES[_checks.one_of(spline, tuple(_SPLINES), "spline")]
-    splines = {
+    splines: dict[str, Any] = {
         "transformer": transformer,
         "transformer_kwargs": {"num_bins": num_bins, "bound": bound},
         # Bins of equal width have to lie in the data: log |dy/dx| jumps at the knots, and
@@ -112,7 +112,7 @@ def neural_spline(
         "invert_transformer": transformer is LinearSpline,
         "context_size": context_size,
     }
-    network_kwargs = {"activation": activation, "dropout": dropout, "dtype": dtype}
+    network_kwargs: dict[str, Any] = {"activation": activation, "dropout": dropout, "dtype": dtype}
     if _image_recipe.is_image(event_shape) and not autoregressive:
         widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128))
         num_scales = 2 if num_scales is None else num_scales

@@ -1,6 +1,7 @@
 """PointFlow: points by a continuous flow given a latent, and that by another."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -97,7 +98,7 @@ def pointflow(
     if num_points is not None:
         num_points = _checks.integer_at_least(num_points, 1, "num_points")
     prior_seed, points_seed, encoder_seed, noise_seed = _recipe.seeds(seed, 4)
-    fields = {
+    fields: dict[str, Any] = {
         "num_layers": num_layers,
         "activation": activation,
         "solver": solver,

@@ -1,6 +1,6 @@
 """Residual flows: invertible residual networks, trained with an unbiased log-determinant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -23,7 +23,7 @@ def residual(
     num_scales: int | None = None,
     hidden_units: Sequence[int] | None = None,
     hidden_channels: Sequence[int] | None = None,
-    activation: str | Callable[..., tf.Tensor] = "lip_swish",
+    activation: str = "lip_swish",
     coefficient: float = 0.9,
     num_terms: int = 2,
     survival: float | None = None,

@@ -20,7 +20,7 @@ class LipSwish(keras.layers.Layer):
     Source: Chen et al. (2019), arXiv:1906.02735, section 3.3.
     """
 
-    def build(self, input_shape: tuple[int | None, ...] = None) -> None:
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Creates b, in the form softplus^-1(b); it starts at softplus(0.5)."""
         self.raw_slope = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(0.5), name="raw_slope"

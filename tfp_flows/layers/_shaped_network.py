@@ -28,7 +28,7 @@ class ShapedNetwork(keras.layers.Layer):
         super().__init__(**kwargs)
         self.context_size = _checks.context_size(context_size)
         self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
-        self._x_shape = None
+        self._x_shape: Any = None  # a tuple of sizes, once built
 
     def __call__(self, x: ArrayLike, context: ArrayLike | None = None, **kwargs: Any) -> tf.Tensor:
         """Returns h, of the shape that the class says."""
@@ -37,7 +37,7 @@ class ShapedNetwork(keras.layers.Layer):
         return super().__call__(x, context=context, **kwargs)
 
     def build(
-        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] = None
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
     ) -> None:
         """Creates the weights for `x` of the shape."""
         self._check_shapes(x_shape, context_shape)

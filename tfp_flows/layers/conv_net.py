@@ -152,7 +152,7 @@ class ConvNet(ShapedNetwork):
         conv.build((None, None, None, input_size))
         return conv
 
-    def _new_dense(self, name: str, input_size: int, output_size: int) -> keras.Layer:
+    def _new_dense(self, name: str, input_size: Any, output_size: int) -> keras.Layer:
         dense = keras.layers.Dense(
             output_size,
             kernel_initializer=self._seeded(None, name),
@@ -166,9 +166,7 @@ class ConvNet(ShapedNetwork):
         seed = derived_seed(self.seed, name)
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
-    def _seeded(
-        self, initializer: str | keras.initializers.Initializer, name: str
-    ) -> str | keras.initializers.Initializer:
+    def _seeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
         """The initializer with a seed of its own for each kernel; He's by default."""
         if initializer == "zeros":
             return initializer
@@ -193,7 +191,7 @@ class ConvNet(ShapedNetwork):
         return factor
 
     def compute_output_shape(
-        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] = None
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
     ) -> tuple[int | None, ...]:
         """Returns `[N, H, W, output_channels]`."""
         return (*x_shape[:-1], self.output_channels)

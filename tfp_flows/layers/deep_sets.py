@@ -72,7 +72,7 @@ class DeepSets(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="set_network",
         )
-        self._point_size = None  # D, known once built
+        self._point_size: Any = None  # D, known once built
 
     @property
     def output_size(self) -> int:

@@ -125,7 +125,7 @@ class LipschitzConvNet(ShapedNetwork):
         return g
 
     def compute_output_shape(
-        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] = None
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
     ) -> tuple[int | None, ...]:
         """Returns the shape of `x`."""
         return x_shape

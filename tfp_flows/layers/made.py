@@ -126,7 +126,7 @@ class MADE(MLP):
             derived_seed(root, "degrees"),
         )
         # What is random is saved as it came out.
-        self.hidden_degrees = "equal" if is_word(hidden_degrees, "equal") else self.degrees
+        self.hidden_degrees: Any = "equal" if is_word(hidden_degrees, "equal") else self.degrees
 
     def _build_layers(self) -> None:
         seen, *_, positions = self.unit_degrees()

@@ -67,7 +67,7 @@ class MaskedConvNet(ShapedNetwork):
         self.kernel_size = _checks.odd(kernel_size, "kernel_size")
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
+    def image_shape(self) -> tuple[int, ...] | None:
         """`(H, W, C)`, or `None` before the layer is built."""
         return self._x_shape
 
@@ -112,12 +112,12 @@ class MaskedConvNet(ShapedNetwork):
         return layers, tf.convert_to_tensor(self._log_linear)
 
     def _weight(
-        self, name: str, shape: tuple[int, ...], initializer: str | keras.initializers.Initializer
+        self, name: str, shape: Sequence[Any], initializer: str | keras.initializers.Initializer
     ) -> keras.Variable:
         return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
 
     def compute_output_shape(
-        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] = None
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
     ) -> tuple[int | None, ...]:
         """Returns the shape of `x`."""
         return x_shape
@@ -128,9 +128,7 @@ class MaskedConvNet(ShapedNetwork):
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
 
 
-def _kernel(
-    shape: tuple[int, ...], channels: tuple[int, ...], is_last: bool, seed: int | None
-) -> np.ndarray:
+def _kernel(shape: tuple[int, ...], channels: int, is_last: bool, seed: int | None) -> np.ndarray:
     """Raw weights: those of a number's own units give a slope of one, or that of the start."""
     rows, columns, num_in, num_out = shape
     # About half of all places come before.

@@ -71,7 +71,7 @@ class MLP(keras.layers.Layer):
         self.output_initializer = keras.initializers.get(output_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
-        self._x_size = None  # D, known once built
+        self._x_size: Any = None  # D, known once built
 
     def __call__(self, x: ArrayLike, context: ArrayLike | None = None, **kwargs: Any) -> tf.Tensor:
         """Returns the raw parameters `[..., output_size]`."""
@@ -80,7 +80,7 @@ class MLP(keras.layers.Layer):
         return super().__call__(x, context=context, **kwargs)
 
     def build(
-        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] = None
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
     ) -> None:
         """Creates the weights for `x` of shape `[..., D]` and `context` of shape `[..., C]`."""
         self._check_shapes(x_shape, context_shape)
@@ -163,9 +163,7 @@ class MLP(keras.layers.Layer):
         seed = derived_seed(self.seed, name)
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
-    def _reseeded(
-        self, initializer: str | keras.initializers.Initializer, name: str
-    ) -> str | keras.initializers.Initializer:
+    def _reseeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
         # A Keras initializer with a fixed seed gives every kernel of one shape the same numbers.
         config = initializer.get_config() if hasattr(initializer, "get_config") else {}
         given = config.get("seed")
@@ -211,7 +209,7 @@ class MLP(keras.layers.Layer):
         return (None, self._x_size) if self.built else None
 
     def compute_output_shape(
-        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] = None
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
     ) -> tuple[int | None, ...]:
         """Returns `[..., output_size]`."""
         return (*x_shape[:-1], self.output_size)

@@ -76,7 +76,9 @@ class VectorField(keras.layers.Layer):
         return super().__call__(t, z, context=context, **kwargs)
 
     def build(
-        self, z_shape: tuple[int | None, ...] = None, context_shape: tuple[int | None, ...] = None
+        self,
+        z_shape: tuple[int | None, ...] | None = None,
+        context_shape: tuple[int | None, ...] | None = None,
     ) -> None:
         """Creates the weights; the sizes are known already."""
         if z_shape is not None:
@@ -103,7 +105,7 @@ class VectorField(keras.layers.Layer):
         self,
         t_shape: tuple[int | None, ...],
         z_shape: tuple[int | None, ...],
-        context_shape: tuple[int | None, ...] = None,
+        context_shape: tuple[int | None, ...] | None = None,
     ) -> tuple[int | None, ...]:
         """Returns `[N, D]`."""
         return tuple(z_shape)

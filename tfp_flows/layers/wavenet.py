@@ -94,7 +94,7 @@ class WaveNet(ShapedNetwork):
         steps, num_channels = self._x_shape
         width, count = self.hidden_channels[0], len(self.hidden_channels)
         self._input = self._new_dense("input", num_channels, width)
-        self._context = self._new_context(steps, width) if self.context_size else None
+        self._context: Any = self._new_context(steps, width) if self.context_size else None
         self._gates, self._shifts, self._mixes = [], [], []
         for k in range(count):
             self._gates.append(self._new_dense(f"gates_{k}", self.kernel_size * width, 2 * width))
@@ -209,7 +209,7 @@ class WaveNet(ShapedNetwork):
         return dense
 
     def compute_output_shape(
-        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] = None
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
     ) -> tuple[int | None, ...]:
         """Returns `[N, T, output_channels]`."""
         return (*x_shape[:-1], self.output_channels)

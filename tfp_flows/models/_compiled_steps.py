@@ -153,7 +153,8 @@ class CompiledSteps(keras.Model):
     @contextlib.contextmanager
     def _without_jit(self) -> Iterator[None]:
         """Steps that are made here run as plain graphs, around programs."""
-        jit_compile, self.jit_compile = self.jit_compile, False
+        # A property of Keras, whose type mypy does not know.
+        jit_compile, self.jit_compile = self.jit_compile, False  # type: ignore[has-type]
         try:
             yield
         finally:
@@ -242,7 +243,7 @@ class _Programs:
     """Functions that XLA compiles, once for each shape; not a container that Keras would track."""
 
     def __init__(self) -> None:
-        self._by_key = {}
+        self._by_key: dict[Any, Callable[..., Any]] = {}
 
     def of(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
         if key not in self._by_key:

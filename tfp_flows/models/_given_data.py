@@ -1,15 +1,16 @@
 """What is given to `fit` and `evaluate`: an array, or a source of batches; and what is held out."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 
 
-def is_array(x: Any) -> bool:
+def is_array(x: Any) -> TypeGuard[ArrayLike]:
     """Whether x is data itself, not a source of batches."""
     return tf.is_tensor(x) or isinstance(x, np.ndarray | list) or hasattr(x, "__array__")
 

@@ -31,7 +31,7 @@ class LikelihoodSteps(DistributionModel):
         self, distribution: tfp.distributions.Distribution, name: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(distribution, name=name, **kwargs)
-        self.matching = None
+        self.matching: keras.Layer | None = None
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
         self._bits_mean = None
         if isinstance(distribution, Dequantized):
@@ -167,7 +167,7 @@ class LikelihoodSteps(DistributionModel):
         self,
         x: Any = None,
         y: Any = None,
-        y_pred: tf.Tensor | None = None,
+        y_pred: Any = None,
         sample_weight: tf.Tensor | None = None,
         training: bool = True,
     ) -> tf.Tensor:

@@ -15,7 +15,7 @@ import tensorflow as tf
 try:
     import fcntl
 except ImportError:  # Windows has none
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # as far as mypy sees it is a module
 
 _PREFIX, _NEW, _LOCK = ".writing", "new", "lock"
 

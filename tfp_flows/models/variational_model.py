@@ -97,9 +97,7 @@ class VariationalModel(DistributionModel):
         return self._target_log_prob_fn
 
     @target_log_prob_fn.setter
-    def target_log_prob_fn(
-        self, value: Callable[..., tf.Tensor] | None
-    ) -> Callable[..., tf.Tensor] | None:
+    def target_log_prob_fn(self, value: Callable[..., tf.Tensor] | None) -> None:
         if value is not None and not callable(value):
             raise TypeError(
                 f"`target_log_prob_fn` must be callable. Received: target_log_prob_fn={value!r}"
@@ -217,7 +215,8 @@ class VariationalModel(DistributionModel):
         x, log_q = self._run(self.samples, seed, training)
         # A map in it, as in joint distributions, would be compiled anew in each step.
         with inlined_maps():
-            log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))
+            # `_check_target` has seen that there is one.
+            log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))  # type: ignore[misc]
         if not log_p.shape.is_compatible_with(log_q.shape):
             raise ValueError(
                 "`target_log_prob_fn` must give one number for each sample: "

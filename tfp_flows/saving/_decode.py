@@ -32,7 +32,7 @@ class _Reader:
     """Knows each kind of entry by its key, and what was made before by its number."""
 
     def __init__(self) -> None:
-        self._made = {}
+        self._made: dict[int, Any] = {}
         self._kinds = {
             "again": self._again,
             "variable": self._variable,

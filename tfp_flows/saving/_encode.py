@@ -40,7 +40,7 @@ class _Writer:
     """Numbers objects as it meets them, so that one with several owners is written once."""
 
     def __init__(self, classes: dict[str, type]) -> None:
-        self._met = {}
+        self._met: dict[int, tuple[int, Any]] = {}
         self._classes = classes
 
     def plain(self, value: Any, path: str, depth: int = 0) -> Any:

@@ -46,7 +46,7 @@ def _reduce_ex(self, protocol: int) -> str | tuple[Any, ...]:
     Raises:
       ValueError: if something in it cannot be saved, with its place.
     """
-    classes = {}
+    classes: dict[str, type] = {}
     try:
         config = encode(self, self.name, classes)
     except ValueError:
@@ -79,4 +79,5 @@ def _layers(root: Any) -> list[keras.Layer]:
 # The classes stand below this part of the package, and cannot import it.
 for _cls in (bijectors.FlowBijector, *map(distributions.__dict__.get, distributions.__all__)):
     if isinstance(_cls, type) and issubclass(_cls, CLASSES):
-        _cls.__reduce_ex__, _cls.__copy__ = _reduce_ex, _copy
+        # Mypy holds methods for what nobody assigns.
+        _cls.__reduce_ex__, _cls.__copy__ = _reduce_ex, _copy  # type: ignore
