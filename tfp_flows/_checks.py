@@ -58,34 +58,6 @@ def odd(value: Any, name: str) -> int:
     return value
 
 
-def widths(value: Any, name: str) -> tuple[int, ...]:
-    """Refuses what is not a sequence of integers of at least one; returns a tuple of ints."""
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise TypeError(
-            f"`{name}` must be a tuple of integers of at least 1. Received: {name}={value!r}"
-        )
-    return tuple(integer_at_least(item, 1, name) for item in value)
-
-
-def at_least_one_layer(value: Any, name: str) -> tuple[int, ...]:
-    """The widths of layers, of which there has to be one."""
-    layers = widths(value, name)
-    if not layers:
-        raise ValueError(f"`{name}` must have at least one layer. Received: {name}={value!r}")
-    return layers
-
-
-def block_widths(value: Any, name: str) -> tuple[int, ...]:
-    """The widths of residual blocks: at least one, all equal."""
-    blocks = widths(value, name)
-    if not blocks or len(set(blocks)) > 1:
-        raise ValueError(
-            f"`{name}` must give one width for each residual block, at least one and all equal. "
-            f"Received: {name}={value!r}"
-        )
-    return blocks
-
-
 def _number(value: Any, name: str, wanted: str, is_wanted: Callable[[Any], bool]) -> float:
     message = f"`{name}` must be {wanted}. Received: {name}={value!r}"
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
@@ -253,8 +225,7 @@ def warn_of_lost_digits(array: np.ndarray, dtype: DTypeLike, name: str) -> None:
 
 def _level_of_user() -> int:
     """The `stacklevel` at which the code stands that has called this package."""
-    # CPython has frames.
-    level, frame = 1, inspect.currentframe().f_back  # type: ignore[union-attr]
+    level, frame = 1, inspect.currentframe().f_back  # type: ignore[union-attr]  # CPython has it
     while frame is not None:
         if frame.f_globals.get("__name__", "").split(".")[0] not in ("tfp_flows", "keras"):
             return level

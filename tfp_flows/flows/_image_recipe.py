@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import DTypeLike
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.bijectors import ActNorm, InvertibleConv1x1, MultiScale, Squeeze
 from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
@@ -51,7 +51,7 @@ def widths(
     hidden_channels: Sequence[int] | None,
     hidden_units: Sequence[int] | None,
     default: Sequence[int],
-    check: Callable[[Any, str], tuple[int, ...]] = _checks.block_widths,
+    check: Callable[[Any, str], tuple[int, ...]] = _widths.block_widths,
 ) -> tuple[int, ...]:
     """The widths of networks of images, of which `hidden_units` is another name.
 

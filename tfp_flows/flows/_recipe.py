@@ -10,8 +10,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import DTypeLike
 
-from tfp_flows import _checks
-from tfp_flows.bijectors import Affine, Coupling, LULinear
+from tfp_flows import _checks, _widths
+from tfp_flows.bijectors import Affine, Coupling
 from tfp_flows.distributions import Flow
 
 tfd = tfp.distributions
@@ -89,18 +89,6 @@ def half(size: int, first: bool = True) -> list[bool]:
     return ((np.arange(size) < size - size // 2) == first).tolist()
 
 
-def permutations(size: int, layer_seeds: list[int | None]) -> list[np.ndarray]:
-    """Random permutations, one a layer, of which the last undoes the others.
-
-    A flow of layers that start as the identity then starts as its base, whatever that is.
-    """
-    drawn, composed = [], np.arange(size)
-    for seed in layer_seeds[:-1]:
-        drawn.append(np.random.default_rng(seed).permutation(size))
-        composed = composed[drawn[-1]]
-    return [*drawn, np.argsort(composed)]
-
-
 def with_bounded_scale(
     transformer: type[tfb.Bijector], transformer_kwargs: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -123,7 +111,7 @@ def raw_scale(widths: Sequence[int], gain: float = 1.0) -> float:
         such that no loss rises by 0.1 D in the first 50 steps at a rate of 1e-3, which
         `tests/flows/test_first_steps.py` checks.
     """
-    widths = _checks.widths(widths, "hidden_units")
+    widths = _widths.widths(widths, "hidden_units")
     return min(1.0, gain / math.sqrt(widths[-1])) if widths else 1.0
 
 
@@ -195,29 +183,6 @@ def coupling(
         raw_scale=raw_scale,
         context_size=context_size,
     )
-
-
-def with_linear_layers(
-    size: int, num_layers: int, seed: int | None, dtype: str, layer: Callable[..., tfb.Bijector]
-) -> list[tfb.Bijector]:
-    """Layers, each followed by an `LULinear` with a random permutation.
-
-    Args:
-      size: D.
-      num_layers: how many.
-      seed: Python `int` or `None`.
-      dtype: float dtype.
-      layer: `layer(i, seed)` gives the i-th layer.
-
-    Returns:
-      A list of bijectors, from data to base.
-    """
-    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    layer_seeds = seeds(seed, num_layers)
-    bijectors = []
-    for i, permutation in enumerate(permutations(size, layer_seeds)):
-        bijectors += [layer(i, layer_seeds[i]), LULinear(size, permutation, dtype=dtype)]
-    return bijectors
 
 
 def check_eager() -> None:

@@ -16,6 +16,7 @@ from tfp_flows.bijectors import (
 )
 from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
+from tfp_flows.flows._linear_layers import with_linear_layers
 from tfp_flows.layers import GatedConvNet, ResidualMLP
 
 tfb = tfp.bijectors
@@ -114,7 +115,7 @@ def flow_plus_plus(
         mask = _recipe.half(size, first=i % 2 == 0)
         return _recipe.coupling((size,), mask, seed=seed, network=ResidualMLP, **options)
 
-    bijectors = _recipe.with_linear_layers(size, num_layers, seed, dtype, layer)
+    bijectors = with_linear_layers(size, num_layers, seed, dtype, layer)
     return _recipe.flow(bijectors, size, base, dtype, "flow_plus_plus")
 
 

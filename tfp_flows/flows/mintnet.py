@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import DTypeLike
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.bijectors import ActNorm, MaskedConvolution, Squeeze
 from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
@@ -65,7 +65,7 @@ def mintnet(
     num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     widths = _image_recipe.widths(
-        hidden_channels, hidden_units, (32, 32), _checks.at_least_one_layer
+        hidden_channels, hidden_units, (32, 32), _widths.at_least_one_layer
     )
     shape = _image_recipe.image_shape(event_shape, num_scales - 1)
     layer_seeds = iter(_recipe.seeds(seed, num_scales * num_layers))

@@ -17,6 +17,7 @@ from tfp_flows.bijectors import (
 )
 from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
+from tfp_flows.flows._linear_layers import with_linear_layers
 from tfp_flows.layers import MADE, ResidualMLP
 
 _SPLINES = {
@@ -134,7 +135,7 @@ def neural_spline(
         options = {"network": ResidualMLP, "seed": seed, **splines, **network_kwargs}
         return _recipe.coupling((size,), mask, **options)
 
-    bijectors = _recipe.with_linear_layers(size, num_layers, seed, dtype, layer)
+    bijectors = with_linear_layers(size, num_layers, seed, dtype, layer)
     return _recipe.flow(bijectors, size, base, dtype, "neural_spline")
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import DTypeLike
 
-from tfp_flows import _checks
+from tfp_flows import _widths
 from tfp_flows.bijectors import ActNorm, Residual
 from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe, _residual_recipe
@@ -76,7 +76,7 @@ def residual(
     dtype = _recipe.float_dtype(dtype)
     log_det = {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival}
     if _image_recipe.is_image(event_shape):
-        widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128), _checks.widths)
+        widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128), _widths.widths)
 
         def step(shape: tuple[int, ...], seed: int | None) -> list[tfb.Bijector]:
             network = LipschitzConvNet(

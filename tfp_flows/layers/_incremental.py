@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.layers._slots import Slots
 from tfp_flows.math._elementwise import clip_network_input
 from tfp_flows.math.linalg._permute import permute
 
@@ -41,7 +42,7 @@ def generate(
     """
     size = made.event_size
     num_groups, group_size = _groups(size)
-    layers = [_Slots(degrees, num_groups * group_size) for degrees in made.unit_degrees()]
+    layers = [Slots(degrees, num_groups * group_size) for degrees in made.unit_degrees()]
     # All that moves on has the rows last: first entries of it then lie together in memory.
     weights, sums, gates = _start(made, layers, context, tf.shape(x)[0], num_groups)
     widths = [layer.width for layer in layers]
@@ -151,7 +152,7 @@ def _groups(size: int) -> tuple[int, int]:
 
 
 def _start(
-    made: Any, layers: list["_Slots"], context: tf.Tensor | None, rows: tf.Tensor, num_groups: int
+    made: Any, layers: list[Slots], context: tf.Tensor | None, rows: tf.Tensor, num_groups: int
 ) -> tuple[list["_Weights"], list[tf.Tensor], list[tf.Tensor]]:
     """The weights in order, and the sums and gates of all that does not depend on y."""
     dtype = made.compute_dtype
@@ -174,44 +175,6 @@ def _start(
     return weights, sums, [gate[layers[1].num_free :] for gate in gates]
 
 
-class _Slots:
-    """Where the units of a layer stand: first those of degree 0, then `width` for each degree.
-
-    A slot without a unit holds zeros.
-    """
-
-    def __init__(self, degrees: np.ndarray, num_degrees: int) -> None:
-        free = np.flatnonzero(degrees == 0)
-        by_degree = [np.flatnonzero(degrees == m) for m in range(1, num_degrees + 1)]
-        self.num_free = len(free)
-        self.width = max(1, *map(len, by_degree))
-        none = len(degrees)
-        self._unit_of = np.full(self.num_free + num_degrees * self.width, none)
-        self._unit_of[: self.num_free] = free
-        for m, units in enumerate(by_degree):
-            first = self.num_free + m * self.width
-            self._unit_of[first : first + len(units)] = units
-        self._slot_of = np.empty(none, int)
-        filled = np.flatnonzero(self._unit_of < none)
-        self._slot_of[self._unit_of[filled]] = filled
-
-    def spread(self, t: tf.Tensor, axis: int) -> tf.Tensor:
-        """The units' entries of `t` along the axis, each in its slot."""
-        return _selected(t, self._unit_of, self._slot_of, axis)
-
-
-def _selected(t: tf.Tensor, index: np.ndarray, inverse: np.ndarray, axis: int) -> tf.Tensor:
-    """`tf.gather`, or zero for an index beyond, with a gradient by the inverse: no scatter."""
-
-    @tf.custom_gradient
-    def select(t: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        padded = tf.concat([t, tf.zeros_like(tf.gather(t, [0], axis=axis))], axis=axis)
-        selected = tf.gather(padded, index, axis=axis)
-        return selected, lambda cotangent: _selected(cotangent, inverse, index, axis)
-
-    return select(t)
-
-
 class _Weights:
     """A masked kernel between slots, transposed, and cut by what is added when.
 
@@ -223,7 +186,7 @@ class _Weights:
     """
 
     def __init__(
-        self, kernel: tf.Tensor, below: _Slots, above: _Slots, num_groups: int, is_output: bool
+        self, kernel: tf.Tensor, below: Slots, above: Slots, num_groups: int, is_output: bool
     ) -> None:
         self.of_free = kernel[:, : below.num_free]
         kernel = kernel[above.num_free :, below.num_free :]

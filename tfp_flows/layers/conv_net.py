@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._philox_dropout import PhiloxDropout
 from tfp_flows.layers._shaped_network import ShapedNetwork
@@ -69,7 +69,7 @@ class ConvNet(ShapedNetwork):
         super().__init__(_checks.integer_at_least(size, 0, "context_size"), seed, **kwargs)
         self.context_shape = context_shape
         self.output_channels = _checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = _checks.block_widths(hidden_channels, "hidden_channels")
+        self.hidden_channels = _widths.block_widths(hidden_channels, "hidden_channels")
         self.kernel_size = _checks.odd(kernel_size, "kernel_size")
         self.activation = keras.activations.get(activation)
         if context_size not in (0, self.context_size):

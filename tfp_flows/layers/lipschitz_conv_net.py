@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._lipschitz_activations import lipschitz_activation
 from tfp_flows.layers._lipschitz_kernel import NORMS, lipschitz_kernel
@@ -57,8 +57,8 @@ class LipschitzConvNet(ShapedNetwork):
     ) -> None:
         super().__init__(_checks.integer_at_least(context_size, 0, "context_size"), seed, **kwargs)
         lipschitz_activation(activation)  # refuses an unknown one now
-        self.hidden_channels = _checks.widths(hidden_channels, "hidden_channels")
-        self.kernel_sizes = _checks.widths(kernel_sizes, "kernel_sizes")
+        self.hidden_channels = _widths.widths(hidden_channels, "hidden_channels")
+        self.kernel_sizes = _widths.widths(kernel_sizes, "kernel_sizes")
         if len(self.kernel_sizes) != len(self.hidden_channels) + 1:
             raise ValueError(
                 "`kernel_sizes` must have one number more than `hidden_channels`. "

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers import _incremental
 from tfp_flows.layers._degrees import is_word, resolved_degrees, resolved_order
 from tfp_flows.layers._derived_seed import derived_seed
@@ -107,7 +107,7 @@ class MADE(MLP):
             **kwargs,
         )
         if residual:
-            _checks.block_widths(self.hidden_units, "hidden_units")
+            _widths.block_widths(self.hidden_units, "hidden_units")
         check_elementwise(self.activation, self.variable_dtype, self.name)
         self.event_size = self._x_size = event_size
         self.params_size = params_size
@@ -148,11 +148,7 @@ class MADE(MLP):
         self._output = self._new_masked("output", seen, wanted, self.output_initializer)
 
     def _new_masked(
-        self,
-        name: str,
-        input_degrees: np.ndarray,
-        degrees: np.ndarray,
-        initializer: str | keras.initializers.Initializer | None = None,
+        self, name: str, input_degrees: np.ndarray, degrees: np.ndarray, initializer: Any = None
     ) -> keras.Layer:
         mask = input_degrees[:, np.newaxis] <= degrees
         size = len(input_degrees)
@@ -217,10 +213,7 @@ class MADE(MLP):
         return [inputs, *hidden, np.repeat(position, self.params_size)]
 
     def generate(
-        self,
-        transform: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
-        x: tf.Tensor,
-        context: tf.Tensor | None = None,
+        self, transform: Callable[..., Any], x: tf.Tensor, context: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The y that solves y_i = transform(h_i(y_<i), x_i), at about the cost of one h(y).
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._shaped_network import ShapedNetwork
 from tfp_flows.math.solvers._masked_network import masked_kernel, masked_network
@@ -63,7 +63,7 @@ class MaskedConvNet(ShapedNetwork):
             autocast=False,
             **kwargs,
         )
-        self.hidden_units = _checks.at_least_one_layer(hidden_units, "hidden_units")
+        self.hidden_units = _widths.at_least_one_layer(hidden_units, "hidden_units")
         self.kernel_size = _checks.odd(kernel_size, "kernel_size")
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._elementwise import is_known_elementwise
 from tfp_flows.layers._philox_dropout import PhiloxDropout
@@ -61,7 +61,7 @@ class MLP(keras.layers.Layer):
         if not isinstance(layer_norm, bool):
             raise TypeError(f"`layer_norm` must be a bool. Received: layer_norm={layer_norm!r}")
         self.output_size = _checks.integer_at_least(output_size, 1, "output_size")
-        self.hidden_units = _checks.widths(hidden_units, "hidden_units")
+        self.hidden_units = _widths.widths(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
         self._is_elementwise = is_known_elementwise(self.activation)
         self.context_size = _checks.integer_at_least(context_size, 0, "context_size")

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _widths
 from tfp_flows.layers._rows_last_dense import columns
 from tfp_flows.layers.mlp import MLP, by_rows
 
@@ -70,7 +70,7 @@ class ResidualMLP(MLP):
             seed=seed,
             **kwargs,
         )
-        _checks.block_widths(self.hidden_units, "hidden_units")
+        _widths.block_widths(self.hidden_units, "hidden_units")
 
     def _build_layers(self) -> None:
         units = self.hidden_units[0]

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers import _dilated_queues
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._shaped_network import ShapedNetwork
@@ -74,7 +74,7 @@ class WaveNet(ShapedNetwork):
                 f"Received: context_size={context_size}"
             )
         self.output_channels = _checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = _checks.block_widths(hidden_channels, "hidden_channels")
+        self.hidden_channels = _widths.block_widths(hidden_channels, "hidden_channels")
         self.causal = bool(causal)
         self.kernel_size = _checks.integer_at_least(kernel_size, 1, "kernel_size")
         if not self.causal:
@@ -82,7 +82,7 @@ class WaveNet(ShapedNetwork):
         count = len(self.hidden_channels)
         if dilations is None:
             dilations = tuple(2**k for k in range(count))
-        self.dilations = _checks.widths(dilations, "dilations")
+        self.dilations = _widths.widths(dilations, "dilations")
         if len(self.dilations) != count:
             raise ValueError(
                 "`dilations` must be as many as `hidden_channels`. "

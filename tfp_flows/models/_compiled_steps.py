@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfp_flows import saving
 from tfp_flows.models import _fused_adam
 from tfp_flows.models._counted_rows import Found
+from tfp_flows.models._programs import Programs
 from tfp_flows.models._watch import check_weights, not_finite
 from tfp_flows.models._whole_step import FINE, Outcome, WholeStep
 from tfp_flows.models._workers import num_workers
@@ -26,7 +27,7 @@ class CompiledSteps(keras.Model):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._jit_inside = False
-        self._programs = _Programs()
+        self._programs = Programs()
         self._outcome = Outcome()
         self._test_outcome = Outcome()
 
@@ -66,7 +67,7 @@ class CompiledSteps(keras.Model):
         self._jit = jit_compile
         # XLA cannot compile a step that spans devices, but it can what each of them does.
         self._jit_inside = jit_compile is True and self._num_replicas() > 1
-        self._programs = _Programs()
+        self._programs = Programs()
         super().compile(
             optimizer=optimizer, jit_compile=False if self._jit_inside else jit_compile, **kwargs
         )
@@ -115,7 +116,7 @@ class CompiledSteps(keras.Model):
             # broken off makes no variables any more, be it of an optimizer or of a user's callable.
             if not isinstance(error, FloatingPointError):
                 self.train_function = self.test_function = self.predict_function = None
-                self._programs = _Programs()
+                self._programs = Programs()
             raise
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
@@ -237,18 +238,3 @@ class CompiledSteps(keras.Model):
     def _is_half_precision(self) -> bool:
         layers = [layer for each in self.networks for layer in (each, *getattr(each, "layers", ()))]
         return any(layer.compute_dtype == "float16" for layer in layers)
-
-
-class _Programs:
-    """Functions that XLA compiles, once for each shape; not a container that Keras would track."""
-
-    def __init__(self) -> None:
-        self._by_key: dict[Any, Callable[..., Any]] = {}
-
-    def of(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        if key not in self._by_key:
-            self._by_key[key] = tf.function(function, jit_compile=True, autograph=False)
-        return self._by_key[key]
-
-    def forget(self, key: Any) -> None:
-        self._by_key.pop(key, None)

@@ -66,6 +66,8 @@ class Found:
       index: which rows of the data they are if they are those of a `CheckedBatch`, else `None`.
     """
 
+    _weight: typing.Any  # a tensor, or `None`
+
     def __init__(
         self, x: tf.Tensor, values: tf.Tensor, weight: tf.Tensor | None, index: tf.Tensor | None
     ) -> None:

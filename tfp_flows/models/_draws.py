@@ -1,5 +1,7 @@
 """What a step of a `VariationalModel` draws, and what Keras is given in place of data."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -28,3 +30,16 @@ def steps(count: int, num_replicas: int) -> tf.data.Dataset:
     options.experimental_distribute.auto_shard_policy = BY_ROWS
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
     return dataset.with_options(options)
+
+
+def data_given(name: str, value: Any) -> ValueError:
+    """The error that data end in, which a `VariationalModel` has no use for."""
+    return ValueError(
+        f"`{name}` must not be given: the samples are the data. "
+        f"Received: {name} of type {type(value).__name__}"
+    )
+
+
+def replica() -> tf.Tensor:
+    """The number of this device among those that train."""
+    return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)

@@ -19,10 +19,7 @@ class Outcome:
     """
 
     def __init__(self) -> None:
-        options = {
-            "trainable": False,
-            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        }
+        options = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
         with tf.init_scope():
             self._failure = tf.Variable(FINE, dtype=tf.int32, name="failure", **options)
             self._index = tf.Variable(0, dtype=tf.int32, name="index", **options)
@@ -217,12 +214,7 @@ class WholeStep:
         def put_back(variable: tf.Variable, kept: tf.Tensor, is_whole: tf.Tensor) -> None:
             variable.assign(tf.where(is_whole, variable, kept))
 
-        def on_each_device(
-            strategy: tf.distribute.Strategy,
-            variables: list[tf.Variable],
-            kept: list[tf.Tensor],
-            is_whole: tf.Tensor,
-        ) -> None:
+        def on_each_device(strategy: Any, variables: Any, kept: Any, is_whole: tf.Tensor) -> None:
             for variable, value in zip(variables, kept, strict=True):
                 strategy.extended.update(variable, put_back, args=(value, is_whole), group=False)
 

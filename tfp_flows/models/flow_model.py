@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
@@ -15,11 +14,11 @@ from tfp_flows.models._adapting import adapt, forgotten_unless_trained, initiali
 from tfp_flows.models._adopts import check_is_one
 from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
+from tfp_flows.models._densities import Densities
 from tfp_flows.models._devices import average_devices
 from tfp_flows.models._drawing import Draws
-from tfp_flows.models._first_look import looked_at, no_batches, with_batches
+from tfp_flows.models._first_look import no_batches, with_batches
 from tfp_flows.models._given_data import checked_dataset, is_array, split
-from tfp_flows.models._likelihood_steps import LikelihoodSteps
 from tfp_flows.models._rows import Rows
 from tfp_flows.models._score import score_of_inputs
 from tfp_flows.models._watch import check_weights, watched
@@ -28,7 +27,7 @@ from tfp_flows.models.flow_matching import FlowMatching
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class FlowModel(Draws, LikelihoodSteps):
+class FlowModel(Draws, Densities):
     """loss = -sum_n w_n log p(x_n) / sum_n w_n, in nats, for any TFP distribution p.
 
     A `keras.Model` whose weights are all the variables of the distribution, its networks'
@@ -228,35 +227,6 @@ class FlowModel(Draws, LikelihoodSteps):
             raise no_batches("x", x)
         check_weights(self._test_outcome)
         return result if return_dict else float(result["loss"])
-
-    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
-        """Returns the log-density of each row of `x`, or of `(context, x)`: `[N]`, in nats."""
-        if is_array(batch_size) and np.ndim(batch_size):
-            raise TypeError(
-                "`batch_size` must be an integer: a context and x are given as one pair, "
-                f"`predict((context, x))`. Received: batch_size of shape {np.shape(batch_size)}"
-            )
-        batch_size = checked_batch_size(batch_size)
-        is_pair = self._is_conditional and isinstance(x, tuple | list)
-        if not (is_pair or is_array(x) or isinstance(x, tuple)):
-            dataset, is_empty = looked_at(checked_dataset(x), self._rows)
-            num_rows = None
-            if is_empty:
-                return np.zeros([0], tf.as_dtype(self.compute_dtype).as_numpy_dtype)
-        else:
-            arrays, _ = self._arrays.checked(*(x if is_pair or isinstance(x, tuple) else (x,)))
-            dataset, num_rows = batches(arrays, None, batch_size, shuffle=False), len(arrays[0])
-        return super().predict(dataset, **kwargs)[:num_rows]
-
-    def log_prob(
-        self, x: ArrayLike, context: ArrayLike | None = None, batch_size: int | None = None
-    ) -> np.ndarray:
-        """Returns log p(x), or log p(x | c) of a context for each row: an array `[N]`, in nats.
-
-        As `predict`, without a bar.
-        """
-        pair = x if context is None else (context, x)
-        return self.predict(pair, batch_size=batch_size, verbose=0)
 
     def _signature(self) -> Any:
         return self._rows.signature()

@@ -143,12 +143,10 @@ class VariationalModel(DistributionModel):
         self._check_trainable()
         self._check_target()
         for name in _OF_DATA & kwargs.keys():
-            raise _data_given(name, kwargs[name])
+            raise _draws.data_given(name, kwargs[name])
+        count = _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch")
         return super().fit(
-            _draws.steps(
-                _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
-                self._num_replicas(),
-            ),
+            _draws.steps(count, self._num_replicas()),
             epochs=epochs,
             verbose=verbose,
             callbacks=watched(self, callbacks),
@@ -162,22 +160,21 @@ class VariationalModel(DistributionModel):
         The samples are the same in each call, and others than those of training.
         """
         self._check_target()
-        steps = _checks.integer_at_least(steps, 1, "steps")
         return_dict = kwargs.pop("return_dict", False)
-        data = _draws.steps(steps, self._num_replicas())
+        data = _draws.steps(_checks.integer_at_least(steps, 1, "steps"), self._num_replicas())
         result = super().evaluate(data, return_dict=True, **kwargs)
         return result if return_dict else float(result["elbo"])
 
     def train_on_batch(self, x: Any = None, **kwargs: Any) -> Any:
         """As in Keras, on one draw of samples; it takes no data."""
         if x is not None:
-            raise _data_given("x", x)
+            raise _draws.data_given("x", x)
         return super().train_on_batch(tf.zeros([], tf.int64), **kwargs)
 
     def test_on_batch(self, x: Any = None, **kwargs: Any) -> Any:
         """As in Keras, on the first draw of `evaluate`; it takes no data."""
         if x is not None:
-            raise _data_given("x", x)
+            raise _draws.data_given("x", x)
         return super().test_on_batch(tf.zeros([], tf.int64), **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -185,7 +182,7 @@ class VariationalModel(DistributionModel):
         del data
         # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
         step = tf.cast(self._count_of_steps().value, tf.int32)
-        seed = tf.stack([self.seed, step * self._num_replicas() + _replica()])
+        seed = tf.stack([self.seed, step * self._num_replicas() + _draws.replica()])
         whole_step = WholeStep(self)
         (loss, elbo), gradients = self._differentiated(self._loss_of_seed, seed)
         loss = self._update(whole_step, gradients, loss)
@@ -213,9 +210,9 @@ class VariationalModel(DistributionModel):
 
     def _elbo(self, seed: tf.Tensor, training: bool) -> tf.Tensor:
         x, log_q = self._run(self.samples, seed, training)
-        # A map in it, as in joint distributions, would be compiled anew in each step.
+        # A map in it, as in joint distributions, would be compiled anew in each step. That there is
+        # a target, `_check_target` has seen.
         with inlined_maps():
-            # `_check_target` has seen that there is one.
             log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))  # type: ignore[misc]
         if not log_p.shape.is_compatible_with(log_q.shape):
             raise ValueError(
@@ -251,14 +248,3 @@ class VariationalModel(DistributionModel):
         model = super().from_config(config, custom_objects)
         model.target_log_prob_fn = function
         return model
-
-
-def _data_given(name: str, value: Any) -> ValueError:
-    return ValueError(
-        f"`{name}` must not be given: the samples are the data. "
-        f"Received: {name} of type {type(value).__name__}"
-    )
-
-
-def _replica() -> tf.Tensor:
-    return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
