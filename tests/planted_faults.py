@@ -937,7 +937,7 @@ FAULTS = [
     Fault(
         "recipe_permutation_not_inverted",
         "the last permutation of a recipe does not put coordinates back",
-        "tfp_flows/flows/_recipe.py",
+        "tfp_flows/flows/_linear_layers.py",
         "return [*drawn, np.argsort(composed)]",
         "return [*drawn, composed]",
         (

@@ -1,7 +1,11 @@
 """The distribution that every recipe returns."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows import _checks
@@ -58,7 +62,13 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
 
     __deepcopy__ = deep_copy
 
-    def __init__(self, distribution, bijector, validate_args=False, name=None):
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        bijector: tfp.bijectors.Bijector,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> None:
         parameters = dict(locals())
         distribution = drawn_by_philox(distribution)
         # Copies, and what is conditioned, share it.
@@ -68,18 +78,18 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: Any = None) -> dict[str, Any]:
         # TFP warns when annotations are inherited past a new `__init__`.
         return super()._parameter_properties(dtype, num_classes)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{super().__repr__()}\n{described(self)}"
 
-    def _call_sample_n(self, sample_shape, seed, **kwargs):
+    def _call_sample_n(self, sample_shape: tf.Tensor, seed: Any, **kwargs: Any) -> tf.Tensor:
         with skip_log_det():
             return super()._call_sample_n(sample_shape, seed, **kwargs)
 
-    def _log_prob(self, y, **kwargs):
+    def _log_prob(self, y: Any, **kwargs: Any) -> tf.Tensor:
         event_ndims = tf.nest.map_structure(lambda shape: shape.rank, self.event_shape)
         if kwargs or not self.bijector._is_injective or None in tf.nest.flatten(event_ndims):
             return super()._log_prob(y, **kwargs)
@@ -87,7 +97,7 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         # A copy, which parts of TFP have not met.
         y = tf.nest.map_structure(tf.identity, y)
 
-        def log_prob(y):
+        def log_prob(y: tf.Tensor) -> tf.Tensor:
             x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
             x = tf.nest.map_structure(drop_gradient_at_infinity, x)
             log_prob = self.distribution.log_prob(x)
@@ -99,7 +109,7 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
             self, y, lambda y: log_prob_where_finite(y, event_ndims, log_prob)
         )
 
-    def _tail(self, name, x, kwargs, **which):
+    def _tail(self, name: str, x: tf.Tensor, kwargs: dict[str, Any], **which: bool) -> tf.Tensor:
         if not kwargs and self._increases_by_coordinate():
             try:
                 return getattr(self.distribution, name)(self.bijector.inverse(tf.identity(x)))
@@ -107,7 +117,7 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
                 pass  # is said of the flow
         return super()._tail(name, x, kwargs, **which)
 
-    def _increases_by_coordinate(self):
+    def _increases_by_coordinate(self) -> bool:
         """Whether P[X_1 <= x_1, X_2 <= x_2, ...] is that of the base, as in TFP."""
         shape, ndims = self.distribution.event_shape, self.bijector.forward_min_event_ndims
         if ndims != 0 or not isinstance(shape, tf.TensorShape) or shape.num_elements() == 1:
@@ -118,7 +128,9 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
             return False
         return increasing is not None and bool(np.all(increasing))
 
-    def experimental_local_measure(self, y, backward_compat=False, **kwargs):
+    def experimental_local_measure(
+        self, y: ArrayLike, backward_compat: bool = False, **kwargs: Any
+    ) -> Any:
         """As in TFP, on a copy of `y`."""
         y = tf.nest.map_structure(tf.identity, y)
         return super().experimental_local_measure(y, backward_compat=backward_compat, **kwargs)
