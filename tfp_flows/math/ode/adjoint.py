@@ -1,13 +1,26 @@
 """The solution of an ordinary differential equation, with gradients by its adjoint."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow.python.eager import record
 
 from tfp_flows.math._first_derivatives_only import first_derivatives_only
+from tfp_flows.math.ode.runge_kutta import OdeResult
 
 
-def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint"):
+def adjoint(
+    function: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor | None]],
+    initial: ArrayLike,
+    start: float,
+    stop: float,
+    solve: Callable[..., OdeResult],
+    constants: Sequence[tf.Tensor] = (),
+    name: str = "adjoint",
+) -> tuple[tf.Tensor, tf.Tensor | None]:
     """z(t_1) and q(t_1) of dz/dt = f(t, z), dq/dt = g(t, z), with gradients by the adjoint ODE.
 
     With the cotangents a = dL/dz(t) and b = dL/dq(t_1), for anything w on which f and g depend,
@@ -49,11 +62,13 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
         sources = [*captured, *variables]
         integrands = traced.structured_outputs[1]
 
-        def slopes(t, state):
+        def slopes(
+            t: tf.Tensor, state: tuple[tf.Tensor, ...]
+        ) -> tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
             return tuple(part for part in traced(t, state[0]) if part is not None), ()
 
         @tf.custom_gradient
-        def solved(z, *values):
+        def solved(z: tf.Tensor, *values: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
             # `traced` reads `values` itself; here they say where gradients go.
             state = (z,)
             if integrands is not None:
@@ -65,7 +80,9 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
             succeeded = result.succeeded
             solution = [_nan_unless(succeeded, part) for part in result.state]
 
-            def gradient(*cotangents, variables=None):
+            def gradient(
+                *cotangents: tf.Tensor, variables: Sequence[tf.Variable] | None = None
+            ) -> Any:
                 of_z, of_values = _backward(
                     function, solution, succeeded, cotangents, sources, start, stop, solve
                 )
@@ -83,7 +100,16 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
         return solution[0], None if integrands is None else solution[1]
 
 
-def _backward(function, solution, succeeded, cotangents, sources, start, stop, solve):
+def _backward(
+    function: Callable[..., Any],
+    solution: Sequence[tf.Tensor],
+    succeeded: tf.Tensor,
+    cotangents: Sequence[tf.Tensor],
+    sources: Sequence[tf.Tensor | tf.Variable],
+    start: float,
+    stop: float,
+    solve: Callable[..., OdeResult],
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """dL/dz(t_0), and dL/dw of each source w."""
     z = solution[0]
     # The tolerance is absolute below one, but cotangents may be of any size.
@@ -92,7 +118,9 @@ def _backward(function, solution, succeeded, cotangents, sources, start, stop, s
     # A row without a solution is not followed back, so that it leaves the others their gradients.
     z, a, *b = (_zero_unless(succeeded, part) for part in (z, *(c / scale for c in cotangents)))
 
-    def transposed(t, z, a, *b):
+    def transposed(
+        t: tf.Tensor, z: tf.Tensor, a: tf.Tensor, *b: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             tape.watch([z, *sources])
             outputs = [part for part in function(t, z) if part is not None]
@@ -104,7 +132,9 @@ def _backward(function, solution, succeeded, cotangents, sources, start, stop, s
     specs = [tf.TensorSpec([], z.dtype), _spec(z), _spec(a), *(_spec(part) for part in b)]
     traced = _traced(transposed, specs)
 
-    def slopes(t, state):
+    def slopes(
+        t: tf.Tensor, state: tuple[tf.Tensor, ...]
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
         slope, of_z, of_sources = traced(t, *state, *b)
         return (slope, of_z), tuple(of_sources)
 
@@ -118,17 +148,17 @@ def _backward(function, solution, succeeded, cotangents, sources, start, stop, s
     return of_z, of_sources
 
 
-def _traced(function, specs):
+def _traced(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> Any:
     return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
-def _spec(tensor):
+def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec(tensor.shape, tensor.dtype)
 
 
-def _nan_unless(rows, part):
+def _nan_unless(rows: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     return tf.where(rows[:, tf.newaxis], part, tf.constant(np.nan, part.dtype))
 
 
-def _zero_unless(rows, part):
+def _zero_unless(rows: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     return tf.where(rows[:, tf.newaxis], part, tf.zeros_like(part))
