@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.bijectors import composition, invert
 from tensorflow_probability.python.internal import dtype_util, tensor_util
-from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostInKeras
 from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._event_ndims import as_tensor, for_each_event, min_event_ndims
 from tfp_flows.bijectors._increasing import SaysWhetherIncreasing
 from tfp_flows.bijectors._pass_cache import PassCache
 from tfp_flows.bijectors._watched import watched
@@ -105,7 +105,7 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
 
     def _checked(self, x: Any) -> tf.Tensor:
         """`x` as a tensor of the dtype, with an event as it was declared; or an error."""
-        x = _as_tensor(x, self.dtype, self.name)
+        x = as_tensor(x, self.dtype, self.name)
         shape, size, event, wanted = x.shape, self._declared_size, self._declared_shape, None
         if size is not None and (shape.rank == 0 or shape[-1] not in (None, size)):
             wanted = f"{size} dimensions"
@@ -194,7 +194,7 @@ def _checked_evaluation(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     if not isinstance(bijector, tfb.Bijector):
         raise TypeError(f"`bijector` must be a `tfb.Bijector`. Received: bijector={bijector!r}")
-    minimum, ndims_after = _min_event_ndims(bijector, is_forward)
+    minimum, ndims_after = min_event_ndims(bijector, is_forward)
     event_ndims = minimum if event_ndims is None else event_ndims
     if tf.nest.is_nested(minimum) or tf.nest.is_nested(ndims_after):
         return _evaluated(bijector, x, event_ndims, is_forward)
@@ -203,14 +203,14 @@ def _checked_evaluation(
     dtype = bijector.dtype
     if dtype is None:  # as of a chain, whose parts may want one all the same
         dtype = bijector.inverse_dtype() if is_forward else bijector.forward_dtype()
-    x = _as_tensor(x, dtype, bijector.name)
+    x = as_tensor(x, dtype, bijector.name)
     if (x.shape.rank or event_ndims) < event_ndims:
         raise ValueError(
             f"`event_ndims` must be at most the number of axes, {x.shape.rank}. "
             f"Received: event_ndims={event_ndims}"
         )
     y, log_det = _evaluated(bijector, x, event_ndims, is_forward)
-    return y, _for_each_event(log_det, y, ndims_after + event_ndims - minimum)
+    return y, for_each_event(log_det, y, ndims_after + event_ndims - minimum)
 
 
 @watched
@@ -235,10 +235,10 @@ def _evaluated(
         x = bijector._checked(x)
         run = bijector._forward_and_log_det if is_forward else bijector._inverse_and_log_det
         y, log_det = run(x)
-        minimum, ndims_after = _min_event_ndims(bijector, is_forward)
+        minimum, ndims_after = min_event_ndims(bijector, is_forward)
         if event_ndims != minimum:
             further = list(range(minimum - event_ndims, 0))
-            log_det = tf.reduce_sum(_for_each_event(log_det, y, ndims_after), axis=further)
+            log_det = tf.reduce_sum(for_each_event(log_det, y, ndims_after), axis=further)
         return y, log_det
     if is_forward:
         y, log_det = bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims)
@@ -246,27 +246,3 @@ def _evaluated(
         y, log_det = bijector.inverse(x), bijector.inverse_log_det_jacobian(x, event_ndims)
     # That of a part without a dtype is a float32 zero.
     return y, tf.cast(log_det, tf.nest.flatten(y)[0].dtype)
-
-
-def _min_event_ndims(bijector: tfb.Bijector, is_forward: bool) -> tuple[Any, Any]:
-    ndims = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
-    return ndims if is_forward else ndims[::-1]
-
-
-def _as_tensor(x: Any, dtype: tf.DType | None, name: str) -> tf.Tensor:
-    _checks.not_symbolic(x, "x")
-    if dtype is not None and tf.is_tensor(x) and x.dtype != dtype:
-        raise TypeError(
-            f"`{name}` acts on numbers of dtype {dtype.name}. "
-            f"Received: a tensor of dtype {x.dtype.name}"
-        )
-    return tf.convert_to_tensor(x, dtype=dtype)
-
-
-def _for_each_event(log_det: tf.Tensor, y: tf.Tensor, event_ndims: int) -> tf.Tensor:
-    """The log-det of each event: TFP's is a scalar where it is one number for all."""
-    log_det = tf.convert_to_tensor(log_det, dtype=y.dtype)
-    known = y.shape.rank is not None and y.shape[: y.shape.rank - event_ndims]
-    if known and known.is_fully_defined() and log_det.shape == known:
-        return log_det
-    return tf.broadcast_to(log_det, ps.shape(y)[: ps.rank(y) - event_ndims])

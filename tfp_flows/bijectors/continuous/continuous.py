@@ -15,6 +15,7 @@ from tfp_flows.bijectors._networks import check_network, dtype_of, layer_variabl
 from tfp_flows.bijectors._skip_log_det import is_log_det_skipped
 from tfp_flows.bijectors._takes_context import TakesContext
 from tfp_flows.bijectors.continuous._ode_solver import OdeSolver
+from tfp_flows.bijectors.continuous._probe_velocity import probe_velocity
 from tfp_flows.bijectors.continuous.hutchinson_noise import HutchinsonNoise, checked_noise
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.ode.divergence import exact_divergence, hutchinson_divergence
@@ -135,7 +136,7 @@ class Continuous(TakesContext, FlowBijector):
         self._kept_graph = self._no_dependency([graph])
         if context is None and event_size is not None:
             # A misfit is found now; a copy with a bound context has been probed already.
-            self._probe(event_size)
+            probe_velocity(self.velocity, self._t0, event_size, self.context_shape, self.dtype)
 
     @property
     def field(self) -> Callable[..., tf.Tensor]:
@@ -178,20 +179,6 @@ class Continuous(TakesContext, FlowBijector):
                 f"z. Received: shape {tuple(f.shape)}"
             )
         return tf.cast(f, z.dtype)
-
-    def _probe(self, event_size: int) -> None:
-        def probe(dtype: tf.DType) -> None:
-            with tf.init_scope():
-                z, context = (tf.zeros([2, *n], dtype) for n in ([event_size], self.context_shape))
-                self.velocity(tf.cast(self._t0, dtype), z, context, training=False)
-
-        try:
-            probe(self.dtype or tf.float32)
-        except (TypeError, tf.errors.InvalidArgumentError):
-            # What a function captures may be of another dtype.
-            if self.dtype:
-                raise
-            probe(tf.float64)
 
     def _forward(self, x: tf.Tensor) -> tf.Tensor:
         return self._flow(x, self._t0, self._t1, with_log_det=False)

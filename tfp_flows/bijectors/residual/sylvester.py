@@ -181,13 +181,8 @@ class Sylvester(FlowBijector):
         r *= 1.0 + a / (1.0 + tf.sqrt(1.0 + tf.square(a)))
         upper_r = tf.linalg.set_diag(tf.linalg.band_part(square, 0, -1), r)
         lower_t = tf.linalg.set_diag(tf.linalg.band_part(square, -1, 0), t)
-        return (
-            self._frame(frame),
-            upper_r,
-            tf.linalg.matrix_transpose(lower_t),
-            params[..., -m:],
-            exp_asinh(a),
-        )
+        upper_t = tf.linalg.matrix_transpose(lower_t)
+        return self._frame(frame), upper_r, upper_t, params[..., -m:], exp_asinh(a)
 
     def _frame(self, raw: tf.Tensor) -> tf.Tensor:
         """Q `[..., D, M]` from its raw numbers."""

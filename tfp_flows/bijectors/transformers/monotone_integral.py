@@ -224,10 +224,9 @@ class MonotoneIntegral(Monotone):
         centers = tf.constant(0.75 * self._bound * slope * centers, raw.dtype)
         b_1 = b_1 - centers[:, tf.newaxis]
         layers = []
-        for inputs, outputs, raw_a, shift in zip(
-            sizes[:-1], sizes[1:], rest[::2], rest[1::2], strict=True
-        ):
-            batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
+        batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
+        sized = zip(sizes[:-1], sizes[1:], rest[::2], rest[1::2], strict=True)
+        for inputs, outputs, raw_a, shift in sized:
             shape = ps.concat([batch_shape, [outputs, inputs], rows], axis=0)
             offsets = tf.constant(_mixing(outputs, inputs), raw.dtype)[..., tf.newaxis]
             layers.append((_bounded(tf.reshape(raw_a, shape) + offsets, 2.0), shift))

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any, Self
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
@@ -13,6 +12,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.bijectors.transformers._polynomial_start import polynomials_of_slope_one
 from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._squares_of_polynomials import squares_of_polynomials, zero_with_gradient
 
@@ -180,7 +180,7 @@ class SumOfSquares(Monotone):
         _checks.last_axis(params, size, "params")
         shape = tf.concat([tf.shape(params)[:-1], [num_polynomials, degree + 1]], axis=0)
         spread = _checks.positive_number(spread, "spread")
-        offsets, scales = _start(num_polynomials, degree, min_slope, spread)
+        offsets, scales = polynomials_of_slope_one(num_polynomials, degree, min_slope, spread)
         shift, raw = tf.split(params, [1, size - 1], axis=-1)
         coefficients = tf.reshape(raw, shape) / tf.constant(scales, params.dtype)
         return cls(
@@ -239,19 +239,3 @@ class SumOfSquares(Monotone):
             return y, log_slope
 
         return value_and_log_slope
-
-
-def _start(
-    num_polynomials: int, degree: int, min_slope: float, spread: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients a0 of a slope close to one, and the scales of the raw numbers.
-
-    The constant terms alone give the slope one. What the small others add to it cancels in
-    first order: sum_k cos(pi (k + 1/2) l / K) = 0. One polynomial has none to differ from.
-    """
-    k, powers = np.arange(num_polynomials)[:, np.newaxis], np.arange(degree + 1)
-    scales = np.sqrt([float(math.prod(range(2 * i - 1, 0, -2))) for i in powers]) * spread**powers
-    size = 0.01 if num_polynomials > 1 else 0.0
-    offsets = size * np.cos(np.pi * (k + 0.5) * powers / num_polynomials) / scales
-    offsets[:, 0] = math.sqrt((1.0 - min_slope) / num_polynomials)
-    return offsets, scales
