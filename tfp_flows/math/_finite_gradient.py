@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def drop_gradient_at_infinity(x):
+def drop_gradient_at_infinity(x: tf.Tensor) -> tf.Tensor:
     """x; where it is infinite, without gradient.
 
     What is infinite stands still, whatever it was made of. Without this its gradient would meet

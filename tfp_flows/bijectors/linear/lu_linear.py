@@ -1,8 +1,11 @@
 """The linear bijector in LU form."""
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
@@ -45,14 +48,14 @@ class LULinear(FlowBijector):
 
     def __init__(
         self,
-        event_size,
-        permutation=None,
-        lower_upper=None,
-        bias=None,
-        dtype="float32",
-        validate_args=False,
-        name="lu_linear",
-    ):
+        event_size: int,
+        permutation: ArrayLike | None = None,
+        lower_upper: ArrayLike | None = None,
+        bias: ArrayLike | None = None,
+        dtype: tf.DType | str = "float32",
+        validate_args: bool = False,
+        name: str = "lu_linear",
+    ) -> None:
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         if permutation is not None:
@@ -79,10 +82,10 @@ class LULinear(FlowBijector):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"lower_upper": _parameters.own(2), "bias": _parameters.own(1)}
 
-    def _factors(self):
+    def _factors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns `(L, U, d)`."""
         packed = tf.convert_to_tensor(self._lower_upper)
         # Held where the squares of exp(d) and exp(-d) are numbers of the dtype: beyond, 0 * inf in
@@ -95,7 +98,7 @@ class LULinear(FlowBijector):
         identity = tf.eye(self._event_size, dtype=packed.dtype)
         return identity + lower, upper + tf.linalg.diag(tf.exp(d)), d
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lower, upper, d = self._factors()
         columns = tf.transpose(tf.reshape(scaled_down(x), [-1, self._event_size]))
         columns = tf.linalg.triangular_solve(lower, columns, lower=True)
@@ -105,7 +108,7 @@ class LULinear(FlowBijector):
         y = tf.reshape(scaled_up(tf.transpose(columns)), tf.shape(x)) + self._bias
         return y, tf.broadcast_to(-tf.reduce_sum(d), tf.shape(x)[:-1])
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lower, upper, d = self._factors()
         rows = tf.reshape(scaled_down(y - self._bias), [-1, self._event_size])
         matrix = tf.matmul(lower, upper)

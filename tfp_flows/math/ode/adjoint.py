@@ -1,16 +1,29 @@
 """The solution of an ordinary differential equation, with gradients by its adjoint."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow.python.eager import record
 
 from tfp_flows.math._first_derivatives_only import first_derivatives_only
 from tfp_flows.math.ode._way_back import solve_back
+from tfp_flows.math.ode.runge_kutta import OdeResult
 
 
-def adjoint(function, initial, start, stop, solve, constants=(), tolerance=1e-2, name="adjoint"):
+def adjoint(
+    function: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor | None]],
+    initial: ArrayLike,
+    start: float,
+    stop: float,
+    solve: Callable[..., OdeResult],
+    constants: Sequence[tf.Tensor] = (),
+    tolerance: float = 1e-2,
+    name: str = "adjoint",
+) -> tuple[tf.Tensor, tf.Tensor | None]:
     """z(t_1) and q(t_1) of dz/dt = f(t, z), dq/dt = g(t, z), with gradients by the adjoint ODE.
 
     With the cotangents a = dL/dz(t) and b = dL/dq(t_1), for anything w on which f and g depend,
@@ -56,14 +69,16 @@ def adjoint(function, initial, start, stop, solve, constants=(), tolerance=1e-2,
         sources = [*captured, *variables]
         integrands = traced.structured_outputs[1]
 
-        def slopes(t, state):
+        def slopes(
+            t: tf.Tensor, state: tuple[tf.Tensor, ...]
+        ) -> tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
             return tuple(part for part in traced(t, state[0]) if part is not None), ()
 
         options = {"time": (start, stop), "solve": solve, "tolerance": tolerance}
         backward = functools.partial(_backward, function, traced, sources, **options)
 
         @tf.custom_gradient
-        def solved(z, *values):
+        def solved(z: tf.Tensor, *values: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
             # `traced` reads `values` itself; here they say where gradients go.
             state = (z,)
             if integrands is not None:
@@ -75,7 +90,9 @@ def adjoint(function, initial, start, stop, solve, constants=(), tolerance=1e-2,
             succeeded = result.succeeded
             solution = [_nan_unless(succeeded, part) for part in result.state]
 
-            def gradient(*cotangents, variables=None):
+            def gradient(
+                *cotangents: tf.Tensor, variables: Sequence[tf.Variable] | None = None
+            ) -> Any:
                 of_z, of_values = backward((z, solution[0]), succeeded, cotangents)
                 parts = (z, *values, *cotangents)
                 gradients = [
@@ -91,7 +108,17 @@ def adjoint(function, initial, start, stop, solve, constants=(), tolerance=1e-2,
         return solution[0], None if integrands is None else solution[1]
 
 
-def _backward(function, traced, sources, ends, succeeded, cotangents, time, solve, tolerance):
+def _backward(
+    function: Callable[..., Any],
+    traced: Callable[..., Any],
+    sources: Sequence[tf.Tensor | tf.Variable],
+    ends: tuple[tf.Tensor, tf.Tensor],
+    succeeded: tf.Tensor,
+    cotangents: Sequence[tf.Tensor],
+    time: tuple[float, float],
+    solve: Callable[..., OdeResult],
+    tolerance: float,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """dL/dz(t_0), and dL/dw of each source w; `ends` are z(t_0) and z(t_1)."""
     # The tolerance is absolute below one, but cotangents may be of any size.
     largest = tf.reduce_max(tf.stack([tf.reduce_max(tf.abs(c)) for c in cotangents]))
@@ -104,7 +131,9 @@ def _backward(function, traced, sources, ends, succeeded, cotangents, time, solv
     one = tf.argmax(tf.cast(counts, tf.int32))
     first, last = (tf.where(counts[:, tf.newaxis], z, z[one]) for z in ends)
 
-    def transposed(t, z, a, *b):
+    def transposed(
+        t: tf.Tensor, z: tf.Tensor, a: tf.Tensor, *b: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             tape.watch([z, *sources])
             outputs = [part for part in function(t, z) if part is not None]
@@ -116,7 +145,9 @@ def _backward(function, traced, sources, ends, succeeded, cotangents, time, solv
     specs = [tf.TensorSpec([], last.dtype), *(_spec(part) for part in (last, a, *b))]
     back = _traced(transposed, specs)
 
-    def found(counts, first, last, a, *b):
+    def found(
+        counts: tf.Tensor, first: tf.Tensor, last: tf.Tensor, a: tf.Tensor, *b: tf.Tensor
+    ) -> Any:
         nothing = tuple(tf.zeros_like(source) for source in sources)
         return solve_back(
             lambda t, state: (traced(t, *state)[:1], ()),
@@ -139,17 +170,17 @@ def _backward(function, traced, sources, ends, succeeded, cotangents, time, solv
     return of_z, [tf.where(is_found, scale * q, nan) for q in result.integrals]
 
 
-def _traced(function, specs):
+def _traced(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> Any:
     return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
-def _spec(tensor):
+def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec(tensor.shape, tensor.dtype)
 
 
-def _nan_unless(rows, part):
+def _nan_unless(rows: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     return tf.where(rows[:, tf.newaxis], part, tf.constant(np.nan, part.dtype))
 
 
-def _zero_unless(rows, part):
+def _zero_unless(rows: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     return tf.where(rows[:, tf.newaxis], part, tf.zeros_like(part))
