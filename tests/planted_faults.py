@@ -235,8 +235,8 @@ FAULTS = [
         "adjoint_scale_of_variables",
         "gradients of variables through an ODE keep the scale of the cotangents",
         "tfp_flows/math/ode/adjoint.py",
-        "of_sources = [tf.where(found, scale * q, nan)",
-        "of_sources = [tf.where(found, q, nan)",
+        "[tf.where(is_found, scale * q, nan)",
+        "[tf.where(is_found, q, nan)",
         (
             "tests/math/ode/test_adjoint.py",
             "tests/bijectors/continuous/test_continuous.py",
