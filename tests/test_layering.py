@@ -18,7 +18,7 @@ ALLOWED = {
     "_lost_in_keras": {"_checks"},
     "_tree": set(),
     "_mixtures": {"_tree"},
-    "bijectors": BOTTOM | {"bijectors"},
+    "bijectors": BOTTOM | {"bijectors", "conditioning"},
     "layers": BOTTOM | {"layers"},
     "distributions": BOTTOM | {"bijectors", "distributions", "conditioning"},
     "conditioning": {"_checks", "_tree", "_mixtures"},
