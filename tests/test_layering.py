@@ -19,7 +19,7 @@ ALLOWED = {
     "_tree": set(),
     "_mixtures": {"_tree"},
     "_widths": {"_checks"},
-    "bijectors": BOTTOM | {"bijectors"},
+    "bijectors": BOTTOM | {"bijectors", "conditioning"},
     "layers": BOTTOM | {"layers"},
     "distributions": BOTTOM | {"bijectors", "distributions", "conditioning"},
     "conditioning": {"_checks", "_tree", "_mixtures"},

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.bijectors import blockwise, chain, invert
 from tensorflow_probability.python.distributions import transformed_distribution
 
+from tfp_flows.bijectors.normalization.standardize_context import StandardizeContext
 from tfp_flows.bijectors.transformers.affine import Affine
 from tfp_flows.distributions.whole_columns import WholeColumns
 
@@ -135,6 +136,8 @@ def parts_to_base(
     """Pairs of a part and whether it stands in `tfb.Invert`, from the data's end to the base."""
     if isinstance(bijector, invert._Invert):
         return parts_to_base(bijector.bijector, not is_inverted)
+    if isinstance(bijector, StandardizeContext):
+        return parts_to_base(bijector.bijector, is_inverted)
     if isinstance(bijector, chain._Chain):
         each = [parts_to_base(part, is_inverted) for part in bijector.bijectors]
         return sum(reversed(each) if is_inverted else each, [])

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from tfp_flows._tree import walk
 from tfp_flows.bijectors.normalization._data_dependent import DataDependent, adapting
 from tfp_flows.bijectors.normalization.act_norm import ActNorm
+from tfp_flows.bijectors.normalization.standardize_context import StandardizeContext
 from tfp_flows.conditioning import condition
 from tfp_flows.models._first_look import no_batches
 from tfp_flows.models._score import score
@@ -27,7 +28,7 @@ def adapt(
 ) -> None:
     """Calls `adapt` of every part that has it, from the data inwards.
 
-    Each part sees the data as those before it leave them.
+    Each part sees the data as those before it leave them, and a `StandardizeContext` the contexts.
 
     Args:
       distribution: a TFP distribution.
@@ -39,12 +40,26 @@ def adapt(
       ValueError: if no part adapts, or one stands where the data do not come.
     """
     parts = [node for node in walk(distribution) if isinstance(node, DataDependent)]
-    if not parts:
+    of_contexts = [node for node in walk(distribution) if isinstance(node, StandardizeContext)]
+    if of_contexts and context is None:
+        raise ValueError(
+            "`adapt` must be given contexts, `adapt(context, x)`, for "
+            f"`{of_contexts[0].name}` to learn from. Received: x alone"
+        )
+    if not (parts or of_contexts):
         raise ValueError(
             "`distribution` must have a part that adapts, such as `Standardize`. "
             f"Received: {distribution!r}"
         )
-    _adapt(parts, distribution, x, context)
+    put_back = _memory(of_contexts)
+    try:
+        for part in of_contexts:
+            part.adapt(context)
+        if parts:
+            _adapt(parts, distribution, x, context)
+    except BaseException:
+        put_back()
+        raise
 
 
 def initialized(

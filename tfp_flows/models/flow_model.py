@@ -101,6 +101,7 @@ class FlowModel(Draws, Densities):
         `adapt(x)`, or `adapt(context, x)` for a conditional flow; there the context may be left
         out if no part takes it before the last part that adapts. `Standardize` and `ActNorm`
         adapt, also if they have before; each sees the rows as the parts before it leave them.
+        `StandardizeContext` adapts to the contexts.
 
         Args:
           x: an array `[N, ...]`; the context if `y` is given.
