@@ -17,9 +17,9 @@ tfd = tfp.distributions
 
 # Keywords that the flow of the angles shares with the recipe of the other columns.
 _SHARED = ("num_layers", "num_bins", "hidden_units", "activation")
-# How far, of a whole number, the range of x + u is wider than that of the data: at its very ends
-# the inverse of the sigmoid is infinite.
-_MARGIN = 1e-3
+# How far the range of x + u is wider than that of the data, where the inverse of the sigmoid has
+# long tails: a flow of counts was 0.04 nats better than with 0.001.
+_MARGIN = 0.05
 
 
 def table_flow(columns, recipe=flows.neural_spline, **recipe_kwargs):

@@ -69,6 +69,20 @@ def test_samples_have_their_density(sizes):
     assert len(np.unique(x[..., 1])) == tf.size(log_prob)  # each context has angles of its own
 
 
+def test_xla_equals_eager():
+    """With angles that compile quickly."""
+    angles = tfd.Sample(tfd.Uniform(np.float64(-np.pi), np.pi), 1)
+    flow = WithAngles(parts()[0], tfpf.distributions.drawn_by_philox(angles))
+    perturb(flow.trainable_variables, scale=1.5)
+
+    def draw():
+        x = flow.sample(20, seed=(1, 2))
+        return x, flow.log_prob(x)
+
+    for compiled, eager in zip(tf.function(draw, jit_compile=True)(), draw(), strict=True):
+        np.testing.assert_allclose(compiled, eager, atol=1e-8)
+
+
 def test_a_context_reaches_both_parts():
     flow = moved(2, 2)
     contexts = np.random.default_rng(2).normal(size=[5, 2])
