@@ -24,6 +24,7 @@ NAMES = (
     "what_a_flow_is",
     "maf_iaf_real_nvp",
     "quickstart",
+    "simulation_based_inference",
 )
 SHORT = "TFP_FLOWS_SHORT"
 MAX_BYTES = 1_000_000
