@@ -38,12 +38,14 @@ FROM_MODULES = {
     (f"{INTERNAL}.dtype_util", "common_dtype"): "the dtype of parameters that a bijector is given",
     (f"{INTERNAL}.dtype_util", "eps"): "the rounding of a dtype, of bfloat16 too",
     (f"{INTERNAL}.tensor_util", "convert_nonref_to_tensor"): "variables stay what they are",
+    (f"{INTERNAL}.tensor_util", "is_ref"): "a variable is followed, a tensor is not",
     (f"{INTERNAL}.cache_util", "BijectorCacheWithGreedyAttrs"): "one pass computes value and "
     "log-det; TFP's own memory gives stale ones",
     (
         f"{INTERNAL}.auto_composite_tensor",
         "is_composite_tensor",
     ): "a mixture of what is none is none",
+    (f"{BIJECTORS}.blockwise", "_Blockwise"): "its parts are looked into, composite or not",
     (f"{BIJECTORS}.chain", "_Chain"): "the class of a chain of parts that are not composite",
     (f"{BIJECTORS}.invert", "_Invert"): "the class of the inverse of a part that is not composite",
     (f"{BIJECTORS}.composition", "Composition"): "the base of `tfb.Chain`, which walks its parts",

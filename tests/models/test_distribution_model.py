@@ -184,6 +184,17 @@ def test_maf_of_tfp_with_a_network_of_tf_keras():
     assert model.evaluate(x, verbose=0) < before - 0.1
 
 
+@pytest.mark.parametrize("cls", [tfpf.FlowModel, tfpf.VariationalModel, tfpf.DistributionLayer])
+def test_a_network_of_tfp_that_waits_for_its_first_input_is_built(cls):
+    """Also beside another variable, which alone made a model that trained nothing else."""
+    for bijector in (tfb.Identity(), tfpf.bijectors.Affine(tf.Variable([0.0, 0.0]))):
+        maf = tfp_maf(build=False)[0]
+        model = cls(tfpf.distributions.Flow(maf, bijector))
+        weights = model.trainable_weights
+        assert len(weights) == len(maf.trainable_variables) + (bijector.name == "affine")
+        assert maf.trainable_variables
+
+
 def test_plain_distribution_with_variables():
     """The maximum of the likelihood is the mean and the standard deviation of the data."""
     loc = tf.Variable([5.0, -5.0])
@@ -224,10 +235,9 @@ def mlp_in_a_closure():
     [
         lambda: tfd.Normal(0.0, 1.0),
         lambda: tfd.TransformedDistribution(BASE, tfb.Tanh()),
-        lambda: tfp_maf(build=False)[0],
         lambda: tfd.TransformedDistribution(BASE, tfb.MaskedAutoregressiveFlow(mlp_in_a_closure())),
     ],
-    ids=["constants", "no_parameters", "unbuilt_tf_keras", "network_in_a_closure"],
+    ids=["constants", "no_parameters", "network_in_a_closure"],
 )
 def test_distribution_without_variables(cls, make):
     with pytest.raises(ValueError, match="must have variables to train.*Received: .*without"):

@@ -38,6 +38,27 @@ assert one[0] - one[1] > 0.01
 np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 """
 
+ADAM = """
+x = np.random.default_rng(0).normal([3.0, -2.0], size=(64, 2)).astype("float32")
+reached = []
+for scope in (contextlib.nullcontext, strategy.scope):
+    with scope():
+        location = tf.Variable([0.0, 0.0])
+        normal = tfp.distributions.MultivariateNormalDiag(location, [1.0, 1.0])
+        model = tfpf.FlowModel(normal)
+        # With so large an epsilon the size of a gradient counts, and whether it is clipped before
+        # or after those of devices are summed.
+        model.compile(keras.optimizers.Adam(0.5, clipnorm=0.5, epsilon=1.0), jit_compile=True)
+    model.fit(x, batch_size=16, epochs=2, shuffle=False, verbose=0)
+    assert int(model.optimizer.iterations.numpy()) == 8
+    values = strategy.experimental_local_results(location)
+    for value in values:
+        np.testing.assert_array_equal(value, values[0])
+    reached.append(location.numpy())
+assert np.all(np.abs(reached[0]) > 0.01)
+np.testing.assert_allclose(*reached, rtol=1e-5)
+"""
+
 STATISTICS = """
 y = np.random.default_rng(0).normal(5.0, 2.0, size=(512, 2)).astype("float32")
 with strategy.scope():
@@ -144,6 +165,21 @@ assert np.ptp(log_prob) > 0.1
 np.testing.assert_allclose(model.predict(x, batch_size=4, verbose=0), log_prob, rtol=1e-5)
 """
 
+LAYER = """
+x = np.random.default_rng(0).normal(1.0, size=(64, 2)).astype("float32")
+reached = []
+for scope in (contextlib.nullcontext, strategy.scope):
+    with scope():
+        flow = tfpf.flows.real_nvp(2, num_layers=1, hidden_units=(2,), seed=1)
+        model = keras.Sequential([keras.Input([2]), tfpf.DistributionLayer(flow)])
+        model.compile(keras.optimizers.SGD(0.1), loss=lambda _, value: -value, jit_compile=False)
+    before = np.concatenate([np.ravel(w.numpy()) for w in model.weights])
+    model.fit(x, np.zeros(64), batch_size=32, shuffle=False, verbose=0)
+    reached.append(np.concatenate([np.ravel(w.numpy()) for w in model.weights]))
+np.testing.assert_allclose(*reached, rtol=1e-4, atol=1e-6)
+assert np.max(np.abs(reached[0] - before)) > 1e-3
+"""
+
 LOST = """
 from tfp_flows.models._devices import average_devices
 good = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
@@ -177,6 +213,40 @@ for jit_compile in (False, True):
         np.testing.assert_array_equal(this, that)
 """
 
+IDLE = """
+good = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+weight = np.array([1, 2, 1, 0, 0, 0, 0, 0], "float32")
+bad = good.copy()
+bad[3:] = np.nan  # all rows of the second device, and none counts
+def data(x, weight):
+    return tf.data.Dataset.from_tensor_slices((x, np.zeros(8, "float32"), weight)).map(
+        lambda x, _, w: ((x,), w)
+    ).batch(8)
+reached = []
+for x in (bad, good):
+    with strategy.scope():
+        base = tfp.distributions.MultivariateNormalDiag(tf.Variable([0.5, 0.0]), [1.0, 1.0])
+        chain = tfp.bijectors.Chain([tfpf.bijectors.BatchNorm(2)])
+        model = tfpf.FlowModel(tfpf.distributions.Flow(base, chain))
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    model.fit(data(x, weight), epochs=2, verbose=0)
+    score = model.evaluate(data(x, weight), verbose=0)
+    weights = [np.ravel(w.numpy()) for w in model.trainable_weights]
+    reached.append(np.concatenate([[score], *weights]))
+    assert all(np.all(np.isfinite(w.numpy())) for w in model.weights)
+assert np.all(np.isfinite(reached[0]))
+# Those of the device that counts are the same; what the other one lends to statistics is not.
+np.testing.assert_allclose(reached[0][1:], reached[1][1:], atol=0.1)
+for weights, message in ((0.0 * weight, "must have a positive number"), (-weight, "negative")):
+    for score in (model.evaluate, model.fit):
+        try:
+            score(data(good, weights), verbose=0)
+        except ValueError as error:
+            assert message in str(error), error
+        else:
+            raise AssertionError(message)
+"""
+
 RUN = (
     """
 import json, sys, traceback
@@ -199,11 +269,14 @@ def failures():
     """What went wrong in each of the scripts."""
     scripts = {
         "training": TRAINING,
+        "adam": ADAM,
         "statistics": STATISTICS,
         "samples": SAMPLES,
         "noise": NOISE,
         "weights": WEIGHTS,
+        "layer": LAYER,
         "lost": LOST,
+        "idle": IDLE,
     }
     result = subprocess.run(
         [sys.executable, "-c", RUN],
@@ -218,6 +291,10 @@ def failures():
 
 def test_mirrored_strategy_agrees_with_one_device(failures):
     assert "training" not in failures, failures["training"]
+
+
+def test_adam_of_two_devices_is_that_of_one(failures):
+    assert "adam" not in failures, failures["adam"]
 
 
 def test_each_device_keeps_statistics_of_its_own_rows(failures):
@@ -237,5 +314,13 @@ def test_a_row_counts_by_its_weight_on_whichever_device(failures):
     assert "weights" not in failures, failures["weights"]
 
 
+def test_a_layer_in_a_model_of_the_users_trains_as_on_one_device(failures):
+    assert "layer" not in failures, failures["layer"]
+
+
 def test_a_step_that_one_device_loses_changes_nothing_on_any(failures):
     assert "lost" not in failures, failures["lost"]
+
+
+def test_a_device_whose_rows_do_not_count_takes_one_of_another(failures):
+    assert "idle" not in failures, failures["idle"]

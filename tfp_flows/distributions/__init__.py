@@ -5,6 +5,7 @@ from tfp_flows.distributions.conditional_normal import ConditionalNormal
 from tfp_flows.distributions.dequantization_noise import DequantizationNoise
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.joint_flow import JointFlow
 from tfp_flows.distributions.latent_noise import LatentNoise
 from tfp_flows.distributions.latent_set import LatentSet
 from tfp_flows.distributions.mixture_of_gaussians import mixture_of_gaussians
@@ -20,12 +21,15 @@ from tfp_flows.distributions.philox_bases import (
     PhiloxUniform,
     drawn_by_philox,
 )
+from tfp_flows.distributions.whole_columns import WholeColumns
+from tfp_flows.distributions.with_angles import WithAngles
 
 __all__ = [
     "ConditionalNormal",
     "DequantizationNoise",
     "Dequantized",
     "Flow",
+    "JointFlow",
     "LatentNoise",
     "LatentSet",
     "PhiloxCategorical",
@@ -37,6 +41,8 @@ __all__ = [
     "PhiloxMultivariateNormalTriL",
     "PhiloxNormal",
     "PhiloxUniform",
+    "WholeColumns",
+    "WithAngles",
     "drawn_by_philox",
     "mixture_of_gaussians",
 ]

@@ -1,9 +1,16 @@
 """What recipes of autoregressive layers do the same way."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import Autoregressive
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import MADE
 
@@ -11,8 +18,16 @@ tfb = tfp.bijectors
 
 
 def flow(
-    event_shape, transformer, transformer_kwargs, *, base, dtype, name, invert=False, **options
-):
+    event_shape: int | Sequence[int],
+    transformer: type[tfb.Bijector],
+    transformer_kwargs: dict[str, Any],
+    *,
+    base: tfp.distributions.Distribution | None,
+    dtype: DTypeLike | tf.DType,
+    name: str,
+    invert: bool = False,
+    **options: Any,
+) -> Flow:
     """The distribution of vectors over `autoregressive_layers`.
 
     Args:
@@ -34,19 +49,20 @@ def flow(
 
 
 def autoregressive_layers(
-    size,
-    transformer,
-    transformer_kwargs,
+    size: int,
+    transformer: type[tfb.Bijector],
+    transformer_kwargs: dict[str, Any],
     *,
-    num_layers,
-    context_size,
-    seed,
-    network=MADE,
-    invert_transformer=False,
-    raw_scale=1.0,
-    solver="sequential",
-    **network_kwargs,
-):
+    num_layers: int,
+    context_size: int,
+    seed: int | None,
+    dtype: str,
+    network: Callable[..., keras.Layer] = MADE,
+    invert_transformer: bool = False,
+    raw_scale: float = 1.0,
+    solver: str = "sequential",
+    **network_kwargs: Any,
+) -> list[tfb.Bijector]:
     """A list of `Autoregressive` layers in alternating order, each with a network of its own.
 
     Args:
@@ -56,6 +72,7 @@ def autoregressive_layers(
       num_layers: how many.
       context_size: C, or 0.
       seed: Python `int` or `None`, from which the networks' seeds follow.
+      dtype: float dtype.
       network: a class of conditioners, `MADE` or one with its first two arguments.
       invert_transformer: see `Autoregressive`.
       raw_scale: likewise.
@@ -74,6 +91,7 @@ def autoregressive_layers(
             order="reverse" if i % 2 else None,
             context_size=context_size,
             seed=layer_seed,
+            dtype=_recipe.network_policy(dtype),
             **network_kwargs,
         )
         _recipe.build(conditioner, size, context_size)

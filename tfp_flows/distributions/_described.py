@@ -1,0 +1,53 @@
+"""What a flow is made of, in a few lines."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow_probability as tfp
+from tensorflow_probability.python.bijectors import chain, invert
+
+from tfp_flows._tree import walk
+
+
+def described(flow: tfp.distributions.Distribution) -> str:
+    """One line for each layer of a flow, from the data to the base, and the number of weights.
+
+    Args:
+      flow: a `tfd.TransformedDistribution`.
+    """
+    rows = [*_layers(flow.bijector), _row(flow.distribution, flow.distribution.name)]
+    rows.append(("all", "", _number(flow.trainable_variables)))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [f"  {a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}} weights" for a, b, c in rows]
+    return "\n".join(lines)
+
+
+def _layers(bijector: tfp.bijectors.Bijector) -> list[tuple[str, str, str]]:
+    """`(what, network, number of weights)` of each part of nested chains."""
+    if isinstance(bijector, chain._Chain):
+        return [row for part in bijector.bijectors for row in _layers(part)]
+    inner = bijector.bijector if isinstance(bijector, invert._Invert) else bijector
+    name = type(inner).__name__.lstrip("_")
+    transformer = getattr(inner, "transformer", None)
+    if transformer is not None:
+        name = f"{name} of {transformer.__name__}"
+    if inner is not bijector:
+        name = f"Invert {name}"
+    return [_row(bijector, name)]
+
+
+def _row(part: Any, name: str) -> tuple[str, str, str]:
+    networks = [node for node in walk(part) if isinstance(node, keras.Layer)]
+    return name, ", ".join(map(_network, networks)), _number(part.trainable_variables)
+
+
+def _network(network: keras.Layer) -> str:
+    widths = getattr(network, "hidden_units", None)
+    name = type(network).__name__
+    return name if widths is None else f"{name} {tuple(widths)}"
+
+
+def _number(variables: Iterable[Any]) -> str:
+    return f"{sum(int(np.prod(variable.shape)) for variable in variables):,}"
