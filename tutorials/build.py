@@ -25,6 +25,7 @@ NAMES = (
     "maf_iaf_real_nvp",
     "quickstart",
     "simulation_based_inference",
+    "tables",
 )
 SHORT = "TFP_FLOWS_SHORT"
 MAX_BYTES = 1_000_000

@@ -37,6 +37,13 @@ FULL = {
         "oscillation, nats gained over the prior": (2.0, 6.0),
         # Its calibration fails at 0.05, as the text says: it has few simulations.
     },
+    "tables": {
+        "flow above normal, nats": (1.0, 5.0),
+        "anomalies, AUC": (0.8, 1.0),
+        "the others tell about the power, nats": (0.3, 3.0),  # a linear regression: 0.19
+        "share in the middle 80%": (0.7, 0.9),  # the days of the test are other days
+        "faults of the raw table": (1.0, 1.0),
+    },
 }
 
 SHORT = {
@@ -58,5 +65,11 @@ SHORT = {
         "two moons, nats from the exact posterior": (0.0, 4.0),  # the prior is 5.05 away
         "too narrow on purpose, p of calibration": (0.0, 1e-3),
         "oscillation, nats gained over the prior": (0.1, 6.0),
+    },
+    "tables": {
+        "flow above normal, nats": (0.5, 5.0),
+        "anomalies, AUC": (0.65, 1.0),
+        "the others tell about the power, nats": (0.3, 3.0),
+        "faults of the raw table": (1.0, 1.0),
     },
 }
