@@ -150,6 +150,14 @@ def standardize(dtype):
     return bijector
 
 
+def standardize_context(dtype):
+    """A chain of two parts that take a context, with its location and scale."""
+    part = coupling(tfpf.bijectors.Affine, context_size=C)
+    bijector = tfpf.bijectors.StandardizeContext(tfb.Chain([part(dtype), part(dtype)]))
+    bijector.adapt(np.random.default_rng(0).normal([1.0, -2.0], [0.5, 2.0], [50, C]))
+    return bijector
+
+
 def as_vector(make_image_bijector, image_shape):
     """A maker of a bijector of images, given and taken as vectors."""
 
@@ -401,6 +409,7 @@ CASES = [
     ),
     Case("residual", residual, ("Residual",), float64=1e-8),
     Case("standardize", standardize, ("Standardize",)),
+    Case("standardize_context", standardize_context, ("StandardizeContext",), context_size=C),
     Case("batch_norm", batch_norm, ("BatchNorm",)),
     Case("act_norm", lambda dtype: B.ActNorm(D, dtype=dtype), ("ActNorm",)),
     Case("nice", recipe(F.nice), ("nice",)),

@@ -26,6 +26,7 @@ from tfp_flows.bijectors.normalization import (
     ActNorm,
     BatchNorm,
     Standardize,
+    StandardizeContext,
 )
 from tfp_flows.bijectors.residual import (
     Planar,
@@ -84,6 +85,7 @@ __all__ = [
     "Residual",
     "Squeeze",
     "Standardize",
+    "StandardizeContext",
     "SumOfSquares",
     "Sylvester",
     "forward_and_log_det",

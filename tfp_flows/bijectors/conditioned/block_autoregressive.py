@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors._takes_context import TakesContext
 from tfp_flows.bijectors.flow_bijector import FlowBijector
@@ -89,7 +89,7 @@ class BlockAutoregressive(TakesContext, FlowBijector):
     ) -> None:
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
-        hidden_units = _checks.at_least_one_layer(hidden_units, "hidden_units")
+        hidden_units = _widths.at_least_one_layer(hidden_units, "hidden_units")
         context_size = _checks.integer_at_least(context_size, 0, "context_size")
         sizes = (1, *hidden_units, 1)
         pairs = list(itertools.pairwise(event_size * h for h in sizes))

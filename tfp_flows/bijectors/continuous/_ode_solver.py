@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -41,10 +42,13 @@ class OdeSolver:
         self._is_adaptive = solver == "dormand_prince"
         if self._is_adaptive:
             self._method: Callable[..., OdeResult] = functools.partial(dormand_prince, **adaptive)
+            # Errors of steps may grow a hundredfold on the way back.
+            self._tolerance = min(100.0 * max(adaptive["rtol"], adaptive["atol"]), 0.1)
         else:
             self._method = functools.partial(
                 fixed_steps, num_steps=num_steps, tableau=_TABLEAUS[solver]
             )
+            self._tolerance = 0.1
         self._gradient = _checks.one_of(gradient, ("adjoint", "direct"), "gradient")
 
     def __call__(
@@ -65,7 +69,10 @@ class OdeSolver:
           constants: tensors that `slopes` captures and that need no gradient.
         """
         if self._gradient == "adjoint":
-            return adjoint(slopes, rows, start, stop, self._solve, constants)
+            # No smaller than the tolerance that the dtype allows the solver.
+            eps = float(ml_dtypes.finfo(rows.dtype.as_numpy_dtype).eps)
+            tolerance = max(self._tolerance, 1e3 * eps)
+            return adjoint(slopes, rows, start, stop, self._solve, constants, tolerance)
         integrands = slopes(tf.cast(start, rows.dtype), rows)[1]
         state = (rows,) if integrands is None else (rows, tf.zeros_like(integrands))
 

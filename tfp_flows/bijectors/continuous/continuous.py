@@ -42,10 +42,10 @@ class Continuous(TakesContext, FlowBijector):
     bias by one ("hutchinson"); see `HutchinsonNoise`. Noise is drawn anew in each training step
     and stays for a solution; `log_prob`, `evaluate` and `predict` are exact.
 
-    Gradients reach x, the context, the variables of f and all tensors that it captures:
-    "adjoint" solves an equation back in time, with memory that does not grow with the steps, for
-    first derivatives; "direct" differentiates the steps themselves, also more than once, and under
-    XLA takes memory for 2 `max_num_steps` of an adaptive solver, so lower that.
+    Gradients reach x, the context, the variables of f and all that it captures: "adjoint" solves an
+    equation back in time, with constant memory, for first derivatives (NaN of a row whose way back
+    is lost: see `tfp_flows.math.adjoint`); "direct" differentiates the steps, also more than once,
+    and under XLA takes memory for 2 `max_num_steps` of an adaptive solver, so lower that.
 
     Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 

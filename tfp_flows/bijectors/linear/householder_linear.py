@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.linear._far_sums import scaled_down, scaled_up
 from tfp_flows.math.linalg.householder import householder_product, paired_vectors
 
 
@@ -78,10 +79,11 @@ class HouseholderLinear(FlowBijector):
         return {"vectors": _parameters.own()}
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return householder_product(self._vectors, x), tf.zeros(tf.shape(x)[:-1], x.dtype)
+        y = scaled_up(householder_product(self._vectors, scaled_down(x)))
+        return y, tf.zeros(tf.shape(x)[:-1], x.dtype)
 
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        x = householder_product(self._vectors, y, transpose=True)
+        x = scaled_up(householder_product(self._vectors, scaled_down(y), transpose=True))
         return x, tf.zeros(tf.shape(y)[:-1], y.dtype)
 
 

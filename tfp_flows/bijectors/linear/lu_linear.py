@@ -10,11 +10,8 @@ from numpy.typing import ArrayLike
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.linear._far_sums import scaled_down, scaled_up
 from tfp_flows.math.linalg._permute import permute
-
-# A power of two, which changes no digit: sums of the largest numbers stay numbers by it, where two
-# infinities of different signs would make NaN.
-_SMALL = 2.0**-20
 
 
 class LULinear(FlowBijector):
@@ -103,24 +100,19 @@ class LULinear(FlowBijector):
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lower, upper, d = self._factors()
-        columns = _SMALL * tf.transpose(tf.reshape(_finite(x), [-1, self._event_size]))
+        columns = tf.transpose(tf.reshape(scaled_down(x), [-1, self._event_size]))
         columns = tf.linalg.triangular_solve(lower, columns, lower=True)
         columns = tf.linalg.triangular_solve(upper, columns, lower=False)
         if self._back is not None:
             columns = permute(columns, self._back, axis=0)
-        y = tf.reshape(tf.transpose(columns) / _SMALL, tf.shape(x)) + self._bias
+        y = tf.reshape(scaled_up(tf.transpose(columns)), tf.shape(x)) + self._bias
         return y, tf.broadcast_to(-tf.reduce_sum(d), tf.shape(x)[:-1])
 
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lower, upper, d = self._factors()
-        rows = _SMALL * tf.reshape(_finite(y - self._bias), [-1, self._event_size])
+        rows = tf.reshape(scaled_down(y - self._bias), [-1, self._event_size])
         matrix = tf.matmul(lower, upper)
         if self._back is not None:
             matrix = permute(matrix, self._back, axis=1)
-        x = tf.reshape(tf.matmul(rows, matrix, transpose_b=True) / _SMALL, tf.shape(y))
+        x = tf.reshape(scaled_up(tf.matmul(rows, matrix, transpose_b=True)), tf.shape(y))
         return x, tf.broadcast_to(tf.reduce_sum(d), tf.shape(y)[:-1])
-
-
-def _finite(x: tf.Tensor) -> tf.Tensor:
-    """x, or the largest number where a layer before has overflowed: inf - inf would be NaN."""
-    return tf.clip_by_value(x, x.dtype.min, x.dtype.max)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.linear._far_sums import scaled_down, scaled_up
 from tfp_flows.bijectors.linear.householder_linear import checked_num_reflections
 from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math.linalg.householder import householder_product, paired_vectors
@@ -100,15 +101,15 @@ class QRLinear(FlowBijector):
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         triangular, s = self._triangular()
-        rows = tf.reshape(x, [-1, self._event_size])
+        rows = tf.reshape(scaled_down(x), [-1, self._event_size])
         rows = tf.matmul(rows, triangular, transpose_b=True)
-        y = tf.reshape(householder_product(self._vectors, rows), tf.shape(x))
+        y = tf.reshape(scaled_up(householder_product(self._vectors, rows)), tf.shape(x))
         return y, tf.broadcast_to(tf.reduce_sum(s), tf.shape(x)[:-1])
 
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         triangular, s = self._triangular()
-        rows = tf.reshape(y, [-1, self._event_size])
+        rows = tf.reshape(scaled_down(y), [-1, self._event_size])
         columns = tf.transpose(householder_product(self._vectors, rows, transpose=True))
         columns = tf.linalg.triangular_solve(triangular, columns, lower=False)
-        x = tf.reshape(tf.transpose(columns), tf.shape(y))
+        x = tf.reshape(scaled_up(tf.transpose(columns)), tf.shape(y))
         return x, tf.broadcast_to(-tf.reduce_sum(s), tf.shape(y)[:-1])

@@ -55,7 +55,12 @@ class DataDependent(FlowBijector):
         waiting = _waiting.get()
         if waiting is None or waiting.pop(id(self), None) is None:
             return
-        (adapt or self.adapt)(np.asarray(data))
+        data = np.asarray(data)
+        ndims = self.forward_min_event_ndims
+        if 0 < ndims < data.ndim - 1:
+            # Draws of noise for each row, as `elbo` makes them, count as rows.
+            data = data.reshape([-1, *data.shape[-ndims:]])
+        (adapt or self.adapt)(data)
         if not waiting:
             raise _AllAdapted
 

@@ -166,8 +166,10 @@ class Residual(TakesContext, FlowBijector):
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows, bound, shape = self._rows(y)
         g = bound(1)
+        # Further out g stands still, see `_rows`: there the iteration would leave the dtype.
+        near = tf.clip_by_value(rows, 0.5 * rows.dtype.min, 0.5 * rows.dtype.max)
         solution = fixed_point(
-            lambda z: rows - g(z), rows, max_iterations=self._max_iterations(rows.dtype)
+            lambda z: near - g(z), near, max_iterations=self._max_iterations(rows.dtype)
         )
         x, found = solution.point, solution.converged
         if self.validate_args:
@@ -178,6 +180,7 @@ class Residual(TakesContext, FlowBijector):
         safe = tf.where(found[:, tf.newaxis], x, tf.zeros_like(x))
         _, log_det = self._estimator(safe, bound=bound)
         log_det = tf.where(found, log_det, tf.constant(np.nan, log_det.dtype))
+        x += rows - near
         return tf.reshape(x, shape), tf.reshape(-log_det, shape[: -self._event_ndims])
 
     def _max_iterations(self, dtype: tf.DType) -> int:
@@ -208,6 +211,9 @@ class Residual(TakesContext, FlowBijector):
                 kwargs["context"] = tf.tile(context, multiples)
 
             def function(rows: tf.Tensor) -> tf.Tensor:
+                # Of a clipped x g is a contraction all the same, and its sums stay numbers.
+                limit = 2.0**-12 * rows.dtype.max
+                rows = tf.clip_by_value(rows, -limit, limit)
                 g = network(tf.reshape(rows, [-1, *event_shape]), **kwargs)
                 if not g.shape[1:].is_compatible_with(event_shape):
                     raise ValueError(

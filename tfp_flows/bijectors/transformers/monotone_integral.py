@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.bijectors.transformers._monotone import Monotone
 from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
@@ -143,7 +143,7 @@ class MonotoneIntegral(Monotone):
         Takes the keywords of `new`; only `hidden_units` matters.
         """
         del num_nodes, bound, max_log_slope, validate_args, name
-        sizes = _checks.at_least_one_layer(hidden_units, "hidden_units")
+        sizes = _widths.at_least_one_layer(hidden_units, "hidden_units")
         inputs = [1, *sizes[:-1]]
         return 2 + sizes[-1] + sum(h * (i + 1) for h, i in zip(sizes, inputs, strict=True))
 

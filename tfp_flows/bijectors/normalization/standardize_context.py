@@ -1,0 +1,182 @@
+"""Contexts of zero mean and unit variance, for all parts of a flow that take one."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import _checks
+from tfp_flows._tree import walk
+from tfp_flows.bijectors import _parameters
+from tfp_flows.bijectors._increasing import is_increasing
+from tfp_flows.bijectors._takes_context import TakesContext
+from tfp_flows.bijectors.flow_bijector import (
+    FlowBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
+from tfp_flows.conditioning import condition, waits_for_context
+from tfp_flows.conditioning import context_size as size_of_context
+
+tfb = tfp.bijectors
+
+
+class StandardizeContext(TakesContext, FlowBijector):
+    """y = f(x; (c - m) / s), where m and s are the mean and the standard deviation of contexts.
+
+    `FlowModel.adapt(context, x)` sets them, or `adapt` here, and training leaves them alone. So
+    networks see contexts of any unit as they learn best, and densities of x stay the same:
+    `log |det dy/dx|` is that of f, in nats, and so are the costs of both directions.
+
+    ```python
+    flow = tfp_flows.flows.maf(2, context_size=3)
+    bijector = tfp_flows.bijectors.StandardizeContext(flow.bijector)
+    flow = tfp_flows.distributions.Flow(flow.distribution, bijector)
+    tfp_flows.FlowModel(flow).adapt(context, x)
+    ```
+
+    A context is bound by `tfp_flows.condition`, in its own units. What takes one outside of f, such
+    as a conditional base, gets it as it is.
+
+    Shapes: `x` and `y` are those of f, a context `[..., C]` or with several axes.
+
+    Args:
+      bijector: f, any `tfb.Bijector` with parts that take a context, none of them bound.
+      mean: `tf.Variable` of the shape of one context; zeros are made when it is `None`.
+      scale: the same, ones; positive.
+      context: c, or `None`: see `tfp_flows.condition`.
+      validate_args: Python `bool`. With it a scale that is not positive is refused.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `bijector` is no bijector.
+      ValueError: if it takes no context, or one is bound; or a shape does not fit.
+    """
+
+    # The context goes to this part alone, which gives it on.
+    supplies_context_to = ("bijector",)
+
+    def __init__(
+        self,
+        bijector,
+        mean=None,
+        scale=None,
+        context=None,
+        validate_args=False,
+        name="standardize_context",
+    ):
+        parameters = dict(locals())
+        if not isinstance(bijector, tfb.Bijector):
+            raise TypeError(f"`bijector` must be a `tfb.Bijector`. Received: bijector={bijector!r}")
+        if not waits_for_context(bijector):
+            raise ValueError(
+                "`bijector` must have parts that take a context, and none that is bound. "
+                f"Received: bijector={bijector!r}"
+            )
+        size = size_of_context(bijector)
+        shape, dtype = _checks.context_shape(size), _dtype(bijector)
+        with tf.name_scope(name), tf.init_scope():
+            if mean is None:
+                mean = tf.Variable(tf.zeros(shape, dtype), trainable=False, name="mean")
+            if scale is None:
+                scale = tf.Variable(tf.ones(shape, dtype), trainable=False, name="scale")
+        parameters.update(mean=mean, scale=scale)
+        self._bijector = bijector
+        self._keep(mean=mean, scale=scale)
+        _checks.static_shape(self._mean, shape, "mean")
+        _checks.static_shape(self._scale, shape, "scale")
+        self._bind_context(context, size, dtype, name)
+        super().__init__(
+            forward_min_event_ndims=bijector.forward_min_event_ndims,
+            inverse_min_event_ndims=bijector.inverse_min_event_ndims,
+            dtype=dtype,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {
+            "bijector": _parameters.own(),
+            "mean": _parameters.own(),
+            "scale": _parameters.own(),
+            **super()._parameter_properties(dtype),
+        }
+
+    @property
+    def bijector(self):
+        """f."""
+        return self._bijector
+
+    @property
+    def mean(self):
+        """m."""
+        return self._mean
+
+    @property
+    def scale(self):
+        """s."""
+        return self._scale
+
+    def adapt(self, context):
+        """Sets m and s to the mean and the (population) standard deviation over the rows.
+
+        A number that is the same in all contexts keeps the scale one.
+
+        Args:
+          context: an array `[N, C]`, or with several axes.
+
+        Raises:
+          ValueError: if the shape does not fit, there is no row, or a value is not finite.
+        """
+        context = np.asarray(context)
+        if context.ndim == 0 or context.shape[1:] != self.context_shape or len(context) == 0:
+            raise ValueError(
+                f"`context` must have shape [N, {_checks.listed(self.context_shape)}], with rows. "
+                f"Received: context.shape={context.shape}"
+            )
+        if not np.isfinite(context).all():
+            raise ValueError("`context` must be finite. Received: NaN or infinity")
+        mean = context.mean(axis=0, dtype=np.float64)
+        scale = context.std(axis=0, dtype=np.float64)
+        dtype = self._mean.dtype.as_numpy_dtype
+        is_constant = scale <= np.finfo(dtype).eps * np.abs(mean)
+        self._mean.assign(mean.astype(dtype))
+        self._scale.assign(np.where(is_constant, 1.0, scale).astype(dtype))
+
+    def _parameter_control_dependencies(self, is_init):
+        if not self.validate_args or is_init:
+            return []
+        return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
+
+    def _bound(self):
+        """f with the standardised context."""
+        self._check_is_bound()
+        return condition(self._bijector, (self._context - self._mean) / self._scale)
+
+    def _is_increasing(self):
+        return is_increasing(self._bound(), self.forward_min_event_ndims)
+
+    def _forward_and_log_det(self, x):
+        return forward_and_log_det(self._bound(), x, self.forward_min_event_ndims)
+
+    def _inverse_and_log_det(self, y):
+        return inverse_and_log_det(self._bound(), y, self.inverse_min_event_ndims)
+
+    def _forward_event_shape(self, shape):
+        return self._bijector.forward_event_shape(shape)
+
+    def _inverse_event_shape(self, shape):
+        return self._bijector.inverse_event_shape(shape)
+
+    def _forward_event_shape_tensor(self, shape):
+        return self._bijector.forward_event_shape_tensor(shape)
+
+    def _inverse_event_shape_tensor(self, shape):
+        return self._bijector.inverse_event_shape_tensor(shape)
+
+
+def _dtype(bijector):
+    """That of the parts that take a context; a chain does not say it."""
+    parts = [bijector, *(node for node in walk(bijector) if isinstance(node, TakesContext))]
+    return next((part.dtype for part in parts if part.dtype), tf.float32)

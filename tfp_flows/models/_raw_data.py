@@ -1,0 +1,191 @@
+"""A word, before training, on data that a flow was not made for: far off, or beyond its splines."""
+
+import inspect
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.distributions import transformed_distribution
+
+from tfp_flows import _checks
+from tfp_flows._tree import walk
+from tfp_flows.bijectors import (
+    ActNorm,
+    Affine,
+    BatchNorm,
+    CircularSpline,
+    FlowBijector,
+    Standardize,
+)
+from tfp_flows.distributions._support import parts_to_base
+from tfp_flows.models._adapting import first_batch
+
+tfb = tfp.bijectors
+
+# A column is far from standard if its mean is beyond 3 of the larger of 1 and its deviation (there
+# a standard normal base has lost 4.5 nats a row), or its deviation beyond a factor of 10.
+_MEAN, _FACTOR = 3.0, 10.0
+# The share of rows outside of the splines in a column that is worth a word.
+_OUTSIDE = 0.1
+# Fewer rows than this have no moments to speak of, and more than the others change nothing.
+_LEAST_ROWS, _MOST_ROWS = 16, 1000
+_WITH_NETWORKS = (FlowBijector, tfb.MaskedAutoregressiveFlow, tfb.RealNVP)
+
+
+class RawData:
+    """Warns once if columns are far from standard where a flow begins to learn.
+
+    The parts before the first trained layer are evaluated, `tfb.Sigmoid` or `Standardize` for
+    instance, eagerly on at most 1,000 rows that are spread evenly. Flows of images and series are
+    not looked at, nor those whose first layer learns location and scale itself, as `ActNorm` does.
+
+    Args:
+      distribution: a TFP distribution.
+    """
+
+    def __init__(self, distribution):
+        self._distribution = distribution
+        self._has_looked = False
+
+    def look_at_rows(self, x, sample_weight=None):
+        """Looks at an array `[N, *event_shape]`, without rows of weight zero, `[N]`."""
+        found = None if self._has_looked else _first_trained(self._distribution)
+        self._has_looked = True
+        if found is None:
+            return
+        if sample_weight is not None:
+            x = x[np.asarray(sample_weight) > 0]
+        x = np.asarray(x)[:: -(-len(x) // _MOST_ROWS) or 1]
+        if len(x) >= _LEAST_ROWS:
+            _warn(*found, x)
+
+    def looked_at(self, batches, unpacked):
+        """Looks at the first batch of a dataset, `PyDataset` or generator.
+
+        Args:
+          batches: what Keras's `fit` takes for data.
+          unpacked: a function of a batch that returns `(x or (context, x), weights or None)`.
+
+        Returns:
+          `batches`, or if these are used up by looking at them, the same again.
+        """
+        if self._has_looked or _first_trained(self._distribution) is None:
+            return batches
+        (inputs, weight), batches = first_batch(batches, unpacked)
+        x = inputs[1] if isinstance(inputs, tuple) else inputs
+        self.look_at_rows(x.numpy(), weight)
+        return batches
+
+
+def _first_trained(distribution):
+    """`(parts before it, the first trained layer, intervals)`; `None` if there is nothing to say.
+
+    Parts are pairs `(bijector, is_inverted)`, and intervals those of all splines of the flow.
+    """
+    bijectors, node = [], distribution
+    while isinstance(node, transformed_distribution._TransformedDistribution):
+        bijectors.append(node.bijector)
+        node = node.distribution
+    if not bijectors or not isinstance(distribution.event_shape, tf.TensorShape):
+        return None
+    if distribution.event_shape.rank not in (0, 1) or not distribution.dtype.is_floating:
+        return None
+    parts = [part for bijector in bijectors for part in parts_to_base(bijector)]
+    fixed = []
+    for part, is_inverted in parts:
+        if part.trainable_variables or getattr(part, "context_size", 0):
+            nodes = [node for node, _ in parts for node in walk(node)]
+            if not _expects_standard(part) or any(_is_circular(node) for node in nodes):
+                return None
+            return fixed, part, [i for node in nodes if (i := _interval(node)) is not None]
+        fixed.append((part, is_inverted))
+    return None
+
+
+def _expects_standard(part):
+    """Whether a layer neither learns location and scale by itself nor holds what does."""
+    if isinstance(part, Affine) or any(
+        isinstance(node, ActNorm | BatchNorm | Standardize) for node in walk(part)
+    ):
+        return False
+    return isinstance(part, _WITH_NETWORKS)
+
+
+def _is_circular(node):
+    return isinstance(node, CircularSpline) or getattr(node, "transformer", None) is CircularSpline
+
+
+def _interval(node):
+    """Where a spline, or the one that a layer makes by its network, is no tail; or `None`."""
+    if hasattr(node, "range_min") and hasattr(node, "bin_widths"):
+        low, widths = np.asarray(node.range_min), np.asarray(node.bin_widths)
+        return float(low.min()), float((low + widths.sum(axis=-1)).max())
+    new = getattr(getattr(node, "transformer", None), "new", None)
+    names = inspect.signature(new).parameters if new is not None else {}
+    if not {"bound", "unit_interval"} <= set(names):
+        return None
+    kwargs = {name: names[name].default for name in ("bound", "unit_interval")}
+    kwargs.update(node.transformer_kwargs)
+    bound = kwargs["bound"]
+    return (0.0, 1.0) if kwargs["unit_interval"] else (-bound, bound)
+
+
+def _warn(fixed, layer, intervals, x):
+    """One warning of rows `[N, ...]`, if they give a reason."""
+    z = tf.constant(x)
+    for part, is_inverted in fixed:
+        z = part.forward(z) if is_inverted else part.inverse(z)
+    z = np.asarray(z, np.float64).reshape([len(x), -1])
+    standards = [node for part, _ in fixed for node in walk(part) if isinstance(node, Standardize)]
+    is_adapted = bool(standards) and not all(
+        np.all(np.asarray(node.mean) == 0.0) and np.all(np.asarray(node.scale) == 1.0)
+        for node in standards
+    )
+    # What `Standardize` leaves is not to be standardised again: long tails are long.
+    reason = (None if is_adapted else _far(z)) or _outside(z, intervals)
+    if reason is None:
+        return
+    advice = "put `tfp_flows.bijectors.Standardize` at the data's end of the flow and call "
+    if is_adapted:
+        advice = "give the flow a larger `bound` than what `Standardize` leaves, or call "
+    elif standards:
+        advice = "let `Standardize` learn from the data before: call "
+    _checks.warn(
+        f"`x` is not what the flow starts from, zero mean and unit scale: {advice}"
+        f"`model.adapt`. Received: {reason}, where they reach `{layer.name}`"
+    )
+
+
+def _far(z):
+    """The column that is furthest from standard, in words, or `None`."""
+    with np.errstate(all="ignore"):
+        mean, deviation = z.mean(axis=0), z.std(axis=0)
+        size = np.abs(mean) / np.maximum(deviation, 1.0) / _MEAN
+        # A column that does not vary has another fault; and NaN compares as False.
+        eps = np.finfo(np.float32).eps
+        varies = deviation > 4.0 * eps * np.abs(mean)
+        scale = np.maximum(deviation, np.where(varies, 1.0 / deviation, 0.0)) / _FACTOR
+        excess = np.nan_to_num(np.maximum(size, scale), nan=0.0)
+    column = int(excess.argmax())
+    if excess[column] <= 1.0:
+        return None
+    count = int((excess > 1.0).sum())
+    return (
+        f"{count} of {z.shape[1]} columns far from that, such as column {column} with a mean of "
+        f"{mean[column]:.4g} and a standard deviation of {deviation[column]:.4g}"
+    )
+
+
+def _outside(z, intervals):
+    """The column with most rows outside of all splines, in words, or `None`."""
+    if not intervals:
+        return None
+    low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
+    shares = ((z < low) | (z > high)).mean(axis=0)
+    column = int(shares.argmax())
+    if shares[column] <= _OUTSIDE:
+        return None
+    return (
+        f"column {column} with {shares[column]:.0%} of the rows outside of [{low:.4g}, "
+        f"{high:.4g}], where splines end"
+    )
