@@ -13,7 +13,7 @@ from tensorflow_probability.python.internal import dtype_util, tensor_util
 from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostInKeras
 from tfp_flows._tree import deep_copy
-from tfp_flows.bijectors._event_ndims import as_tensor, for_each_event, min_event_ndims
+from tfp_flows.bijectors._events import as_tensor, for_each_event, min_event_ndims
 from tfp_flows.bijectors._increasing import SaysWhetherIncreasing
 from tfp_flows.bijectors._pass_cache import PassCache
 from tfp_flows.bijectors._watched import watched

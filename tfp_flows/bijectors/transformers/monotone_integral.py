@@ -178,16 +178,8 @@ class MonotoneIntegral(Monotone):
         _checks.last_axis(params, size, "params")
         # The gradient of slices would be a sum of padded pieces, that of pieces puts them together.
         shift, network = tf.split(params, [1, size - 1], axis=-1)
-        return cls(
-            shift[..., 0],
-            network,
-            hidden_units=hidden_units,
-            num_nodes=num_nodes,
-            bound=bound,
-            max_log_slope=max_log_slope,
-            validate_args=validate_args,
-            name=name,
-        )
+        sizes = (hidden_units, num_nodes, bound, max_log_slope)
+        return cls(shift[..., 0], network, *sizes, validate_args=validate_args, name=name)
 
     def _parameters_by_unit(self) -> list[tf.Tensor]:
         return [self._shift[..., tf.newaxis], self._network]

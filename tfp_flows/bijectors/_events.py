@@ -1,4 +1,4 @@
-"""Points as tensors, and log-dets of their events."""
+"""Events of a bijector: their axes, points as tensors, and a log-det for each."""
 
 from typing import Any
 
