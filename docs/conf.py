@@ -56,6 +56,8 @@ autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_member_order = "bysource"
+# Docstrings say what arguments are. In a signature `ArrayLike` would be a union of seven types.
+autodoc_typehints = "none"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 # The fields of a named tuple are attributes already; a second entry would be a warning.
@@ -98,7 +100,8 @@ def _of_init(app, what, name, obj, options, signature, return_annotation):
     """The signature of `__init__` where a class, as Keras's do, hides it behind `__new__`."""
     if what == "class" and signature == "(*args, **kwargs)":
         parameters = list(inspect.signature(obj.__init__).parameters.values())[1:]
-        return str(inspect.Signature(parameters)), return_annotation
+        parameters = [p.replace(annotation=p.empty) for p in parameters]
+        return str(inspect.Signature(parameters)), None
     return None
 
 

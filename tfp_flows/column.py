@@ -41,7 +41,7 @@ class Column:
     low: float | None = None
     high: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _checks.one_of(self.kind, KINDS, "kind")
         if self.kind == "category":
             raise ValueError(
@@ -58,12 +58,13 @@ class Column:
         takes = {"real": (), "positive": ("low",)}.get(self.kind, ("low", "high"))
         for name in ("low", "high"):
             self._check_bound(name, name in takes)
-        if len(takes) == 2 and not self.low < self.high:
+        is_interval = len(takes) == 2  # so that both bounds are numbers
+        if is_interval and not self.low < self.high:  # type: ignore[operator]  # see above
             raise ValueError(
                 f"`high` must be above `low`. Received: low={self.low!r}, high={self.high!r}"
             )
 
-    def _check_bound(self, name, is_taken):
+    def _check_bound(self, name: str, is_taken: bool) -> None:
         value = getattr(self, name)
         if not is_taken:
             if value is not None:

@@ -1,6 +1,8 @@
 """A flow over a table whose columns are of different kinds."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +24,11 @@ _SHARED = ("num_layers", "num_bins", "hidden_units", "activation")
 _MARGIN = 0.05
 
 
-def table_flow(columns, recipe=flows.neural_spline, **recipe_kwargs):
+def table_flow(
+    columns: Sequence[Column],
+    recipe: Callable[..., Any] = flows.neural_spline,
+    **recipe_kwargs: Any,
+) -> tfd.Distribution:
     """x = constrain(m + s z), z of a flow of a recipe: rows of a table, each column as it is.
 
     Events are vectors of one number for each of `columns`, in their order and units. Columns that
@@ -98,7 +104,7 @@ def table_flow(columns, recipe=flows.neural_spline, **recipe_kwargs):
     return WholeColumns(flow, whole, low, high, seed=recipe_kwargs.get("seed"))
 
 
-def _checked(columns):
+def _checked(columns: Any) -> list[Column]:
     """A list of `Column`s."""
     if isinstance(columns, dict):
         named = {f"columns[{name!r}]": column for name, column in columns.items()}
@@ -121,13 +127,13 @@ def _checked(columns):
     return checked
 
 
-def _positive(columns, dtype):
+def _positive(columns: Sequence[Column], dtype: Any) -> tfb.Bijector:
     low = np.array([column.low for column in columns])
     exp = tfb.Exp()
     return tfb.Chain([tfb.Shift(tf.constant(low, dtype)), exp]) if low.any() else exp
 
 
-def _bounded(columns, dtype):
+def _bounded(columns: Sequence[Column], dtype: Any) -> tfb.Bijector:
     """Onto (low, high), of integers onto the range of x + u."""
     low = np.array([column.low for column in columns], np.float64)
     high = np.array([column.high for column in columns], np.float64)
@@ -138,7 +144,7 @@ def _bounded(columns, dtype):
     return tfb.Sigmoid(tf.constant(low - margin, dtype), tf.constant(high + margin, dtype))
 
 
-def _circle(columns, dtype):
+def _circle(columns: Sequence[Column], dtype: Any) -> tfb.Bijector:
     """From [-pi, pi) onto [low, high)."""
     low = np.array([column.low for column in columns], np.float64)
     scale = (np.array([column.high for column in columns]) - low) / (2.0 * math.pi)
@@ -148,7 +154,7 @@ def _circle(columns, dtype):
     return tfb.Chain([shift, tfb.Scale(tf.constant(scale, dtype))])
 
 
-def _standardized(num_numbers, num_angles, dtype):
+def _standardized(num_numbers: int, num_angles: int, dtype: Any) -> list[tfb.Bijector]:
     """What learns mean and scale of all columns but angles: a list of bijectors."""
     if not num_numbers:
         return []
@@ -159,7 +165,13 @@ def _standardized(num_numbers, num_angles, dtype):
     return [tfb.Blockwise([standardize, tfb.Identity()], block_sizes=sizes)]
 
 
-def _base(num_numbers, num_angles, recipe, recipe_kwargs, dtype):
+def _base(
+    num_numbers: int,
+    num_angles: int,
+    recipe: Callable[..., Any],
+    recipe_kwargs: dict[str, Any],
+    dtype: Any,
+) -> tfd.Distribution:
     """The distribution of standardised numbers and then angles."""
     if not num_numbers:
         return flows.circular_spline(num_angles, **recipe_kwargs)
@@ -178,7 +190,7 @@ def _base(num_numbers, num_angles, recipe, recipe_kwargs, dtype):
     return WithAngles(numbers, angles, context_size=context_size)
 
 
-def _made(recipe, size, options):
+def _made(recipe: Callable[..., Any], size: int, options: dict[str, Any]) -> tfd.Distribution:
     flow = recipe(size, **options)
     if not isinstance(flow, tfd.Distribution):
         raise TypeError(f"`recipe` must give a TFP distribution. Received: {flow!r}")

@@ -136,7 +136,7 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         return super().experimental_local_measure(y, backward_compat=backward_compat, **kwargs)
 
 
-def _check_event(y, event_shape):
+def _check_event(y: tf.Tensor, event_shape: Any) -> None:
     """Refuses points of another size, which parts of TFP broadcast, or of which they drop some."""
     rank = event_shape.rank
     if y.shape.rank is not None and (

@@ -1,8 +1,12 @@
 """A distribution of vectors of which some numbers are whole, from a continuous one."""
 
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -59,16 +63,16 @@ class WholeColumns(LostDistribution, tfd.Distribution):
 
     def __init__(
         self,
-        distribution,
-        columns,
-        low,
-        high,
-        seed=None,
-        noise=None,
-        validate_args=False,
-        allow_nan_stats=True,
-        name="whole_columns",
-    ):
+        distribution: tfd.Distribution,
+        columns: Sequence[int],
+        low: ArrayLike,
+        high: ArrayLike,
+        seed: int | None = None,
+        noise: Any = None,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "whole_columns",
+    ) -> None:
         parameters = dict(locals())
         if not isinstance(distribution, tfd.Distribution):
             raise TypeError(
@@ -105,20 +109,22 @@ class WholeColumns(LostDistribution, tfd.Distribution):
         )
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         """The distribution of x + u."""
         return self._distribution
 
     @property
-    def density_dtype(self):
+    def density_dtype(self) -> tf.DType:
         """The dtype of `elbo`."""
         return self._distribution.dtype
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(
+        cls, dtype: tf.DType, num_classes: int | None = None
+    ) -> dict[str, Any]:
         return {"distribution": tfp.util.BatchedComponentProperties()}
 
-    def elbo(self, x, num_samples=1):
+    def elbo(self, x: ArrayLike, num_samples: int = 1) -> tf.Tensor:
         """A lower bound of log p(x) in nats, `[...]`, by draws of u.
 
         Args:
@@ -152,7 +158,7 @@ class WholeColumns(LostDistribution, tfd.Distribution):
         impossible = tf.constant(-np.inf, bound.dtype)
         return tf.where(tf.reduce_all(is_value, axis=-1), bound, impossible)
 
-    def check_values(self, x, name):
+    def check_values(self, x: ArrayLike, name: str) -> None:
         """Refuses an array with numbers in whole columns that are not whole or out of range."""
         x = np.asarray(x)
         wrong = self._is_whole & ((x < self._low) | (x > self._high) | (x != np.floor(x)))
@@ -164,24 +170,24 @@ class WholeColumns(LostDistribution, tfd.Distribution):
                 f"Received: {x[place]} among them"
             )
 
-    def _log_prob(self, x):
+    def _log_prob(self, x: tf.Tensor) -> NoReturn:
         raise NotImplementedError(
             f"`{self.name}` has a bound of log p(x) only, `elbo(x)`. Received: a call of `log_prob`"
         )
 
-    def _event_shape(self):
+    def _event_shape(self) -> tf.TensorShape:
         return self._distribution.event_shape
 
-    def _event_shape_tensor(self):
+    def _event_shape_tensor(self) -> tf.Tensor:
         return self._distribution.event_shape_tensor()
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         x = self._distribution.sample(n, seed=seed)
         low, high = (tf.constant(bound, self.dtype) for bound in (self._low, self._high))
         return tf.where(self._is_whole, tf.clip_by_value(tf.floor(x), low, high), x)
 
 
-def _checked_columns(columns, size):
+def _checked_columns(columns: Any, size: int) -> Any:
     columns = _integers(columns, "columns")
     if not columns or len(set(columns)) < len(columns) or not set(columns) <= set(range(size)):
         raise ValueError(
@@ -191,13 +197,13 @@ def _checked_columns(columns, size):
     return columns
 
 
-def _integers(values, name):
+def _integers(values: Any, name: str) -> list[int]:
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         raise TypeError(f"`{name}` must be a list of integers. Received: {name}={values!r}")
     return [_checks.integer_at_least(value, 0, name) for value in values]
 
 
-def _whole_numbers(values, name):
+def _whole_numbers(values: Any, name: str) -> np.ndarray:
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or not np.isfinite(values).all() or (values != np.floor(values)).any():
         raise ValueError(
@@ -207,7 +213,7 @@ def _whole_numbers(values, name):
     return values
 
 
-def _check_range(columns, low, high, dtype):
+def _check_range(columns: Any, low: Any, high: Any, dtype: tf.DType) -> None:
     if not len(columns) == len(low) == len(high) or (low > high).any():
         raise ValueError(
             "`low` and `high` must have a number for each of `columns`, and `low` none above "

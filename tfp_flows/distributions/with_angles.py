@@ -1,7 +1,10 @@
 """Numbers and angles together: numbers given the angles, on whose circles all is periodic."""
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -62,14 +65,14 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
 
     def __init__(
         self,
-        numbers,
-        angles,
-        context_size=0,
-        context=None,
-        validate_args=False,
-        allow_nan_stats=True,
-        name="with_angles",
-    ):
+        numbers: tfd.Distribution,
+        angles: tfd.Distribution,
+        context_size: int = 0,
+        context: ArrayLike | None = None,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "with_angles",
+    ) -> None:
         parameters = dict(locals())
         self._num_numbers = vector_size(numbers, "numbers")
         self._num_angles = vector_size(angles, "angles")
@@ -107,29 +110,31 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
         )
 
     @property
-    def numbers(self):
+    def numbers(self) -> tfd.Distribution:
         """p(x | cos a, sin a), which waits for these as its context."""
         return self._numbers
 
     @property
-    def angles(self):
+    def angles(self) -> tfd.Distribution:
         """p(a)."""
         return self._angles
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(
+        cls, dtype: tf.DType, num_classes: int | None = None
+    ) -> dict[str, Any]:
         return {
             **super()._parameter_properties(dtype, num_classes),
             "angles": tfp.util.BatchedComponentProperties(),
         }
 
-    def _event_shape(self):
+    def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self._num_numbers + self._num_angles])
 
-    def _event_shape_tensor(self):
+    def _event_shape_tensor(self) -> tf.Tensor:
         return tf.constant([self._num_numbers + self._num_angles], tf.int32)
 
-    def _log_prob(self, x):
+    def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         x = self._broadcast_with_context(tf.convert_to_tensor(x, self.dtype))
         if not _checks.has_event_shape(x, self.event_shape):
             raise ValueError(
@@ -139,19 +144,21 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
         x, angles = tf.split(x, [self._num_numbers, self._num_angles], axis=-1)
         return self._angles.log_prob(angles) + self._given(angles).log_prob(x)
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         angle_seed, seed = philox_split(stateless_seed(seed), 2)
         angles = self._angles.sample(self._draws(n), seed=angle_seed)
         return tf.concat([self._given(angles).sample(seed=seed), angles], axis=-1)
 
-    def _sample_and_log_prob(self, sample_shape, seed, **kwargs):
+    def _sample_and_log_prob(
+        self, sample_shape: Any, seed: Any, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         angle_seed, seed = philox_split(stateless_seed(seed), 2)
         shape = self._draws(sample_shape)
         angles, log_p = self._angles.experimental_sample_and_log_prob(shape, seed=angle_seed)
         x, log_p_of_x = self._given(angles).experimental_sample_and_log_prob(seed=seed)
         return tf.concat([x, angles], axis=-1), log_p + log_p_of_x
 
-    def _draws(self, sample_shape):
+    def _draws(self, sample_shape: Any) -> Any:
         """The sample shape of the angles: where they take no context, each has its own."""
         self._check_is_bound()
         sample_shape = ps.reshape(sample_shape, [-1])
@@ -159,7 +166,7 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
             return sample_shape
         return ps.concat([sample_shape, self._context_batch_shape()], axis=0)
 
-    def _given(self, angles):
+    def _given(self, angles: tf.Tensor) -> tfd.Distribution:
         """p(x | cos a, sin a, c) for angles that are broadcast with the context."""
         features = [tf.cos(angles), tf.sin(angles)]
         if self._context is not None:

@@ -1,6 +1,8 @@
 """Flows on tori: circular splines of angles."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -8,24 +10,27 @@ import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import Autoregressive, CircularSpline
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import MADE, CircularMLP
+
+tfb = tfp.bijectors
 
 tfd = tfp.distributions
 
 
 def circular_spline(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=6,
-    num_bins=8,
-    hidden_units=(64, 64),
-    activation="relu",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int | Sequence[int] = 0,
+    num_layers: int = 6,
+    num_bins: int = 8,
+    hidden_units: Sequence[int] = (64, 64),
+    activation: Any = "relu",
+    base: tfd.Distribution | None = None,
+    seed: int | None = None,
+    dtype: tf.DType | str = "float32",
+) -> Flow:
     """y_i = g(x_i; h_i) + s_i modulo 2 pi, layer upon layer: a density of D angles, on the torus.
 
     Choose it for angles, phases and times of day. g is a spline of the circle, with a continuous
@@ -67,16 +72,17 @@ def circular_spline(
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    splines = {
+    splines: dict[str, Any] = {
         "transformer": CircularSpline,
         "transformer_kwargs": {"num_bins": num_bins},
         "context_size": context_size,
         "raw_scale": _recipe.raw_scale(hidden_units, gain=0.6),
     }
-    network_kwargs = {"hidden_units": hidden_units, "activation": activation, "dtype": dtype}
+    network_kwargs: dict[str, Any] = {"hidden_units": hidden_units, "activation": activation}
+    network_kwargs["dtype"] = dtype
     layer_seeds = _recipe.seeds(seed, num_layers)
 
-    def layer(seed, mask):
+    def layer(seed: Any, mask: Any) -> tfb.Bijector:
         options = {**network_kwargs, "seed": seed}
         if size == 1:
             return _single(splines, options)
@@ -88,15 +94,15 @@ def circular_spline(
     return _recipe.flow(bijectors, size, base, dtype, "circular_spline")
 
 
-def _uniform(size, dtype):
+def _uniform(size: int, dtype: tf.DType) -> tfd.Distribution:
     """Angles that are equally likely."""
     pi = tf.constant(math.pi, dtype)
     return tfd.Sample(tfd.Uniform(-pi, pi), size)
 
 
-def _halves(size, layer_seeds):
+def _halves(size: int, layer_seeds: Any) -> list[Any]:
     """Masks, of which each pair is a random half and the other one."""
-    masks = []
+    masks: list[Any] = []
     for i, seed in enumerate(layer_seeds):
         if i % 2:
             masks.append([not is_in for is_in in masks[-1]])
@@ -106,7 +112,7 @@ def _halves(size, layer_seeds):
     return masks
 
 
-def _single(splines, network_kwargs):
+def _single(splines: dict[str, Any], network_kwargs: dict[str, Any]) -> tfb.Bijector:
     """A layer of one angle."""
     context_size = splines["context_size"]
     params_size = CircularSpline.params_size(**splines["transformer_kwargs"])

@@ -1,6 +1,7 @@
 """Residual flows: invertible residual networks, trained with an unbiased log-determinant."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -74,7 +75,11 @@ def residual(
         for vectors.
     """
     dtype = _recipe.float_dtype(dtype)
-    log_det = {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival}
+    log_det: dict[str, Any] = {
+        "log_det": "russian_roulette",
+        "num_terms": num_terms,
+        "survival": survival,
+    }
     if _image_recipe.is_image(event_shape):
         widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128), _widths.widths)
 

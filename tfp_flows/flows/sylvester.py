@@ -62,7 +62,7 @@ def sylvester(
 
     def start(i: int, size: int, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
         reverse = form == "triangular" and i % 2
-        kwargs = {
+        kwargs: dict[str, Any] = {
             "event_size": size,
             "num_units": num_units,
             "form": form,

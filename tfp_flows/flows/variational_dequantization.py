@@ -1,6 +1,7 @@
 """Variational dequantisation: noise that a flow learns, given the image."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -67,7 +68,7 @@ def variational_dequantization(
             f"Received: flow.event_shape={flow.event_shape}"
         )
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    kwargs = {"max_log_scale": max_log_scale}
+    kwargs: dict[str, Any] = {"max_log_scale": max_log_scale}
     height, width, channels = flow.event_shape
     layers = []
     for i, layer_seed in enumerate(_recipe.seeds(seed, num_layers)):

@@ -30,7 +30,7 @@ def lipschitz_kernel(
     if norm == 2 and image_shape is None:
         size = spectral_norm_bound(kernel)
     elif norm == 2:
-        size = convolution_norm_bound(kernel, image_shape)
+        size = convolution_norm_bound(kernel, image_shape)  # type: ignore[arg-type]  # not `None`
     else:
         # What one input gives to all outputs, or one output takes from all inputs.
         places = tuple(range(kernel.shape.rank - 2))

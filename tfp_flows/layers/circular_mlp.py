@@ -25,10 +25,10 @@ class CircularMLP(MLP):
     """
 
     @property
-    def _input_size(self):
+    def _input_size(self) -> int:
         return 2 * self._x_size + self.context_size
 
-    def _joined(self, x, context):
+    def _joined(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
         if not x.dtype.is_floating:  # Keras casts floats only.
             x = tf.cast(x, self.compute_dtype)
         parts = [tf.cos(x), tf.sin(x)]

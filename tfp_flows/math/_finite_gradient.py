@@ -12,7 +12,7 @@ def drop_gradient_at_infinity(x: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.math.is_inf(x), tf.stop_gradient(x), x)
 
 
-def drop_gradient_near_infinity(log_prob):
+def drop_gradient_near_infinity(log_prob: tf.Tensor) -> tf.Tensor:
     """log p; where its size is above 2^-10 of the largest number, without gradient.
 
     Gradients of weights are larger than it, as products with x or log p, and leave the dtype before

@@ -54,7 +54,7 @@ def adapt(
     put_back = _memory(of_contexts)
     try:
         for part in of_contexts:
-            part.adapt(context)
+            part.adapt(context)  # type: ignore[arg-type]  # `None` was refused above
         if parts:
             _adapt(parts, distribution, x, context)
     except BaseException:

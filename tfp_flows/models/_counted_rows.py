@@ -1,6 +1,7 @@
 """Rows that count: those of weight zero do not, whatever density they have."""
 
 import typing
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -58,7 +59,7 @@ def counted_rows(
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, index), inputs)
 
 
-def _with_lent_row(inputs, counts):
+def _with_lent_row(inputs: Any, counts: tf.Tensor) -> Any:
     """The inputs of a device; if none of its rows counts, all are one that counts on another."""
     context = tf.distribute.get_replica_context()
     has_any = tf.reduce_any(counts)
@@ -67,7 +68,7 @@ def _with_lent_row(inputs, counts):
     is_lender = has_any & tf.equal(tf.argmax(lends), tf.argmax(own))
     first = tf.argmax(tf.concat([tf.cast(counts, tf.int32), [1]], axis=0))
 
-    def lent(tensor):
+    def lent(tensor: tf.Tensor) -> tf.Tensor:
         zero = tf.zeros(tf.concat([[1], tf.shape(tensor)[1:]], axis=0), tensor.dtype)
         row = tf.gather(tf.concat([tensor, zero], axis=0), first)
         # Sums between devices are of floating point: whole numbers are exact in float64.
@@ -79,7 +80,7 @@ def _with_lent_row(inputs, counts):
     return tf.nest.map_structure(lent, inputs)
 
 
-def is_one_of_several():
+def is_one_of_several() -> Any:
     """Whether other devices take a part of this batch."""
     return tf.distribute.get_replica_context().num_replicas_in_sync > 1
 

@@ -1,6 +1,7 @@
 """A word, before training, on data that a flow was not made for: far off, or beyond its splines."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,8 @@ from tfp_flows.bijectors import (
 )
 from tfp_flows.distributions._support import parts_to_base
 from tfp_flows.models._adapting import first_batch
+
+tfd = tfp.distributions
 
 tfb = tfp.bijectors
 
@@ -43,11 +46,11 @@ class RawData:
       distribution: a TFP distribution.
     """
 
-    def __init__(self, distribution):
+    def __init__(self, distribution: tfd.Distribution) -> None:
         self._distribution = distribution
         self._has_looked = False
 
-    def look_at_rows(self, x, sample_weight=None):
+    def look_at_rows(self, x: Any, sample_weight: Any = None) -> None:
         """Looks at an array `[N, *event_shape]`, without rows of weight zero, `[N]`."""
         found = None if self._has_looked else _first_trained(self._distribution)
         self._has_looked = True
@@ -57,9 +60,10 @@ class RawData:
             x = x[np.asarray(sample_weight) > 0]
         x = np.asarray(x)[:: -(-len(x) // _MOST_ROWS) or 1]
         if len(x) >= _LEAST_ROWS:
-            _warn(*found, x)
+            fixed, layer, intervals = found
+            _warn(fixed, layer, intervals, x)
 
-    def looked_at(self, batches, unpacked):
+    def looked_at(self, batches: Any, unpacked: Any) -> Any:
         """Looks at the first batch of a dataset, `PyDataset` or generator.
 
         Args:
@@ -77,7 +81,7 @@ class RawData:
         return batches
 
 
-def _first_trained(distribution):
+def _first_trained(distribution: tfd.Distribution) -> Any:
     """`(parts before it, the first trained layer, intervals)`; `None` if there is nothing to say.
 
     Parts are pairs `(bijector, is_inverted)`, and intervals those of all splines of the flow.
@@ -91,7 +95,7 @@ def _first_trained(distribution):
     if distribution.event_shape.rank not in (0, 1) or not distribution.dtype.is_floating:
         return None
     parts = [part for bijector in bijectors for part in parts_to_base(bijector)]
-    fixed = []
+    fixed: list[Any] = []
     for part, is_inverted in parts:
         if part.trainable_variables or getattr(part, "context_size", 0):
             nodes = [node for node, _ in parts for node in walk(node)]
@@ -102,7 +106,7 @@ def _first_trained(distribution):
     return None
 
 
-def _expects_standard(part):
+def _expects_standard(part: Any) -> bool:
     """Whether a layer neither learns location and scale by itself nor holds what does."""
     if isinstance(part, Affine) or any(
         isinstance(node, ActNorm | BatchNorm | Standardize) for node in walk(part)
@@ -111,11 +115,11 @@ def _expects_standard(part):
     return isinstance(part, _WITH_NETWORKS)
 
 
-def _is_circular(node):
+def _is_circular(node: Any) -> bool:
     return isinstance(node, CircularSpline) or getattr(node, "transformer", None) is CircularSpline
 
 
-def _interval(node):
+def _interval(node: Any) -> tuple[float, float] | None:
     """Where a spline, or the one that a layer makes by its network, is no tail; or `None`."""
     if hasattr(node, "range_min") and hasattr(node, "bin_widths"):
         low, widths = np.asarray(node.range_min), np.asarray(node.bin_widths)
@@ -130,7 +134,7 @@ def _interval(node):
     return (0.0, 1.0) if kwargs["unit_interval"] else (-bound, bound)
 
 
-def _warn(fixed, layer, intervals, x):
+def _warn(fixed: Any, layer: Any, intervals: Any, x: np.ndarray) -> None:
     """One warning of rows `[N, ...]`, if they give a reason."""
     z = tf.constant(x)
     for part, is_inverted in fixed:
@@ -156,7 +160,7 @@ def _warn(fixed, layer, intervals, x):
     )
 
 
-def _far(z):
+def _far(z: np.ndarray) -> str | None:
     """The column that is furthest from standard, in words, or `None`."""
     with np.errstate(all="ignore"):
         mean, deviation = z.mean(axis=0), z.std(axis=0)
@@ -176,7 +180,7 @@ def _far(z):
     )
 
 
-def _outside(z, intervals):
+def _outside(z: np.ndarray, intervals: Any) -> str | None:
     """The column with most rows outside of all splines, in words, or `None`."""
     if not intervals:
         return None

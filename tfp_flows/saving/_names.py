@@ -23,7 +23,7 @@ _NAMESPACES = {
 CLASSES = tfp.distributions.Distribution | tfp.bijectors.Bijector | tf.linalg.LinearOperator
 
 
-def class_name(cls) -> str | None:
+def class_name(cls: type) -> str | None:
     """The name that a class has in a file; `None` for one that a file may not name."""
     # TFP makes `_Chain` where `tfb.Chain` was asked for: the public class is a subclass.
     for name, namespace in _NAMESPACES.items():

@@ -40,7 +40,7 @@ def restore(
 restore.__module__ = "tfp_flows.saving"  # where it stays, whatever becomes of this file
 
 
-def _reduce_ex(self, protocol: int) -> str | tuple[Any, ...]:
+def _reduce_ex(self: Any, protocol: int) -> str | tuple[Any, ...]:
     """`__reduce_ex__`: a call of `restore`.
 
     Raises:
@@ -67,7 +67,7 @@ def _reduce_ex(self, protocol: int) -> str | tuple[Any, ...]:
     return restore, (FORMAT_VERSION, config, states, classes)
 
 
-def _copy(self) -> Any:
+def _copy(self: Any) -> Any:
     """`__copy__`, which would be by `__reduce_ex__`: with the same variables."""
     return self.copy()
 

@@ -34,7 +34,7 @@ class OdeSolver:
     ) -> None:
         _checks.one_of(solver, ("dormand_prince", *_TABLEAUS), "solver")
         num_steps = _checks.integer_at_least(num_steps, 1, "num_steps")
-        adaptive = {
+        adaptive: dict[str, Any] = {
             "rtol": _checks.positive_number(rtol, "rtol"),
             "atol": _checks.positive_number(atol, "atol"),
             "max_num_steps": _checks.integer_at_least(max_num_steps, 1, "max_num_steps"),

@@ -6,7 +6,7 @@ import tensorflow as tf
 _SMALL = 2.0**-20
 
 
-def scaled_down(x):
+def scaled_down(x: tf.Tensor) -> tf.Tensor:
     """x at a size at which sums of the largest numbers are finite: inf - inf would be NaN.
 
     The largest number stands for an infinity, where a layer before has overflowed.
@@ -14,6 +14,6 @@ def scaled_down(x):
     return _SMALL * tf.clip_by_value(x, x.dtype.min, x.dtype.max)
 
 
-def scaled_up(y):
+def scaled_up(y: tf.Tensor) -> tf.Tensor:
     """What a linear map makes of `scaled_down(x)`, at the size of x."""
     return y / _SMALL

@@ -168,7 +168,7 @@ class MultiScale(FlowBijector):
             )
         return tf.TensorShape([*shape[:-1], shape[-1] - num_leaving])
 
-    def _size(self) -> int | None:
+    def _size(self) -> int:
         return tf.TensorShape(self._image_shape).num_elements()
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:

@@ -87,7 +87,7 @@ class Squeeze(FlowBijector):
         axes = [*range(first), *(first + axis for axis in axes), first + len(axes)]
         return blocks if axes == sorted(axes) else tf.transpose(blocks, axes)
 
-    def _squeezed(self, shape: tf.TensorShape) -> list[int | None]:
+    def _squeezed(self, shape: tf.TensorShape) -> list[int]:
         """The event shape of `forward` of an event."""
         *sides, channels = self._event(shape)
         if any(side % self._factor for side in sides):
@@ -97,7 +97,7 @@ class Squeeze(FlowBijector):
             )
         return [*(side // self._factor for side in sides), channels * self._block]
 
-    def _unsqueezed(self, shape: tf.TensorShape) -> list[int | None]:
+    def _unsqueezed(self, shape: tf.TensorShape) -> list[int]:
         """The event shape of `inverse` of an event."""
         *sides, channels = self._event(shape)
         if channels % self._block:
@@ -113,7 +113,7 @@ class Squeeze(FlowBijector):
             return "images whose height and width are", "images", "height, width"
         return "series whose numbers of steps are", "series", "steps"
 
-    def _event(self, shape: tf.TensorShape) -> list[int | None]:
+    def _event(self, shape: tf.TensorShape) -> list[int]:
         n = self._event_ndims
         if shape.rank is None or shape.rank < n or not shape[-n:].is_fully_defined():
             raise ValueError(

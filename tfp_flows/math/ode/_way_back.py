@@ -1,8 +1,11 @@
 """The adjoint equation, solved back from the end, and from states on the way where that is lost."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from tfp_flows.math.ode.runge_kutta import OdeResult
 
 _NUM_SEGMENTS = 16
 
@@ -21,7 +24,17 @@ class WayBack(NamedTuple):
     succeeded: tf.Tensor
 
 
-def solve_back(velocity, slopes, ends, cotangents, integrals, counts, time, solve, tolerance):
+def solve_back(
+    velocity: Callable[..., Any],
+    slopes: Callable[..., Any],
+    ends: tuple[tf.Tensor, tf.Tensor],
+    cotangents: tf.Tensor,
+    integrals: tuple[tf.Tensor, ...],
+    counts: tf.Tensor,
+    time: tuple[float, float],
+    solve: Callable[..., OdeResult],
+    tolerance: float,
+) -> WayBack:
     """a(t_0) of da/dt = -a^T df/dz, along with z of dz/dt = f(t, z), from t_1 back to t_0.
 
     Where a flow contracts, errors of z grow on the way back. Where what is found at t_0 is not
@@ -46,21 +59,25 @@ def solve_back(velocity, slopes, ends, cotangents, integrals, counts, time, solv
     first, last = ends
     start, stop = (tf.constant(t, first.dtype) for t in time)
 
-    def segment(function, i, number):
+    def segment(
+        function: Callable[..., Any], i: int | tf.Tensor, number: int | tf.Tensor
+    ) -> Callable[..., Any]:
         """`function` in segment i of a number of equal ones, whose time goes from 0 to 1."""
         length = (stop - start) / tf.cast(number, first.dtype)
         begin = start + tf.cast(i, first.dtype) * length
 
-        def scaled(s, state):
+        def scaled(s: tf.Tensor, state: tuple[tf.Tensor, ...]) -> Any:
             return tf.nest.map_structure(lambda k: length * k, function(begin + s * length, state))
 
         return scaled
 
-    def whole():
+    def whole() -> tf.Tensor:
         return tf.concat([last[tf.newaxis]] + (_NUM_SEGMENTS - 1) * [rest], axis=0)
 
-    def in_segments():
-        def step(i, z, points):
+    def in_segments() -> tf.Tensor:
+        def step(
+            i: tf.Tensor, z: tf.Tensor, points: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             result = solve(segment(velocity, i, _NUM_SEGMENTS), (z,), 0.0, 1.0)
             return i + 1, result.state[0], tf.tensor_scatter_nd_update(points, [[i]], result.state)
 
@@ -68,11 +85,13 @@ def solve_back(velocity, slopes, ends, cotangents, integrals, counts, time, solv
 
     rest = tf.zeros_like(last)[tf.newaxis]
 
-    def trial(is_first, _):
+    def trial(is_first: tf.Tensor, _: WayBack) -> tuple[tf.Tensor, WayBack]:
         number = tf.where(is_first, 1, _NUM_SEGMENTS)
         points = tf.cond(is_first, whole, in_segments)  # z at the end of each segment
 
-        def step(count, a, integrals, succeeded):
+        def step(
+            count: tf.Tensor, a: tf.Tensor, integrals: tuple[tf.Tensor, ...], succeeded: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tf.Tensor]:
             i = number - 1 - count
             state = (points[i], a)
             result = solve(segment(slopes, i, number), state, 1.0, 0.0, quadrature=integrals)
@@ -92,7 +111,7 @@ def solve_back(velocity, slopes, ends, cotangents, integrals, counts, time, solv
     )[1]
 
 
-def _loop(number, body, *values):
+def _loop(number: int | tf.Tensor, body: Callable[..., Any], *values: Any) -> Any:
     """The values after `body(i, *values)` for each i below `number`."""
     return tf.while_loop(
         lambda i, *_: i < number,
@@ -102,7 +121,7 @@ def _loop(number, body, *values):
     )[1:]
 
 
-def _close(found, given, tolerance):
+def _close(found: tf.Tensor, given: tf.Tensor, tolerance: float) -> tf.Tensor:
     """Whether each row is what it was: boolean `[N]`. Not where it is NaN."""
     is_close = tf.abs(found - given) <= tolerance * tf.maximum(tf.abs(given), 1.0)
     return tf.reduce_all(is_close, axis=-1)

@@ -74,8 +74,10 @@ def adjoint(
         ) -> tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
             return tuple(part for part in traced(t, state[0]) if part is not None), ()
 
-        options = {"time": (start, stop), "solve": solve, "tolerance": tolerance}
-        backward = functools.partial(_backward, function, traced, sources, **options)
+        options: dict[str, Any] = {"time": (start, stop), "solve": solve, "tolerance": tolerance}
+        backward: Callable[..., Any] = functools.partial(
+            _backward, function, traced, sources, **options
+        )
 
         @tf.custom_gradient
         def solved(z: tf.Tensor, *values: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
@@ -133,7 +135,7 @@ def _backward(
 
     def transposed(
         t: tf.Tensor, z: tf.Tensor, a: tf.Tensor, *b: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
         with tf.GradientTape() as tape:
             tape.watch([z, *sources])
             outputs = [part for part in function(t, z) if part is not None]
