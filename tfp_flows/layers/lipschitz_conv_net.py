@@ -52,7 +52,7 @@ class LipschitzConvNet(ShapedNetwork):
         seed=None,
         **kwargs,
     ):
-        super().__init__(_checks.integer_at_least(context_size, 0, "context_size"), seed, **kwargs)
+        super().__init__(_checks.flat_context_size(context_size), seed, **kwargs)
         lipschitz_activation(activation)  # refuses an unknown one now
         self.hidden_channels = _checks.widths(hidden_channels, "hidden_channels")
         self.kernel_sizes = _checks.widths(kernel_sizes, "kernel_sizes")

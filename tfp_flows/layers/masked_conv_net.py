@@ -48,7 +48,7 @@ class MaskedConvNet(ShapedNetwork):
     def __init__(self, hidden_units=(8, 8), kernel_size=3, context_size=0, seed=None, **kwargs):
         # Roots are to be found in full precision, whatever the policy computes in.
         super().__init__(
-            _checks.integer_at_least(context_size, 0, "context_size"),
+            _checks.flat_context_size(context_size),
             seed,
             autocast=False,
             **kwargs,

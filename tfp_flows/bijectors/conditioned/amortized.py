@@ -54,7 +54,7 @@ class Amortized(ConditionerBijector):
         name="amortized",
     ):
         parameters = dict(locals())
-        _checks.integer_at_least(context_size, 1, "context_size")
+        _checks.flat_context_size(context_size, 1)
         with tf.name_scope(name):
             super().__init__(
                 conditioner=conditioner,
