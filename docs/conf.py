@@ -1,7 +1,9 @@
 """Settings of Sphinx."""
 
+import base64
 import importlib.metadata
 import inspect
+import json
 import os
 import pathlib
 import re
@@ -9,12 +11,14 @@ import shutil
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+_HERE = pathlib.Path(__file__).parent
+
 project = "tfp_flows"
 author = copyright = "The tfp_flows authors"
 release = version = importlib.metadata.version(project)
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -27,9 +31,25 @@ html_title = project
 templates_path = ["_templates"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "dollarmath"]
+nb_execution_mode = "off"  # notebooks come with their outputs
 
 # The pages in api/ are made anew, so that none stays of a name that is gone.
-shutil.rmtree(pathlib.Path(__file__).with_name("api"), ignore_errors=True)
+shutil.rmtree(_HERE / "api", ignore_errors=True)
+
+def _gallery(source, target):
+    """Copies the notebooks, each with its last picture as a thumbnail, in place of old ones."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for path in source.glob("*.ipynb"):
+        shutil.copy(path, target)
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        pictures = [output.get("data", {}).get("image/png") for output in outputs]
+        *_, last = filter(None, pictures)
+        (target / f"{path.stem}.png").write_bytes(base64.b64decode(last))
+
+
+_gallery(_HERE.parent / "tutorials", _HERE / "tutorials")
 
 # A module's page lists what its `__all__` exports, whatever file that lies in.
 autosummary_generate = True

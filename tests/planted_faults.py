@@ -235,8 +235,8 @@ FAULTS = [
         "adjoint_scale_of_variables",
         "gradients of variables through an ODE keep the scale of the cotangents",
         "tfp_flows/math/ode/adjoint.py",
-        "of_sources = [tf.where(found, scale * q, nan)",
-        "of_sources = [tf.where(found, q, nan)",
+        "[tf.where(is_found, scale * q, nan)",
+        "[tf.where(is_found, q, nan)",
         (
             "tests/math/ode/test_adjoint.py",
             "tests/bijectors/continuous/test_continuous.py",
@@ -937,7 +937,7 @@ FAULTS = [
     Fault(
         "recipe_permutation_not_inverted",
         "the last permutation of a recipe does not put coordinates back",
-        "tfp_flows/flows/_recipe.py",
+        "tfp_flows/flows/_linear_layers.py",
         "return [*drawn, np.argsort(composed)]",
         "return [*drawn, composed]",
         (

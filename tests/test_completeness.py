@@ -4,6 +4,7 @@ import importlib
 import pathlib
 import pkgutil
 
+import angle_cases
 import audio_cases
 import cases
 import image_cases
@@ -11,7 +12,7 @@ import set_cases
 
 import tfp_flows as tfpf
 
-CASES = [*cases.CASES, *image_cases.CASES, *audio_cases.CASES, *set_cases.CASES]
+CASES = [*cases.CASES, *image_cases.CASES, *audio_cases.CASES, *set_cases.CASES, *angle_cases.CASES]
 
 
 def modules(package):

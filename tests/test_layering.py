@@ -10,7 +10,7 @@ import tfp_flows
 PACKAGE = pathlib.Path(tfp_flows.__file__).parent
 
 # What each part of the package may import of the package.
-BOTTOM = {"math", "_checks", "_inlined_maps", "_lost_in_keras", "_tree"}
+BOTTOM = {"math", "_checks", "_inlined_maps", "_lost_in_keras", "_tree", "_widths"}
 ALLOWED = {
     "math": {"math"},
     "_checks": set(),
@@ -18,6 +18,7 @@ ALLOWED = {
     "_lost_in_keras": {"_checks"},
     "_tree": set(),
     "_mixtures": {"_tree"},
+    "_widths": {"_checks"},
     "bijectors": BOTTOM | {"bijectors", "conditioning"},
     "layers": BOTTOM | {"layers"},
     "distributions": BOTTOM | {"bijectors", "distributions", "conditioning"},
@@ -25,6 +26,8 @@ ALLOWED = {
     "saving": {"_checks", "_tree", "bijectors", "distributions", "saving"},
     "flows": BOTTOM | {"bijectors", "layers", "distributions", "flows"},
     "surrogate_posterior": {"distributions", "flows"},
+    "column": {"_checks"},
+    "table_flow": {"_checks", "bijectors", "column", "distributions", "flows"},
     "diagnostics": BOTTOM | {"bijectors", "conditioning", "diagnostics"},
     "models": BOTTOM
     | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"},

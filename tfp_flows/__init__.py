@@ -19,10 +19,12 @@ if _keras.backend.backend() != "tensorflow":
     raise ImportError(f"{_REMEDY}keras.backend.backend()={_keras.backend.backend()!r}")
 
 from tfp_flows import bijectors, diagnostics, distributions, flows, layers, math  # noqa: E402
+from tfp_flows.column import Column  # noqa: E402
 from tfp_flows.conditioning import condition  # noqa: E402
 from tfp_flows.diagnostics import diagnose  # noqa: E402
 from tfp_flows.models import DistributionLayer, FlowModel, VariationalModel  # noqa: E402
 from tfp_flows.surrogate_posterior import surrogate_posterior  # noqa: E402
+from tfp_flows.table_flow import table_flow  # noqa: E402
 
 try:
     __version__ = _metadata.version("tfp_flows")
@@ -30,6 +32,7 @@ except _metadata.PackageNotFoundError:  # a copy of the source that nobody has i
     __version__ = "0+unknown"
 
 __all__ = [
+    "Column",
     "DistributionLayer",
     "FlowModel",
     "VariationalModel",
@@ -42,4 +45,5 @@ __all__ = [
     "layers",
     "math",
     "surrogate_posterior",
+    "table_flow",
 ]

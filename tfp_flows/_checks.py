@@ -3,13 +3,16 @@
 import inspect
 import numbers
 import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import DTypeLike
 from tensorflow_probability.python.internal import dtype_util, tensor_util
 
 
-def common_dtype(*values):
+def common_dtype(*values: Any) -> tf.DType:
     """The float dtype that the values share; float32 when none of them says."""
     dtype = dtype_util.common_dtype(values, dtype_hint=tf.float32)
     if not dtype.is_floating:
@@ -17,12 +20,12 @@ def common_dtype(*values):
     return dtype
 
 
-def as_tensor(value, dtype, name):
+def as_tensor(value: Any, dtype: DTypeLike | tf.DType, name: str) -> tf.Tensor:
     """Converts a parameter, keeping a `tf.Variable` alive so that its gradient is seen."""
     return tensor_util.convert_nonref_to_tensor(value, dtype=dtype, name=name)
 
 
-def not_symbolic(value, name):
+def not_symbolic(value: Any, name: str) -> Any:
     """Refuses a symbolic input of a functional model, of Keras 3 or of `tf_keras`."""
     # By name, since importing `tf_keras` takes a second.
     if any(cls.__name__ == "KerasTensor" for cls in type(value).__mro__):
@@ -31,9 +34,10 @@ def not_symbolic(value, name):
             "`tfp_flows.DistributionLayer(distribution)`, which is called with `x` or "
             f"`(context, x)`. Received: {name}={value!r}"
         )
+    return value
 
 
-def integer_at_least(value, minimum, name):
+def integer_at_least(value: Any, minimum: int, name: str) -> int:
     """Refuses what is not an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, (numbers.Integral, np.integer)):
         raise TypeError(
@@ -46,7 +50,7 @@ def integer_at_least(value, minimum, name):
     return int(value)
 
 
-def odd(value, name):
+def odd(value: Any, name: str) -> int:
     """Refuses what is not an odd integer of at least one."""
     value = integer_at_least(value, 1, name)
     if value % 2 == 0:
@@ -54,35 +58,7 @@ def odd(value, name):
     return value
 
 
-def widths(value, name):
-    """Refuses what is not a sequence of integers of at least one; returns a tuple of ints."""
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise TypeError(
-            f"`{name}` must be a tuple of integers of at least 1. Received: {name}={value!r}"
-        )
-    return tuple(integer_at_least(item, 1, name) for item in value)
-
-
-def at_least_one_layer(value, name):
-    """The widths of layers, of which there has to be one."""
-    layers = widths(value, name)
-    if not layers:
-        raise ValueError(f"`{name}` must have at least one layer. Received: {name}={value!r}")
-    return layers
-
-
-def block_widths(value, name):
-    """The widths of residual blocks: at least one, all equal."""
-    blocks = widths(value, name)
-    if not blocks or len(set(blocks)) > 1:
-        raise ValueError(
-            f"`{name}` must give one width for each residual block, at least one and all equal. "
-            f"Received: {name}={value!r}"
-        )
-    return blocks
-
-
-def _number(value, name, wanted, is_wanted):
+def _number(value: Any, name: str, wanted: str, is_wanted: Callable[[Any], bool]) -> float:
     message = f"`{name}` must be {wanted}. Received: {name}={value!r}"
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
         raise TypeError(message)
@@ -91,27 +67,27 @@ def _number(value, name, wanted, is_wanted):
     return float(value)
 
 
-def finite_number(value, name):
+def finite_number(value: Any, name: str) -> float:
     """Refuses what is not a finite number."""
     return _number(value, name, "a finite number", np.isfinite)
 
 
-def positive_number(value, name):
+def positive_number(value: Any, name: str) -> float:
     """Refuses what is not a finite number above zero."""
     return _number(value, name, "a positive number", lambda x: 0 < x < float("inf"))
 
 
-def fraction(value, name):
+def fraction(value: Any, name: str) -> float:
     """Refuses what is not a number strictly between zero and one."""
     return _number(value, name, "a number in (0, 1)", lambda x: 0 < x < 1)
 
 
-def rate(value, name):
+def rate(value: Any, name: str) -> float:
     """Refuses what is not a number from zero to below one."""
     return _number(value, name, "a number in [0, 1)", lambda x: 0 <= x < 1)
 
 
-def one_of(value, options, name):
+def one_of(value: Any, options: Sequence[Any], name: str) -> Any:
     """Refuses what is not among the options."""
     if value not in options:
         listed = ", ".join(repr(option) for option in options)
@@ -119,7 +95,7 @@ def one_of(value, options, name):
     return value
 
 
-def last_axis(tensor, size, name):
+def last_axis(tensor: tf.Tensor, size: int, name: str) -> None:
     """Refuses a tensor whose last axis has another static size."""
     if tensor.shape.rank == 0 or tensor.shape[-1] not in (None, size):
         raise ValueError(
@@ -128,7 +104,7 @@ def last_axis(tensor, size, name):
         )
 
 
-def permutation(value, size, name):
+def permutation(value: Any, size: int, name: str) -> tuple[int, ...]:
     """Refuses what is not a permutation of `range(size)`; returns a tuple of ints."""
     values = np.asarray(value)
     if values.ndim != 1 or sorted(values.tolist()) != list(range(size)) or size == 0:
@@ -138,7 +114,7 @@ def permutation(value, size, name):
     return tuple(int(item) for item in values)
 
 
-def event_size(tensor, size, name):
+def event_size(tensor: tf.Tensor, size: int, name: str) -> None:
     """Refuses a tensor whose last axis is not the event of `size` that the part acts on."""
     if tensor.shape.rank == 0 or tensor.shape[-1] not in (None, size):
         raise ValueError(
@@ -147,13 +123,13 @@ def event_size(tensor, size, name):
         )
 
 
-def has_event_shape(tensor, event_shape):
+def has_event_shape(tensor: tf.Tensor, event_shape: tf.TensorShape) -> bool:
     """Whether the last axes of a tensor have the sizes of an event, as far as they are known."""
     num_others = max((tensor.shape.rank or 0) - len(event_shape), 0)
     return (tf.TensorShape([None] * num_others) + event_shape).is_compatible_with(tensor.shape)
 
 
-def context_size(value):
+def context_size(value: Any) -> int | tuple[int, ...]:
     """Refuses what is no `context_size`: C, 0 for no context, or the sizes of several axes."""
     if not isinstance(value, tuple | list):
         return integer_at_least(value, 0, "context_size")
@@ -165,7 +141,7 @@ def context_size(value):
     return tuple(integer_at_least(size, 1, "context_size") for size in value)
 
 
-def flat_context_size(value, minimum=0):
+def flat_context_size(value: Any, minimum: int = 0) -> int:
     """Refuses what is no C, for parts that take no contexts of several axes."""
     if isinstance(value, tuple | list):
         raise TypeError(
@@ -177,12 +153,12 @@ def flat_context_size(value, minimum=0):
     return integer_at_least(value, minimum, "context_size")
 
 
-def context_shape(size):
+def context_shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
     """The shape of one context of a `context_size`: `(C,)`, or the sizes of its axes."""
     return size if isinstance(size, tuple) else (size,)
 
 
-def context(tensor, size, name):
+def context(tensor: tf.Tensor, size: int | tuple[int, ...], name: str) -> None:
     """Refuses a context that is not of the `context_size` that the part called `name` takes."""
     shape = context_shape(size)
     if tensor.shape.rank is None:
@@ -194,12 +170,12 @@ def context(tensor, size, name):
         )
 
 
-def listed(shape):
+def listed(shape: Iterable[Any]) -> str:
     """The sizes of a shape as a message has them."""
     return ", ".join(map(str, shape))
 
 
-def static_shape(tensor, shape, name):
+def static_shape(tensor: tf.Tensor, shape: Sequence[int | None], name: str) -> None:
     """Refuses a parameter whose static shape is another."""
     if not tensor.shape.is_compatible_with(shape):
         raise ValueError(
@@ -207,7 +183,7 @@ def static_shape(tensor, shape, name):
         )
 
 
-def plain(value, name):
+def plain(value: Any, name: str) -> Any:
     """Refuses what numpy would take for something else: gaps, which it fills, and sparse arrays."""
     if np.ma.is_masked(value):
         raise ValueError(
@@ -222,7 +198,7 @@ def plain(value, name):
     return value
 
 
-def warn_of_lost_digits(array, dtype, name):
+def warn_of_lost_digits(array: np.ndarray, dtype: DTypeLike, name: str) -> None:
     """Warns when the dtype holds the differences within a column to less than a thousandth.
 
     So do times in seconds since 1970: the spacing of float32 there is 128 seconds.
@@ -257,14 +233,14 @@ def warn_of_lost_digits(array, dtype, name):
         )
 
 
-def warn(message):
+def warn(message: str) -> None:
     """A `UserWarning` at the line of the user that has called this package."""
     warnings.warn(message, UserWarning, stacklevel=_level_of_user())
 
 
-def _level_of_user():
+def _level_of_user() -> int:
     """The `stacklevel` at which the code stands that has called this package."""
-    level, frame = 1, inspect.currentframe().f_back
+    level, frame = 1, inspect.currentframe().f_back  # type: ignore[union-attr]  # CPython has it
     while frame is not None:
         if frame.f_globals.get("__name__", "").split(".")[0] not in ("tfp_flows", "keras"):
             return level

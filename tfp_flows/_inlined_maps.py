@@ -1,12 +1,13 @@
 """`tf.vectorized_map` within what XLA compiles and differentiates."""
 
 import contextlib
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 
 @contextlib.contextmanager
-def inlined_maps():
+def inlined_maps() -> Iterator[None]:
     """Makes no function of its own of a `tf.vectorized_map` that runs while XLA's graph is traced.
 
     TensorFlow 2.21 wraps such a map in a function when it knows that XLA will compile the graph.

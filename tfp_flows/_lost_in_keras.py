@@ -2,8 +2,10 @@
 
 import inspect
 import warnings
+from typing import Any
 
 import keras
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import _checks
@@ -16,13 +18,13 @@ class LostInKeras:
     keeps its weights to itself: they are not trained and not saved, and Keras says nothing.
     """
 
-    def _maybe_initialize_trackable(self):
+    def _maybe_initialize_trackable(self) -> None:
         # TensorFlow calls this of whatever becomes an attribute of a layer. Who the layer is only
         # the stack says.
         super()._maybe_initialize_trackable()
         holder, level = _holder()
         # While TFP makes the object itself it has no parameters yet.
-        if holder is not None and getattr(self, "variables", ()):
+        if holder is not None and getattr(self, "variables", None):
             warnings.warn(
                 f"Keras does not see the weights of {self.name!r}, an attribute of {holder.name!r} "
                 f"({type(holder).__name__}): it neither trains nor saves them there. Hold "
@@ -34,22 +36,22 @@ class LostInKeras:
 class LostDistribution(LostInKeras):
     """A distribution, which also refuses the symbolic inputs of functional models."""
 
-    def _call_log_prob(self, value, name, **kwargs):
+    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
         _checks.not_symbolic(value, "value")
         return super()._call_log_prob(value, name, **kwargs)
 
-    def _call_prob(self, value, name, **kwargs):
+    def _call_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
         _checks.not_symbolic(value, "value")
         return super()._call_prob(value, name, **kwargs)
 
 
-def _remedy(part):
+def _remedy(part: tf.Module) -> str:
     if isinstance(part, tfp.distributions.Distribution):
         return "`tfp_flows.DistributionLayer(distribution)`"
     return "`tfp_flows.DistributionLayer(distribution)`, of the distribution that it is part of,"
 
 
-def _holder():
+def _holder() -> tuple[keras.Layer | None, int]:
     """The Keras layer that is getting an attribute, or `None`, and how far up the stack."""
     level, holder, frame = 2, None, inspect.currentframe().f_back.f_back
     while frame is not None:

@@ -1,5 +1,8 @@
 """Mixtures of parts with a context: one mixture for each context."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions import (
@@ -12,12 +15,14 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows._tree import parameters_of, walk
 
 
-def component_depths(root, parameters=parameters_of):
+def component_depths(
+    root: Any, parameters: Callable[[Any], dict[str, Any]] = parameters_of
+) -> dict[int, int]:
     """In how many mixtures of a family each part of a component stands, by its `id`.
 
     The batch of such components has an axis more than that of the mixture, at its end.
     """
-    depths = {}
+    depths: dict[int, int] = {}
     for node in walk(root, parameters):
         if isinstance(node, mixture_same_family._MixtureSameFamily):
             for part in walk(node.components_distribution, parameters):
@@ -25,7 +30,7 @@ def component_depths(root, parameters=parameters_of):
     return depths
 
 
-def fit_mixture(node, changed):
+def fit_mixture(node: Any, changed: dict[str, Any]) -> dict[str, Any]:
     """Weights, and components that take no context, for a `tfd.Mixture` whose others have one.
 
     TFP wants all of one batch shape. Variables stay those of the mixture, which are found again
@@ -63,7 +68,9 @@ class _BroadcastComponent(batch_broadcast._BatchBroadcast):
 class _BroadcastWeights(tfp.util.DeferredTensor):
     """Weights `[..., K]` of the mixture, read anew at each use."""
 
-    def __init__(self, weights, shape, static_shape):
+    def __init__(
+        self, weights: tf.Tensor | tf.Variable, shape: tf.Tensor, static_shape: tf.TensorShape
+    ) -> None:
         shape = ps.concat([shape, [weights.shape[-1]]], axis=0)
         static_shape += weights.shape[-1:]
         super().__init__(weights, lambda v: tf.broadcast_to(v, shape), shape=static_shape)

@@ -6,27 +6,29 @@ make again) and copying.
 """
 
 import copy
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 
-def is_node(value):
+def is_node(value: Any) -> bool:
     """Whether the value is a TFP object with parameters of its own."""
     return isinstance(value, tfp.distributions.Distribution | tfp.bijectors.Bijector) or isinstance(
         value, tf.linalg.LinearOperator
     )
 
 
-def parameters_of(node):
+def parameters_of(node: Any) -> dict[str, Any]:
     """The parameters of a TFP object, a `dict`."""
     return node.parameters or {}
 
 
 # What these two are made of is Python; AutoGraph would warn that it cannot read them.
 @tf.autograph.experimental.do_not_convert
-def walk(root, parameters=parameters_of):
+def walk(root: Any, parameters: Callable[[Any], dict[str, Any]] = parameters_of) -> Iterator[Any]:
     """Yields every TFP object and every Keras layer below `root`, each once, parents first.
 
     Args:
@@ -35,7 +37,7 @@ def walk(root, parameters=parameters_of):
     """
     seen = set()
 
-    def visit(value):
+    def visit(value: Any) -> Iterator[Any]:
         if is_node(value) or isinstance(value, keras.Layer):
             if id(value) in seen:
                 return
@@ -55,13 +57,13 @@ def walk(root, parameters=parameters_of):
 
 @tf.autograph.experimental.do_not_convert
 def rebuild(
-    root,
-    changes=lambda node: {},
-    twin=lambda node: type(node),
-    parameters=parameters_of,
-    leaf=None,
-    fit=lambda node, changed: {},
-):
+    root: Any,
+    changes: Callable[[Any], dict[str, Any]] = lambda node: {},
+    twin: Callable[[Any], Any] = lambda node: type(node),
+    parameters: Callable[[Any], dict[str, Any]] = parameters_of,
+    leaf: Callable[[Any], Any] | None = None,
+    fit: Callable[[Any, dict[str, Any]], dict[str, Any]] = lambda node, changed: {},
+) -> Any:
     """Returns `root` with parameters or classes changed, sharing all that is not.
 
     Args:
@@ -82,7 +84,7 @@ def rebuild(
     """
     done = {}
 
-    def visit(value):
+    def visit(value: Any) -> Any:
         if is_node(value):
             if id(value) not in done:
                 changed = {
@@ -115,7 +117,7 @@ def rebuild(
     return visit(root)
 
 
-def deep_copy(root, memo):
+def deep_copy(root: Any, memo: dict[int, Any]) -> Any:
     """`root` with variables of its own, for `__deepcopy__`.
 
     It is made anew of what it was made of: attribute by attribute distributions cannot be copied,

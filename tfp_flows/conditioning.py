@@ -1,14 +1,20 @@
 """Binding a context: from a conditional flow to a plain distribution."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows._mixtures import component_depths, fit_mixture
 from tfp_flows._tree import is_node, parameters_of, rebuild, walk
 
 
-def context_size(flow):
+def context_size(
+    flow: tfp.distributions.Distribution | tfp.bijectors.Bijector,
+) -> int | tuple[int, ...]:
     """The size of the context that the parts of `flow` take; 0 if none takes any.
 
     It is C, or the tuple of sizes of a context of several axes.
@@ -27,7 +33,7 @@ def context_size(flow):
     return sizes.pop() if sizes else 0
 
 
-def waits_for_context(flow):
+def waits_for_context(flow: tfp.distributions.Distribution | tfp.bijectors.Bijector) -> bool:
     """Whether parts of `flow` take a context and none has been bound."""
     # Networks have a `context_size` too, but never hold a context.
     parts = walk(flow, _open_parameters)
@@ -35,7 +41,9 @@ def waits_for_context(flow):
     return bool(context_size(flow)) and not bound
 
 
-def condition(flow, context):
+def condition(
+    flow: tfp.distributions.Distribution | tfp.bijectors.Bijector, context: ArrayLike
+) -> Any:
     """p(x | c) as a plain distribution: binds c in every part of the flow that takes a context.
 
     The walk goes through `TransformedDistribution`, `Chain`, `Invert`, `Sample`, `Independent`
@@ -62,7 +70,7 @@ def condition(flow, context):
     """
     if not is_node(flow):
         raise TypeError(f"`flow` must be a TFP distribution or bijector. Received: flow={flow!r}")
-    _checks.not_symbolic(context, "context")
+    context = _checks.not_symbolic(context, "context")
     size = context_size(flow)
     parts = _context_aware(flow)
     if size == 0:
@@ -88,7 +96,7 @@ def condition(flow, context):
 
     depths = component_depths(flow, _open_parameters)
 
-    def changes(node):
+    def changes(node: Any) -> dict[str, Any]:
         if not getattr(node, "context_size", 0):
             return {}
         c = context
@@ -99,11 +107,11 @@ def condition(flow, context):
     return rebuild(flow, changes, parameters=_open_parameters, fit=fit_mixture)
 
 
-def _context_aware(flow):
+def _context_aware(flow: tfp.distributions.Distribution | tfp.bijectors.Bijector) -> list[Any]:
     return [node for node in walk(flow, _open_parameters) if getattr(node, "context_size", 0)]
 
 
-def _open_parameters(node):
+def _open_parameters(node: Any) -> dict[str, Any]:
     """Those but of parts to which the node itself gives a context, as `LatentSet` does."""
     own = getattr(node, "supplies_context_to", ())
     return {name: value for name, value in parameters_of(node).items() if name not in own}

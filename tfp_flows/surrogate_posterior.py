@@ -1,5 +1,8 @@
 """A flow as the posterior of a Bayesian model."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -10,7 +13,11 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-def surrogate_posterior(pinned, recipe=flows.iaf, **recipe_kwargs):
+def surrogate_posterior(
+    pinned: tfp.experimental.distributions.JointDistributionPinned,
+    recipe: Callable[..., tfd.Distribution] = flows.iaf,
+    **recipe_kwargs: Any,
+) -> JointFlow:
     """z = restructure(constrain(x)), x of a flow over R^D: a posterior for all latents of a model.
 
     D is the number of unconstrained dimensions of all latents together. The flow joins them, so
@@ -78,7 +85,7 @@ def surrogate_posterior(pinned, recipe=flows.iaf, **recipe_kwargs):
     return JointFlow(flow, tfb.Chain(parts, name="latents"), name="surrogate_posterior")
 
 
-def _checked_dtype(pinned):
+def _checked_dtype(pinned: tfp.experimental.distributions.JointDistributionPinned) -> tf.DType:
     """The one float dtype of all latents of a model without a batch shape."""
     dtypes = tf.nest.flatten(pinned.dtype)
     if not dtypes:
@@ -105,7 +112,7 @@ def _checked_dtype(pinned):
     return dtypes[0]
 
 
-def _constraint(pinned):
+def _constraint(pinned: tfp.experimental.distributions.JointDistributionPinned) -> tfb.Bijector:
     """The bijector from unconstrained latents to those of the model."""
     try:
         constrain = pinned.experimental_default_event_space_bijector()

@@ -1,12 +1,15 @@
 # %% [markdown]
 # # Quickstart: the density of a household's electric power
 #
+# *About 5 minutes on two cores.*
+#
 # UCI POWER: about two million minutes of one household's electricity, prepared as in the paper of
 # the masked autoregressive flow (Papamakarios et al., 2017, arXiv 1705.07057), so that the score
-# can be read beside the published ones. A neural spline flow (Durkan et al., 2019,
-# arXiv 1906.04032) is fitted by maximum likelihood with Keras, selected on validation rows, and
-# scored once on all test rows. Run it with `python tutorials/quickstart.py`; it leaves
-# `quickstart.png` and `quickstart.keras` in the current folder.
+# can be read beside the published ones. A neural spline flow (Durkan et al., 2019, arXiv
+# 1906.04032) is fitted by maximum likelihood with Keras, selected on validation rows, and scored
+# once on all test rows. Run it with `python tutorials/quickstart.py`; it leaves `quickstart.png`
+# and `quickstart.keras` in the current folder. With `--short`, or where the environment variable
+# `TFP_FLOWS_SHORT` is set, it fits a few of the rows.
 
 # %%
 """Fit a neural spline flow to UCI POWER and score it beside the published results."""
@@ -31,6 +34,9 @@ import tfp_flows as tfpf
 
 # %% [markdown]
 # ## Settings
+#
+# Three autoregressive layers of splines with 32 bins each, trained by Adam for three passes over
+# the training rows, with gradients that are clipped and a rate that falls to zero.
 
 # %%
 FLOW = {
@@ -200,6 +206,7 @@ def fit(train, validation, num_epochs):
         validation_data=validation,
         validation_batch_size=2_000,
         callbacks=[keep_best],
+        verbose=2 if "ipykernel" in sys.modules else "auto",
     )
     return model
 
@@ -207,8 +214,8 @@ def fit(train, validation, num_epochs):
 # %% [markdown]
 # ## The picture
 #
-# Every pair of columns, test rows on the left and as many samples on the right, in the units of
-# the table. Darker is denser, on a logarithmic scale.
+# Every pair of columns, test rows on the left and as many samples on the right, in the units of the
+# table. Darker is denser, on a logarithmic scale.
 
 
 # %%
@@ -249,6 +256,10 @@ def draw_pairs(axes, x, edges):
 
 # %% [markdown]
 # ## Run
+#
+# The functions above, one after the other. What a run prints ends with the score of this flow
+# beside that of a Gaussian, which shows how far from normal the columns are, and those of the
+# papers.
 
 
 # %%
@@ -256,7 +267,8 @@ def main(arguments=None):
     """Fits, scores, draws and saves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a short run that shows it works")
-    settings = SHORT if parser.parse_args(arguments).short else FULL
+    is_short = parser.parse_args(arguments).short or "TFP_FLOWS_SHORT" in os.environ
+    settings = SHORT if is_short else FULL
     start = time.perf_counter()
 
     power = load_power()
@@ -268,14 +280,48 @@ def main(arguments=None):
     model = fit(train, validation, settings["num_epochs"])
 
     log_prob = model.predict(power.test, batch_size=5_000, verbose=0)
-    print_scores(log_prob, gaussian_log_prob(power.train, power.test))
+    gaussian = gaussian_log_prob(power.train, power.test)
+    print_scores(log_prob, gaussian)
 
     samples = model.distribution.sample(NUM_SAMPLES, seed=SEED).numpy()
     draw(power, samples, "quickstart.png")
     model.save("quickstart.keras")
     seconds = time.perf_counter() - start
     print(f"Wrote quickstart.png and quickstart.keras. {seconds:.0f} s in all.")
+    return {"this flow": float(log_prob.mean()), "Gaussian": float(gaussian.mean())}
 
 
 if __name__ == "__main__":
-    main([] if "ipykernel" in sys.modules else None)
+    figures = main([] if "ipykernel" in sys.modules else None)
+
+# %% [markdown]
+# In a notebook, here is the picture that was written. What the data have, the samples have: the
+# spikes of meters that show nothing, the levels at which the heating runs, the voltage over the
+# day.
+
+# %%
+if "ipykernel" in sys.modules:
+    from IPython.display import Image, display
+
+    display(Image("quickstart.png"))
+
+# %% [markdown]
+# ## The figures again
+#
+# These are the numbers that would be off if something in the flow were broken: nats on the test
+# rows.
+
+# %%
+if __name__ == "__main__":
+    for name, nats in figures.items():
+        print(f"{name}: {nats:.4f}")
+
+# %% [markdown]
+# ## What to try
+#
+# - Load the model again: `keras.saving.load_model("quickstart.keras")`, in a process that did
+#   `import tfp_flows` before. Its `distribution` is the flow.
+# - Replace the recipe by `tfpf.flows.maf`, without `autoregressive`, `num_bins` and `bound`. The
+#   papers report 0.24 nats for it.
+# - Train for ten passes instead of three. How much of the way to 0.66 nats does that go?
+# - Which columns does `tfpf.diagnose(model, power.test[:2_000])` find fault with?

@@ -213,6 +213,40 @@ for jit_compile in (False, True):
         np.testing.assert_array_equal(this, that)
 """
 
+IDLE = """
+good = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+weight = np.array([1, 2, 1, 0, 0, 0, 0, 0], "float32")
+bad = good.copy()
+bad[3:] = np.nan  # all rows of the second device, and none counts
+def data(x, weight):
+    return tf.data.Dataset.from_tensor_slices((x, np.zeros(8, "float32"), weight)).map(
+        lambda x, _, w: ((x,), w)
+    ).batch(8)
+reached = []
+for x in (bad, good):
+    with strategy.scope():
+        base = tfp.distributions.MultivariateNormalDiag(tf.Variable([0.5, 0.0]), [1.0, 1.0])
+        chain = tfp.bijectors.Chain([tfpf.bijectors.BatchNorm(2)])
+        model = tfpf.FlowModel(tfpf.distributions.Flow(base, chain))
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    model.fit(data(x, weight), epochs=2, verbose=0)
+    score = model.evaluate(data(x, weight), verbose=0)
+    weights = [np.ravel(w.numpy()) for w in model.trainable_weights]
+    reached.append(np.concatenate([[score], *weights]))
+    assert all(np.all(np.isfinite(w.numpy())) for w in model.weights)
+assert np.all(np.isfinite(reached[0]))
+# Those of the device that counts are the same; what the other one lends to statistics is not.
+np.testing.assert_allclose(reached[0][1:], reached[1][1:], atol=0.1)
+for weights, message in ((0.0 * weight, "must have a positive number"), (-weight, "negative")):
+    for score in (model.evaluate, model.fit):
+        try:
+            score(data(good, weights), verbose=0)
+        except ValueError as error:
+            assert message in str(error), error
+        else:
+            raise AssertionError(message)
+"""
+
 RUN = (
     """
 import json, sys, traceback
@@ -242,6 +276,7 @@ def failures():
         "weights": WEIGHTS,
         "layer": LAYER,
         "lost": LOST,
+        "idle": IDLE,
     }
     result = subprocess.run(
         [sys.executable, "-c", RUN],
@@ -285,3 +320,7 @@ def test_a_layer_in_a_model_of_the_users_trains_as_on_one_device(failures):
 
 def test_a_step_that_one_device_loses_changes_nothing_on_any(failures):
     assert "lost" not in failures, failures["lost"]
+
+
+def test_a_device_whose_rows_do_not_count_takes_one_of_another(failures):
+    assert "idle" not in failures, failures["idle"]

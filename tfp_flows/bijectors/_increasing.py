@@ -1,6 +1,9 @@
 """Whether a bijector increases, where an event is one number."""
 
+from typing import Any
+
 import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.bijectors import chain, invert
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -13,16 +16,24 @@ class SaysWhetherIncreasing:
     bijectors need neither.
     """
 
-    _increases = None
+    _increases: bool | None = None
+    # Of the bijector that this is mixed into.
+    name: str
+    is_constant_jacobian: bool
+    forward_min_event_ndims: int
+    _declared_shape: tf.TensorShape | None
+    _event_size: Any
 
-    def _is_increasing(self):
+    def _is_increasing(self) -> bool | tf.Tensor:
         if self._increases is not None:
             return self._increases
         if not self.is_constant_jacobian:  # by which TFP means affine
             raise NotImplementedError
         return _is_affine_increasing(self, self.forward_min_event_ndims)
 
-    def _internal_is_increasing(self, name="is_increasing", **kwargs):
+    def _internal_is_increasing(
+        self, name: str = "is_increasing", **kwargs: Any
+    ) -> bool | tf.Tensor:
         # TFP asks for any event: of several dimensions its `cdf` would be a wrong number.
         if self.forward_min_event_ndims and not self._is_of_one_dimension():
             raise NotImplementedError(
@@ -31,13 +42,13 @@ class SaysWhetherIncreasing:
             )
         return is_increasing(self, self.forward_min_event_ndims)
 
-    def _is_of_one_dimension(self):
+    def _is_of_one_dimension(self) -> bool:
         if self._declared_shape is not None:
             return self._declared_shape.num_elements() == 1
         return self._event_size == 1 and self.forward_min_event_ndims == 1
 
 
-def is_increasing(bijector, event_ndims):
+def is_increasing(bijector: tfb.Bijector, event_ndims: int) -> bool | tf.Tensor:
     """Whether y increases with x, of a `tfb.Bijector` whose events are one number each.
 
     TFP's own answer is of bijectors of scalars. Here the one number may have axes, as in a vector
@@ -74,14 +85,14 @@ def is_increasing(bijector, event_ndims):
     return _without_axes(increasing, event_ndims - bijector.forward_min_event_ndims)
 
 
-def _is_affine_increasing(bijector, event_ndims):
+def _is_affine_increasing(bijector: tfb.Bijector, event_ndims: int) -> bool | tf.Tensor:
     """The same of an affine bijector, by its values at zero and one."""
     zero = tf.zeros([1] * event_ndims, bijector.dtype or tf.float32)
     difference = bijector.forward(zero + 1.0) - bijector.forward(zero)
     return _without_axes(difference > 0.0, bijector.forward_event_ndims(event_ndims))
 
 
-def _without_axes(increasing, event_ndims):
+def _without_axes(increasing: Any, event_ndims: int) -> bool | tf.Tensor:
     """Leaves out the last axes, those of an event: what broadcasts may have fewer."""
     if not tf.is_tensor(increasing):
         return increasing

@@ -2,13 +2,14 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
 
 @contextlib.contextmanager
-def inference_mode():
+def inference_mode() -> Iterator[None]:
     """Gives Keras its training mode back at the end.
 
     A layer that is called with `training=False` within the call of a model turns training off
@@ -28,11 +29,11 @@ def inference_mode():
 class _Mode(keras.layers.Layer):
     """Sees the mode, or sets it, as any layer that is called."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(name="mode", dtype="float32", autocast=False)
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         _SEEN.training = training
         return x
 

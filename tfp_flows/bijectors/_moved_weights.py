@@ -1,13 +1,14 @@
 """Weights away from where they start: a last layer of zeros would hide what its network sees."""
 
 import contextlib
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 
 @contextlib.contextmanager
-def moved(variables):
+def moved(variables: Iterable[tf.Variable]) -> Iterator[None]:
     """Adds noise to those of the variables that are trainable, and puts all back at the end."""
     variables = [v for v in variables if v.trainable and v.dtype.is_floating]
     kept = [tf.identity(variable) for variable in variables]

@@ -1,10 +1,13 @@
 """What TFP objects have to see to for networks inside of them: checks, variables, a dtype."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 
-def check_network(network, call, name):
+def check_network(network: Any, call: str, name: str) -> None:
     """Refuses what cannot be called, and a layer that has no variables yet.
 
     Args:
@@ -21,7 +24,7 @@ def check_network(network, call, name):
         )
 
 
-def check_network_inputs(network, name, takes_context):
+def check_network_inputs(network: Any, name: str, takes_context: bool) -> None:
     """Checks a network that is called with `x`, and by `network_with_context` with a context, too.
 
     A sequential or functional model would drop a context without a word: it must have an input for
@@ -48,7 +51,7 @@ def check_network_inputs(network, name, takes_context):
         )
 
 
-def network_with_context(network):
+def network_with_context(network: Any) -> Callable[..., Any]:
     """What is called as `(x, context=c)`: the network itself, unless it is a functional model.
 
     That wants `[x, c]`, or c first if that input is named "context", or a `dict` of "x" and
@@ -63,7 +66,7 @@ def network_with_context(network):
     return lambda x, context, **kwargs: network([x, context], **kwargs)
 
 
-def _is_ready_made(network):
+def _is_ready_made(network: Any) -> bool:
     """Whether it is called as sequential and functional models are, of Keras 3 or of `tf_keras`."""
     # By name, since importing `tf_keras` takes a second.
     is_model = isinstance(network, keras.Model) or any(
@@ -73,7 +76,7 @@ def _is_ready_made(network):
     return is_model and type(network).call.__module__.startswith(("keras.", "tf_keras."))
 
 
-def row_shapes(network):
+def row_shapes(network: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """The shape of a row that goes in and of one that comes out, or `None` if that is not said.
 
     A network says it by `input_shape`, as functional models of Keras do.
@@ -84,7 +87,7 @@ def row_shapes(network):
     return shape[1:], tuple(network.compute_output_shape(shape))[1:]
 
 
-def layer_variables(*parts):
+def layer_variables(*parts: Any) -> list[tf.Variable]:
     """The `tf.Variable`s of those parts that are Keras layers.
 
     A TFP object keeps them as an attribute: its trackers see a `tf.Variable`, but no Keras 3 layer.
@@ -93,7 +96,7 @@ def layer_variables(*parts):
     return [variable.value for layer in layers for variable in layer.variables]
 
 
-def dtype_of(network, dtype=None):
+def dtype_of(network: Any, dtype: tf.DType | str | None = None) -> tf.DType | None:
     """`dtype`; by default that of a Keras layer's variables, and `None` for another callable."""
     if dtype is None and isinstance(network, keras.Layer):
         dtype = network.variable_dtype

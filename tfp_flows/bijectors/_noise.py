@@ -1,6 +1,7 @@
 """A layer of random numbers that are new in training, and otherwise always the same."""
 
 import abc
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -20,17 +21,17 @@ class Noise(keras.layers.Layer, abc.ABC):
         **kwargs: those of `keras.layers.Layer`.
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.built = True
 
     @abc.abstractmethod
-    def draw(self, shape, seed, dtype):
+    def draw(self, shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """Returns numbers of the shape, by a seed `[2]`."""
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns noise of the shape and dtype of `x`."""
         if training:
             seed = next_replica_seed(self.seed_generator)
@@ -38,6 +39,6 @@ class Noise(keras.layers.Layer, abc.ABC):
             seed = tf.constant([self.seed or 0, 0], tf.int32)
         return self.draw(tf.shape(x), seed, x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "seed": self.seed}

@@ -4,6 +4,9 @@ It makes a variable for each parameter that is a tensor and was not given, of th
 parameter says. One that says none must be given.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import parameter_properties
@@ -12,24 +15,24 @@ from tensorflow_probability.python.internal import prefer_static as ps
 UNKNOWN = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
 
 
-def raw_numbers(params_size):
+def raw_numbers(params_size: Callable[[int], int]) -> tfp.util.ParameterProperties:
     """Properties of raw numbers `[..., P]` of a map of vectors; `params_size(D)` gives P."""
 
-    def shape_fn(sample_shape):
+    def shape_fn(sample_shape: Any) -> Any:
         return ps.concat([sample_shape[:-1], [params_size(_last(sample_shape))]], axis=0)
 
     return tfp.util.ParameterProperties(event_ndims=1, shape_fn=shape_fn)
 
 
-def own(ndims=None):
+def own(ndims: int | None = None) -> tfp.util.ParameterProperties:
     """Properties of a parameter without batches, which the constructor makes if it is `None`.
 
     What `make_trainable` returns calls the constructor for each use: variables that are made there
     would be others each time. With `ndims` the shape is D on each of so many axes.
     """
 
-    def shape_fn(sample_shape):
-        return [_last(sample_shape)] * ndims
+    def shape_fn(sample_shape: Any) -> list[int]:
+        return [_last(sample_shape)] * ndims  # type: ignore[operator]  # not `None` here
 
     return tfp.util.ParameterProperties(
         event_ndims=parameter_properties.NO_EVENT_NDIMS,
@@ -37,7 +40,7 @@ def own(ndims=None):
     )
 
 
-def _last(sample_shape):
+def _last(sample_shape: Any) -> int:
     """D, the size of the last axis of points of the shape."""
     sizes = tf.get_static_value(ps.convert_to_shape_tensor(sample_shape))
     if sizes is None or len(sizes) == 0:

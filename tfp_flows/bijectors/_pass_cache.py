@@ -1,6 +1,7 @@
 """The memory of one pass: a point, its image and the log-det that came with it."""
 
 import threading
+from typing import Any
 
 import tensorflow as tf
 from tensorflow_probability.python.internal import cache_util
@@ -25,25 +26,27 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
 
     def __init__(
         self,
-        forward_name="_remembered_forward",
-        inverse_name="_remembered_inverse",
-        bijector=None,
-        bijector_class=None,
-        storage=None,
-    ):
+        forward_name: str = "_remembered_forward",
+        inverse_name: str = "_remembered_inverse",
+        bijector: Any = None,
+        bijector_class: Any = None,
+        storage: Any = None,
+    ) -> None:
         super().__init__(forward_name, inverse_name, bijector, bijector_class, storage)
 
-    def _lookup(self, input, forward_name, inverse_name, **kwargs):
+    def _lookup(self, input: Any, forward_name: str, inverse_name: str, **kwargs: Any) -> Any:
         return super()._lookup(input, forward_name, inverse_name, place=_current_place(), **kwargs)
 
-    def _attributes(self, input, fn_name, **kwargs):
+    def _attributes(self, input: Any, fn_name: str, **kwargs: Any) -> Any:
         kwargs["place"] = _current_place()
         entry = self._get_or_create_edge(input, fn_name, kwargs)
         if not entry.output_ref:
             entry.attributes.clear()
         return entry.attributes
 
-    def _invoke(self, input, fn_name, kwargs, attributes):
+    def _invoke(
+        self, input: Any, fn_name: str, kwargs: dict[str, Any], attributes: dict[str, Any]
+    ) -> Any:
         attributes.clear()
         kwargs = {name: value for name, value in kwargs.items() if name != "place"}
         return super()._invoke(input, fn_name, kwargs, attributes)
@@ -52,14 +55,14 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
 class _ThreadKey(threading.local):
     """A key of its own for each thread; the number of one that has ended is given to others."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.value = object()
 
 
 _THREAD = _ThreadKey()
 
 
-def _current_place():
+def _current_place() -> tuple[int | None, object]:
     """The graph and the thread in which a pass is evaluated."""
     # An id may be reused after its graph has died, but then every symbolic tensor of the old
     # graph is dead too, and with it the entry.

@@ -2,12 +2,13 @@
 
 import contextlib
 import contextvars
+from collections.abc import Iterator
 
 _promised = contextvars.ContextVar("skip_log_det", default=False)
 
 
 @contextlib.contextmanager
-def skip_log_det():
+def skip_log_det() -> Iterator[None]:
     """Within it, `forward` and `inverse` need not compute log-dets in the same evaluation.
 
     A bijector whose log-det costs more than its value (`Continuous`) leaves it out. One that is
@@ -20,6 +21,6 @@ def skip_log_det():
         _promised.reset(token)
 
 
-def is_log_det_skipped():
+def is_log_det_skipped() -> bool:
     """Whether the caller has promised it."""
     return _promised.get()

@@ -1,5 +1,8 @@
 """What parts share that take a context: one that is bound, checked, and broadcast with events."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -20,7 +23,17 @@ class TakesContext:
     one of its parameters: the batch shape of c broadcasts with its own, and slices with it.
     """
 
-    def _bind_context(self, context, context_size, dtype, name):
+    # Of the TFP object that this is mixed into.
+    name: str
+    _no_dependency: Callable[[Any], Any]
+
+    def _bind_context(
+        self,
+        context: Any,
+        context_size: int | Sequence[int],
+        dtype: tf.DType | str | None,
+        name: str,
+    ) -> None:
         """Keeps a context, or `None`, after checks. For a constructor, before that of TFP.
 
         Args:
@@ -48,22 +61,24 @@ class TakesContext:
         _checks.context(self._context, self._context_size, name)
 
     @property
-    def context_size(self):
+    def context_size(self) -> int | tuple[int, ...]:
         """C, the size of the context that is taken, or the sizes of its axes; 0 for none."""
         return self._context_size
 
     @property
-    def context_shape(self):
+    def context_shape(self) -> tuple[int, ...]:
         """The shape of one context: `(C,)`, or the sizes of its axes."""
         return _checks.context_shape(self._context_size)
 
     @property
-    def context(self):
+    def context(self) -> tf.Tensor | None:
         """c, the bound context `[..., C]`, or `None`."""
         return self._context
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(
+        cls, dtype: tf.DType, num_classes: int | None = None
+    ) -> dict[str, Any]:
         return {
             "context": tfp.util.ParameterProperties(
                 event_ndims=_context_ndims,
@@ -72,7 +87,7 @@ class TakesContext:
             )
         }
 
-    def _check_is_bound(self):
+    def _check_is_bound(self) -> None:
         if self._context_size and self._context is None:
             raise ValueError(
                 f"`{self.name}` needs a context of shape "
@@ -80,7 +95,7 @@ class TakesContext:
                 "by `tfp_flows.condition(flow, context)`. Received: context=None"
             )
 
-    def _broadcast_with_context(self, x, event_ndims=1):
+    def _broadcast_with_context(self, x: tf.Tensor, event_ndims: int = 1) -> tf.Tensor:
         """Gives `x` the batch shape that the bound context adds; refuses to do without one."""
         self._check_is_bound()
         if self._context is None:
@@ -89,7 +104,7 @@ class TakesContext:
         batch_shape = ps.broadcast_shape(shape[:-event_ndims], self._context_batch_shape())
         return tf.broadcast_to(x, ps.concat([batch_shape, shape[-event_ndims:]], axis=0))
 
-    def _context_rows(self, batch_shape, network=None):
+    def _context_rows(self, batch_shape: Any, network: Any = None) -> tf.Tensor | None:
         """c for each event of a batch, `[N, *context_shape]`, or `None` without a context.
 
         It is what the network sees: clipped, so that no product overflows (see
@@ -101,11 +116,11 @@ class TakesContext:
         context = tf.broadcast_to(clip_network_input(self._context, network), shape)
         return tf.reshape(context, [-1, *self.context_shape])
 
-    def _context_batch_shape(self):
+    def _context_batch_shape(self) -> Any:
         return ps.shape(self._context)[: -len(self.context_shape)]
 
 
-def _context_ndims(part, x_event_ndims=None):
+def _context_ndims(part: Any, x_event_ndims: int | None = None) -> int:
     """How many axes of a part's context are those of one event, as TFP asks for them."""
     ndims = len(part.context_shape)
     if x_event_ndims is None:

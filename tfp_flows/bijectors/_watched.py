@@ -4,8 +4,13 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
-_watch = contextvars.ContextVar("watch", default=None)
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+_watch: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("watch", default=None)
 
 
 @dataclasses.dataclass
@@ -23,22 +28,22 @@ class Evaluation:
         itself, as the transformer of a `Coupling`.
     """
 
-    bijector: object
-    x: object
-    event_ndims: object
+    bijector: tfb.Bijector
+    x: Any
+    event_ndims: Any
     is_forward: bool
-    y: object
-    log_det: object
+    y: Any
+    log_det: tf.Tensor
     parts: list
 
 
 @contextlib.contextmanager
-def watching():
+def watching() -> Iterator[list[Evaluation]]:
     """Yields a list that gets an `Evaluation` of each bijector that is evaluated meanwhile.
 
     Only `forward_and_log_det` and `inverse_and_log_det` are seen, and what they evaluate.
     """
-    seen = []
+    seen: list[Evaluation] = []
     token = _watch.set(seen)
     try:
         yield seen
@@ -46,11 +51,15 @@ def watching():
         _watch.reset(token)
 
 
-def watched(evaluate):
+def watched(
+    evaluate: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """`evaluate(bijector, x, event_ndims, is_forward)`, written down if someone watches."""
 
     @functools.wraps(evaluate)
-    def call(bijector, x, event_ndims, is_forward):
+    def call(
+        bijector: tfb.Bijector, x: Any, event_ndims: Any, is_forward: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         seen = _watch.get()
         if seen is None:
             return evaluate(bijector, x, event_ndims, is_forward)

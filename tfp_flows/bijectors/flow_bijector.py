@@ -1,21 +1,22 @@
 """The base class of every bijector here: value and log-det in one evaluation."""
 
 import abc
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.bijectors import composition, invert
 from tensorflow_probability.python.internal import dtype_util, tensor_util
-from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostInKeras
 from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._events import as_tensor, for_each_event, min_event_ndims
 from tfp_flows.bijectors._increasing import SaysWhetherIncreasing
 from tfp_flows.bijectors._pass_cache import PassCache
 from tfp_flows.bijectors._watched import watched
-
-tfb = tfp.bijectors
 
 
 class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
@@ -46,10 +47,17 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
     """
 
     _cache = PassCache()
-    _event_size = None
+    _event_size: Any = None
     __deepcopy__ = deep_copy
 
-    def __init__(self, *, event_size=None, event_shape=None, known_event=False, **kwargs):
+    def __init__(
+        self,
+        *,
+        event_size: int | None = None,
+        event_shape: Sequence[int | None] | None = None,
+        known_event: bool = False,
+        **kwargs: Any,
+    ) -> None:
         self._declared_size = event_size
         self._declared_shape = tf.TensorShape(event_shape) if event_shape else None
         self._declared_known = known_event
@@ -58,26 +66,30 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
         super().__init__(**kwargs)
 
     @abc.abstractmethod
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `(y, log |det dy/dx|)`."""
 
     @abc.abstractmethod
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `(x, log |det dx/dy|)`."""
 
-    def forward_and_log_det(self, x, event_ndims=None):
+    def forward_and_log_det(
+        self, x: ArrayLike, event_ndims: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `(y, log |det dy/dx|)`: see `tfp_flows.bijectors.forward_and_log_det`."""
         return forward_and_log_det(self, x, event_ndims)
 
-    def inverse_and_log_det(self, y, event_ndims=None):
+    def inverse_and_log_det(
+        self, y: ArrayLike, event_ndims: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `(x, log |det dx/dy|)`: see `tfp_flows.bijectors.inverse_and_log_det`."""
         return inverse_and_log_det(self, y, event_ndims)
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {}
 
-    def _keep(self, **tensors):
+    def _keep(self, **tensors: Any) -> tf.DType:
         """Keeps parameters as tensors of one float dtype, `_name` of each; returns that dtype.
 
         A `tf.Variable` stays what it is, so that its gradient is seen; so does `None`.
@@ -91,9 +103,9 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
             setattr(self, f"_{name}", value)
         return dtype
 
-    def _checked(self, x):
+    def _checked(self, x: Any) -> tf.Tensor:
         """`x` as a tensor of the dtype, with an event as it was declared; or an error."""
-        x = _as_tensor(x, self.dtype, self.name)
+        x = as_tensor(x, self.dtype, self.name)
         shape, size, event, wanted = x.shape, self._declared_size, self._declared_shape, None
         if size is not None and (shape.rank == 0 or shape[-1] not in (None, size)):
             wanted = f"{size} dimensions"
@@ -110,28 +122,30 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
             )
         return x
 
-    def _forward(self, x):
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
         return self._forward_and_log_det(self._checked(x))[0]
 
-    def _forward_log_det_jacobian(self, x):
+    def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
         return self._forward_and_log_det(self._checked(x))[1]
 
-    def _inverse(self, y):
+    def _inverse(self, y: tf.Tensor) -> tf.Tensor:
         return self._inverse_and_log_det(self._checked(y))[0]
 
-    def _inverse_log_det_jacobian(self, y):
+    def _inverse_log_det_jacobian(self, y: tf.Tensor) -> tf.Tensor:
         return self._inverse_and_log_det(self._checked(y))[1]
 
-    def _remembered_forward(self, x):
+    def _remembered_forward(self, x: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         y, log_det = self._forward_and_log_det(self._checked(x))
         return y, {"ildj": -log_det}
 
-    def _remembered_inverse(self, y):
+    def _remembered_inverse(self, y: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         x, log_det = self._inverse_and_log_det(self._checked(y))
         return x, {"ildj": log_det}
 
 
-def forward_and_log_det(bijector, x, event_ndims=None):
+def forward_and_log_det(
+    bijector: tfb.Bijector, x: ArrayLike, event_ndims: Any = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `(y, log |det dy/dx|)` of any `tfb.Bijector`, in one evaluation of each part of ours.
 
     Parts are those of `tfb.Chain`, `tfb.Blockwise`, `tfb.JointMap` and `tfb.Invert`, however deep.
@@ -156,7 +170,9 @@ def forward_and_log_det(bijector, x, event_ndims=None):
     return _checked_evaluation(bijector, x, event_ndims, True)
 
 
-def inverse_and_log_det(bijector, y, event_ndims=None):
+def inverse_and_log_det(
+    bijector: tfb.Bijector, y: ArrayLike, event_ndims: Any = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation of each part of ours.
 
     As `forward_and_log_det`, whose errors are the same.
@@ -173,10 +189,12 @@ def inverse_and_log_det(bijector, y, event_ndims=None):
     return _checked_evaluation(bijector, y, event_ndims, False)
 
 
-def _checked_evaluation(bijector, x, event_ndims, is_forward):
+def _checked_evaluation(
+    bijector: tfb.Bijector, x: ArrayLike, event_ndims: Any, is_forward: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
     if not isinstance(bijector, tfb.Bijector):
         raise TypeError(f"`bijector` must be a `tfb.Bijector`. Received: bijector={bijector!r}")
-    minimum, ndims_after = _min_event_ndims(bijector, is_forward)
+    minimum, ndims_after = min_event_ndims(bijector, is_forward)
     event_ndims = minimum if event_ndims is None else event_ndims
     if tf.nest.is_nested(minimum) or tf.nest.is_nested(ndims_after):
         return _evaluated(bijector, x, event_ndims, is_forward)
@@ -185,24 +203,26 @@ def _checked_evaluation(bijector, x, event_ndims, is_forward):
     dtype = bijector.dtype
     if dtype is None:  # as of a chain, whose parts may want one all the same
         dtype = bijector.inverse_dtype() if is_forward else bijector.forward_dtype()
-    x = _as_tensor(x, dtype, bijector.name)
+    x = as_tensor(x, dtype, bijector.name)
     if (x.shape.rank or event_ndims) < event_ndims:
         raise ValueError(
             f"`event_ndims` must be at most the number of axes, {x.shape.rank}. "
             f"Received: event_ndims={event_ndims}"
         )
     y, log_det = _evaluated(bijector, x, event_ndims, is_forward)
-    return y, _for_each_event(log_det, y, ndims_after + event_ndims - minimum)
+    return y, for_each_event(log_det, y, ndims_after + event_ndims - minimum)
 
 
 @watched
-def _evaluated(bijector, x, event_ndims, is_forward):
+def _evaluated(
+    bijector: tfb.Bijector, x: Any, event_ndims: Any, is_forward: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
     if isinstance(bijector, invert._Invert):
         return _evaluated(bijector.bijector, x, event_ndims, not is_forward)
     if isinstance(bijector, composition.Composition):
         log_dets = []
 
-        def step(part, x, event_ndims):
+        def step(part: tfb.Bijector, x: Any, event_ndims: Any) -> tuple[Any, Any]:
             y, log_det = _evaluated(part, x, event_ndims, is_forward)
             log_dets.append(log_det)
             ndims = part.forward_event_ndims if is_forward else part.inverse_event_ndims
@@ -215,10 +235,10 @@ def _evaluated(bijector, x, event_ndims, is_forward):
         x = bijector._checked(x)
         run = bijector._forward_and_log_det if is_forward else bijector._inverse_and_log_det
         y, log_det = run(x)
-        minimum, ndims_after = _min_event_ndims(bijector, is_forward)
+        minimum, ndims_after = min_event_ndims(bijector, is_forward)
         if event_ndims != minimum:
             further = list(range(minimum - event_ndims, 0))
-            log_det = tf.reduce_sum(_for_each_event(log_det, y, ndims_after), axis=further)
+            log_det = tf.reduce_sum(for_each_event(log_det, y, ndims_after), axis=further)
         return y, log_det
     if is_forward:
         y, log_det = bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims)
@@ -226,27 +246,3 @@ def _evaluated(bijector, x, event_ndims, is_forward):
         y, log_det = bijector.inverse(x), bijector.inverse_log_det_jacobian(x, event_ndims)
     # That of a part without a dtype is a float32 zero.
     return y, tf.cast(log_det, tf.nest.flatten(y)[0].dtype)
-
-
-def _min_event_ndims(bijector, is_forward):
-    ndims = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
-    return ndims if is_forward else ndims[::-1]
-
-
-def _as_tensor(x, dtype, name):
-    _checks.not_symbolic(x, "x")
-    if dtype is not None and tf.is_tensor(x) and x.dtype != dtype:
-        raise TypeError(
-            f"`{name}` acts on numbers of dtype {dtype.name}. "
-            f"Received: a tensor of dtype {x.dtype.name}"
-        )
-    return tf.convert_to_tensor(x, dtype=dtype)
-
-
-def _for_each_event(log_det, y, event_ndims):
-    """The log-det of each event: TFP's is a scalar where it is one number for all."""
-    log_det = tf.convert_to_tensor(log_det, dtype=y.dtype)
-    known = y.shape.rank is not None and y.shape[: y.shape.rank - event_ndims]
-    if known and known.is_fully_defined() and log_det.shape == known:
-        return log_det
-    return tf.broadcast_to(log_det, ps.shape(y)[: ps.rank(y) - event_ndims])

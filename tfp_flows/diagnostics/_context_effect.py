@@ -1,12 +1,18 @@
 """Whether a layer heeds its context."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfp_flows.bijectors._moved_weights import moved
 from tfp_flows.conditioning import condition
 
 
-def context_effect(bijector, evaluate, context):
+def context_effect(
+    bijector: Any, evaluate: Callable[[Any], Iterable[ArrayLike]], context: np.ndarray
+) -> float | None:
     """How much results move, at most, when rows exchange contexts.
 
     A flow that is not trained yet may have last layers of zeros, which hide what its networks see.
@@ -31,7 +37,12 @@ def context_effect(bijector, evaluate, context):
         return 0.0 if _difference(bijector, evaluate, context, others) == 0.0 else np.nan
 
 
-def _difference(bijector, evaluate, context, others):
+def _difference(
+    bijector: Any,
+    evaluate: Callable[[Any], Iterable[ArrayLike]],
+    context: np.ndarray,
+    others: np.ndarray,
+) -> float:
     pairs = zip(
         evaluate(condition(bijector, context)), evaluate(condition(bijector, others)), strict=True
     )

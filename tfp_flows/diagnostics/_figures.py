@@ -1,12 +1,15 @@
 """Columns to draw, and the axes to draw them on."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from tfp_flows import _checks
 from tfp_flows.diagnostics._optional import optional
 
 
-def chosen_columns(columns, size, most):
+def chosen_columns(columns: Sequence[int] | None, size: int, most: int) -> list[int]:
     """The columns to draw: those that were chosen, or all if they are not too many.
 
     Raises:
@@ -21,6 +24,8 @@ def chosen_columns(columns, size, most):
                 f"`columns=[0, 1]`. Received: columns=None, {size} columns"
             )
         return list(range(size))
+    if not hasattr(columns, "__iter__"):
+        raise TypeError(f"`columns` must be a list of integers. Received: columns={columns!r}")
     columns = [_checks.integer_at_least(column, 0, "columns") for column in columns]
     if not columns or len(set(columns)) < len(columns) or max(columns) >= size:
         raise ValueError(
@@ -29,7 +34,7 @@ def chosen_columns(columns, size, most):
     return columns
 
 
-def grid_of_axes(axes, rows, columns):
+def grid_of_axes(axes: Any, rows: int, columns: int) -> Any:
     """The axes that were given as an array `[rows, columns]`, or those of a new figure.
 
     Raises:

@@ -1,13 +1,19 @@
 """The Jacobian of a layer on a few rows, by autodiff."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
+
+from tfp_flows.diagnostics._layers import Layer
 
 # Copies of rows that are evaluated at once.
 _ROWS = 256
 
 
-def log_det_and_condition(layer, rows, context, max_size):
+def log_det_and_condition(
+    layer: Layer, rows: np.ndarray, context: np.ndarray | None, max_size: int
+) -> tuple[np.ndarray, np.ndarray] | None:
     """log |det J| in nats and the condition of J = dy/dx in each row, both `[N]` in float64.
 
     A layer of D numbers takes D evaluations for each row, with gradients; an elementwise one, whose
@@ -41,7 +47,12 @@ def log_det_and_condition(layer, rows, context, max_size):
         return -log_det if goes_back else log_det, values[:, 0] / values[:, -1]
 
 
-def _jacobians(map_rows, x, context, size):
+def _jacobians(
+    map_rows: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    x: np.ndarray,
+    context: np.ndarray | None,
+    size: int,
+) -> np.ndarray:
     """dy_i/dx_j of each row, `[N, D, D]`: of copies of a row the i-th gives the gradient of y_i."""
     rows, outputs = np.divmod(np.arange(len(x) * size), size)
     parts = []
@@ -51,7 +62,12 @@ def _jacobians(map_rows, x, context, size):
     return np.reshape(np.concatenate(parts), [len(x), size, size])
 
 
-def _gradient(map_rows, x, context, outputs):
+def _gradient(
+    map_rows: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    x: np.ndarray,
+    context: np.ndarray | None,
+    outputs: np.ndarray | None,
+) -> np.ndarray:
     """The gradient of one output of each row, or of the sum over all, in float64."""
     x = tf.constant(x)
     with tf.GradientTape() as tape:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.bijectors import inverse_and_log_det
 from tfp_flows.diagnostics._layers import bijectors_and_base
@@ -12,7 +13,9 @@ from tfp_flows.diagnostics._rows import all_finite, batches, bound, sampling_see
 DRAWS = 1000
 
 
-def latent_scores(flow, x, context, seed):
+def latent_scores(
+    flow: tfd.Distribution, x: np.ndarray, context: np.ndarray | None, seed: int
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """What is standard normal if the flow is exact, and what is uniform.
 
     Args:
@@ -53,7 +56,7 @@ def latent_scores(flow, x, context, seed):
     return np.concatenate(scores), np.concatenate(ranks), is_normal
 
 
-def _ranks(draws, values, rng):
+def _ranks(draws: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The share of draws below each value, strictly between zero and one."""
     below, equal = np.sum(draws < values, axis=0), np.sum(draws == values, axis=0)
     # Ties, as those of a density that is the same everywhere, are broken at random.

@@ -1,9 +1,13 @@
 """The layers of a flow, each with what it is given on the way from data to base."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.bijectors import composition, invert
 from tensorflow_probability.python.distributions import transformed_distribution
 
@@ -14,10 +18,8 @@ from tfp_flows.bijectors import (
     forward_and_log_det,
     inverse_and_log_det,
 )
-from tfp_flows.bijectors._watched import watching
+from tfp_flows.bijectors._watched import Evaluation, watching
 from tfp_flows.conditioning import condition, context_size
-
-tfb = tfp.bijectors
 
 _MADE_OF_OTHERS = (composition.Composition, invert._Invert)
 _PARALLEL_IN_INVERSE = (Autoregressive, MaskedConvolution, tfb.MaskedAutoregressiveFlow)
@@ -38,37 +40,43 @@ class Layer:
     """
 
     label: str
-    bijector: object
+    bijector: tfb.Bijector
     is_forward: bool
     x: tf.Tensor
     y: tf.Tensor
     log_det: tf.Tensor
-    transformers: list
+    transformers: list[Evaluation]
 
     @property
-    def is_elementwise(self):
+    def is_elementwise(self) -> bool:
         """Whether each number is mapped alone."""
         return self.bijector.forward_min_event_ndims == 0
 
     @property
-    def is_sequential(self):
+    def is_sequential(self) -> bool:
         """Whether the way to the base goes number by number, and the way back does not."""
         return self.is_forward and isinstance(self.bijector, _PARALLEL_IN_INVERSE)
 
     @property
-    def changes_size(self):
+    def changes_size(self) -> bool:
         """Whether it gives another number of numbers than it takes."""
         return self.x.shape[1:].num_elements() != self.y.shape[1:].num_elements()
 
-    def to_base(self, x, context=None):
+    def to_base(
+        self, x: tf.Tensor, context: ArrayLike | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns y and log |dy/dx| `[N]` for other rows, with contexts of their own."""
         return self._map(x, context, self.is_forward)
 
-    def to_data(self, y, context=None):
+    def to_data(
+        self, y: tf.Tensor, context: ArrayLike | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns x and log |dx/dy| `[N]`."""
         return self._map(y, context, not self.is_forward)
 
-    def _map(self, x, context, is_forward):
+    def _map(
+        self, x: tf.Tensor, context: ArrayLike | None, is_forward: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         bijector = self.bijector
         if context is not None and context_size(bijector):
             bijector = condition(bijector, context)
@@ -79,7 +87,9 @@ class Layer:
         return y, tf.broadcast_to(log_det, y.shape[:1])
 
 
-def layers_to_base(flow, x):
+def layers_to_base(
+    flow: tfb.Bijector | tfd.Distribution, x: tf.Tensor
+) -> tuple[list[Layer], Any, tf.Tensor]:
     """The layers of a flow, evaluated at rows `x`, from data to base; the base, and where they end.
 
     Layers are the parts of chains, of what is inverted and of the scales of images, one by one.
@@ -95,7 +105,7 @@ def layers_to_base(flow, x):
       TypeError: if the distribution is no `TransformedDistribution`.
     """
     bijectors, base = bijectors_and_base(flow)
-    layers = []
+    layers: list[Layer] = []
     for bijector in bijectors:
         with watching() as seen:
             x, _ = inverse_and_log_det(bijector, tf.identity(x), x.shape.rank - 1)
@@ -103,14 +113,14 @@ def layers_to_base(flow, x):
     return layers, base, x
 
 
-def layers_to_data(flow, u):
+def layers_to_data(flow: tfb.Bijector | tfd.Distribution, u: tf.Tensor) -> list[Layer]:
     """The same layers evaluated at rows `u` of the base, the way of samples; from base to data.
 
     Returns:
       A list of `Layer` whose x, on this way, is at the base's end, and y at the data's.
     """
     bijectors, _ = bijectors_and_base(flow)
-    layers = []
+    layers: list[Layer] = []
     for bijector in bijectors[::-1]:
         with watching() as seen:
             u, _ = forward_and_log_det(bijector, tf.identity(u), u.shape.rank - 1)
@@ -118,7 +128,9 @@ def layers_to_data(flow, u):
     return layers
 
 
-def bijectors_and_base(flow):
+def bijectors_and_base(
+    flow: tfb.Bijector | tfd.Distribution,
+) -> tuple[list[tfb.Bijector], Any]:
     """The bijectors of a distribution over others, from data to base, and the base."""
     if isinstance(flow, tfb.Bijector):
         return [flow], None
@@ -134,8 +146,8 @@ def bijectors_and_base(flow):
     return bijectors, flow
 
 
-def _layers(seen, count, parts_of_flow):
-    layers = []
+def _layers(seen: Sequence[Evaluation], count: int, parts_of_flow: set[int]) -> list[Layer]:
+    layers: list[Layer] = []
     for evaluation in seen:
         inner = evaluation.parts
         if not isinstance(evaluation.bijector, _MADE_OF_OTHERS):
@@ -159,7 +171,7 @@ def _layers(seen, count, parts_of_flow):
     return layers
 
 
-def _all_parts(evaluation):
+def _all_parts(evaluation: Evaluation) -> Iterator[Evaluation]:
     for part in evaluation.parts:
         yield part
         yield from _all_parts(part)

@@ -1,9 +1,10 @@
 """Packages that only diagnostics need, imported when they are used."""
 
 import importlib
+from typing import Any
 
 
-def optional(module):
+def optional(module: str) -> Any:
     """The module of a package that comes with the extra `plot`.
 
     Raises:
@@ -19,6 +20,6 @@ def optional(module):
         ) from error
 
 
-def axes_or_new(ax):
+def axes_or_new(ax: Any) -> Any:
     """The axes that were given, or those of a new figure."""
     return optional("matplotlib.pyplot").subplots()[1] if ax is None else ax

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 
-def pareto_smoothed(log_weights):
+def pareto_smoothed(log_weights: np.ndarray) -> tuple[np.ndarray, float]:
     """Log-weights with the largest ones replaced by expected order statistics, and the Pareto k.
 
     Args:
@@ -32,7 +32,7 @@ def pareto_smoothed(log_weights):
     return smoothed, k
 
 
-def fit_generalized_pareto(excess):
+def fit_generalized_pareto(excess: np.ndarray) -> tuple[float, float]:
     """k and sigma of p(x) = (1 + k x / sigma)^(-1 / k - 1) / sigma, for sorted positive numbers.
 
     The mean of theta = -k / sigma under its profile posterior, on a grid, with k drawn to 1/2 by a

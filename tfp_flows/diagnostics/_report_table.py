@@ -1,5 +1,9 @@
 """The report of `diagnose` as text."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from tfp_flows.diagnostics.columns import Columns
 from tfp_flows.diagnostics.fault import HELP
 
 _HEADER = (
@@ -8,7 +12,7 @@ _HEADER = (
 )
 
 
-def report_text(report):
+def report_text(report: Any) -> str:
     """A table with a line for each layer, and under it each fault with what usually helps."""
     rows = [
         (
@@ -47,7 +51,7 @@ def report_text(report):
     return "\n".join([summary, "", *lines, "", *(faults or ["No fault found."])])
 
 
-def _which(data, word):
+def _which(data: Columns, word: str) -> str:
     if word == "constant column":
         return f" {_listed(data.constant)}"
     if word == "dependent columns":
@@ -55,11 +59,11 @@ def _which(data, word):
     return ""
 
 
-def _listed(columns):
+def _listed(columns: Sequence[int]) -> str:
     return ", ".join(map(str, columns[:10])) + (", ..." if len(columns) > 10 else "")
 
 
-def _share(value):
+def _share(value: float | None) -> str:
     if value is None:
         return ""
     # A share that is not whole must not look as if it were.
@@ -67,9 +71,9 @@ def _share(value):
     return f"{percent:g} %"
 
 
-def _number(value):
+def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2g}"
 
 
-def _range(values):
+def _range(values: tuple[float, float]) -> str:
     return f"{values[0]:.3g} to {values[1]:.3g}"

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.diagnostics._layers import Layer
+
 # A way back may be a search in each of D steps.
 _ROWS = 64
 
@@ -25,7 +27,7 @@ class RoundTrip(NamedTuple):
     is_nan: np.ndarray
 
 
-def round_trip(layer, context, stays):
+def round_trip(layer: Layer, context: np.ndarray | None, stays: np.ndarray) -> RoundTrip:
     """Maps up to 64 rows back.
 
     Args:

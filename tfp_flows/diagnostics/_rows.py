@@ -1,21 +1,23 @@
 """What diagnostics are given, checked: a flow, rows of data, their contexts, a seed."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.conditioning import condition, context_size, waits_for_context
-
-tfb, tfd = tfp.bijectors, tfp.distributions
 
 # Numbers of one eager batch: some 16 MB in float32, and as much again for each hidden layer.
 _NUMBERS_IN_A_BATCH = 2**18
 _ROWS_IN_A_BATCH = 4096
 
 
-def distribution_of(flow, name="flow"):
+def distribution_of(flow: Any, name: str = "flow") -> tfd.Distribution:
     """The distribution of a `FlowModel` or `VariationalModel`, or the one that was given."""
     if isinstance(flow, keras.Model):
         flow = getattr(flow, "distribution", flow)
@@ -28,7 +30,13 @@ def distribution_of(flow, name="flow"):
     return flow
 
 
-def checked_rows(flow, x, context, num_rows, seed):
+def checked_rows(
+    flow: tfb.Bijector | tfd.Distribution,
+    x: ArrayLike,
+    context: ArrayLike | None,
+    num_rows: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns rows `[N, *event]`, their contexts `[N, *context]` or `None`, N at most `num_rows`.
 
     More rows are thinned out: which ones stay follows from the seed.
@@ -66,7 +74,7 @@ def checked_rows(flow, x, context, num_rows, seed):
     return x.astype(dtype), context
 
 
-def array_of_rows(x, name):
+def array_of_rows(x: ArrayLike, name: str) -> np.ndarray:
     """An array of numbers with at least two rows."""
     x = np.asarray(x)
     if x.dtype.kind not in "fiub":
@@ -79,7 +87,9 @@ def array_of_rows(x, name):
     return x
 
 
-def checked_context(flow, context, num_rows):
+def checked_context(
+    flow: tfb.Bijector | tfd.Distribution, context: ArrayLike | None, num_rows: int
+) -> np.ndarray | None:
     """The contexts of rows, one for each, as an array; or `None`."""
     size = context_size(flow)
     if context is None:
@@ -103,7 +113,7 @@ def checked_context(flow, context, num_rows):
     return context
 
 
-def given_one_context(flow, context):
+def given_one_context(flow: tfd.Distribution, context: ArrayLike | None) -> tfd.Distribution:
     """The flow given one context `[*context]`, or as it is if it takes none.
 
     Raises:
@@ -119,12 +129,14 @@ def given_one_context(flow, context):
     return flow
 
 
-def bound(flow, context):
+def bound(flow: Any, context: ArrayLike | None) -> Any:
     """The flow given the contexts, if there are any."""
     return flow if context is None else condition(flow, context)
 
 
-def log_prob(flow, x, context=None):
+def log_prob(
+    flow: tfd.Distribution, x: np.ndarray, context: np.ndarray | None = None
+) -> np.ndarray:
     """log p(x_n | c_n) of rows, `[N]` in float64, batch by batch; NaN where the flow gives it."""
     parts = [
         bound(flow, None if context is None else context[rows]).log_prob(tf.constant(x[rows]))
@@ -133,7 +145,9 @@ def log_prob(flow, x, context=None):
     return np.concatenate(parts).astype(np.float64)
 
 
-def samples_and_log_prob(flow, num_samples, context, seed):
+def samples_and_log_prob(
+    flow: tfd.Distribution, num_samples: int, context: np.ndarray | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Draws, and their log-densities.
 
     Args:
@@ -163,7 +177,7 @@ def samples_and_log_prob(flow, num_samples, context, seed):
     return x, log_p.astype(np.float64)
 
 
-def all_finite(values, what):
+def all_finite(values: ArrayLike, what: str) -> np.ndarray:
     """Refuses values with NaN or infinity, which no statistic survives."""
     values = np.asarray(values)
     bad = ~np.isfinite(values)
@@ -175,12 +189,12 @@ def all_finite(values, what):
     return values
 
 
-def batches(num_rows, numbers_in_a_row, factor=1):
+def batches(num_rows: int, numbers_in_a_row: int, factor: int = 1) -> list[slice]:
     """Slices of rows that are evaluated at once; `factor` rows are made of each."""
     size = max(1, min(_ROWS_IN_A_BATCH // factor, _NUMBERS_IN_A_BATCH // max(numbers_in_a_row, 1)))
     return [slice(i, min(i + size, num_rows)) for i in range(0, num_rows, size)]
 
 
-def sampling_seed(seed, i):
+def sampling_seed(seed: int, i: int) -> tf.Tensor:
     """The seed of the i-th batch: for TFP, which draws the same for the same two integers."""
     return tf.constant([seed % 2**31, i], tf.int32)

@@ -1,17 +1,18 @@
 """P-values that several diagnostics share."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfp_flows.diagnostics._optional import optional
 
 
-def smallest_of(p_values):
+def smallest_of(p_values: ArrayLike) -> float:
     """The p-value of the smallest of several, by Bonferroni: min(1, m min p)."""
     p_values = np.ravel(p_values)
     return float(min(1.0, p_values.size * p_values.min()))
 
 
-def uniform_p_value(values, num_reference=None):
+def uniform_p_value(values: np.ndarray, num_reference: int | None = None) -> float:
     """The p-value of Kolmogorov and Smirnov that values `[N]` are uniform on [0, 1].
 
     Args:
@@ -27,7 +28,7 @@ def uniform_p_value(values, num_reference=None):
     return float(optional("scipy.stats").kstwobign.sf(np.sqrt(weight) * distance))
 
 
-def dependence_p_value(values, context):
+def dependence_p_value(values: np.ndarray, context: np.ndarray) -> float | None:
     """The p-value that columns of `values` do not depend on contexts: the smallest, corrected.
 
     Ranks of each column are correlated (Spearman) with each number of the context, and with its
@@ -55,6 +56,6 @@ def dependence_p_value(values, context):
     return smallest_of(2.0 * stats.norm.sf(np.abs(z)))
 
 
-def _standardised(columns):
+def _standardised(columns: np.ndarray) -> np.ndarray:
     deviation = columns.std(axis=0)
     return (columns - columns.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)

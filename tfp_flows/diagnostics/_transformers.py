@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfp_flows.bijectors import CircularSpline
+from tfp_flows.diagnostics._layers import Layer
 
 # |log dy/dx| beyond which a scale counts as exploded: a factor of a thousand.
 LOG_SCALE = 7.0
@@ -10,7 +11,7 @@ LOG_SCALE = 7.0
 _NEAR = 0.9
 
 
-def share_outside(layer):
+def share_outside(layer: Layer) -> float | None:
     """The share of rows outside of the bound of a spline, in the worst column; `None` without."""
     shares = []
     itself = (layer.bijector, layer.is_forward, layer.x)
@@ -31,7 +32,7 @@ def share_outside(layer):
     return max(shares) if shares else None
 
 
-def share_saturated(layer):
+def share_saturated(layer: Layer) -> float | None:
     """The share of rows with saturated or exploded scales, in the worst column; `None` without."""
     kwargs = getattr(layer.bijector, "transformer_kwargs", {})
     limit = kwargs.get("max_log_scale") if isinstance(kwargs, dict) else None
@@ -46,7 +47,7 @@ def share_saturated(layer):
     return max(shares) if shares else None
 
 
-def _in_worst_column(is_so, counts):
+def _in_worst_column(is_so: np.ndarray, counts: np.ndarray) -> float:
     """The largest share over columns of `[N, ...]`, of the numbers that count."""
     is_so, counts = (np.reshape(t, [len(t), -1]) for t in np.broadcast_arrays(is_so, counts))
     return float(np.max((is_so & counts).sum(axis=0) / np.maximum(counts.sum(axis=0), 1)))

@@ -1,8 +1,12 @@
 """Whether a classifier can tell data and samples apart."""
 
 import dataclasses
+from typing import Any
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.diagnostics._optional import axes_or_new, optional
@@ -33,13 +37,13 @@ class ClassifierTest:
     probabilities: np.ndarray
     is_data: np.ndarray
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"Classifier two-sample test: {self.accuracy:.1%} of {self.num_test} held-out rows "
             f"told right (50% by guessing), p = {self.p_value:.2g}."
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draws how sure the classifier is, of data and of samples: alike if the flow is exact.
 
         Args:
@@ -58,7 +62,15 @@ class ClassifierTest:
         return ax
 
 
-def c2st(flow, x, context=None, *, classifier=None, num_rows=2000, seed=0):
+def c2st(
+    flow: tfd.Distribution | keras.Model,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    *,
+    classifier: Any = None,
+    num_rows: int = 2000,
+    seed: int = 0,
+) -> ClassifierTest:
     """accuracy = P(a classifier tells a held-out row right), data or sample: 1/2 if p is exact.
 
     One sample is drawn for each row. Half of the pairs train the classifier, half test it.
@@ -132,7 +144,7 @@ def c2st(flow, x, context=None, *, classifier=None, num_rows=2000, seed=0):
     )
 
 
-def _default(num_columns, seed):
+def _default(num_columns: int, seed: int) -> Any:
     width = min(10 * num_columns, 256)
     return optional("sklearn.pipeline").make_pipeline(
         optional("sklearn.preprocessing").StandardScaler(),

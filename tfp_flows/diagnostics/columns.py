@@ -1,6 +1,7 @@
 """Faults of the data themselves: columns without a density of their own."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Columns:
     dependent: tuple
 
 
-def find_columns(x):
+def find_columns(x: np.ndarray) -> Columns:
     """The faults of columns of rows `[N, ...]`.
 
     Copies, up to a shift and a scale, are looked for on up to 10,000 rows, and columns that sum up
@@ -49,7 +50,7 @@ def find_columns(x):
     )
 
 
-def _dependent(z, tolerance):
+def _dependent(z: np.ndarray, tolerance: float) -> Iterator[np.ndarray]:
     """Groups of standardised columns that determine each other."""
     correlation = z.T @ z / len(z)
     first, is_copy = [], np.zeros(z.shape[1], bool)

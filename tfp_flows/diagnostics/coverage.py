@@ -1,8 +1,12 @@
 """Whether regions of highest density hold as much as they promise."""
 
 import dataclasses
+from typing import Any
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.diagnostics import _statistics
@@ -40,7 +44,7 @@ class Coverage:
     uniform_p_value: float
     context_p_value: float | None
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"Coverage of {len(self.credibilities)} rows: p = {self.p_value:.2g}."]
         for level in (0.5, 0.8, 0.95):
             i = int(np.argmin(np.abs(self.levels - level)))
@@ -52,7 +56,7 @@ class Coverage:
             lines.append(f"  independent of the context: p = {self.context_p_value:.2g}")
         return "\n".join(lines)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draws shares against levels, with the band of an exact flow.
 
         Args:
@@ -71,7 +75,15 @@ class Coverage:
         return ax
 
 
-def coverage(flow, x, context=None, *, num_samples=200, num_rows=500, seed=0):
+def coverage(
+    flow: tfd.Distribution | keras.Model,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    *,
+    num_samples: int = 200,
+    num_rows: int = 500,
+    seed: int = 0,
+) -> Coverage:
     """share(a) = mean_n [P(p(X | c_n) > p(x_n | c_n)) <= a]: should be a, for every level a.
 
     The region of level a is that of highest density which holds a share a of the flow's own

@@ -1,14 +1,27 @@
 """The density of a flow in two dimensions."""
 
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.diagnostics._optional import axes_or_new
 from tfp_flows.diagnostics._rows import distribution_of, given_one_context, log_prob
 
 
-def density_2d(flow, ax=None, *, context=None, bounds=None, num_points=100, seed=0):
+def density_2d(
+    flow: tfd.Distribution | keras.Model,
+    ax: Any = None,
+    *,
+    context: ArrayLike | None = None,
+    bounds: ArrayLike | None = None,
+    num_points: int = 100,
+    seed: int = 0,
+) -> Any:
     """Draws p(x) over a grid of two columns.
 
     ```python

@@ -1,10 +1,14 @@
 """What is wrong with a flow, layer by layer."""
 
 import dataclasses
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.conditioning import context_size
@@ -16,8 +20,6 @@ from tfp_flows.diagnostics._rows import bound, checked_rows, distribution_of
 from tfp_flows.diagnostics.columns import Columns, find_columns
 from tfp_flows.diagnostics.fault import Fault
 from tfp_flows.diagnostics.layer_row import all_weights_finite, examine, has_network
-
-tfb = tfp.bijectors
 
 # Numbers in one pass over all layers, whose results are kept for as long as they are looked at.
 _NUMBERS = 2**20
@@ -58,7 +60,7 @@ class Report:
     num_rows: int
 
     @property
-    def faults(self):
+    def faults(self) -> tuple[Fault, ...]:
         """All faults found, each a `Fault` of layer and word, from data to base."""
         data = {
             "data not finite": self.data.not_finite > 0,
@@ -71,14 +73,14 @@ class Report:
         return tuple(found + [Fault("base", word) for word in base])
 
     @property
-    def first_fault(self):
+    def first_fault(self) -> Fault | None:
         """The `Fault`, `(layer, word)`, that comes first and may cause the others; or `None`."""
         return self.faults[0] if self.faults else None
 
-    def __str__(self):
+    def __str__(self) -> str:
         return report_text(self)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draws the range of values after each layer; a layer with a fault is red.
 
         Args:
@@ -97,15 +99,15 @@ class Report:
 
 
 def diagnose(
-    flow_or_bijector,
-    x,
-    context=None,
+    flow_or_bijector: tfb.Bijector | tfd.Distribution | keras.Model,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
     *,
-    num_rows=512,
-    num_jacobian_rows=4,
-    max_jacobian_size=512,
-    seed=0,
-):
+    num_rows: int = 512,
+    num_jacobian_rows: int = 4,
+    max_jacobian_size: int = 512,
+    seed: int = 0,
+) -> Report:
     """x -> f_1^-1(x) -> f_2^-1(f_1^-1(x)) -> ... -> u: looks at every layer on the way to the base.
 
     The layers are the parts of chains, flows within flows and scales of images, of this package,
@@ -169,7 +171,7 @@ def diagnose(
     )
 
 
-def _base_row(base, u, context):
+def _base_row(base: tfd.Distribution, u: tf.Tensor, context: np.ndarray | None) -> BaseRow:
     log_prob = np.asarray(base.log_prob(u))
     arrives = np.isfinite(np.reshape(u, [len(u), -1])).all(axis=1)
     finite = np.isfinite(log_prob)

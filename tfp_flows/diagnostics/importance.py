@@ -2,9 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.diagnostics._optional import axes_or_new
@@ -47,7 +52,7 @@ class Importance:
     smoothed_log_weights: np.ndarray
     samples: np.ndarray
 
-    def __str__(self):
+    def __str__(self) -> str:
         verdict = "good" if self.pareto_k <= self.limit else "not to be trusted"
         return (
             f"Importance weights of {self.num_samples} samples: Pareto k = {self.pareto_k:.2f} "
@@ -58,7 +63,7 @@ class Importance:
             f"{self.log_normalizer_error:.2g} nats"
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draws how many weights are larger than each, both on logarithmic scales.
 
         A tail that falls as a line of slope -1 / k has the Pareto shape k.
@@ -79,7 +84,14 @@ class Importance:
         return ax
 
 
-def importance(flow, target_log_prob_fn=None, *, context=None, num_samples=4000, seed=0):
+def importance(
+    flow: tfd.Distribution | keras.Model,
+    target_log_prob_fn: Callable[..., ArrayLike] | None = None,
+    *,
+    context: ArrayLike | None = None,
+    num_samples: int = 4000,
+    seed: int = 0,
+) -> Importance:
     """w_s = p~(x_s) / q(x_s), x_s ~ q: all the same if the flow q is the target p = p~ / Z.
 
     The largest weights are smoothed by a generalised Pareto distribution, whose shape k says

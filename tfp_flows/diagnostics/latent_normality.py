@@ -1,8 +1,12 @@
 """Whether data end as draws of the base."""
 
 import dataclasses
+from typing import Any
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows.diagnostics import _statistics
 from tfp_flows.diagnostics._latents import DRAWS, latent_scores
@@ -36,7 +40,7 @@ class LatentNormality:
     context_p_value: float | None
     p_value: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         worst = int(np.argmin(self.column_p_values))
         lines = [
             f"Latents of {len(self.scores)} rows: p = {self.p_value:.2g} that they are draws of "
@@ -51,7 +55,7 @@ class LatentNormality:
             lines.append(f"  independent of the context: p = {self.context_p_value:.2g}")
         return "\n".join(lines)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draws quantiles of each column against those of a standard normal: the diagonal is exact.
 
         Args:
@@ -70,7 +74,14 @@ class LatentNormality:
         return ax
 
 
-def latent_normality(flow, x, context=None, *, num_rows=2000, seed=0):
+def latent_normality(
+    flow: tfd.Distribution | keras.Model,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    *,
+    num_rows: int = 2000,
+    seed: int = 0,
+) -> LatentNormality:
     """z = Phi^-1(F_u(f^-1(x))): if the flow is exact, data end as draws of the base.
 
     Columns are tested one by one, and all together by the density, by correlations of columns and
@@ -111,7 +122,7 @@ def latent_normality(flow, x, context=None, *, num_rows=2000, seed=0):
     num_draws = None if is_normal or context is not None else DRAWS
     stats = optional("scipy.stats")
     columns = [_statistics.uniform_p_value(stats.norm.cdf(z), num_draws) for z in scores.T]
-    result = {
+    result: dict[str, Any] = {
         "density_p_value": _statistics.uniform_p_value(density_ranks, num_draws),
         "correlation_p_value": _correlation_p_value(scores, is_normal),
         "context_p_value": None,
@@ -130,7 +141,7 @@ def latent_normality(flow, x, context=None, *, num_rows=2000, seed=0):
     )
 
 
-def _correlation_p_value(z, is_normal):
+def _correlation_p_value(z: np.ndarray, is_normal: bool) -> float | None:
     """That no two columns, nor their squares, are correlated: the smallest p-value, corrected."""
     if not is_normal or z.shape[1] == 1:
         return None
@@ -143,5 +154,5 @@ def _correlation_p_value(z, is_normal):
     return _statistics.smallest_of(p_values)
 
 
-def _extremes(values):
+def _extremes(values: np.ndarray) -> str:
     return f"{values.min():.3g} to {values.max():.3g}"

@@ -1,16 +1,21 @@
 """One layer under examination: the numbers of a row of the report, and the faults they show."""
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors import BatchNorm, Residual
 from tfp_flows.conditioning import context_size
 from tfp_flows.diagnostics import _transformers
 from tfp_flows.diagnostics._context_effect import context_effect
 from tfp_flows.diagnostics._jacobian import log_det_and_condition
-from tfp_flows.diagnostics._round_trip import round_trip
+from tfp_flows.diagnostics._layers import Layer
+from tfp_flows.diagnostics._round_trip import RoundTrip, round_trip
 
 # Limits of what is no fault. Of the mean and the deviation of what a network sees:
 _MEAN, _DEVIATIONS = 4.0, (0.1, 5.0)
@@ -61,7 +66,13 @@ class LayerRow:
     faults: tuple
 
 
-def examine(layer, context, sees_data, num_jacobian_rows, max_jacobian_size):
+def examine(
+    layer: Layer,
+    context: np.ndarray | None,
+    sees_data: bool,
+    num_jacobian_rows: int,
+    max_jacobian_size: int,
+) -> LayerRow:
     """The `LayerRow` of a layer.
 
     Args:
@@ -97,14 +108,14 @@ def examine(layer, context, sees_data, num_jacobian_rows, max_jacobian_size):
     return dataclasses.replace(row, faults=tuple(_faults(layer, row, back, arrives, sees_data)))
 
 
-def has_network(layer):
+def has_network(layer: Layer) -> bool:
     """Whether it mixes columns by weights and more than linearly: what wants standardised data."""
     normalises = isinstance(layer.bijector, BatchNorm | tfp.bijectors.BatchNormalization)
     is_linear = layer.is_elementwise or layer.bijector.is_constant_jacobian or normalises
     return not is_linear and bool(layer.bijector.variables)
 
 
-def all_weights_finite(part):
+def all_weights_finite(part: Any) -> bool:
     """Whether no variable of a TFP object holds NaN or infinity."""
     return all(
         np.isfinite(v.numpy().astype(np.float64)).all()
@@ -113,7 +124,9 @@ def all_weights_finite(part):
     )
 
 
-def _faults(layer, row, back, arrives, sees_data):
+def _faults(
+    layer: Layer, row: LayerRow, back: RoundTrip, arrives: np.ndarray, sees_data: bool
+) -> list[str]:
     eps = np.finfo(layer.x.dtype.as_numpy_dtype).eps
     size = int(np.prod(layer.x.shape[1:]))
     # What rounding does where the layer is steep.
@@ -134,7 +147,7 @@ def _faults(layer, row, back, arrives, sees_data):
     return [word for word, is_so in found.items() if is_so]
 
 
-def _is_far(x):
+def _is_far(x: np.ndarray) -> bool:
     """Whether a column has a mean or a deviation far from 0 and 1; of images, a channel."""
     columns = np.reshape(x, [-1, x.shape[-1]]).astype(np.float64)
     mean, deviation = columns.mean(axis=0), columns.std(axis=0)
@@ -142,7 +155,7 @@ def _is_far(x):
     return bool(np.any((np.abs(mean) > _MEAN) | (deviation < low) | (deviation > high)))
 
 
-def _share_saturated(layer, log_det):
+def _share_saturated(layer: Layer, log_det: np.ndarray) -> float | None:
     share = _transformers.share_saturated(layer)
     if share is None and has_network(layer) and len(log_det):
         # Of layers that hide their scales, as those of TFP, the mean over columns.
@@ -151,7 +164,7 @@ def _share_saturated(layer, log_det):
     return share
 
 
-def _share_unconverged(layer, arrives, back):
+def _share_unconverged(layer: Layer, arrives: np.ndarray, back: RoundTrip) -> float:
     # Ours are NaN only where a search has failed; others may be outside of their domain.
     if not type(layer.bijector).__module__.startswith("tfp_flows."):
         return 0.0
@@ -163,7 +176,7 @@ def _share_unconverged(layer, arrives, back):
     return float(max(on_the_way, back.is_nan.mean() if len(back.is_nan) else 0.0))
 
 
-def _is_estimate(layer):
+def _is_estimate(layer: Layer) -> bool:
     """Whether the log-det is an estimate or a series that is cut off, no match for autodiff."""
     if isinstance(layer.bijector, tfp.bijectors.FFJORD):
         return True
@@ -174,29 +187,29 @@ def _is_estimate(layer):
     return parameters["log_det"] != "exact" and size > parameters["max_exact_size"]
 
 
-def _effect(layer, context):
+def _effect(layer: Layer, context: np.ndarray | None) -> float | None:
     if context is None or not context_size(layer.bijector):
         return None
 
-    def evaluate(bijector):
+    def evaluate(bijector: tfb.Bijector) -> tuple[tf.Tensor, tf.Tensor]:
         return dataclasses.replace(layer, bijector=bijector).to_base(layer.x[:_CONTEXTS])
 
     return context_effect(layer.bijector, evaluate, context[:_CONTEXTS])
 
 
-def _affordable(num_rows, x):
+def _affordable(num_rows: int, x: np.ndarray) -> int:
     """Fewer rows of large events, of which each takes D evaluations."""
     return max(1, min(num_rows, 4096 // max(int(np.prod(x.shape[1:])), 1)))
 
 
-def _finite_rows(x):
+def _finite_rows(x: np.ndarray) -> np.ndarray:
     return np.isfinite(np.reshape(x, [len(x), -1])).all(axis=1)
 
 
-def _range(values):
+def _range(values: np.ndarray) -> tuple[float, float]:
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
 
 
-def _largest(numbers):
+def _largest(numbers: Iterable[float | None]) -> float | None:
     return max((number for number in numbers if number is not None), default=None)

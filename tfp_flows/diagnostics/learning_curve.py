@@ -1,11 +1,13 @@
 """How a training went."""
 
+from typing import Any
+
 import numpy as np
 
 from tfp_flows.diagnostics._optional import axes_or_new
 
 
-def learning_curve(history, ax=None):
+def learning_curve(history: Any, ax: Any = None) -> Any:
     """Draws the loss of each epoch, and of validation if there was any, in nats.
 
     ```python

@@ -1,6 +1,10 @@
 """Samples and data, two columns at a time."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfp_flows.diagnostics._figures import chosen_columns, grid_of_axes
 from tfp_flows.diagnostics._rows import array_of_rows
@@ -9,7 +13,14 @@ _MOST_COLUMNS = 20
 _MOST_POINTS = 2000
 
 
-def pairs(samples, data=None, *, columns=None, names=None, axes=None):
+def pairs(
+    samples: ArrayLike,
+    data: ArrayLike | None = None,
+    *,
+    columns: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    axes: Any = None,
+) -> Any:
     """Draws columns against each other below the diagonal, and each by itself on it.
 
     ```python
@@ -72,6 +83,6 @@ def pairs(samples, data=None, *, columns=None, names=None, axes=None):
     return axes
 
 
-def _flat(values, name):
+def _flat(values: ArrayLike, name: str) -> np.ndarray:
     values = array_of_rows(values, name)
     return np.reshape(values, [len(values), -1])

@@ -1,8 +1,12 @@
 """Simulation-based calibration: ranks of what a conditional flow was to infer."""
 
 import dataclasses
+from typing import Any
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.diagnostics import _statistics
@@ -46,7 +50,7 @@ class Calibration:
     context_p_value: float | None
     p_value: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         outside = np.any(
             (self.ecdf < self.band_low[:, np.newaxis])
             | (self.ecdf > self.band_high[:, np.newaxis]),
@@ -63,7 +67,7 @@ class Calibration:
             lines.append(f"  independent of the context: p = {self.context_p_value:.2g}")
         return "\n".join(lines)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draws how far the distribution of ranks is from a uniform one, with the band.
 
         A slope up and down is a shift, an S a wrong width.
@@ -84,7 +88,15 @@ class Calibration:
         return ax
 
 
-def sbc(flow, x, context=None, *, num_samples=99, num_rows=500, seed=0):
+def sbc(
+    flow: tfd.Distribution | keras.Model,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    *,
+    num_samples: int = 99,
+    num_rows: int = 500,
+    seed: int = 0,
+) -> Calibration:
     """rank_nd = #{s : x_snd < x_nd} of samples x_s ~ p(. | c_n): uniform on 0 to S if p is exact.
 
     For a posterior x is what was drawn from the prior, and the context what was simulated from it.
@@ -166,12 +178,12 @@ def sbc(flow, x, context=None, *, num_samples=99, num_rows=500, seed=0):
     )
 
 
-def _counts(ranks, k):
+def _counts(ranks: np.ndarray, k: np.ndarray) -> np.ndarray:
     """Rows whose rank is below each of `k`, `[K, columns]`."""
     return np.stack([np.sum(ranks < each, axis=0) for each in k])
 
 
-def _unlikeliness(counts, num_rows, points):
+def _unlikeliness(counts: np.ndarray, num_rows: int, points: np.ndarray) -> np.ndarray:
     """The smallest two-sided binomial probability over all points, of each column."""
     binomial, points = optional("scipy.stats").binom, points[:, np.newaxis]
     low = binomial.cdf(counts, num_rows, points)

@@ -1,7 +1,13 @@
 """The way of points from base to data."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.diagnostics._figures import chosen_columns, grid_of_axes
@@ -10,8 +16,15 @@ from tfp_flows.diagnostics._rows import distribution_of, given_one_context
 
 
 def transport(
-    flow, axes=None, *, context=None, columns=(0, 1), num_points=500, max_panels=8, seed=0
-):
+    flow: tfd.Distribution | keras.Model,
+    axes: Any = None,
+    *,
+    context: ArrayLike | None = None,
+    columns: Sequence[int] = (0, 1),
+    num_points: int = 500,
+    max_panels: int = 8,
+    seed: int = 0,
+) -> Any:
     """Draws u, f_L(u), f_{L-1}(f_L(u)), ..., x: points of the base after each layer.
 
     Points keep their colour, by which their angle around the origin of the base can be followed.
@@ -68,7 +81,7 @@ def transport(
     return axes
 
 
-def _two(columns):
+def _two(columns: Any) -> list[int]:
     if len(columns) != 2:
         raise ValueError(f"`columns` must be two. Received: columns={columns}")
     return columns

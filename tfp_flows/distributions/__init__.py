@@ -21,6 +21,8 @@ from tfp_flows.distributions.philox_bases import (
     PhiloxUniform,
     drawn_by_philox,
 )
+from tfp_flows.distributions.whole_columns import WholeColumns
+from tfp_flows.distributions.with_angles import WithAngles
 
 __all__ = [
     "ConditionalNormal",
@@ -39,6 +41,8 @@ __all__ = [
     "PhiloxMultivariateNormalTriL",
     "PhiloxNormal",
     "PhiloxUniform",
+    "WholeColumns",
+    "WithAngles",
     "drawn_by_philox",
     "mixture_of_gaussians",
 ]

@@ -1,13 +1,17 @@
 """What a flow is made of, in a few lines."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow_probability as tfp
 from tensorflow_probability.python.bijectors import chain, invert
 
 from tfp_flows._tree import walk
 
 
-def described(flow):
+def described(flow: tfp.distributions.Distribution) -> str:
     """One line for each layer of a flow, from the data to the base, and the number of weights.
 
     Args:
@@ -20,7 +24,7 @@ def described(flow):
     return "\n".join(lines)
 
 
-def _layers(bijector):
+def _layers(bijector: tfp.bijectors.Bijector) -> list[tuple[str, str, str]]:
     """`(what, network, number of weights)` of each part of nested chains."""
     if isinstance(bijector, chain._Chain):
         return [row for part in bijector.bijectors for row in _layers(part)]
@@ -34,16 +38,16 @@ def _layers(bijector):
     return [_row(bijector, name)]
 
 
-def _row(part, name):
+def _row(part: Any, name: str) -> tuple[str, str, str]:
     networks = [node for node in walk(part) if isinstance(node, keras.Layer)]
     return name, ", ".join(map(_network, networks)), _number(part.trainable_variables)
 
 
-def _network(network):
+def _network(network: keras.Layer) -> str:
     widths = getattr(network, "hidden_units", None)
     name = type(network).__name__
     return name if widths is None else f"{name} {tuple(widths)}"
 
 
-def _number(variables):
+def _number(variables: Iterable[Any]) -> str:
     return f"{sum(int(np.prod(variable.shape)) for variable in variables):,}"

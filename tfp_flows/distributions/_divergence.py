@@ -15,7 +15,7 @@ tfd = tfp.distributions
 @tfd.RegisterKL(transformed_distribution._TransformedDistribution, Flow)
 @tfd.RegisterKL(Flow, tfd.Distribution)
 @tfd.RegisterKL(tfd.Distribution, Flow)
-def _kl_flow(a, b, name=None):
+def _kl_flow(a: tfd.Distribution, b: tfd.Distribution, name: str | None = None) -> tf.Tensor:
     """KL(a || b) = KL of the bases, in nats, where both have the same bijector."""
     with tf.name_scope(name or "kl_flow"):
         try:

@@ -1,5 +1,7 @@
 """Sets of points that are independent given a latent: what they must be, their density, draws."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -25,7 +27,7 @@ class LatentPoints:
         dtype.
     """
 
-    def __init__(self, points, latent_size, dtype):
+    def __init__(self, points: tfd.Distribution, latent_size: int, dtype: tf.DType) -> None:
         self.size, self._latent_size = vector_size(points, "points"), latent_size
         if context_size(points) != latent_size:
             raise ValueError(
@@ -44,11 +46,11 @@ class LatentPoints:
             )
         self._points = points
 
-    def given(self, w):
+    def given(self, w: tf.Tensor) -> tfd.Distribution:
         """p(x_m | w), the distribution of one point, for latents `[..., L]`."""
         return condition(self._points, w)
 
-    def log_prob(self, x, w):
+    def log_prob(self, x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
         """sum_m log p(x_m | w) for sets `[..., M, D]` and latents `[..., L]` that broadcast."""
         shape = ps.concat([ps.shape(w)[:-1], ps.shape(x)[-2:-1]], axis=0)
         w = tf.broadcast_to(w[..., tf.newaxis, :], ps.concat([shape, [self._latent_size]], axis=0))
@@ -58,13 +60,13 @@ class LatentPoints:
         log_p = points.log_prob(tf.reshape(x, [-1, self.size]))
         return tf.reduce_sum(tf.reshape(log_p, shape), axis=-1)
 
-    def draw(self, w, num_points, seed):
+    def draw(self, w: tf.Tensor, num_points: int | tf.Tensor, seed: Any) -> tf.Tensor:
         """Points given latents `[..., L]`: `[..., num_points, D]`."""
         shape = ps.concat([ps.shape(w)[:-1], [num_points, self._latent_size]], axis=0)
         w = tf.broadcast_to(w[..., tf.newaxis, :], shape)
         return self.given(w).sample(seed=seed)
 
-    def checked_sets(self, x, num_points, dtype):
+    def checked_sets(self, x: Any, num_points: int | None, dtype: tf.DType) -> tf.Tensor:
         """`x` as a tensor `[..., M, D]`, or an error; M is any number if `num_points` is `None`."""
         expected = f"[..., {num_points or 'M'}, {self.size}]"
         if isinstance(x, tf.RaggedTensor):
@@ -90,7 +92,7 @@ class LatentPoints:
         return x
 
 
-def vector_size(distribution, name):
+def vector_size(distribution: tfd.Distribution, name: str) -> int:
     """The size of the vectors that a distribution is over.
 
     Raises:
@@ -107,7 +109,7 @@ def vector_size(distribution, name):
     return shape[0]
 
 
-def _is_array(x):
+def _is_array(x: Any) -> bool:
     """Whether numpy takes it for an array of numbers; nested lists of unequal lengths are none."""
     try:
         return np.asarray(x).dtype.kind in "fiu"

@@ -1,5 +1,9 @@
 """The normal distribution of a latent that an encoder gives, and draws of it."""
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -25,12 +29,19 @@ class LatentPosterior:
       ValueError: if it is an unbuilt layer, or `max_log_scale` is not positive.
     """
 
-    def __init__(self, encoder, latent_size, max_log_scale, noise, dtype):
+    def __init__(
+        self,
+        encoder: Callable[..., tf.Tensor],
+        latent_size: int,
+        max_log_scale: float,
+        noise: keras.Layer,
+        dtype: tf.DType,
+    ) -> None:
         check_network(encoder, "encoder(x)", "encoder")
         self._encoder, self._size, self._noise, self._dtype = encoder, latent_size, noise, dtype
         self._max_log_scale = _checks.positive_number(max_log_scale, "max_log_scale")
 
-    def moments(self, x):
+    def moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """t and s for sets `[..., M, D]`: two tensors `[..., L]`.
 
         Raises:
@@ -50,7 +61,9 @@ class LatentPosterior:
         affine = Affine.new(h, max_log_scale=self._max_log_scale)
         return affine.shift, affine.log_scale
 
-    def draw(self, loc, log_scale, batch_shape, seed):
+    def draw(
+        self, loc: tf.Tensor, log_scale: tf.Tensor, batch_shape: tf.Tensor, seed: Any
+    ) -> tf.Tensor:
         """w, `[*batch_shape, L]`, by a seed, or by the layer of noise where that is `None`."""
         shape = ps.concat([batch_shape, [self._size]], axis=0)
         if seed is None:

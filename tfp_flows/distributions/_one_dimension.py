@@ -1,5 +1,7 @@
 """Tails and quantiles of distributions over one number, whatever the shape of its event."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -25,7 +27,7 @@ tfd = tfp.distributions
 class HasQuantile:
     """A distribution with a `quantile` where an event is one number: for p `[...]` `[..., 1]`."""
 
-    def _quantile(self, p, **kwargs):
+    def _quantile(self, p: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         if kwargs:
             return super()._quantile(p, **kwargs)
         self._check_is_one_number("quantile")
@@ -33,7 +35,7 @@ class HasQuantile:
         shape = ps.broadcast_shape(ps.shape(x), self.batch_shape_tensor())
         return _with_axes(tf.broadcast_to(x, shape), self)
 
-    def _check_is_one_number(self, name):
+    def _check_is_one_number(self, name: str) -> None:
         shape = self.event_shape
         if not isinstance(shape, tf.TensorShape) or shape.num_elements() != 1:
             raise NotImplementedError(
@@ -49,19 +51,19 @@ class OneDimension(HasQuantile):
     they are not implemented.
     """
 
-    def _cdf(self, x, **kwargs):
+    def _cdf(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         return self._tail("cdf", x, kwargs)
 
-    def _log_cdf(self, x, **kwargs):
+    def _log_cdf(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         return self._tail("log_cdf", x, kwargs, is_log=True)
 
-    def _survival_function(self, x, **kwargs):
+    def _survival_function(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         return self._tail("survival_function", x, kwargs, is_upper=True)
 
-    def _log_survival_function(self, x, **kwargs):
+    def _log_survival_function(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         return self._tail("log_survival_function", x, kwargs, is_upper=True, is_log=True)
 
-    def _tail(self, name, x, kwargs, **which):
+    def _tail(self, name: str, x: tf.Tensor, kwargs: dict[str, Any], **which: bool) -> tf.Tensor:
         if kwargs:
             return getattr(super(), f"_{name}")(x, **kwargs)
         self._check_is_one_number(name)
@@ -72,7 +74,12 @@ class OneDimension(HasQuantile):
         return tf.broadcast_to(p, ps.broadcast_shape(ps.shape(p), self.batch_shape_tensor()))
 
 
-def tail(distribution, x, is_upper=False, is_log=False):
+def tail(
+    distribution: tfd.Distribution,
+    x: tf.Tensor,
+    is_upper: Any = False,
+    is_log: bool = False,
+) -> tf.Tensor:
     """P[X <= x], or P[X > x] where `is_upper`, or the logarithm of it.
 
     TFP has no `cdf` of `tfd.Sample` nor of normal distributions over vectors of one dimension.
@@ -109,7 +116,7 @@ def tail(distribution, x, is_upper=False, is_log=False):
     return ps.smart_where(is_upper, lambda: upper(x), lambda: lower(x))
 
 
-def quantile(distribution, p):
+def quantile(distribution: tfd.Distribution, p: tf.Tensor) -> tf.Tensor:
     """x `[...]` with P[X <= x] = p; of a mixture by a search."""
     distribution = _unwrapped(distribution)
     if isinstance(distribution, transformed_distribution._TransformedDistribution):
@@ -123,7 +130,7 @@ def quantile(distribution, p):
         _check_is_scalar(distribution)
         return distribution.quantile(p)
 
-    def log_odds_and_slope(x):
+    def log_odds_and_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lower, upper = (tail(distribution, x, is_upper, is_log=True) for is_upper in (False, True))
         log_slope = distribution.log_prob(_with_axes(x, distribution)) - lower - upper
         return lower - upper, tf.exp(log_slope)
@@ -134,7 +141,7 @@ def quantile(distribution, p):
     return find_root(log_odds_and_slope, tf.broadcast_to(target, shape)).root
 
 
-def _unwrapped(distribution):
+def _unwrapped(distribution: tfd.Distribution) -> tfd.Distribution:
     """The same numbers as of a scalar, a transformed distribution, or a mixture."""
     if isinstance(distribution, mvn_linear_operator.MultivariateNormalLinearOperator):
         return tfd.Normal(distribution.mean()[..., 0], distribution.stddev()[..., 0])
@@ -151,12 +158,14 @@ def _unwrapped(distribution):
     return distribution
 
 
-def _is_mixture(distribution):
+def _is_mixture(distribution: tfd.Distribution) -> bool:
     kinds = mixture._Mixture | mixture_same_family._MixtureSameFamily
     return isinstance(distribution, kinds)
 
 
-def _mixture(distribution, x, is_upper):
+def _mixture(
+    distribution: tfd.Distribution, x: tf.Tensor, is_upper: Any
+) -> tuple[tf.Tensor, list[tuple[Any, ...]]]:
     """Logarithms of weights `[..., K]`, and for each component itself and what to ask it.
 
     Those of a family are one distribution, with K on the last axis of its batch.
@@ -170,11 +179,11 @@ def _mixture(distribution, x, is_upper):
     return weights, [(distribution.components_distribution, x[..., tf.newaxis], is_upper)]
 
 
-def _with_axes(x, distribution):
+def _with_axes(x: tf.Tensor, distribution: tfd.Distribution) -> tf.Tensor:
     return x[(..., *[tf.newaxis] * distribution.event_shape.rank)]
 
 
-def _check_is_scalar(distribution):
+def _check_is_scalar(distribution: tfd.Distribution) -> None:
     if distribution.event_shape.rank != 0:
         raise NotImplementedError(
             "Of a distribution over vectors of one dimension `cdf` and `quantile` are those of its "

@@ -1,6 +1,7 @@
 """Seeds for stateless generators."""
 
 import numbers
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +10,7 @@ import tensorflow_probability as tfp
 from tfp_flows import _checks
 
 
-def stateless_seed(seed):
+def stateless_seed(seed: Any) -> tf.Tensor:
     """An int32 `Tensor` `[2]`: of an integer always the same, whatever was drawn before."""
     if isinstance(seed, numbers.Integral | np.integer):
         seed = _checks.integer_at_least(seed, -(2**63), "seed")

@@ -1,6 +1,8 @@
 """Where a flow has density at all: (0, 1) for instance, if it ends in a `tfb.Sigmoid`."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -9,6 +11,7 @@ from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows.bijectors.normalization.standardize_context import StandardizeContext
 from tfp_flows.bijectors.transformers.affine import Affine
+from tfp_flows.distributions.whole_columns import WholeColumns
 
 tfb = tfp.bijectors
 
@@ -32,7 +35,7 @@ _KEEP_INTERVALS = (
 )
 
 
-def support(distribution):
+def support(distribution: tfp.distributions.Distribution) -> tuple[tf.Tensor, tf.Tensor] | None:
     """The bounds of the open support, coordinate by coordinate, or `None` where none are known.
 
     They are those of the outermost bijector that maps onto an interval, behind shifts, scales and
@@ -44,6 +47,8 @@ def support(distribution):
     Returns:
       Two tensors that broadcast with x, infinite where there is no bound; or `None`.
     """
+    if isinstance(distribution, WholeColumns):
+        distribution = distribution.distribution
     parts, node = [], distribution
     while isinstance(node, transformed_distribution._TransformedDistribution):
         parts += parts_to_base(node.bijector)
@@ -55,7 +60,7 @@ def support(distribution):
     return _bounds(parts, distribution.event_shape, distribution.dtype)
 
 
-def described(bounds):
+def described(bounds: tuple[tf.Tensor, tf.Tensor]) -> str:
     """The bounds in words, such as "(0, 1)", or "(0, 1) in column 0, (2, inf) in column 1"."""
     low, high = (tf.reshape(bound, [-1]).numpy() for bound in bounds)
     intervals = [f"({a:.9g}, {b:.9g})" for a, b in zip(low, high, strict=True)]
@@ -65,7 +70,11 @@ def described(bounds):
     return ", ".join(listed) + (", ..." if len(intervals) > 8 else "")
 
 
-def log_prob_in_support(distribution, x, log_prob):
+def log_prob_in_support(
+    distribution: tfp.distributions.Distribution,
+    x: tf.Tensor,
+    log_prob: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
     """`log_prob(x)`, but minus infinity on and beyond the bounds of the support, and no gradient.
 
     There x is replaced before it is scored: an inverse that is NaN or infinite would make gradients
@@ -87,7 +96,30 @@ def log_prob_in_support(distribution, x, log_prob):
     return tf.where(is_outside, tf.constant(-math.inf, value.dtype), value)
 
 
-def _between(low, high):
+def log_prob_where_finite(
+    x: tf.Tensor, event_ndims: int, log_prob: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
+    """`log_prob(x)`; of an event with an infinity minus infinity, with a NaN NaN, and no gradient.
+
+    There x is replaced before it is scored, or one row would make NaN of the gradients of all
+    parameters, also where the loss leaves it out.
+
+    Args:
+      x: a float `Tensor`.
+      event_ndims: how many of its axes are one event.
+      log_prob: a callable that takes another x.
+    """
+    if x.shape.rank is None or x.shape.rank < event_ndims:
+        return log_prob(x)
+    axes = list(range(-event_ndims, 0))
+    is_finite = tf.reduce_all(tf.math.is_finite(x), axis=axes)
+    over_event = is_finite[(..., *[tf.newaxis] * event_ndims)]
+    value = log_prob(tf.where(over_event, x, tf.zeros_like(x)))
+    lost = tf.cast(tf.stop_gradient(-tf.reduce_sum(tf.abs(x), axis=axes)), value.dtype)
+    return tf.where(is_finite, value, lost)
+
+
+def _between(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     """A point of the interval where no function of it is extreme."""
     has_low, has_high = tf.math.is_finite(low), tf.math.is_finite(high)
     low, high = tf.where(has_low, low, 0.0), tf.where(has_high, high, 0.0)
@@ -98,7 +130,9 @@ def _between(low, high):
     return tf.where(has_low | has_high, between, 0.0)
 
 
-def parts_to_base(bijector, is_inverted=False):
+def parts_to_base(
+    bijector: tfb.Bijector, is_inverted: bool = False
+) -> list[tuple[tfb.Bijector, bool]]:
     """Pairs of a part and whether it stands in `tfb.Invert`, from the data's end to the base."""
     if isinstance(bijector, invert._Invert):
         return parts_to_base(bijector.bijector, not is_inverted)
@@ -110,9 +144,11 @@ def parts_to_base(bijector, is_inverted=False):
     return [(bijector, is_inverted)]
 
 
-def _bounds(parts, shape, dtype):
+def _bounds(
+    parts: list[tuple[tfb.Bijector, bool]], shape: tf.TensorShape, dtype: tf.DType
+) -> tuple[tf.Tensor, tf.Tensor] | None:
     """The bounds of events of a shape; `None` if there are none, or behind what is not known."""
-    passed = []
+    passed: list[tuple[tfb.Bijector, bool]] = []
     for part, is_inverted in parts:
         bounds = None if is_inverted else _own_bounds(part, shape, dtype)
         if bounds is not None:
@@ -128,7 +164,9 @@ def _bounds(parts, shape, dtype):
     return None
 
 
-def _own_bounds(part, shape, dtype):
+def _own_bounds(
+    part: tfb.Bijector, shape: tf.TensorShape, dtype: tf.DType
+) -> tuple[tf.Tensor, tf.Tensor] | None:
     """The bounds that a part has itself, of the shape of the event if that is known."""
     if isinstance(part, blockwise._Blockwise):
         return _bounds_of_blocks(part, shape, dtype)
@@ -144,7 +182,9 @@ def _own_bounds(part, shape, dtype):
     return None
 
 
-def _bounds_of_blocks(part, shape, dtype):
+def _bounds_of_blocks(
+    part: tfb.Blockwise, shape: tf.TensorShape, dtype: tf.DType
+) -> tuple[tf.Tensor, tf.Tensor] | None:
     sizes = tf.get_static_value(part.block_sizes)
     inverse_sizes = tf.get_static_value(part.inverse_block_sizes)
     if sizes is None or list(sizes) != list(inverse_sizes) or not shape.is_fully_defined():
@@ -165,13 +205,13 @@ def _bounds_of_blocks(part, shape, dtype):
     return tuple(tf.concat(bounds, axis=-1) for bounds in zip(*filled, strict=True))
 
 
-def _filled(interval, dtype):
+def _filled(interval: tuple[Any, Any], dtype: tf.DType) -> list[tf.Tensor]:
     """The bounds as tensors, infinite where there are none."""
     ends = zip(interval, (-math.inf, math.inf), strict=True)
     return [tf.cast(end if bound is None else bound, dtype) for bound, end in ends]
 
 
-def _of_softplus(part):
+def _of_softplus(part: tfb.Softplus) -> tuple[Any, Any]:
     """(low, inf), or (-inf, low) where a negative softness turns it round."""
     low = 0.0 if part.low is None else tf.convert_to_tensor(part.low)
     if part.hinge_softness is None:

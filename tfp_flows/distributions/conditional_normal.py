@@ -1,7 +1,11 @@
 """A normal distribution whose parameters a network gives from a context."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike, DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostDistribution
@@ -55,16 +59,16 @@ class ConditionalNormal(TakesContext, OneDimension, LostDistribution, tfd.Distri
 
     def __init__(
         self,
-        conditioner,
-        event_size,
-        context_size,
-        max_log_scale=5.0,
-        context=None,
-        dtype=None,
-        validate_args=False,
-        allow_nan_stats=True,
-        name="conditional_normal",
-    ):
+        conditioner: Callable[..., tf.Tensor],
+        event_size: int,
+        context_size: int,
+        max_log_scale: float = 5.0,
+        context: ArrayLike | None = None,
+        dtype: DTypeLike | tf.DType | None = None,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "conditional_normal",
+    ) -> None:
         parameters = dict(locals())
         check_network(conditioner, "conditioner(context)", "conditioner")
         self._conditioner = conditioner
@@ -88,17 +92,17 @@ class ConditionalNormal(TakesContext, OneDimension, LostDistribution, tfd.Distri
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: Any = None) -> dict[str, Any]:
         # TFP's distributions do not inherit this method: their metaclass would hide it.
         return super()._parameter_properties(dtype, num_classes)
 
-    def _event_shape(self):
+    def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self._event_size])
 
-    def _event_shape_tensor(self):
+    def _event_shape_tensor(self) -> tf.Tensor:
         return tf.constant([self._event_size], tf.int32)
 
-    def _raw(self, rows):
+    def _raw(self, rows: tf.Tensor) -> tf.Tensor:
         """What the conditioner gives for contexts `[N, C]`, as `[N, D, 2]`."""
         h = self._conditioner(rows)
         shape = tf.TensorShape(getattr(h, "shape", None))
@@ -111,7 +115,7 @@ class ConditionalNormal(TakesContext, OneDimension, LostDistribution, tfd.Distri
             )
         return tf.reshape(h, [-1, self._event_size, 2])
 
-    def _normal(self):
+    def _normal(self) -> tfd.Distribution:
         """The distribution for the bound context."""
         self._check_is_bound()
         rows = self._context_rows(self._context_batch_shape(), self._conditioner)
@@ -120,26 +124,28 @@ class ConditionalNormal(TakesContext, OneDimension, LostDistribution, tfd.Distri
         affine = Affine.new(tf.reshape(h, shape), max_log_scale=self._max_log_scale)
         return PhiloxMultivariateNormalDiag(affine.shift, tf.exp(affine.log_scale))
 
-    def _log_prob(self, u):
+    def _log_prob(self, u: tf.Tensor) -> tf.Tensor:
         return self._normal().log_prob(u)
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         return self._normal().sample(n, seed=seed)
 
-    def _sample_and_log_prob(self, sample_shape, seed, **kwargs):
+    def _sample_and_log_prob(
+        self, sample_shape: tf.Tensor, seed: Any, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._normal().experimental_sample_and_log_prob(sample_shape, seed=seed, **kwargs)
 
-    def _mean(self):
+    def _mean(self) -> tf.Tensor:
         return self._normal().mean()
 
-    def _mode(self):
+    def _mode(self) -> tf.Tensor:
         return self._normal().mode()
 
-    def _variance(self):
+    def _variance(self) -> tf.Tensor:
         return self._normal().variance()
 
-    def _stddev(self):
+    def _stddev(self) -> tf.Tensor:
         return self._normal().stddev()
 
-    def _entropy(self):
+    def _entropy(self) -> tf.Tensor:
         return self._normal().entropy()

@@ -1,10 +1,13 @@
 """A distribution of whole numbers, such as the values of pixels, from a continuous one."""
 
 import math
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -65,16 +68,16 @@ class Dequantized(LostInKeras, tfd.Distribution):
 
     def __init__(
         self,
-        distribution,
-        num_values=256,
-        alpha=0.05,
-        dequantizer=None,
-        seed=None,
-        noise=None,
-        validate_args=False,
-        allow_nan_stats=True,
-        name="dequantized",
-    ):
+        distribution: tfd.Distribution,
+        num_values: int = 256,
+        alpha: float = 0.05,
+        dequantizer: tfb.Bijector | None = None,
+        seed: int | None = None,
+        noise: keras.Layer | None = None,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "dequantized",
+    ) -> None:
         parameters = dict(locals())
         if not isinstance(distribution, tfd.Distribution):
             raise TypeError(
@@ -112,27 +115,27 @@ class Dequantized(LostInKeras, tfd.Distribution):
         )
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         """The distribution of y."""
         return self._distribution
 
     @property
-    def dequantizer(self):
+    def dequantizer(self) -> tfb.Bijector | None:
         """g, or `None`."""
         return self._dequantizer
 
     @property
-    def num_values(self):
+    def num_values(self) -> int:
         """K."""
         return self._num_values
 
     @property
-    def density_dtype(self):
+    def density_dtype(self) -> tf.DType:
         """The dtype of `elbo`."""
         return self._distribution.dtype
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: Any = None) -> dict[str, Any]:
         return {
             "distribution": tfp.util.BatchedComponentProperties(),
             "dequantizer": tfp.util.BatchedComponentProperties(
@@ -140,7 +143,7 @@ class Dequantized(LostInKeras, tfd.Distribution):
             ),
         }
 
-    def elbo(self, x, num_samples=1):
+    def elbo(self, x: ArrayLike, num_samples: int = 1) -> tf.Tensor:
         """A lower bound of log P(x) in nats, `[...]`, by draws of u.
 
         Args:
@@ -152,7 +155,7 @@ class Dequantized(LostInKeras, tfd.Distribution):
             from 0 to K - 1.
         """
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
-        _checks.not_symbolic(x, "x")
+        x = _checks.not_symbolic(x, "x")
         x = tf.convert_to_tensor(x)
         rank = self.event_shape.rank
         if not _checks.has_event_shape(x, self.event_shape):
@@ -178,12 +181,12 @@ class Dequantized(LostInKeras, tfd.Distribution):
         bound = tf.reduce_mean(log_p - log_q, axis=0)
         return tf.where(tf.reduce_all(is_value, axis=axes), bound, -math.inf)
 
-    def bits_per_dimension(self, x, num_samples=1):
+    def bits_per_dimension(self, x: ArrayLike, num_samples: int = 1) -> tf.Tensor:
         """-elbo(x) / (D log 2), an upper bound of the code length of a number, `[...]`."""
         nats = self.elbo(x, num_samples)
         return -nats / (self.event_shape.num_elements() * math.log(2.0))
 
-    def check_values(self, x, name):
+    def check_values(self, x: np.ndarray, name: str) -> None:
         """Refuses an array whose values are not whole numbers from 0 to K - 1."""
         x = np.asarray(x)
         wrong = (x < 0) | (x > self._num_values - 1) | (x != np.floor(x))
@@ -193,7 +196,7 @@ class Dequantized(LostInKeras, tfd.Distribution):
                 f"(`num_values`). Received: {x[wrong][0]} among them"
             )
 
-    def _draw(self, x, axes):
+    def _draw(self, x: tf.Tensor, axes: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns u, and log q(u | x)."""
         u = self._noise(x)
         if self._dequantizer is None:
@@ -214,23 +217,23 @@ class Dequantized(LostInKeras, tfd.Distribution):
         log_q = tf.reduce_sum(log_q - log_slope, axis=axes) - log_det
         return tf.sigmoid(e), log_q
 
-    def _log_prob(self, x):
+    def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError(
             f"`{self.name}` has a bound of log P(x) only, `elbo(x)`. Received: a call of `log_prob`"
         )
 
-    def _event_shape(self):
+    def _event_shape(self) -> tf.TensorShape:
         return self._distribution.event_shape
 
-    def _event_shape_tensor(self):
+    def _event_shape_tensor(self) -> tf.Tensor:
         return self._distribution.event_shape_tensor()
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         v = self._values.forward(self._distribution.sample(n, seed=seed))
         return tf.cast(tf.clip_by_value(tf.floor(v), 0.0, self._num_values - 1.0), self.dtype)
 
 
-def _values_bijector(num_values, alpha, dtype):
+def _values_bijector(num_values: int, alpha: float, dtype: tf.DType) -> tfb.Bijector:
     """From y to v."""
     if alpha is None:
         return tfb.Chain(

@@ -1,9 +1,14 @@
 """The distribution that every recipe returns."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.distributions import transformed_distribution
 
+from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostDistribution
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._increasing import is_increasing
@@ -11,9 +16,12 @@ from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
 from tfp_flows.distributions._described import described
 from tfp_flows.distributions._one_dimension import OneDimension
-from tfp_flows.distributions._support import log_prob_in_support
+from tfp_flows.distributions._support import log_prob_in_support, log_prob_where_finite
 from tfp_flows.distributions.philox_bases import drawn_by_philox
-from tfp_flows.math._finite_gradient import drop_gradient_at_infinity
+from tfp_flows.math._finite_gradient import (
+    drop_gradient_at_infinity,
+    drop_gradient_near_infinity,
+)
 
 
 class Flow(OneDimension, LostDistribution, transformed_distribution._TransformedDistribution):
@@ -27,8 +35,9 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
     `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
     log-dets where they cost more than the samples.
 
-    A density that underflows, so that `log_prob` is minus infinity, has zero gradients: rows so far
-    out leave the gradients of others as they are.
+    Where `log_prob` is minus infinity, or in size above a thousandth of the largest number of its
+    dtype (3e35 in float32), or where x is not finite, its gradients are zero: such rows leave those
+    of others as they are. At an infinity it is minus infinity, at a NaN NaN.
 
     `log_prob` is minus infinity, and not NaN, on and beyond the bounds of what the outermost
     bijector onto an interval can reach: `tfb.Sigmoid`, `Exp`, `Softplus`, `Tanh`, `NormalCDF`,
@@ -53,7 +62,13 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
 
     __deepcopy__ = deep_copy
 
-    def __init__(self, distribution, bijector, validate_args=False, name=None):
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        bijector: tfp.bijectors.Bijector,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> None:
         parameters = dict(locals())
         distribution = drawn_by_philox(distribution)
         # Copies, and what is conditioned, share it.
@@ -63,33 +78,38 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: Any = None) -> dict[str, Any]:
         # TFP warns when annotations are inherited past a new `__init__`.
         return super()._parameter_properties(dtype, num_classes)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{super().__repr__()}\n{described(self)}"
 
-    def _call_sample_n(self, sample_shape, seed, **kwargs):
+    def _call_sample_n(self, sample_shape: tf.Tensor, seed: Any, **kwargs: Any) -> tf.Tensor:
         with skip_log_det():
             return super()._call_sample_n(sample_shape, seed, **kwargs)
 
-    def _log_prob(self, y, **kwargs):
+    def _log_prob(self, y: Any, **kwargs: Any) -> tf.Tensor:
         event_ndims = tf.nest.map_structure(lambda shape: shape.rank, self.event_shape)
         if kwargs or not self.bijector._is_injective or None in tf.nest.flatten(event_ndims):
             return super()._log_prob(y, **kwargs)
+        tf.nest.map_structure(_check_event, y, self.event_shape)
         # A copy, which parts of TFP have not met.
         y = tf.nest.map_structure(tf.identity, y)
 
-        def log_prob(y):
+        def log_prob(y: tf.Tensor) -> tf.Tensor:
             x, log_det = inverse_and_log_det(self.bijector, y, event_ndims)
             x = tf.nest.map_structure(drop_gradient_at_infinity, x)
             log_prob = self.distribution.log_prob(x)
-            return drop_gradient_at_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
+            return drop_gradient_near_infinity(log_prob + tf.cast(log_det, log_prob.dtype))
 
-        return log_prob_in_support(self, y, log_prob)
+        if not (tf.is_tensor(y) and y.dtype.is_floating):
+            return log_prob_in_support(self, y, log_prob)
+        return log_prob_in_support(
+            self, y, lambda y: log_prob_where_finite(y, event_ndims, log_prob)
+        )
 
-    def _tail(self, name, x, kwargs, **which):
+    def _tail(self, name: str, x: tf.Tensor, kwargs: dict[str, Any], **which: bool) -> tf.Tensor:
         if not kwargs and self._increases_by_coordinate():
             try:
                 return getattr(self.distribution, name)(self.bijector.inverse(tf.identity(x)))
@@ -97,7 +117,7 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
                 pass  # is said of the flow
         return super()._tail(name, x, kwargs, **which)
 
-    def _increases_by_coordinate(self):
+    def _increases_by_coordinate(self) -> bool:
         """Whether P[X_1 <= x_1, X_2 <= x_2, ...] is that of the base, as in TFP."""
         shape, ndims = self.distribution.event_shape, self.bijector.forward_min_event_ndims
         if ndims != 0 or not isinstance(shape, tf.TensorShape) or shape.num_elements() == 1:
@@ -108,7 +128,21 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
             return False
         return increasing is not None and bool(np.all(increasing))
 
-    def experimental_local_measure(self, y, backward_compat=False, **kwargs):
+    def experimental_local_measure(
+        self, y: ArrayLike, backward_compat: bool = False, **kwargs: Any
+    ) -> Any:
         """As in TFP, on a copy of `y`."""
         y = tf.nest.map_structure(tf.identity, y)
         return super().experimental_local_measure(y, backward_compat=backward_compat, **kwargs)
+
+
+def _check_event(y, event_shape):
+    """Refuses points of another size, which parts of TFP broadcast, or of which they drop some."""
+    rank = event_shape.rank
+    if y.shape.rank is not None and (
+        y.shape.rank < rank or not _checks.has_event_shape(y, event_shape)
+    ):
+        raise ValueError(
+            f"`value` must have shape [..., {_checks.listed(event_shape)}]. "
+            f"Received: value.shape={tuple(y.shape)}"
+        )

@@ -1,5 +1,10 @@
 """A flow over the latents of a joint distribution, in their own structure."""
 
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
 from tfp_flows._inlined_maps import inlined_maps
 from tfp_flows.distributions.flow import Flow
 
@@ -19,21 +24,29 @@ class JointFlow(Flow):
       name: Python `str`.
     """
 
-    def __init__(self, distribution, bijector, validate_args=False, name=None):
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        bijector: tfp.bijectors.Bijector,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> None:
         super().__init__(distribution, bijector, validate_args, name)
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: Any = None) -> dict[str, Any]:
         return super()._parameter_properties(dtype, num_classes)
 
-    def _call_sample_n(self, sample_shape, seed, **kwargs):
+    def _call_sample_n(self, sample_shape: tf.Tensor, seed: Any, **kwargs: Any) -> Any:
         with inlined_maps():
             return super()._call_sample_n(sample_shape, seed, **kwargs)
 
-    def _call_log_prob(self, value, name, **kwargs):
+    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
         with inlined_maps():
             return super()._call_log_prob(value, name, **kwargs)
 
-    def _sample_and_log_prob(self, sample_shape, seed, **kwargs):
+    def _sample_and_log_prob(
+        self, sample_shape: tf.Tensor, seed: Any, **kwargs: Any
+    ) -> tuple[Any, tf.Tensor]:
         with inlined_maps():
             return super()._sample_and_log_prob(sample_shape, seed, **kwargs)

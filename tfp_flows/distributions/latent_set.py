@@ -1,8 +1,13 @@
 """A distribution of sets of points: independent points given a latent of the set."""
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -68,17 +73,17 @@ class LatentSet(LostDistribution, tfd.Distribution):
 
     def __init__(
         self,
-        prior,
-        points,
-        encoder,
-        num_points=None,
-        max_log_scale=5.0,
-        seed=None,
-        noise=None,
-        validate_args=False,
-        allow_nan_stats=True,
-        name="latent_set",
-    ):
+        prior: tfd.Distribution,
+        points: tfd.Distribution,
+        encoder: Callable[..., tf.Tensor],
+        num_points: int | None = None,
+        max_log_scale: float = 5.0,
+        seed: int | None = None,
+        noise: keras.Layer | None = None,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "latent_set",
+    ) -> None:
         parameters = dict(locals())
         self._latent_size = vector_size(prior, "prior")
         self._latent_points = LatentPoints(points, self._latent_size, prior.dtype)
@@ -113,35 +118,35 @@ class LatentSet(LostDistribution, tfd.Distribution):
             )
 
     @property
-    def prior(self):
+    def prior(self) -> tfd.Distribution:
         """p(w)."""
         return self._prior
 
     @property
-    def points(self):
+    def points(self) -> tfd.Distribution:
         """p(x_m | w), which waits for w as its context."""
         return self._points
 
     @property
-    def encoder(self):
+    def encoder(self) -> Callable[..., tf.Tensor]:
         """The callable that gives the numbers of the posterior."""
         return self._encoder
 
     @property
-    def num_points(self):
+    def num_points(self) -> int | None:
         """M, or `None` for any number."""
         return self._num_points
 
     @property
-    def latent_size(self):
+    def latent_size(self) -> int:
         """L."""
         return self._latent_size
 
     @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: Any = None) -> dict[str, Any]:
         return {"prior": tfp.util.BatchedComponentProperties()}
 
-    def elbo(self, x, num_samples=1, seed=None):
+    def elbo(self, x: ArrayLike, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
         """A lower bound of log p(x) in nats, `[...]`, by draws of w.
 
         Args:
@@ -153,7 +158,7 @@ class LatentSet(LostDistribution, tfd.Distribution):
           ValueError: if `x` has another shape or dtype.
         """
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
-        _checks.not_symbolic(x, "x")
+        x = _checks.not_symbolic(x, "x")
         x = self._sets(x)
         loc, log_scale = self._posterior.moments(x)
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-2], self.batch_shape_tensor())
@@ -164,16 +169,18 @@ class LatentSet(LostDistribution, tfd.Distribution):
         entropy = tf.reduce_sum(log_scale, axis=-1) + tf.constant(constant, self.dtype)
         return tf.reduce_mean(joint, axis=0) + entropy
 
-    def posterior(self, x):
+    def posterior(self, x: ArrayLike) -> tfd.MultivariateNormalDiag:
         """q(w | x), a normal distribution over vectors of L with the batch shape of `x`."""
         loc, log_scale = self._posterior.moments(self._sets(x))
         return tfd.MultivariateNormalDiag(loc, tf.exp(log_scale), name="posterior")
 
-    def points_given(self, latent):
+    def points_given(self, latent: ArrayLike) -> tfd.Distribution:
         """p(x_m | w), the distribution of one point, for latents `[..., L]`."""
         return self._latent_points.given(latent)
 
-    def reconstruct(self, x, num_points=None, seed=None):
+    def reconstruct(
+        self, x: ArrayLike, num_points: int | None = None, seed: Any = None
+    ) -> tf.Tensor:
         """Sets like `x`, `[..., num_points, D]`: w of the posterior, then points given it.
 
         Args:
@@ -191,7 +198,7 @@ class LatentSet(LostDistribution, tfd.Distribution):
         w = self._posterior.draw(loc, log_scale, ps.shape(x)[:-2], latent_seed)
         return self._latent_points.draw(w, num_points, points_seed)
 
-    def _sample_n(self, n, seed=None, num_points=None):
+    def _sample_n(self, n: tf.Tensor, seed: Any = None, num_points: int | None = None) -> tf.Tensor:
         if num_points is None:
             num_points = self._num_points
         if num_points is None:
@@ -209,15 +216,15 @@ class LatentSet(LostDistribution, tfd.Distribution):
         w = self._prior.sample(n, seed=latent_seed)
         return self._latent_points.draw(w, num_points, points_seed)
 
-    def _log_prob(self, x):
+    def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError(
             f"`{self.name}` has a bound of log p(x) only, `elbo(x)`. Received: a call of `log_prob`"
         )
 
-    def _event_shape(self):
+    def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self._num_points, self._latent_points.size])
 
-    def _event_shape_tensor(self):
+    def _event_shape_tensor(self) -> tf.Tensor:
         if self._num_points is None:
             raise ValueError(
                 f"`num_points` must be given for `{self.name}` to have an event shape. "
@@ -225,5 +232,5 @@ class LatentSet(LostDistribution, tfd.Distribution):
             )
         return tf.constant([self._num_points, self._latent_points.size], tf.int32)
 
-    def _sets(self, x):
+    def _sets(self, x: Any) -> tf.Tensor:
         return self._latent_points.checked_sets(x, self._num_points, self.dtype)

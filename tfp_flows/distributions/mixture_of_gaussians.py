@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.distributions.flow import Flow
@@ -12,7 +13,12 @@ tfd = tfp.distributions
 tfb = tfp.bijectors
 
 
-def mixture_of_gaussians(event_size, num_components=10, seed=None, dtype="float32"):
+def mixture_of_gaussians(
+    event_size: int,
+    num_components: int = 10,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> tfd.Distribution:
     """p(u) = sum_k w_k N(u; m_k, diag(exp(2 s_k))), with trainable logarithms of w, m and s.
 
     A base for data with several modes: a flow, being continuous, would leave bridges between

@@ -1,5 +1,7 @@
 """TFP's distributions, drawn by the generator Philox."""
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions import mixture_same_family
@@ -13,7 +15,7 @@ from tfp_flows.math._philox import philox_normal, philox_split, philox_uniform
 tfd = tfp.distributions
 
 
-def drawn_by_philox(distribution):
+def drawn_by_philox(distribution: tfd.Distribution) -> tfd.Distribution:
     """The same distribution, whose samples cost little under XLA, and are the same without it.
 
     TFP draws from TensorFlow's default generator. Under XLA on a CPU a normal takes some 14 times
@@ -47,7 +49,7 @@ def drawn_by_philox(distribution):
     return rebuild(distribution, twin=_twin)
 
 
-def _twin(node):
+def _twin(node: Any) -> type:
     cls = type(node)
     if cls not in _TWINS or node.dtype in (tf.float16, tf.bfloat16):
         return cls
@@ -57,7 +59,7 @@ def _twin(node):
 class _LocationScale:
     """x = loc + scale z, for z of a standard distribution."""
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         loc, scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
         shape = ps.concat([[n], self._batch_shape_tensor(loc=loc, scale=scale)], axis=0)
         return loc + scale * self._standard(shape, tfp.random.sanitize_seed(seed))
@@ -66,14 +68,14 @@ class _LocationScale:
 class PhiloxNormal(_LocationScale, tfd.Normal):
     """A `tfd.Normal` that draws by Philox."""
 
-    def _standard(self, shape, seed):
+    def _standard(self, shape: tf.Tensor, seed: Any) -> tf.Tensor:
         return philox_normal(shape, seed, self.dtype)
 
 
 class PhiloxLogistic(_LocationScale, tfd.Logistic):
     """A `tfd.Logistic` that draws by Philox."""
 
-    def _standard(self, shape, seed):
+    def _standard(self, shape: tf.Tensor, seed: Any) -> tf.Tensor:
         u = philox_uniform(shape, seed, self.dtype)
         return tf.math.log(u) - tf.math.log1p(-u)
 
@@ -81,7 +83,7 @@ class PhiloxLogistic(_LocationScale, tfd.Logistic):
 class PhiloxLaplace(_LocationScale, tfd.Laplace):
     """A `tfd.Laplace` that draws by Philox."""
 
-    def _standard(self, shape, seed):
+    def _standard(self, shape: tf.Tensor, seed: Any) -> tf.Tensor:
         v = philox_uniform(shape, seed, self.dtype) - 0.5
         return -tf.sign(v) * tf.math.log1p(-2.0 * tf.abs(v))
 
@@ -89,7 +91,7 @@ class PhiloxLaplace(_LocationScale, tfd.Laplace):
 class PhiloxUniform(tfd.Uniform):
     """A `tfd.Uniform` that draws by Philox."""
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         low, high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)
         shape = ps.concat([[n], self._batch_shape_tensor(low=low, high=high)], axis=0)
         u = philox_uniform(shape, tfp.random.sanitize_seed(seed), self.dtype)
@@ -99,7 +101,7 @@ class PhiloxUniform(tfd.Uniform):
 class PhiloxCategorical(tfd.Categorical):
     """A `tfd.Categorical` that draws by Philox: the number of sums of probabilities below u."""
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         probs = self.probs_parameter()
         # In a narrower dtype u could be rounded to one.
         probs = probs if probs.dtype == tf.float64 else tf.cast(probs, tf.float32)
@@ -114,7 +116,7 @@ class PhiloxCategorical(tfd.Categorical):
 class _PhiloxMixtureSameFamily(HasQuantile, mixture_same_family._MixtureSameFamily):
     __deepcopy__ = deep_copy
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         of_components, of_mixture = philox_split(tfp.random.sanitize_seed(seed), 2)
         mixture, components = self._get_distributions_with_broadcast_batch_shape()
         x = components.sample(n, seed=of_components)  # [n, ..., K, *event]
@@ -132,7 +134,13 @@ class _PhiloxMixtureSameFamily(HasQuantile, mixture_same_family._MixtureSameFami
 class PhiloxMixtureSameFamily(_PhiloxMixtureSameFamily, tfd.MixtureSameFamily):
     """A `tfd.MixtureSameFamily` that draws by Philox if its weights and components do."""
 
-    def __new__(cls, mixture_distribution=None, components_distribution=None, *args, **kwargs):
+    def __new__(
+        cls,
+        mixture_distribution: tfd.Distribution | None = None,
+        components_distribution: tfd.Distribution | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         """As in TFP, a mixture of what is no composite tensor is none either."""
         parts = (mixture_distribution, components_distribution)
         if all(auto_composite_tensor.is_composite_tensor(part) for part in parts):
@@ -143,7 +151,7 @@ class PhiloxMixtureSameFamily(_PhiloxMixtureSameFamily, tfd.MixtureSameFamily):
 class _OverStandardNormal:
     """x = loc + scale z, for z a vector of standard normals."""
 
-    def _maybe_broadcast_distribution_batch_shape(self):
+    def _maybe_broadcast_distribution_batch_shape(self) -> tfd.Distribution:
         # That of `tfd.TransformedDistribution`, which asks it for what to draw z from.
         return drawn_by_philox(super()._maybe_broadcast_distribution_batch_shape())
 

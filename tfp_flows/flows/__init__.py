@@ -1,6 +1,7 @@
 """One recipe for each published system; each returns a distribution."""
 
 from tfp_flows.flows.bnaf import bnaf
+from tfp_flows.flows.circular_spline import circular_spline
 from tfp_flows.flows.ffjord import ffjord
 from tfp_flows.flows.flow_plus_plus import flow_plus_plus
 from tfp_flows.flows.glow import glow
@@ -28,6 +29,7 @@ from tfp_flows.flows.wavenet import wavenet
 
 __all__ = [
     "bnaf",
+    "circular_spline",
     "ffjord",
     "flow_plus_plus",
     "glow",

@@ -1,9 +1,16 @@
 """What recipes of autoregressive layers do the same way."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import Autoregressive
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import MADE
 
@@ -11,8 +18,16 @@ tfb = tfp.bijectors
 
 
 def flow(
-    event_shape, transformer, transformer_kwargs, *, base, dtype, name, invert=False, **options
-):
+    event_shape: int | Sequence[int],
+    transformer: type[tfb.Bijector],
+    transformer_kwargs: dict[str, Any],
+    *,
+    base: tfp.distributions.Distribution | None,
+    dtype: DTypeLike | tf.DType,
+    name: str,
+    invert: bool = False,
+    **options: Any,
+) -> Flow:
     """The distribution of vectors over `autoregressive_layers`.
 
     Args:
@@ -34,20 +49,20 @@ def flow(
 
 
 def autoregressive_layers(
-    size,
-    transformer,
-    transformer_kwargs,
+    size: int,
+    transformer: type[tfb.Bijector],
+    transformer_kwargs: dict[str, Any],
     *,
-    num_layers,
-    context_size,
-    seed,
-    dtype,
-    network=MADE,
-    invert_transformer=False,
-    raw_scale=1.0,
-    solver="sequential",
-    **network_kwargs,
-):
+    num_layers: int,
+    context_size: int,
+    seed: int | None,
+    dtype: str,
+    network: Callable[..., keras.Layer] = MADE,
+    invert_transformer: bool = False,
+    raw_scale: float = 1.0,
+    solver: str = "sequential",
+    **network_kwargs: Any,
+) -> list[tfb.Bijector]:
     """A list of `Autoregressive` layers in alternating order, each with a network of its own.
 
     Args:

@@ -1,12 +1,17 @@
 """What recipes of images do the same way."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.bijectors import ActNorm, InvertibleConv1x1, MultiScale, Squeeze
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import ConvNet
 
@@ -15,12 +20,12 @@ tfb = tfp.bijectors
 BOARDS = ("checkerboard", "checkerboard_odd")
 
 
-def is_image(event_shape):
+def is_image(event_shape: Any) -> TypeGuard[Sequence[int]]:
     """Whether an `event_shape` has three axes."""
     return np.ndim(event_shape) == 1 and len(event_shape) == 3
 
 
-def image_shape(event_shape, num_squeezes):
+def image_shape(event_shape: Sequence[int], num_squeezes: int) -> tuple[int, ...]:
     """`(H, W, C)` of an `event_shape`, whose sides can be halved so many times.
 
     Raises:
@@ -42,7 +47,12 @@ def image_shape(event_shape, num_squeezes):
     return shape
 
 
-def widths(hidden_channels, hidden_units, default, check=_checks.block_widths):
+def widths(
+    hidden_channels: Sequence[int] | None,
+    hidden_units: Sequence[int] | None,
+    default: Sequence[int],
+    check: Callable[[Any, str], tuple[int, ...]] = _widths.block_widths,
+) -> tuple[int, ...]:
     """The widths of networks of images, of which `hidden_units` is another name.
 
     Args:
@@ -66,7 +76,7 @@ def widths(hidden_channels, hidden_units, default, check=_checks.block_widths):
     return check(hidden_units, "hidden_units")
 
 
-def refuse_for_vectors(**given):
+def refuse_for_vectors(**given: Any) -> None:
     """Refuses arguments, by name, that only images have; `None` is one that is not given."""
     for name, value in given.items():
         if value is not None:
@@ -76,17 +86,17 @@ def refuse_for_vectors(**given):
             )
 
 
-def squeezed(shape):
+def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of an image after `Squeeze`."""
     return shape[0] // 2, shape[1] // 2, 4 * shape[2]
 
 
-def kept(shape):
+def kept(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of what stays when half of the channels leave."""
     return *shape[:-1], shape[-1] - shape[-1] // 2
 
 
-def channels(shape, first=True):
+def channels(shape: tuple[int, ...], first: bool = True) -> list[Any]:
     """A mask of the first half of the channels, rounded up, or of the others.
 
     The shape may be that of a series, too.
@@ -95,7 +105,14 @@ def channels(shape, first=True):
     return np.reshape(mask, [1] * (len(shape) - 1) + [-1]).tolist()
 
 
-def scales_of_steps(shape, num_scales, num_layers, step, seed, split=None):
+def scales_of_steps(
+    shape: Sequence[int],
+    num_scales: int,
+    num_layers: int,
+    step: Callable[..., list[tfb.Bijector]],
+    seed: int | None,
+    split: Callable[..., list[tfb.Bijector]] | None = None,
+) -> list[tfb.Bijector]:
     """A chain for each scale: `Squeeze`, then steps of one kind, and what conditions the split.
 
     Args:
@@ -121,7 +138,15 @@ def scales_of_steps(shape, num_scales, num_layers, step, seed, split=None):
     return scales
 
 
-def glow_scales(event_shape, num_scales, num_layers, *, seed, dtype, **options):
+def glow_scales(
+    event_shape: Sequence[int],
+    num_scales: int,
+    num_layers: int,
+    *,
+    seed: int | None,
+    dtype: str,
+    **options: Any,
+) -> list[tfb.Bijector]:
     """Scales of steps of an `ActNorm`, a 1x1 convolution and a coupling of channels.
 
     A further coupling conditions the channels that leave on those that stay.
@@ -135,24 +160,30 @@ def glow_scales(event_shape, num_scales, num_layers, *, seed, dtype, **options):
       **options: further keywords of `_recipe.coupling`, apart from the network.
     """
 
-    def split(shape, seed):
+    def split(shape: tuple[int, ...], seed: int | None) -> list[tfb.Bijector]:
         mask = channels(shape)
         return [_recipe.coupling(shape, mask, network=ConvNet, seed=seed, dtype=dtype, **options)]
 
-    def step(shape, seed):
+    def step(shape: tuple[int, ...], seed: int | None) -> list[tfb.Bijector]:
         rotation = InvertibleConv1x1(shape[2], seed=seed, dtype=dtype)
         return [ActNorm(shape[2], dtype=dtype), rotation, *split(shape, seed)]
 
     return scales_of_steps(event_shape, num_scales, num_layers, step, seed, split)
 
 
-def flow(scales, event_shape, base, dtype, name):
+def flow(
+    scales: list[tfb.Bijector],
+    event_shape: Sequence[int],
+    base: tfp.distributions.Distribution | None,
+    dtype: DTypeLike | tf.DType,
+    name: str,
+) -> Flow:
     """The distribution of images of scales, over a base of vectors of all their numbers."""
     bijector = MultiScale(scales, event_shape)
     return _recipe.flow([bijector], math.prod(event_shape), base, dtype, name)
 
 
-def given_and_board(shape, is_even):
+def given_and_board(shape: tuple[int, ...], is_even: bool) -> np.ndarray:
     """A mask of images of twice the channels: the first half, and a checkerboard of the second."""
     i, j = np.indices(shape[:2])
     board = np.broadcast_to(((i + j) % 2 == 0)[..., np.newaxis] == is_even, shape)

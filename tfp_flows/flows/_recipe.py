@@ -1,21 +1,28 @@
 """What every recipe does the same way."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
-from tfp_flows import _checks
-from tfp_flows.bijectors import Affine, Coupling, LULinear
+from tfp_flows import _checks, _widths
+from tfp_flows.bijectors import Affine, Coupling
 from tfp_flows.distributions import Flow
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
 
 
-def vector_size(event_shape, minimum=1, of_one="take `maf` or another autoregressive recipe"):
+def vector_size(
+    event_shape: Any,
+    minimum: int = 1,
+    of_one: str = "take `maf` or another autoregressive recipe",
+) -> int:
     """D of an `event_shape` given as D or `(D,)`; `of_one` is the advice for a D that is too small.
 
     Raises:
@@ -37,7 +44,7 @@ def vector_size(event_shape, minimum=1, of_one="take `maf` or another autoregres
     return size
 
 
-def float_dtype(dtype):
+def float_dtype(dtype: DTypeLike | tf.DType) -> str:
     """The name of a `dtype` that recipes can make flows of.
 
     Raises:
@@ -54,7 +61,7 @@ def float_dtype(dtype):
     return name
 
 
-def network_policy(dtype):
+def network_policy(dtype: str) -> str:
     """The Keras policy of the networks of a recipe: the global one where that is a mixed one.
 
     Their weights stay in the dtype of the recipe, in which everything else is computed. Networks
@@ -69,7 +76,7 @@ def network_policy(dtype):
     return policy.name if is_mixed else dtype
 
 
-def seeds(seed, count):
+def seeds(seed: int | None, count: int) -> list[int | None]:
     """Distinct seeds that follow from one, or `None`s."""
     if seed is None:
         return [None] * count
@@ -77,31 +84,21 @@ def seeds(seed, count):
     return [int(state) for state in np.random.SeedSequence(seed).generate_state(count) >> 1]
 
 
-def half(size, first=True):
+def half(size: int, first: bool = True) -> list[bool]:
     """A mask of the first half of D coordinates, rounded up, or of the others."""
     return ((np.arange(size) < size - size // 2) == first).tolist()
 
 
-def permutations(size, layer_seeds):
-    """Random permutations, one a layer, of which the last undoes the others.
-
-    A flow of layers that start as the identity then starts as its base, whatever that is.
-    """
-    drawn, composed = [], np.arange(size)
-    for seed in layer_seeds[:-1]:
-        drawn.append(np.random.default_rng(seed).permutation(size))
-        composed = composed[drawn[-1]]
-    return [*drawn, np.argsort(composed)]
-
-
-def with_bounded_scale(transformer, transformer_kwargs):
+def with_bounded_scale(
+    transformer: type[tfb.Bijector], transformer_kwargs: dict[str, Any] | None
+) -> dict[str, Any]:
     """The keywords of a transformer; where none are given, those of a bounded `Affine`."""
     if transformer_kwargs is not None:
         return transformer_kwargs
     return {"max_log_scale": 5.0} if transformer is Affine else {}
 
 
-def raw_scale(widths, gain=1.0):
+def raw_scale(widths: Sequence[int], gain: float = 1.0) -> float:
     """What keeps the first steps of Adam small: gain / sqrt(n) for a last hidden layer of width n.
 
     The last layer of a network starts with zeros, and the first step moves all of its weights by
@@ -114,11 +111,13 @@ def raw_scale(widths, gain=1.0):
         such that no loss rises by 0.1 D in the first 50 steps at a rate of 1e-3, which
         `tests/flows/test_first_steps.py` checks.
     """
-    widths = _checks.widths(widths, "hidden_units")
+    widths = _widths.widths(widths, "hidden_units")
     return min(1.0, gain / math.sqrt(widths[-1])) if widths else 1.0
 
 
-def build(network, input_shape, context_size):
+def build(
+    network: keras.Layer, input_shape: Any, context_size: int | tuple[int, ...]
+) -> keras.Layer:
     """The network, built for inputs `[N, *input_shape]` and contexts `[N, context_size]`.
 
     An `input_shape` may be one number, and a `context_size` the sizes of several axes.
@@ -135,19 +134,19 @@ def build(network, input_shape, context_size):
 
 
 def coupling(
-    shape,
-    mask,
-    transformer,
-    transformer_kwargs,
+    shape: tuple[int, ...],
+    mask: str | list[Any] | np.ndarray,
+    transformer: type[tfb.Bijector],
+    transformer_kwargs: dict[str, Any],
     *,
-    context_size,
-    seed,
-    dtype,
-    network,
-    invert_transformer=False,
-    raw_scale=1.0,
-    **network_kwargs,
-):
+    context_size: int | tuple[int, ...],
+    seed: int | None,
+    dtype: str,
+    network: Callable[..., keras.Layer],
+    invert_transformer: bool = False,
+    raw_scale: float = 1.0,
+    **network_kwargs: Any,
+) -> Coupling:
     """A `Coupling` of vectors, images or series, with a network of its own.
 
     Args:
@@ -186,28 +185,7 @@ def coupling(
     )
 
 
-def with_linear_layers(size, num_layers, seed, dtype, layer):
-    """Layers, each followed by an `LULinear` with a random permutation.
-
-    Args:
-      size: D.
-      num_layers: how many.
-      seed: Python `int` or `None`.
-      dtype: float dtype.
-      layer: `layer(i, seed)` gives the i-th layer.
-
-    Returns:
-      A list of bijectors, from data to base.
-    """
-    num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
-    layer_seeds = seeds(seed, num_layers)
-    bijectors = []
-    for i, permutation in enumerate(permutations(size, layer_seeds)):
-        bijectors += [layer(i, layer_seeds[i]), LULinear(size, permutation, dtype=dtype)]
-    return bijectors
-
-
-def check_eager():
+def check_eager() -> None:
     """Refuses to make variables while a graph is traced."""
     if not tf.executing_eagerly():
         raise ValueError(
@@ -216,7 +194,13 @@ def check_eager():
         )
 
 
-def flow(bijectors, event_size, base, dtype, name):
+def flow(
+    bijectors: list[tfb.Bijector],
+    event_size: Any,
+    base: tfd.Distribution | None,
+    dtype: DTypeLike | tf.DType,
+    name: str,
+) -> Flow:
     """The distribution of y = f_1(f_2(...(u))) for u of the base, a standard normal by default.
 
     Args:

@@ -1,5 +1,7 @@
 """What recipes of residual blocks do the same way."""
 
+from typing import Any
+
 import tensorflow_probability as tfp
 
 from tfp_flows import _checks
@@ -10,7 +12,15 @@ from tfp_flows.layers import LipschitzMLP
 tfb = tfp.bijectors
 
 
-def blocks(size, context_size, num_layers, network_kwargs, kwargs, seed, dtype):
+def blocks(
+    size: int,
+    context_size: int,
+    num_layers: int,
+    network_kwargs: dict[str, Any],
+    kwargs: dict[str, Any],
+    seed: int | None,
+    dtype: str,
+) -> list[tfb.Bijector]:
     """Residual bijectors from data to base, so that densities are their fast direction.
 
     Args:

@@ -1,17 +1,23 @@
 """What recipes of series in time do the same way."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import Autoregressive
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import WaveNet
 
 tfb = tfp.bijectors
 
 
-def series_shape(event_shape, factor=1):
+def series_shape(event_shape: Sequence[int], factor: int = 1) -> tuple[int, int]:
     """`(T, C)` of an `event_shape`, whose steps can be put together by `factor`.
 
     Raises:
@@ -33,8 +39,16 @@ def series_shape(event_shape, factor=1):
 
 
 def autoregressive_flow(
-    event_shape, transformer, transformer_kwargs, *, base, dtype, name, invert=False, **options
-):
+    event_shape: Sequence[int],
+    transformer: type[tfb.Bijector],
+    transformer_kwargs: dict[str, Any],
+    *,
+    base: tfp.distributions.Distribution | None,
+    dtype: DTypeLike | tf.DType,
+    name: str,
+    invert: bool = False,
+    **options: Any,
+) -> Flow:
     """The distribution of series over `autoregressive_layers`.
 
     Args:
@@ -56,16 +70,16 @@ def autoregressive_flow(
 
 
 def autoregressive_layers(
-    shape,
-    transformer,
-    transformer_kwargs,
+    shape: tuple[int, ...],
+    transformer: type[tfb.Bijector],
+    transformer_kwargs: dict[str, Any],
     *,
-    num_layers,
-    context_size,
-    seed,
-    dtype,
-    **network_kwargs,
-):
+    num_layers: int,
+    context_size: int | tuple[int, ...],
+    seed: int | None,
+    dtype: str,
+    **network_kwargs: Any,
+) -> list[tfb.Bijector]:
     """A list of `Autoregressive` layers over time, each with a causal `WaveNet` of its own.
 
     Args:

@@ -1,15 +1,32 @@
 """What recipes of layers that move whole vectors do the same way."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import Amortized
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import MLP
 
 
-def flow(event_shape, transformer, start, *, num_layers, base, seed, dtype, name, **options):
+def flow(
+    event_shape: int | Sequence[int],
+    transformer: type[tfp.bijectors.Bijector],
+    start: Callable[..., tuple[dict[str, Any], np.ndarray]],
+    *,
+    num_layers: int,
+    base: tfp.distributions.Distribution | None,
+    seed: int | None,
+    dtype: DTypeLike | tf.DType,
+    name: str,
+    **options: Any,
+) -> Flow:
     """The distribution of vectors over layers f(x; h), with h a variable or of a context.
 
     Args:
@@ -39,8 +56,16 @@ def flow(event_shape, transformer, start, *, num_layers, base, seed, dtype, name
 
 
 def vector_layer(
-    transformer, transformer_kwargs, start, *, context_size, hidden_units, activation, seed, dtype
-):
+    transformer: type[tfp.bijectors.Bijector],
+    transformer_kwargs: dict[str, Any],
+    start: np.ndarray,
+    *,
+    context_size: int,
+    hidden_units: Sequence[int],
+    activation: str | Callable[..., tf.Tensor],
+    seed: int | None,
+    dtype: str,
+) -> tfp.bijectors.Bijector:
     """A bijector of whole vectors, f(x; h), with h a variable; given a context, f(x; h + g(c)).
 
     Args:

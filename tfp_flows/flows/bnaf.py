@@ -1,20 +1,27 @@
 """B-NAF: one block-masked network a layer."""
 
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows import _checks
 from tfp_flows.bijectors import BlockAutoregressive
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 
 
 def bnaf(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=3,
-    hidden_units=(8, 8),
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 3,
+    hidden_units: Sequence[int] = (8, 8),
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """u_i = exp(s_i) x_i + f_i(x_<=i), layer upon layer, in alternating order: B-NAF.
 
     Choose it to estimate densities with few weights. The density costs one network evaluation a

@@ -1,31 +1,39 @@
 """FFJORD: the flow of a network's vector field."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows import _checks
 from tfp_flows.bijectors import Continuous
 from tfp_flows.bijectors.continuous.hutchinson_noise import HutchinsonNoise
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import TransportRegularizer, VectorField
 
 
 def ffjord(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=1,
-    hidden_units=(64, 64),
-    activation="tanh",
-    solver="dormand_prince",
-    num_steps=None,
-    rtol=None,
-    atol=None,
-    trace="hutchinson",
-    gradient="adjoint",
-    kinetic=0.0,
-    jacobian=0.0,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 1,
+    hidden_units: Sequence[int] = (64, 64),
+    activation: str | Callable[..., tf.Tensor] = "tanh",
+    solver: str = "dormand_prince",
+    num_steps: int | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    trace: str = "hutchinson",
+    gradient: str = "adjoint",
+    kinetic: float = 0.0,
+    jacobian: float = 0.0,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """x = z(1), dz/dt = f(t, z), z(0) = u, with one network f for each layer: FFJORD.
 
     Choose it for smooth densities without the seams that layers leave, and for few dimensions,
@@ -90,7 +98,7 @@ def ffjord(
     return _recipe.flow(bijectors, size, base, dtype, "ffjord")
 
 
-def _solver_kwargs(solver, **accuracy):
+def _solver_kwargs(solver: str, **accuracy: Any) -> dict[str, Any]:
     """The keywords of a solver that are given; refuses those of another one."""
     _checks.one_of(solver, ("dormand_prince", "rk4", "euler"), "solver")
     given = {name: value for name, value in accuracy.items() if value is not None}

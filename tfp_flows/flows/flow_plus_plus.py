@@ -1,6 +1,11 @@
 """Flow++: couplings by the CDF of a mixture of logistics."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import (
@@ -9,7 +14,9 @@ from tfp_flows.bijectors import (
     LogisticMixtureCDF,
     Squeeze,
 )
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
+from tfp_flows.flows._linear_layers import with_linear_layers
 from tfp_flows.layers import GatedConvNet, ResidualMLP
 
 tfb = tfp.bijectors
@@ -19,21 +26,21 @@ _MAX_ATTENDED = 256
 
 
 def flow_plus_plus(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    num_components=8,
-    context_size=0,
-    num_layers=4,
-    hidden_units=None,
-    hidden_channels=None,
-    activation=None,
-    max_log_scale=3.0,
-    dropout=0.0,
-    num_heads=None,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    num_components: int = 8,
+    context_size: int = 0,
+    num_layers: int = 4,
+    hidden_units: Sequence[int] | None = None,
+    hidden_channels: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] | None = None,
+    max_log_scale: float = 3.0,
+    dropout: float = 0.0,
+    num_heads: int | None = None,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """u_B = mixture_cdf(x_B; h(x_A)), then a linear layer (a permutation and LU): Flow++.
 
     Choose it to estimate densities with several modes without bounds on the data. The density
@@ -75,7 +82,7 @@ def flow_plus_plus(
         have, given for vectors.
     """
     dtype = _recipe.float_dtype(dtype)
-    mixture = {
+    mixture: dict[str, Any] = {
         "transformer": LogisticMixtureCDF,
         "transformer_kwargs": {"num_components": num_components, "max_log_scale": max_log_scale},
         "invert_transformer": True,
@@ -104,22 +111,28 @@ def flow_plus_plus(
         **mixture,
     }
 
-    def layer(i, seed):
+    def layer(i: int, seed: int | None) -> tfb.Bijector:
         mask = _recipe.half(size, first=i % 2 == 0)
         return _recipe.coupling((size,), mask, seed=seed, network=ResidualMLP, **options)
 
-    bijectors = _recipe.with_linear_layers(size, num_layers, seed, dtype, layer)
+    bijectors = with_linear_layers(size, num_layers, seed, dtype, layer)
     return _recipe.flow(bijectors, size, base, dtype, "flow_plus_plus")
 
 
-def _image_scale(event_shape, num_layers, num_heads, seed, options):
+def _image_scale(
+    event_shape: Sequence[int],
+    num_layers: int,
+    num_heads: int | None,
+    seed: int | None,
+    options: dict[str, Any],
+) -> tfb.Bijector:
     """The flow of images, a chain from data to base."""
     shape = _image_recipe.image_shape(event_shape, num_squeezes=1)
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     layer_seeds = iter(_recipe.seeds(seed, 3 * num_layers + 1))
     dtype = options["dtype"]
 
-    def layer(shape, mask):
+    def layer(shape: tuple[int, ...], mask: str | list[Any]) -> list[tfb.Bijector]:
         layer_seed = next(layer_seeds)
         coupling = _recipe.coupling(
             shape,

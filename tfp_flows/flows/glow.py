@@ -1,23 +1,30 @@
 """Glow: invertible 1x1 convolutions between couplings of channels."""
 
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows.bijectors import Affine
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
 
 
 def glow(
-    event_shape,
+    event_shape: Sequence[int],
     *,
-    context_size=0,
-    num_scales=2,
-    num_layers=4,
-    hidden_channels=None,
-    hidden_units=None,
-    activation="relu",
-    max_log_scale=3.0,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_scales: int = 2,
+    num_layers: int = 4,
+    hidden_channels: Sequence[int] | None = None,
+    hidden_units: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    max_log_scale: float | None = 3.0,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """x = ActNorm(W z) in each pixel, z_A = u_A, z_B = exp(s(u_A)) u_B + t(u_A), in scales: Glow.
 
     Each scale is `Squeeze` and some such steps; then half of the channels leave, conditioned on

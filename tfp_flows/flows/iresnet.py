@@ -1,21 +1,28 @@
 """i-ResNet: invertible residual networks, trained with a truncated log-determinant."""
 
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe, _residual_recipe
 
 
 def iresnet(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=10,
-    hidden_units=(128, 128),
-    activation="lip_swish",
-    coefficient=0.9,
-    num_terms=8,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 10,
+    hidden_units: Sequence[int] = (128, 128),
+    activation: str = "lip_swish",
+    coefficient: float = 0.9,
+    num_terms: int = 8,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """u = x + g(x), Lip(g) <= k, layer upon layer, trained by the power series: i-ResNet.
 
     Every coordinate is transformed given all others. `residual` trains without the bias of the cut

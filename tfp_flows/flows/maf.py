@@ -1,22 +1,29 @@
 """MAF: affine autoregressive layers whose densities are parallel."""
 
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows.bijectors import Affine
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _autoregressive_recipe, _recipe
 
 
 def maf(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=5,
-    hidden_units=(128, 128),
-    activation="relu",
-    max_log_scale=5.0,
-    solver="sequential",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 5,
+    hidden_units: Sequence[int] = (128, 128),
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    max_log_scale: float | None = 5.0,
+    solver: str = "sequential",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y_i = exp(s_i(y_<i)) x_i + t_i(y_<i), layer upon layer, in alternating order: MAF.
 
     Choose it to estimate densities, where its layers bend more than couplings do. The density costs

@@ -1,9 +1,14 @@
 """MintNet: masked convolutions, in alternating order, at several scales."""
 
-import tensorflow_probability as tfp
+from collections.abc import Sequence
 
-from tfp_flows import _checks
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
+from tfp_flows import _checks, _widths
 from tfp_flows.bijectors import ActNorm, MaskedConvolution, Squeeze
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
 from tfp_flows.layers import MaskedConvNet
 
@@ -11,18 +16,18 @@ tfb = tfp.bijectors
 
 
 def mintnet(
-    event_shape,
+    event_shape: Sequence[int],
     *,
-    context_size=0,
-    num_scales=2,
-    num_layers=4,
-    hidden_channels=None,
-    hidden_units=None,
-    kernel_size=3,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_scales: int = 2,
+    num_layers: int = 4,
+    hidden_channels: Sequence[int] | None = None,
+    hidden_units: Sequence[int] | None = None,
+    kernel_size: int = 3,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """u_i = exp(s) x_i + f_i(x_<=i), f masked convolutions, in alternating order: MintNet.
 
     Choose it where densities of images matter most and samples may be slow: every number is
@@ -60,7 +65,7 @@ def mintnet(
     num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     widths = _image_recipe.widths(
-        hidden_channels, hidden_units, (32, 32), _checks.at_least_one_layer
+        hidden_channels, hidden_units, (32, 32), _widths.at_least_one_layer
     )
     shape = _image_recipe.image_shape(event_shape, num_scales - 1)
     layer_seeds = iter(_recipe.seeds(seed, num_scales * num_layers))

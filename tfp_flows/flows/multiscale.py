@@ -1,9 +1,15 @@
 """RealNVP for images: affine couplings at several scales."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import ActNorm, Affine, Squeeze
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
 from tfp_flows.layers import ConvNet
 
@@ -11,19 +17,19 @@ tfb = tfp.bijectors
 
 
 def multiscale(
-    event_shape,
+    event_shape: Sequence[int],
     *,
-    context_size=0,
-    num_scales=2,
-    num_layers=3,
-    hidden_channels=None,
-    hidden_units=None,
-    activation="relu",
-    max_log_scale=3.0,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_scales: int = 2,
+    num_layers: int = 3,
+    hidden_channels: Sequence[int] | None = None,
+    hidden_units: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    max_log_scale: float | None = 3.0,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y_B = exp(s(y_A)) x_B + t(y_A), of checkerboards, then of channels, at each scale: RealNVP.
 
     In each scale there are couplings over checkerboards, `Squeeze`, and couplings over channels;
@@ -70,7 +76,7 @@ def multiscale(
         )
     layer_seeds = iter(_recipe.seeds(seed, num_scales * (2 * num_layers + 1)))
 
-    def layer(shape, mask):
+    def layer(shape: tuple[int, ...], mask: str | list[Any]) -> list[tfb.Bijector]:
         coupling = _recipe.coupling(
             shape,
             mask,

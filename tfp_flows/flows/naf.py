@@ -1,24 +1,31 @@
 """NAF: an autoregressive flow of deep sigmoidal transformers."""
 
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows.bijectors import DeepSigmoid, DenseDeepSigmoid
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _autoregressive_recipe, _recipe
 
 
 def naf(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    dense=False,
-    num_sigmoid_layers=None,
-    num_units=None,
-    context_size=0,
-    num_layers=3,
-    hidden_units=(128, 128),
-    activation="relu",
-    solver="sequential",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    dense: bool = False,
+    num_sigmoid_layers: int | None = None,
+    num_units: int | None = None,
+    context_size: int = 0,
+    num_layers: int = 3,
+    hidden_units: Sequence[int] = (128, 128),
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    solver: str = "sequential",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """u_i = tau(x_i; h_i(x_<i)), tau a network of sigmoids, base from data, layer upon layer: NAF.
 
     Choose it to estimate densities of many modes with few layers. The density costs one network

@@ -1,5 +1,12 @@
 """Neural spline flows: splines for transformers, linear layers between."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows import _checks
 from tfp_flows.bijectors import (
     Autoregressive,
@@ -8,7 +15,9 @@ from tfp_flows.bijectors import (
     QuadraticSpline,
     RationalQuadraticSpline,
 )
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe
+from tfp_flows.flows._linear_layers import with_linear_layers
 from tfp_flows.layers import MADE, ResidualMLP
 
 _SPLINES = {
@@ -20,24 +29,24 @@ _SPLINES = {
 
 
 def neural_spline(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    autoregressive=False,
-    spline="rational_quadratic",
-    num_bins=8,
-    bound=5.0,
-    context_size=0,
-    num_layers=6,
-    num_scales=None,
-    hidden_units=None,
-    hidden_channels=None,
-    activation="relu",
-    dropout=0.0,
-    solver="sequential",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    autoregressive: bool = False,
+    spline: str = "rational_quadratic",
+    num_bins: int = 8,
+    bound: float = 5.0,
+    context_size: int = 0,
+    num_layers: int = 6,
+    num_scales: int | None = None,
+    hidden_units: Sequence[int] | None = None,
+    hidden_channels: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    dropout: float = 0.0,
+    solver: str = "sequential",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y_i = spline(x_i; h_i), then a linear layer (a permutation and LU), layer upon layer.
 
     Choose it first: among flows with a closed form it fits most. As a coupling flow, density and
@@ -95,7 +104,7 @@ def neural_spline(
             f"Received: solver={solver!r}, autoregressive={autoregressive}"
         )
     transformer = _SPLINES[_checks.one_of(spline, tuple(_SPLINES), "spline")]
-    splines = {
+    splines: dict[str, Any] = {
         "transformer": transformer,
         "transformer_kwargs": {"num_bins": num_bins, "bound": bound},
         # Bins of equal width have to lie in the data: log |dy/dx| jumps at the knots, and
@@ -104,7 +113,7 @@ def neural_spline(
         "invert_transformer": transformer is LinearSpline,
         "context_size": context_size,
     }
-    network_kwargs = {"activation": activation, "dropout": dropout, "dtype": dtype}
+    network_kwargs: dict[str, Any] = {"activation": activation, "dropout": dropout, "dtype": dtype}
     if _image_recipe.is_image(event_shape) and not autoregressive:
         widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128))
         num_scales = 2 if num_scales is None else num_scales
@@ -119,18 +128,20 @@ def neural_spline(
     network_kwargs["hidden_units"] = widths
     splines["raw_scale"] = _recipe.raw_scale(widths, gain=0.6)
 
-    def layer(i, seed):
+    def layer(i: int, seed: int | None) -> tfp.bijectors.Bijector:
         if autoregressive:
             return _autoregressive(size, splines, solver, {**network_kwargs, "seed": seed})
         mask = _recipe.half(size, first=i % 2 == 0)
         options = {"network": ResidualMLP, "seed": seed, **splines, **network_kwargs}
         return _recipe.coupling((size,), mask, **options)
 
-    bijectors = _recipe.with_linear_layers(size, num_layers, seed, dtype, layer)
+    bijectors = with_linear_layers(size, num_layers, seed, dtype, layer)
     return _recipe.flow(bijectors, size, base, dtype, "neural_spline")
 
 
-def _autoregressive(size, splines, solver, network_kwargs):
+def _autoregressive(
+    size: int, splines: dict[str, Any], solver: str, network_kwargs: dict[str, Any]
+) -> Autoregressive:
     """An autoregressive layer of splines."""
     context_size = splines["context_size"]
     params_size = splines["transformer"].params_size(**splines["transformer_kwargs"])

@@ -1,23 +1,30 @@
 """Parallel WaveNet's student: an inverse autoregressive flow over time."""
 
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows.bijectors import Affine
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _series_recipe
 
 
 def parallel_wavenet(
-    event_shape,
+    event_shape: Sequence[int],
     *,
-    context_size=0,
-    num_layers=4,
-    hidden_channels=(32, 32, 32, 32, 32, 32),
-    kernel_size=2,
-    dilations=None,
-    activation="relu",
-    max_log_scale=5.0,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int | tuple[int, ...] = 0,
+    num_layers: int = 4,
+    hidden_channels: Sequence[int] = (32, 32, 32, 32, 32, 32),
+    kernel_size: int = 2,
+    dilations: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    max_log_scale: float | None = 5.0,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y_i = (x_i - t_i(x_<i)) exp(-s_i(x_<i)), i a step of time, in layers: Parallel WaveNet.
 
     Choose it where series have to be sampled fast. A sample, and its own density by

@@ -1,23 +1,30 @@
 """Planar flows: layers that move a vector along one direction each."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows.bijectors import Planar
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _vector_recipe
 
 
 def planar(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=16,
-    nonlinearity="tanh",
-    hidden_units=(64,),
-    activation="relu",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 16,
+    nonlinearity: str = "tanh",
+    hidden_units: Sequence[int] = (64,),
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y = x + u h(w . x + b), layer upon layer.
 
     Choose it as a variational posterior of few dimensions, or with a context as that of a
@@ -48,7 +55,7 @@ def planar(
       ValueError: for a size below its minimum, or another nonlinearity.
     """
 
-    def start(i, size, rng):
+    def start(i: int, size: int, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
         # Directions w and places b differ, since layers alike would learn alike; u is zero.
         direction, place = (rng.normal(size=size) - 1.0) / np.sqrt(size), rng.normal(size=1)
         params = np.concatenate([direction, np.zeros(size), place])

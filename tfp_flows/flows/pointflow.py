@@ -1,5 +1,12 @@
 """PointFlow: points by a continuous flow given a latent, and that by another."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows import _checks
 from tfp_flows.distributions import LatentSet
 from tfp_flows.flows import _recipe
@@ -8,28 +15,28 @@ from tfp_flows.layers import DeepSets
 
 
 def pointflow(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    num_points=None,
-    latent_size=16,
-    context_size=0,
-    num_layers=1,
-    hidden_units=(64, 64),
-    prior_units=(64, 64),
-    point_units=(128, 128),
-    set_units=(128,),
-    activation="tanh",
-    pooling="mean",
-    solver="dormand_prince",
-    num_steps=None,
-    rtol=None,
-    atol=None,
-    trace="exact",
-    gradient="adjoint",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    num_points: int | None = None,
+    latent_size: int = 16,
+    context_size: int = 0,
+    num_layers: int = 1,
+    hidden_units: Sequence[int] = (64, 64),
+    prior_units: Sequence[int] = (64, 64),
+    point_units: Sequence[int] = (128, 128),
+    set_units: Sequence[int] = (128,),
+    activation: str | Callable[..., tf.Tensor] = "tanh",
+    pooling: str = "mean",
+    solver: str = "dormand_prince",
+    num_steps: int | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    trace: str = "exact",
+    gradient: str = "adjoint",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> LatentSet:
     """x_m = f(u_m; w), w = g(e): each point u_m of a set moves along a field that its latent sets.
 
     Choose it for sets in few dimensions whose order means nothing, such as clouds of points on a
@@ -91,7 +98,7 @@ def pointflow(
     if num_points is not None:
         num_points = _checks.integer_at_least(num_points, 1, "num_points")
     prior_seed, points_seed, encoder_seed, noise_seed = _recipe.seeds(seed, 4)
-    fields = {
+    fields: dict[str, Any] = {
         "num_layers": num_layers,
         "activation": activation,
         "solver": solver,

@@ -1,22 +1,29 @@
 """Radial flows: layers that draw a vector to a point, or push it away."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows.bijectors import Radial
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _vector_recipe
 
 
 def radial(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=16,
-    hidden_units=(64,),
-    activation="relu",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 16,
+    hidden_units: Sequence[int] = (64,),
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y = x + beta (x - x_0) / (alpha + |x - x_0|), layer upon layer.
 
     Choose it for densities of few dimensions with bumps and holes, or with a context as the
@@ -45,7 +52,7 @@ def radial(
       ValueError: for a size below its minimum.
     """
 
-    def start(i, size, rng):
+    def start(i: int, size: int, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
         # alpha = exp(asinh(a)) is sqrt(D), about the distance of the base's points from x_0.
         width = np.sinh(0.5 * np.log(size))
         return {"event_size": size}, np.concatenate([rng.normal(size=size), [width, 0.0]])

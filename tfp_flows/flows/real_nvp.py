@@ -1,23 +1,30 @@
 """RealNVP: affine couplings."""
 
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows import _checks
 from tfp_flows.bijectors import Affine
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe
 from tfp_flows.layers import MLP
 
 
 def real_nvp(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=8,
-    hidden_units=(128, 128),
-    activation="relu",
-    max_log_scale=5.0,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 8,
+    hidden_units: Sequence[int] = (128, 128),
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    max_log_scale: float | None = 5.0,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y_B = exp(s(y_A)) x_B + t(y_A), layer upon layer, every other coordinate in turn: RealNVP.
 
     Choose it when density and samples must both be fast and the shape is not too intricate;

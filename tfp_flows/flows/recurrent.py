@@ -1,23 +1,31 @@
 """An autoregressive flow whose conditioners are recurrent networks."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows.bijectors import Affine
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _autoregressive_recipe, _recipe
 from tfp_flows.layers import Recurrent
 
 
 def recurrent(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    transformer=Affine,
-    transformer_kwargs=None,
-    cell="gru",
-    context_size=0,
-    num_layers=2,
-    hidden_units=(64,),
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    transformer: type[tfp.bijectors.Bijector] = Affine,
+    transformer_kwargs: dict[str, Any] | None = None,
+    cell: str = "gru",
+    context_size: int = 0,
+    num_layers: int = 2,
+    hidden_units: Sequence[int] = (64,),
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y_i = tau(x_i; h_i), h_i of a recurrent network that has read y_<i, layer upon layer.
 
     Choose it for sequences, and for large D where the weights of `maf` would be too many: those

@@ -1,9 +1,14 @@
 """Residual flows: invertible residual networks, trained with an unbiased log-determinant."""
 
-import tensorflow_probability as tfp
+from collections.abc import Sequence
 
-from tfp_flows import _checks
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
+from tfp_flows import _widths
 from tfp_flows.bijectors import ActNorm, Residual
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe, _residual_recipe
 from tfp_flows.layers import LipschitzConvNet
 
@@ -11,21 +16,21 @@ tfb = tfp.bijectors
 
 
 def residual(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=10,
-    num_scales=None,
-    hidden_units=None,
-    hidden_channels=None,
-    activation="lip_swish",
-    coefficient=0.9,
-    num_terms=2,
-    survival=None,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 10,
+    num_scales: int | None = None,
+    hidden_units: Sequence[int] | None = None,
+    hidden_channels: Sequence[int] | None = None,
+    activation: str = "lip_swish",
+    coefficient: float = 0.9,
+    num_terms: int = 2,
+    survival: float | None = None,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """u = x + g(x), Lip(g) <= k, layer upon layer, trained by Russian roulette: a residual flow.
 
     Choose it for smooth densities of data whose coordinates have no order, when samples may be
@@ -71,9 +76,9 @@ def residual(
     dtype = _recipe.float_dtype(dtype)
     log_det = {"log_det": "russian_roulette", "num_terms": num_terms, "survival": survival}
     if _image_recipe.is_image(event_shape):
-        widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128), _checks.widths)
+        widths = _image_recipe.widths(hidden_channels, hidden_units, (128, 128), _widths.widths)
 
-        def step(shape, seed):
+        def step(shape: tuple[int, ...], seed: int | None) -> list[tfb.Bijector]:
             network = LipschitzConvNet(
                 widths,
                 (3, *[1] * (len(widths) - 1), 3) if widths else (3,),

@@ -1,6 +1,13 @@
 """SOS: an autoregressive flow of polynomials whose slopes are sums of squares."""
 
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows.bijectors import SumOfSquares
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _autoregressive_recipe, _recipe
 
 # The first steps of Adam then move polynomials at the bound about three times as far as at one
@@ -9,20 +16,20 @@ _SPREAD = 2.0
 
 
 def sos(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=3,
-    hidden_units=(128, 128),
-    activation="relu",
-    num_polynomials=3,
-    degree=4,
-    bound=3.0,
-    solver="sequential",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 3,
+    hidden_units: Sequence[int] = (128, 128),
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    num_polynomials: int = 3,
+    degree: int = 4,
+    bound: float = 3.0,
+    solver: str = "sequential",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """u_i = m x_i + beta_i(x_<i) + integral_0^x_i sum_k p_k(v; h_i(x_<i))^2 dv, layer upon layer.
 
     Choose it where few parameters have to do, or where the moments of the data matter. The density

@@ -1,25 +1,32 @@
 """Sylvester flows: layers that move a vector along several directions at once."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows.bijectors import Sylvester
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _vector_recipe
 
 
 def sylvester(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=4,
-    num_units=None,
-    form="orthogonal",
-    num_reflections=None,
-    hidden_units=(64,),
-    activation="relu",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 4,
+    num_units: int | None = None,
+    form: str = "orthogonal",
+    num_reflections: int | None = None,
+    hidden_units: Sequence[int] = (64,),
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y = x + Q R tanh(T Q^T x + b), layer upon layer.
 
     Choose it where `planar` would be chosen, in more dimensions: a layer bends along M directions
@@ -53,7 +60,7 @@ def sylvester(
       ValueError: for a size below its minimum or above its maximum, or another form.
     """
 
-    def start(i, size, rng):
+    def start(i: int, size: int, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
         reverse = form == "triangular" and i % 2
         kwargs = {
             "event_size": size,

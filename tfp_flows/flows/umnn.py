@@ -1,24 +1,31 @@
 """UMNN-MAF: an autoregressive flow of integrals of positive networks."""
 
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows.bijectors import MonotoneIntegral
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _autoregressive_recipe, _recipe
 
 
 def umnn(
-    event_shape,
+    event_shape: int | Sequence[int],
     *,
-    context_size=0,
-    num_layers=3,
-    hidden_units=(128, 128),
-    activation="relu",
-    integrand_units=(16,),
-    num_nodes=32,
-    bound=5.0,
-    solver="sequential",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int = 0,
+    num_layers: int = 3,
+    hidden_units: Sequence[int] = (128, 128),
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    integrand_units: Sequence[int] = (16,),
+    num_nodes: int = 32,
+    bound: float = 5.0,
+    solver: str = "sequential",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """u_i = beta_i(x_<i) + integral_0^x_i g(v; h_i(x_<i)) dv, base u from data, layer upon layer.
 
     Choose it where a smooth density matters, and affine layers are too stiff. The density costs one

@@ -1,6 +1,10 @@
 """Variational dequantisation: noise that a flow learns, given the image."""
 
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import Affine, Coupling
@@ -12,18 +16,18 @@ tfb = tfp.bijectors
 
 
 def variational_dequantization(
-    flow,
-    num_values=256,
+    flow: tfp.distributions.Distribution,
+    num_values: int = 256,
     *,
-    alpha=0.05,
-    num_layers=4,
-    hidden_channels=None,
-    hidden_units=None,
-    activation="relu",
-    max_log_scale=3.0,
-    seed=None,
-    dtype="float32",
-):
+    alpha: float = 0.05,
+    num_layers: int = 4,
+    hidden_channels: Sequence[int] | None = None,
+    hidden_units: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    max_log_scale: float = 3.0,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Dequantized:
     """log P(x) >= E_q[log p(x + u) - log q(u | x)], u = sigmoid(g(e; x)): Flow++'s noise.
 
     g is a stack of affine couplings over checkerboards of the noise e, whose networks see the whole

@@ -1,11 +1,15 @@
 """WaveGlow: Glow over time, conditioned on a spectrogram."""
 
 import math
+from collections.abc import Callable, Sequence
 
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import Affine, InvertibleConv1x1, MultiScale, Squeeze
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _image_recipe, _recipe, _series_recipe
 from tfp_flows.layers import WaveNet
 
@@ -13,22 +17,22 @@ tfb = tfp.bijectors
 
 
 def waveglow(
-    event_shape,
+    event_shape: Sequence[int],
     *,
-    context_size=0,
-    factor=8,
-    num_scales=3,
-    num_layers=4,
-    num_leaving=2,
-    hidden_channels=(32, 32, 32, 32),
-    kernel_size=3,
-    dilations=None,
-    activation="relu",
-    max_log_scale=3.0,
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    context_size: int | tuple[int, ...] = 0,
+    factor: int = 8,
+    num_scales: int = 3,
+    num_layers: int = 4,
+    num_leaving: int = 2,
+    hidden_channels: Sequence[int] = (32, 32, 32, 32),
+    kernel_size: int = 3,
+    dilations: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    max_log_scale: float | None = 3.0,
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """x = W z in blocks of time, z_A = u_A, z_B = exp(s(u_A)) u_B + t(u_A), in scales: WaveGlow.
 
     Blocks of `factor` steps become channels (`Squeeze`); s and t come from gated, dilated
@@ -85,7 +89,7 @@ def waveglow(
         )
     seeds = iter(_recipe.seeds(seed, num_scales * num_layers))
 
-    def step(shape, seed):
+    def step(shape: tuple[int, ...], seed: int | None) -> list[tfb.Bijector]:
         coupling = _recipe.coupling(
             shape,
             _image_recipe.channels(shape),

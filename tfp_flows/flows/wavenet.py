@@ -1,24 +1,32 @@
 """WaveNet with continuous outputs: autoregression over time by causal convolutions."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import DTypeLike
+
 from tfp_flows.bijectors import Affine
+from tfp_flows.distributions import Flow
 from tfp_flows.flows import _recipe, _series_recipe
 
 
 def wavenet(
-    event_shape,
+    event_shape: Sequence[int],
     *,
-    transformer=Affine,
-    transformer_kwargs=None,
-    context_size=0,
-    num_layers=1,
-    hidden_channels=(32, 32, 32, 32, 32, 32),
-    kernel_size=2,
-    dilations=None,
-    activation="relu",
-    base=None,
-    seed=None,
-    dtype="float32",
-):
+    transformer: type[tfp.bijectors.Bijector] = Affine,
+    transformer_kwargs: dict[str, Any] | None = None,
+    context_size: int | tuple[int, ...] = 0,
+    num_layers: int = 1,
+    hidden_channels: Sequence[int] = (32, 32, 32, 32, 32, 32),
+    kernel_size: int = 2,
+    dilations: Sequence[int] | None = None,
+    activation: str | Callable[..., tf.Tensor] = "relu",
+    base: tfp.distributions.Distribution | None = None,
+    seed: int | None = None,
+    dtype: DTypeLike | tf.DType = "float32",
+) -> Flow:
     """y_t = tau(x_t; h_t(y_<t)), h_t of dilated causal convolutions, layer upon layer: WaveNet.
 
     One affine layer over a normal base is WaveNet with normal outputs: p(y_t | y_<t) is a normal.

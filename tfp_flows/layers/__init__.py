@@ -1,5 +1,6 @@
 """Keras 3 layers that turn inputs, and a context, into the raw parameters of a transformer."""
 
+from tfp_flows.layers.circular_mlp import CircularMLP
 from tfp_flows.layers.conv_net import ConvNet
 from tfp_flows.layers.deep_sets import DeepSets
 from tfp_flows.layers.gated_conv_net import GatedConvNet
@@ -15,6 +16,7 @@ from tfp_flows.layers.vector_field import VectorField
 from tfp_flows.layers.wavenet import WaveNet
 
 __all__ = [
+    "CircularMLP",
     "ConvNet",
     "DeepSets",
     "GatedConvNet",

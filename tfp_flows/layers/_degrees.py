@@ -1,11 +1,16 @@
 """The order of coordinates, and the degrees of hidden units: who sees whom in a masked network."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from tfp_flows import _checks
 
 
-def resolved_order(order, event_size, seed):
+def resolved_order(
+    order: str | Sequence[int] | None, event_size: int, seed: int | None
+) -> tuple[int, ...]:
     """A permutation of range(event_size), as a tuple, of whatever `order` says."""
     received = f"Received: order={order!r}"
     if order is None:
@@ -25,7 +30,14 @@ def resolved_order(order, event_size, seed):
     return order
 
 
-def resolved_degrees(hidden_degrees, hidden_units, lowest, highest, residual, seed):
+def resolved_degrees(
+    hidden_degrees: str | Sequence[Sequence[int]],
+    hidden_units: tuple[int, ...],
+    lowest: int,
+    highest: int,
+    residual: bool,
+    seed: int | None,
+) -> tuple[np.ndarray, ...]:
     """The degrees of each hidden layer, an array each, of whatever `hidden_degrees` says."""
     if is_word(hidden_degrees, "equal"):
         return tuple(_equal_degrees(n, lowest, highest) for n in hidden_units)
@@ -59,7 +71,7 @@ def resolved_degrees(hidden_degrees, hidden_units, lowest, highest, residual, se
     return degrees
 
 
-def _equal_degrees(num_units, lowest, highest):
+def _equal_degrees(num_units: int, lowest: int, highest: int) -> np.ndarray:
     num_degrees = highest - lowest + 1
     if num_units >= num_degrees:
         return lowest + np.arange(num_units) * num_degrees // num_units
@@ -70,6 +82,6 @@ def _equal_degrees(num_units, lowest, highest):
     return np.concatenate([np.array(first, dtype=int), cuts])
 
 
-def is_word(value, word):
+def is_word(value: Any, word: str) -> bool:
     """Whether an argument that may also be an array is the word."""
     return isinstance(value, str) and value == word

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def derived_seed(seed, name):
+def derived_seed(seed: int | None, name: str) -> int | None:
     """Returns a 31-bit seed for the part `name`, or None if `seed` is None."""
     if seed is None:
         return None

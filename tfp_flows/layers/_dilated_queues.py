@@ -1,11 +1,19 @@
 """Series from a causal network of dilated convolutions, step by step."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_flows.math._elementwise import clip_network_input
 
 
-def generate(network, transform, x, context=None):
+def generate(
+    network: Any,
+    transform: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    x: tf.Tensor,
+    context: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The y that solves y_t = transform(h_t(y_<t), x_t); see `WaveNet.generate`.
 
     Before each convolution a queue holds what its taps will ask for again, the last
@@ -26,7 +34,9 @@ def generate(network, transform, x, context=None):
     dtype = network.compute_dtype
     shifts = network.shifts(context)
 
-    def step(t, y, queues, outputs):
+    def step(
+        t: tf.Tensor, y: tf.Tensor, queues: list[tf.Tensor], outputs: tf.TensorArray
+    ) -> tuple[Any, ...]:
         z, total, moved = network.first(tf.cast(clip_network_input(y, network), dtype)), 0.0, []
         for k, dilation in enumerate(network.dilations):
             window = tf.concat([queues[k], z[:, tf.newaxis]], axis=1)
@@ -52,7 +62,7 @@ def generate(network, transform, x, context=None):
     return y, tf.reduce_sum(log_det, axis=[-2, -1])
 
 
-def _at(shift, t):
+def _at(shift: tf.Tensor | None, t: tf.Tensor) -> tf.Tensor | None:
     """What a context adds in step t: `[N, T, ...]`, or `[N, 1, ...]` for all steps, or `None`."""
     if shift is None:
         return None

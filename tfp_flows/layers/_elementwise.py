@@ -1,9 +1,12 @@
 """Which activations act on each number by itself."""
 
+from typing import Any
+
 import keras
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
+from numpy.typing import DTypeLike
 
 _NAMES = (
     "celu",
@@ -29,12 +32,12 @@ _NAMES = (
 _KNOWN = [getattr(keras.activations, name) for name in _NAMES]
 
 
-def is_known_elementwise(activation):
+def is_known_elementwise(activation: Any) -> bool:
     """Whether it is one of Keras's that do; of others nobody knows."""
     return any(activation is known for known in _KNOWN)
 
 
-def check_elementwise(activation, dtype, layer_name):
+def check_elementwise(activation: Any, dtype: DTypeLike | tf.DType, layer_name: str) -> None:
     """Refuses one that lets units see each other, as a softmax does, which no mask could hold back.
 
     Others than Keras's are asked for the activations of two rows that differ in the last unit. A

@@ -1,15 +1,23 @@
 """A masked network evaluated coordinate by coordinate, in which each unit is computed once."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.layers._slots import Slots
 from tfp_flows.math._elementwise import clip_network_input
 from tfp_flows.math.linalg._permute import permute
 
 
-def generate(made, transform, x, context=None):
+def generate(
+    made: Any,
+    transform: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    x: tf.Tensor,
+    context: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y with y_i = tau(x_i; h_i(y_<i)), for a `MADE` h, at about the cost of one h(y).
 
     A unit of degree m sees the coordinates up to the m-th in the order. As soon as y_m is known it
@@ -34,14 +42,21 @@ def generate(made, transform, x, context=None):
     """
     size = made.event_size
     num_groups, group_size = _groups(size)
-    layers = [_Slots(degrees, num_groups * group_size) for degrees in made.unit_degrees()]
+    layers = [Slots(degrees, num_groups * group_size) for degrees in made.unit_degrees()]
     # All that moves on has the rows last: first entries of it then lie together in memory.
     weights, sums, gates = _start(made, layers, context, tf.shape(x)[0], num_groups)
     widths = [layer.width for layer in layers]
     firsts = [group_size * width for width in widths]
     unlock_group = functools.partial(_unlock_group, made, transform, widths)
 
-    def step(k, x, sums, gates, y, log_det):
+    def step(
+        k: tf.Tensor,
+        x: tf.Tensor,
+        sums: list[tf.Tensor],
+        gates: list[tf.Tensor],
+        y: tf.Tensor,
+        log_det: tf.Tensor,
+    ) -> tuple[Any, ...]:
         units, y_k, log_det_k = unlock_group(
             x[:group_size],
             [t[:first] for t, first in zip(sums, firsts[1:], strict=True)],
@@ -71,7 +86,15 @@ def generate(made, transform, x, context=None):
     return y, tf.reduce_sum(log_det[:size], axis=0)
 
 
-def _unlock_group(made, transform, widths, x, sums, gates, within):
+def _unlock_group(
+    made: Any,
+    transform: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    widths: list[int],
+    x: tf.Tensor,
+    sums: list[tf.Tensor],
+    gates: list[tf.Tensor],
+    within: list[tf.Tensor],
+) -> tuple[Any, ...]:
     """The coordinates of one group, one after the other.
 
     x, sums and gates are those of the group only.
@@ -81,14 +104,22 @@ def _unlock_group(made, transform, widths, x, sums, gates, within):
     """
     dtype, group_size = made.compute_dtype, x.shape[0]
 
-    def unlock(j, x, sums, gates, units, y, log_det):
+    def unlock(
+        j: tf.Tensor,
+        x: tf.Tensor,
+        sums: list[tf.Tensor],
+        gates: list[tf.Tensor],
+        units: list[tf.Tensor],
+        y: tf.Tensor,
+        log_det: tf.Tensor,
+    ) -> tuple[Any, ...]:
         """The coordinate that comes next, and the units that see it."""
         sums, units = list(sums), list(units)
         h = tf.cast(tf.transpose(sums[-1][: widths[-1]])[:, tf.newaxis], x.dtype)
         sums[-1] = _moved_on(sums[-1], widths[-1])
         y_j, log_det_j = (tf.transpose(t) for t in transform(h, tf.transpose(x[:1])))
 
-        def add(s, v):
+        def add(s: int, v: tf.Tensor) -> tf.Tensor:
             units[s] = _moved_on(units[s], widths[s], v)
             sums[s] += tf.matmul(tf.gather(within[s], j), v)
             return sums[s][: widths[s + 1]]
@@ -109,7 +140,7 @@ def _unlock_group(made, transform, widths, x, sums, gates, within):
     return state[4:]
 
 
-def _groups(size):
+def _groups(size: int) -> tuple[int, int]:
     """How many groups of how many coordinates, of which the last ones may be padding."""
     if size <= 8:
         return 1, size
@@ -120,7 +151,9 @@ def _groups(size):
     )
 
 
-def _start(made, layers, context, rows, num_groups):
+def _start(
+    made: Any, layers: list[Slots], context: tf.Tensor | None, rows: tf.Tensor, num_groups: int
+) -> tuple[list["_Weights"], list[tf.Tensor], list[tf.Tensor]]:
     """The weights in order, and the sums and gates of all that does not depend on y."""
     dtype = made.compute_dtype
     weights, sums = [], []
@@ -132,7 +165,7 @@ def _start(made, layers, context, rows, num_groups):
     free = tf.zeros([rows, 0], dtype) if context is None else tf.cast(context, dtype)
     gates = [layers[1].spread(gate, axis=0) for gate in made.gates(free)]
 
-    def add(s, v):
+    def add(s: int, v: tf.Tensor) -> tf.Tensor:
         sums[s] += tf.matmul(weights[s].of_free, v)
         return sums[s][: layers[s + 1].num_free]
 
@@ -140,44 +173,6 @@ def _start(made, layers, context, rows, num_groups):
         made.through(add, tf.transpose(free), [gate[: layers[1].num_free] for gate in gates])
     sums = [t[layer.num_free :] for t, layer in zip(sums, layers[1:], strict=True)]
     return weights, sums, [gate[layers[1].num_free :] for gate in gates]
-
-
-class _Slots:
-    """Where the units of a layer stand: first those of degree 0, then `width` for each degree.
-
-    A slot without a unit holds zeros.
-    """
-
-    def __init__(self, degrees, num_degrees):
-        free = np.flatnonzero(degrees == 0)
-        by_degree = [np.flatnonzero(degrees == m) for m in range(1, num_degrees + 1)]
-        self.num_free = len(free)
-        self.width = max(1, *map(len, by_degree))
-        none = len(degrees)
-        self._unit_of = np.full(self.num_free + num_degrees * self.width, none)
-        self._unit_of[: self.num_free] = free
-        for m, units in enumerate(by_degree):
-            first = self.num_free + m * self.width
-            self._unit_of[first : first + len(units)] = units
-        self._slot_of = np.empty(none, int)
-        filled = np.flatnonzero(self._unit_of < none)
-        self._slot_of[self._unit_of[filled]] = filled
-
-    def spread(self, t, axis):
-        """The units' entries of `t` along the axis, each in its slot."""
-        return _selected(t, self._unit_of, self._slot_of, axis)
-
-
-def _selected(t, index, inverse, axis):
-    """`tf.gather`, or zero for an index beyond, with a gradient by the inverse: no scatter."""
-
-    @tf.custom_gradient
-    def select(t):
-        padded = tf.concat([t, tf.zeros_like(tf.gather(t, [0], axis=axis))], axis=axis)
-        selected = tf.gather(padded, index, axis=axis)
-        return selected, lambda cotangent: _selected(cotangent, inverse, index, axis)
-
-    return select(t)
 
 
 class _Weights:
@@ -190,7 +185,9 @@ class _Weights:
       beyond: `[groups, (groups - 1) g w', g w]`, from those of a group to later groups.
     """
 
-    def __init__(self, kernel, below, above, num_groups, is_output):
+    def __init__(
+        self, kernel: tf.Tensor, below: Slots, above: Slots, num_groups: int, is_output: bool
+    ) -> None:
         self.of_free = kernel[:, : below.num_free]
         kernel = kernel[above.num_free :, below.num_free :]
         group_size = kernel.shape[1] // (num_groups * below.width)
@@ -209,7 +206,7 @@ class _Weights:
         self.within = tf.reshape(within, [num_groups, group_size, rows, below.width])
 
 
-def _from_diagonal(blocks):
+def _from_diagonal(blocks: tf.Tensor) -> tf.Tensor:
     """c[k, m] = b[k, k + m], and zero beyond, for upper triangular b `[n, n, ...]`.
 
     Rows of n, read as rows of n + 1, begin at the diagonal; what they take from the next row lies
@@ -221,7 +218,7 @@ def _from_diagonal(blocks):
     return tf.reshape(flat, [n, n + 1, *rest])[:, :n]
 
 
-def _moved_on(t, count, new=None):
+def _moved_on(t: tf.Tensor, count: int, new: tf.Tensor | None = None) -> tf.Tensor:
     """Drops the first entries, and appends new ones, or as many zeros."""
     if new is None:
         new = tf.zeros_like(t[:count])

@@ -1,5 +1,8 @@
 """Activations that never stretch: Lipschitz constants of one."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -17,20 +20,20 @@ class LipSwish(keras.layers.Layer):
     Source: Chen et al. (2019), arXiv:1906.02735, section 3.3.
     """
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Creates b, in the form softplus^-1(b); it starts at softplus(0.5)."""
         self.raw_slope = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(0.5), name="raw_slope"
         )
         self.built = True
 
-    def call(self, z):
+    def call(self, z: tf.Tensor) -> tf.Tensor:
         """Returns a(z), elementwise."""
         slope = tf.cast(tf.math.softplus(tf.convert_to_tensor(self.raw_slope)), z.dtype)
         return z * tf.sigmoid(slope * z) / 1.1
 
 
-def full_sort(z):
+def full_sort(z: tf.Tensor) -> tf.Tensor:
     """The numbers of the last axis in ascending order: a permutation, so no norm changes.
 
     Source: Anil, Lucas and Grosse (2019), Sorting out Lipschitz function approximation,
@@ -39,7 +42,7 @@ def full_sort(z):
     return tf.sort(z, axis=-1)
 
 
-def elu(z):
+def elu(z: tf.Tensor) -> tf.Tensor:
     """z above zero, exp(z) - 1 below: under XLA on CPUs twice as fast as TensorFlow's."""
     return tf.where(z > 0.0, z, tf.exp(tf.minimum(z, 0.0)) - 1.0)
 
@@ -59,7 +62,9 @@ ACTIVATIONS = {
 }
 
 
-def lipschitz_activation(name, layer_name=None, dtype=None):
+def lipschitz_activation(
+    name: str, layer_name: str | None = None, dtype: Any = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """A new 1-Lipschitz activation: a built layer if it learns, else a function.
 
     Raises:

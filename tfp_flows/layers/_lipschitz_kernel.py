@@ -1,5 +1,7 @@
 """Kernels held below a norm, in every call."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfp_flows.math.linalg.spectral_norm import convolution_norm_bound, spectral_norm_bound
@@ -7,7 +9,12 @@ from tfp_flows.math.linalg.spectral_norm import convolution_norm_bound, spectral
 NORMS = (2, 1, "inf")
 
 
-def lipschitz_kernel(kernel, coefficient, norm=2, image_shape=None):
+def lipschitz_kernel(
+    kernel: tf.Tensor,
+    coefficient: float,
+    norm: int | str = 2,
+    image_shape: Sequence[int] | None = None,
+) -> tf.Tensor:
     """W min(1, c / |W|), for the map x W or, with `image_shape`, the convolution of x by W.
 
     Args:

@@ -14,7 +14,7 @@ class PhiloxDropout(keras.layers.Dropout):
     Bits are compared as integers: made into floats, they differ under XLA.
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool | None = False) -> tf.Tensor:
         """Drops a fraction `rate` of `inputs` and scales the rest by 1 / (1 - rate)."""
         if not training:
             return inputs

@@ -1,5 +1,8 @@
 """A dense layer whose batch axis is last."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,22 +22,22 @@ class RowsLastDense(keras.layers.Dense):
         **kwargs: those of `keras.layers.Dense`.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights; the shape is `(N, n)`, as that of any dense layer."""
         super().build(input_shape)
         self.input_spec = None  # Keras's wants n on the last axis.
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns `[m, N]`."""
         kernel, bias = self.used_kernel(), tf.convert_to_tensor(self.bias)
         return _plus_bias(tf.matmul(kernel, inputs, transpose_a=True), bias)
 
-    def used_kernel(self):
+    def used_kernel(self) -> tf.Tensor:
         """The kernel, in the dtype of computation."""
         return tf.convert_to_tensor(self.kernel)
 
 
-def columns(x):
+def columns(x: tf.Tensor) -> tf.Tensor:
     """x^T, for the first of several `RowsLastDense`.
 
     XLA makes a bare transpose part of the products that follow, and reads the gradient across its
@@ -56,10 +59,10 @@ def columns(x):
 
 
 @tf.custom_gradient
-def _plus_bias(product, bias):
+def _plus_bias(product: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
     """The sum, whose gradient sums over rows by a product: XLA does not vectorise such sums."""
 
-    def gradient(upstream):
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return upstream, tf.linalg.matvec(upstream, tf.ones_like(upstream[0]))
 
     return product + bias[:, tf.newaxis], gradient

@@ -1,7 +1,11 @@
 """A network over images or series of one size, with an optional context."""
 
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 
@@ -18,26 +22,32 @@ class ShapedNetwork(keras.layers.Layer):
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
     """
 
-    def __init__(self, context_size=0, seed=None, **kwargs):
+    def __init__(
+        self, context_size: int | tuple[int, ...] = 0, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.context_size = _checks.context_size(context_size)
         self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
-        self._x_shape = None
+        self._x_shape: Any = None  # a tuple of sizes, once built
 
-    def __call__(self, x, context=None, **kwargs):
+    def __call__(self, x: ArrayLike, context: ArrayLike | None = None, **kwargs: Any) -> tf.Tensor:
         """Returns h, of the shape that the class says."""
         # Not within `call`, to whose errors Keras appends every argument.
         self._check_shapes(np.shape(x), None if context is None else np.shape(context))
         return super().__call__(x, context=context, **kwargs)
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
+    ) -> None:
         """Creates the weights for `x` of the shape."""
         self._check_shapes(x_shape, context_shape)
         self._x_shape = tuple(x_shape)[1:]
         self._build_layers()
         self.built = True
 
-    def _check_shapes(self, x_shape, context_shape):
+    def _check_shapes(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None
+    ) -> None:
         this = f"{type(self).__name__} {self.name!r}"
         x_shape = tuple(x_shape)
         expected = "known sizes" if self._x_shape is None else str(self._x_shape)
@@ -55,11 +65,11 @@ class ShapedNetwork(keras.layers.Layer):
             )
             raise ValueError(f"{this} takes {takes}. Received: context.shape={given}")
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         """Returns the shape that the weights depend on."""
         return {"x_shape": self._x_shape} if self.built else None
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config()`."""
         shape = (None, *_checks.context_shape(self.context_size)) if self.context_size else None
         self.build((None, *config["x_shape"]), shape)

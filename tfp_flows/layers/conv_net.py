@@ -1,10 +1,13 @@
 """A convolutional network of residual blocks, with an optional context."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._philox_dropout import PhiloxDropout
 from tfp_flows.layers._shaped_network import ShapedNetwork
@@ -51,22 +54,22 @@ class ConvNet(ShapedNetwork):
 
     def __init__(
         self,
-        output_channels,
-        hidden_channels=(32, 32),
-        kernel_size=3,
-        activation="relu",
-        context_size=0,
-        context_shape=None,
-        dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+        output_channels: int,
+        hidden_channels: Sequence[int] = (32, 32),
+        kernel_size: int = 3,
+        activation: str | Callable[..., tf.Tensor] = "relu",
+        context_size: int | tuple[int, ...] = 0,
+        context_shape: Sequence[int] | None = None,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         context_shape = _checked_context_shape(context_shape)
         size = int(np.prod(context_shape)) if context_shape else context_size
         super().__init__(_checks.flat_context_size(size), seed, **kwargs)
         self.context_shape = context_shape
         self.output_channels = _checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = _checks.block_widths(hidden_channels, "hidden_channels")
+        self.hidden_channels = _widths.block_widths(hidden_channels, "hidden_channels")
         self.kernel_size = _checks.odd(kernel_size, "kernel_size")
         self.activation = keras.activations.get(activation)
         if context_size not in (0, self.context_size):
@@ -76,7 +79,9 @@ class ConvNet(ShapedNetwork):
             )
         self.dropout = _checks.rate(dropout, "dropout")
 
-    def call(self, x, context=None, training=None):
+    def call(
+        self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None
+    ) -> tf.Tensor:
         """Returns the raw parameters, for tensors of checked shapes."""
         x = tf.cast(x, self.compute_dtype)
         if self.context_shape:
@@ -86,12 +91,12 @@ class ConvNet(ShapedNetwork):
             x, context = tf.concat([x, image], axis=-1), None
         return self._raw_parameters(x, context, training)
 
-    def _build_layers(self):
+    def _build_layers(self) -> None:
         self._context_factor = self._factor()
         joined = self.context_shape[-1] * self._context_factor**2 if self.context_shape else 0
         self._build_convolutions(self._x_shape[-1] + joined)
 
-    def _build_convolutions(self, num_channels):
+    def _build_convolutions(self, num_channels: int) -> None:
         width = self.hidden_channels[0]
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._input = self._new_conv("input", num_channels, width)
@@ -108,7 +113,9 @@ class ConvNet(ShapedNetwork):
             self._shift = self._new_dense("shift", self.context_size, width)
         self._output = self._new_conv("output", width, self.output_channels, initializer="zeros")
 
-    def _raw_parameters(self, x, context, training):
+    def _raw_parameters(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
+    ) -> tf.Tensor:
         h = self._input(x)
         if context is not None:
             h += self._shift(context)[:, tf.newaxis, tf.newaxis]
@@ -122,10 +129,17 @@ class ConvNet(ShapedNetwork):
             h += f
         return self._output(self.activation(h))
 
-    def _takes_vector(self):
+    def _takes_vector(self) -> bool:
         return bool(self.context_size) and not self.context_shape
 
-    def _new_conv(self, name, input_size, output_size, kernel_size=None, initializer=None):
+    def _new_conv(
+        self,
+        name: str,
+        input_size: int,
+        output_size: int,
+        kernel_size: int | None = None,
+        initializer: str | keras.initializers.Initializer | None = None,
+    ) -> keras.Layer:
         conv = keras.layers.Conv2D(
             output_size,
             self.kernel_size if kernel_size is None else kernel_size,
@@ -138,7 +152,7 @@ class ConvNet(ShapedNetwork):
         conv.build((None, None, None, input_size))
         return conv
 
-    def _new_dense(self, name, input_size, output_size):
+    def _new_dense(self, name: str, input_size: Any, output_size: int) -> keras.Layer:
         dense = keras.layers.Dense(
             output_size,
             kernel_initializer=self._seeded(None, name),
@@ -148,11 +162,11 @@ class ConvNet(ShapedNetwork):
         dense.build((None, input_size))
         return dense
 
-    def _new_dropout(self, name):
+    def _new_dropout(self, name: str) -> keras.Layer:
         seed = derived_seed(self.seed, name)
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
-    def _seeded(self, initializer, name):
+    def _seeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
         """The initializer with a seed of its own for each kernel; He's by default."""
         if initializer == "zeros":
             return initializer
@@ -160,7 +174,7 @@ class ConvNet(ShapedNetwork):
         cls = type(initializer) if initializer else keras.initializers.HeNormal
         return cls.from_config({**config, "seed": derived_seed(self.seed, name)})
 
-    def _factor(self):
+    def _factor(self) -> int:
         """How many times as high and wide as x the image of the context is."""
         if not self.context_shape:
             return 1
@@ -176,11 +190,13 @@ class ConvNet(ShapedNetwork):
             )
         return factor
 
-    def compute_output_shape(self, x_shape, context_shape=None):
+    def compute_output_shape(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
+    ) -> tuple[int | None, ...]:
         """Returns `[N, H, W, output_channels]`."""
         return (*x_shape[:-1], self.output_channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
@@ -195,7 +211,7 @@ class ConvNet(ShapedNetwork):
         }
 
 
-def _checked_context_shape(shape):
+def _checked_context_shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
     if shape is None:
         return None
     sizes = tuple(_checks.integer_at_least(size, 1, "context_shape") for size in shape)

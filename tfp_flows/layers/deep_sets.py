@@ -1,8 +1,12 @@
 """A network of a set: what it gives does not depend on the order of the points."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.layers._derived_seed import derived_seed
@@ -38,14 +42,14 @@ class DeepSets(keras.layers.Layer):
 
     def __init__(
         self,
-        output_size,
-        point_units=(128, 128),
-        set_units=(128,),
-        activation="relu",
-        pooling="mean",
-        seed=None,
-        **kwargs,
-    ):
+        output_size: int,
+        point_units: Sequence[int] = (128, 128),
+        set_units: Sequence[int] = (128,),
+        activation: str | Callable[..., tf.Tensor] = "relu",
+        pooling: str = "mean",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.point_units = _widths(point_units, 1, "point_units")
         self.set_units = _widths(set_units, 0, "set_units")
@@ -68,20 +72,20 @@ class DeepSets(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="set_network",
         )
-        self._point_size = None  # D, known once built
+        self._point_size: Any = None  # D, known once built
 
     @property
-    def output_size(self):
+    def output_size(self) -> int:
         """How many numbers there are for each set."""
         return self.set_network.output_size
 
-    def __call__(self, x, **kwargs):
+    def __call__(self, x: ArrayLike, **kwargs: Any) -> tf.Tensor:
         """Returns `[..., output_size]`."""
         # Not within `call`, to whose errors Keras appends every argument.
         self._check_shape(np.shape(x))
         return super().__call__(x, **kwargs)
 
-    def build(self, x_shape):
+    def build(self, x_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for `x` of shape `[..., M, D]`; M may be `None`."""
         self._check_shape(x_shape)
         self._point_size = x_shape[-1]
@@ -89,13 +93,13 @@ class DeepSets(keras.layers.Layer):
         self.set_network.build((None, self.point_units[-1]))
         self.built = True
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Returns what `__call__` documents, for tensors of checked shapes."""
         features = self.point_network(tf.asinh(x))
         pool = tf.reduce_mean if self.pooling == "mean" else tf.reduce_max
         return self.set_network(pool(features, axis=-2))
 
-    def _check_shape(self, x_shape):
+    def _check_shape(self, x_shape: tuple[int | None, ...]) -> None:
         x_shape = tuple(x_shape)
         size = "D" if self._point_size is None else self._point_size
         known = (None, self._point_size) if self._point_size else ()
@@ -105,19 +109,19 @@ class DeepSets(keras.layers.Layer):
                 f"least one. Received: x.shape={x_shape}"
             )
 
-    def compute_output_shape(self, x_shape):
+    def compute_output_shape(self, x_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns `[..., output_size]`."""
         return (*x_shape[:-2], self.output_size)
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         """Returns the size that the weights depend on."""
         return {"point_size": self._point_size} if self.built else None
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config()`."""
         self.build((None, None, config["point_size"]))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
@@ -130,7 +134,7 @@ class DeepSets(keras.layers.Layer):
         }
 
 
-def _widths(units, least, name):
+def _widths(units: Sequence[int], least: int, name: str) -> tuple[int, ...]:
     """A tuple of at least `least` widths."""
     if isinstance(units, str) or not hasattr(units, "__iter__") or len(tuple(units)) < least:
         raise TypeError(

@@ -1,5 +1,8 @@
 """Flow++'s conditioner of images: gated convolutions and self-attention."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -34,17 +37,17 @@ class GatedConvNet(ConvNet):
 
     def __init__(
         self,
-        output_channels,
-        hidden_channels=(32, 32),
-        kernel_size=3,
-        activation="elu",
-        context_size=0,
-        context_shape=None,
-        dropout=0.0,
-        num_heads=4,
-        seed=None,
-        **kwargs,
-    ):
+        output_channels: int,
+        hidden_channels: Sequence[int] = (32, 32),
+        kernel_size: int = 3,
+        activation: str | Callable[..., tf.Tensor] = "elu",
+        context_size: int | tuple[int, ...] = 0,
+        context_shape: Sequence[int] | None = None,
+        dropout: float = 0.0,
+        num_heads: int = 4,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             output_channels,
             hidden_channels,
@@ -63,7 +66,7 @@ class GatedConvNet(ConvNet):
                 f"Received: num_heads={num_heads}, a width of {self.hidden_channels[0]}"
             )
 
-    def _build_convolutions(self, num_channels):
+    def _build_convolutions(self, num_channels: int) -> None:
         width, height_and_width = self.hidden_channels[0], self._x_shape[:2]
         self._input = self._new_conv("input", num_channels, width)
         # Flat lists: Keras does not save layers within nested ones.
@@ -93,12 +96,14 @@ class GatedConvNet(ConvNet):
                 self._norm_2.append(self._new_norm(f"norm_{k}_2", width))
         self._output = self._new_conv("output", width, self.output_channels, initializer="zeros")
 
-    def _new_norm(self, name, width):
+    def _new_norm(self, name: str, width: int) -> keras.Layer:
         norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
         norm.build((None, *self._x_shape[:2], width))
         return norm
 
-    def _raw_parameters(self, x, context, training):
+    def _raw_parameters(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
+    ) -> tf.Tensor:
         h = self._input(x)
         for k in range(len(self.hidden_channels)):
             f = self._conv[k](self._both_signs(h))
@@ -114,10 +119,10 @@ class GatedConvNet(ConvNet):
                 h = self._norm_2[k](h + _gate(self._attended[k](attended)))
         return self._output(h)
 
-    def _both_signs(self, h):
+    def _both_signs(self, h: tf.Tensor) -> tf.Tensor:
         return self.activation(tf.concat([h, -h], axis=-1))
 
-    def _attention(self, queries_keys_values):
+    def _attention(self, queries_keys_values: tf.Tensor) -> tf.Tensor:
         """softmax(Q K^T / sqrt(n)) V over all pixels, for each head of n channels."""
         height, width, channels = queries_keys_values.shape[1:]
         size = channels // 3 // self.num_heads
@@ -128,11 +133,11 @@ class GatedConvNet(ConvNet):
         attended = tf.matmul(tf.nn.softmax(scores), values)
         return tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, height, width, channels // 3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "num_heads": self.num_heads}
 
 
-def _gate(doubled):
+def _gate(doubled: tf.Tensor) -> tf.Tensor:
     p, q = tf.split(doubled, 2, axis=-1)
     return p * tf.sigmoid(q)

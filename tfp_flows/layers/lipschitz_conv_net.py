@@ -1,9 +1,12 @@
 """A convolutional network with a bound on its Lipschitz constant."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._lipschitz_activations import lipschitz_activation
 from tfp_flows.layers._lipschitz_kernel import NORMS, lipschitz_kernel
@@ -43,19 +46,19 @@ class LipschitzConvNet(ShapedNetwork):
 
     def __init__(
         self,
-        hidden_channels=(64, 64),
-        kernel_sizes=(3, 1, 3),
-        activation="lip_swish",
-        coefficient=0.9,
-        norm=2,
-        context_size=0,
-        seed=None,
-        **kwargs,
-    ):
+        hidden_channels: Sequence[int] = (64, 64),
+        kernel_sizes: Sequence[int] = (3, 1, 3),
+        activation: str = "lip_swish",
+        coefficient: float = 0.9,
+        norm: int | str = 2,
+        context_size: int = 0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(_checks.flat_context_size(context_size), seed, **kwargs)
         lipschitz_activation(activation)  # refuses an unknown one now
-        self.hidden_channels = _checks.widths(hidden_channels, "hidden_channels")
-        self.kernel_sizes = _checks.widths(kernel_sizes, "kernel_sizes")
+        self.hidden_channels = _widths.widths(hidden_channels, "hidden_channels")
+        self.kernel_sizes = _widths.widths(kernel_sizes, "kernel_sizes")
         if len(self.kernel_sizes) != len(self.hidden_channels) + 1:
             raise ValueError(
                 "`kernel_sizes` must have one number more than `hidden_channels`. "
@@ -65,7 +68,7 @@ class LipschitzConvNet(ShapedNetwork):
         self.coefficient = _checks.fraction(coefficient, "coefficient")
         self.norm = _checks.one_of(norm, NORMS, "norm")
 
-    def _build_layers(self):
+    def _build_layers(self) -> None:
         channels = (self._x_shape[-1], *self.hidden_channels, self._x_shape[-1])
         self._kernels, self._biases, self._activations = [], [], []
         for i, size in enumerate(self.kernel_sizes):
@@ -94,11 +97,11 @@ class LipschitzConvNet(ShapedNetwork):
                 name="context_kernel",
             )
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         """Returns g, `[N, H, W, channels]`, for tensors of checked shapes."""
         return self.prepared()(x, context)
 
-    def prepared(self):
+    def prepared(self) -> Callable[..., tf.Tensor]:
         """g as a function of x and c, its kernels normalised once for any number of calls."""
         each = self.coefficient ** (1.0 / len(self._kernels))
         image = self._x_shape[:2]
@@ -107,7 +110,7 @@ class LipschitzConvNet(ShapedNetwork):
             for kernel in self._kernels
         ]
 
-        def g(x, context=None):
+        def g(x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
             dtype = self.compute_dtype
             h = tf.cast(x, dtype)
             for i, (kernel, bias) in enumerate(zip(kernels, self._biases, strict=True)):
@@ -121,11 +124,13 @@ class LipschitzConvNet(ShapedNetwork):
 
         return g
 
-    def compute_output_shape(self, x_shape, context_shape=None):
+    def compute_output_shape(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
+    ) -> tuple[int | None, ...]:
         """Returns the shape of `x`."""
         return x_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         names = "hidden_channels kernel_sizes activation coefficient norm context_size seed"
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}

@@ -1,5 +1,8 @@
 """A multilayer perceptron with a bound on its Lipschitz constant."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -46,18 +49,18 @@ class LipschitzMLP(MLP):
 
     def __init__(
         self,
-        output_size,
-        hidden_units=(128, 128),
-        activation="lip_swish",
-        coefficient=0.9,
-        norm=2,
-        context_size=0,
-        kernel_initializer="he_normal",
-        output_initializer="zeros",
-        kernel_regularizer=None,
-        seed=None,
-        **kwargs,
-    ):
+        output_size: int,
+        hidden_units: Sequence[int] = (128, 128),
+        activation: str = "lip_swish",
+        coefficient: float = 0.9,
+        norm: int | str = 2,
+        context_size: int = 0,
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+        output_initializer: str | keras.initializers.Initializer = "zeros",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         lipschitz_activation(activation)  # refuses an unknown one now
         super().__init__(
             output_size,
@@ -74,7 +77,7 @@ class LipschitzMLP(MLP):
         self.coefficient = _checks.fraction(coefficient, "coefficient")
         self.norm = _checks.one_of(norm, NORMS, "norm")
 
-    def _build_layers(self):
+    def _build_layers(self) -> None:
         sizes = (*self.hidden_units, self.output_size)
         self._dense, self._activations = [], []
         size = self._x_size
@@ -96,7 +99,7 @@ class LipschitzMLP(MLP):
                 "context", self.context_size, sizes[0], None, keras.layers.Dense, use_bias=False
             )
 
-    def prepared(self):
+    def prepared(self) -> Callable[..., tf.Tensor]:
         """g as a function of x and c over `[N, D]`, its kernels normalised once for all calls."""
         each = self.coefficient ** (1.0 / len(self._dense))
         kernels = [
@@ -104,7 +107,7 @@ class LipschitzMLP(MLP):
             for dense in self._dense
         ]
 
-        def g(x, context=None):
+        def g(x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
             # By hand: outside of a call of the layer Keras casts nothing.
             dtype = self.compute_dtype
             h = tf.cast(x, dtype)
@@ -119,10 +122,12 @@ class LipschitzMLP(MLP):
 
         return g
 
-    def _raw_parameters(self, x, context, training):
+    def _raw_parameters(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
+    ) -> tf.Tensor:
         return self.prepared()(x, context)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config = super().get_config()
         for name in ("dropout", "layer_norm"):

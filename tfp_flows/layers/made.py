@@ -1,12 +1,14 @@
 """A masked autoregressive network."""
 
 import random
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers import _incremental
 from tfp_flows.layers._degrees import is_word, resolved_degrees, resolved_order
 from tfp_flows.layers._derived_seed import derived_seed
@@ -73,21 +75,21 @@ class MADE(MLP):
 
     def __init__(
         self,
-        event_size,
-        params_size,
-        hidden_units=(128, 128),
-        activation="relu",
-        order=None,
-        context_size=0,
-        residual=False,
-        dropout=0.0,
-        hidden_degrees="equal",
-        kernel_initializer="he_normal",
-        output_initializer="zeros",
-        kernel_regularizer=None,
-        seed=None,
-        **kwargs,
-    ):
+        event_size: int,
+        params_size: int,
+        hidden_units: Sequence[int] = (128, 128),
+        activation: str | Callable[..., tf.Tensor] = "relu",
+        order: str | Sequence[int] | None = None,
+        context_size: int = 0,
+        residual: bool = False,
+        dropout: float = 0.0,
+        hidden_degrees: str | Sequence[Sequence[int]] = "equal",
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+        output_initializer: str | keras.initializers.Initializer = "zeros",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         params_size = _checks.integer_at_least(params_size, 1, "params_size")
         if not isinstance(residual, bool):
@@ -105,7 +107,7 @@ class MADE(MLP):
             **kwargs,
         )
         if residual:
-            _checks.block_widths(self.hidden_units, "hidden_units")
+            _widths.block_widths(self.hidden_units, "hidden_units")
         check_elementwise(self.activation, self.variable_dtype, self.name)
         self.event_size = self._x_size = event_size
         self.params_size = params_size
@@ -124,9 +126,9 @@ class MADE(MLP):
             derived_seed(root, "degrees"),
         )
         # What is random is saved as it came out.
-        self.hidden_degrees = "equal" if is_word(hidden_degrees, "equal") else self.degrees
+        self.hidden_degrees: Any = "equal" if is_word(hidden_degrees, "equal") else self.degrees
 
-    def _build_layers(self):
+    def _build_layers(self) -> None:
         seen, *_, positions = self.unit_degrees()
         wanted = positions - 1
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
@@ -145,18 +147,28 @@ class MADE(MLP):
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
         self._output = self._new_masked("output", seen, wanted, self.output_initializer)
 
-    def _new_masked(self, name, input_degrees, degrees, initializer=None):
+    def _new_masked(
+        self, name: str, input_degrees: np.ndarray, degrees: np.ndarray, initializer: Any = None
+    ) -> keras.Layer:
         mask = input_degrees[:, np.newaxis] <= degrees
         size = len(input_degrees)
         return self._new_dense(name, size, len(degrees), initializer, MaskedDense, mask=mask)
 
-    def _raw_parameters(self, x, context, training):
+    def _raw_parameters(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
+    ) -> tf.Tensor:
         layers = self.masked_layers()
         gates = [] if context is None else self.gates(context)
         h = self.through(lambda s, v: layers[s](v), self._joined(x, context), gates, training)
         return tf.transpose(h)
 
-    def through(self, product, v, gates, training=False):
+    def through(
+        self,
+        product: Callable[[int, tf.Tensor], tf.Tensor],
+        v: tf.Tensor,
+        gates: list[tf.Tensor],
+        training: bool | None = False,
+    ) -> tf.Tensor:
         """Runs the network on `v`, where `product(s, v)` is the s-th of `masked_layers()`.
 
         All have the rows of a batch on the last axis. Whoever computes some of the units only gives
@@ -174,21 +186,21 @@ class MADE(MLP):
             h = h + (f * gates[k] if gates else f)
         return product(2 * count + 1, h)
 
-    def masked_layers(self):
+    def masked_layers(self) -> list[keras.Layer]:
         """The masked layers, in the order in which the network applies them."""
         if not self.residual:
             return [*self._dense, self._output]
         blocks = [layer for pair in zip(self._dense, self._dense_2, strict=True) for layer in pair]
         return [self._input, *blocks, self._output]
 
-    def gates(self, context):
+    def gates(self, context: tf.Tensor | None) -> list[tf.Tensor]:
         """The gates of the residual blocks, `[units, N]` each; none without a context."""
         if not self._gate:
             return []
         c = columns(context)
         return [tf.sigmoid(gate(c)) for gate in self._gate]
 
-    def unit_degrees(self):
+    def unit_degrees(self) -> list[np.ndarray]:
         """Degrees of the inputs (0 for the context), of each hidden layer, and of the outputs.
 
         For an output that is the position of its coordinate: it sees degrees below.
@@ -200,7 +212,9 @@ class MADE(MLP):
             hidden = [self.degrees[0]] * (2 * len(hidden) + 1)
         return [inputs, *hidden, np.repeat(position, self.params_size)]
 
-    def generate(self, transform, x, context=None):
+    def generate(
+        self, transform: Callable[..., Any], x: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The y that solves y_i = transform(h_i(y_<i), x_i), at about the cost of one h(y).
 
         `Autoregressive` samples by it; see `tfp_flows.layers.incremental`. Dropout is off.
@@ -216,10 +230,10 @@ class MADE(MLP):
         """
         return _incremental.generate(self, transform, x, context)
 
-    def _dropped(self, k, h, training):
+    def _dropped(self, k: int, h: tf.Tensor, training: bool | None) -> tf.Tensor:
         return self._dropout[k](h, training=training) if self.dropout else h
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, with the order and random degrees resolved."""
         config = super().get_config()
         del config["output_size"], config["layer_norm"]

@@ -1,10 +1,13 @@
 """A convolutional network in which each number of an image sees those before it, and itself."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._shaped_network import ShapedNetwork
 from tfp_flows.math.solvers._masked_network import masked_kernel, masked_network
@@ -45,7 +48,14 @@ class MaskedConvNet(ShapedNetwork):
 
     _X_AXES = ("H", "W", "C")
 
-    def __init__(self, hidden_units=(8, 8), kernel_size=3, context_size=0, seed=None, **kwargs):
+    def __init__(
+        self,
+        hidden_units: Sequence[int] = (8, 8),
+        kernel_size: int = 3,
+        context_size: int = 0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         # Roots are to be found in full precision, whatever the policy computes in.
         super().__init__(
             _checks.flat_context_size(context_size),
@@ -53,15 +63,15 @@ class MaskedConvNet(ShapedNetwork):
             autocast=False,
             **kwargs,
         )
-        self.hidden_units = _checks.at_least_one_layer(hidden_units, "hidden_units")
+        self.hidden_units = _widths.at_least_one_layer(hidden_units, "hidden_units")
         self.kernel_size = _checks.odd(kernel_size, "kernel_size")
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...] | None:
         """`(H, W, C)`, or `None` before the layer is built."""
         return self._x_shape
 
-    def _build_layers(self):
+    def _build_layers(self) -> None:
         channels, radius = self._x_shape[-1], self.kernel_size // 2
         units = (1, *self.hidden_units, 1)
         self._kernels, self._biases, self._context_kernels = [], [], []
@@ -85,11 +95,11 @@ class MaskedConvNet(ShapedNetwork):
         start = keras.initializers.Constant(np.log1p(-0.5 * _START))
         self._log_linear = self._weight("log_linear", (channels,), start)
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         """Returns y, `[N, H, W, C]`, for tensors of checked shapes."""
         return masked_network(*self.prepared(context), tf.cast(x, self.variable_dtype))[0]
 
-    def prepared(self, context=None):
+    def prepared(self, context: tf.Tensor | None = None) -> tuple[list[Any], tf.Tensor]:
         """The layers, for a context `[N, size]`, and s, as `math.masked_network` takes them."""
         channels, dtype = self._x_shape[-1], self.variable_dtype
         kernels = [masked_kernel(tf.convert_to_tensor(k), channels) for k in self._kernels]
@@ -101,20 +111,24 @@ class MaskedConvNet(ShapedNetwork):
         layers = [(*pair, bias) for pair, bias in zip(kernels, biases, strict=True)]
         return layers, tf.convert_to_tensor(self._log_linear)
 
-    def _weight(self, name, shape, initializer):
+    def _weight(
+        self, name: str, shape: Sequence[Any], initializer: str | keras.initializers.Initializer
+    ) -> keras.Variable:
         return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
 
-    def compute_output_shape(self, x_shape, context_shape=None):
+    def compute_output_shape(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
+    ) -> tuple[int | None, ...]:
         """Returns the shape of `x`."""
         return x_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         names = "hidden_units kernel_size context_size seed"
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
 
 
-def _kernel(shape, channels, is_last, seed):
+def _kernel(shape: tuple[int, ...], channels: int, is_last: bool, seed: int | None) -> np.ndarray:
     """Raw weights: those of a number's own units give a slope of one, or that of the start."""
     rows, columns, num_in, num_out = shape
     # About half of all places come before.

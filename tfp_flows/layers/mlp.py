@@ -1,10 +1,14 @@
 """A multilayer perceptron of an input and an optional context."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._elementwise import is_known_elementwise
 from tfp_flows.layers._philox_dropout import PhiloxDropout
@@ -41,23 +45,23 @@ class MLP(keras.layers.Layer):
 
     def __init__(
         self,
-        output_size,
-        hidden_units=(128, 128),
-        activation="relu",
-        context_size=0,
-        dropout=0.0,
-        layer_norm=False,
-        kernel_initializer="he_normal",
-        output_initializer="zeros",
-        kernel_regularizer=None,
-        seed=None,
-        **kwargs,
-    ):
+        output_size: int,
+        hidden_units: Sequence[int] = (128, 128),
+        activation: str | Callable[..., tf.Tensor] = "relu",
+        context_size: int = 0,
+        dropout: float = 0.0,
+        layer_norm: bool = False,
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+        output_initializer: str | keras.initializers.Initializer = "zeros",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(layer_norm, bool):
             raise TypeError(f"`layer_norm` must be a bool. Received: layer_norm={layer_norm!r}")
         self.output_size = _checks.integer_at_least(output_size, 1, "output_size")
-        self.hidden_units = _checks.widths(hidden_units, "hidden_units")
+        self.hidden_units = _widths.widths(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
         self._is_elementwise = is_known_elementwise(self.activation)
         self.context_size = _checks.flat_context_size(context_size)
@@ -67,21 +71,25 @@ class MLP(keras.layers.Layer):
         self.output_initializer = keras.initializers.get(output_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
-        self._x_size = None  # D, known once built
+        self._x_size: Any = None  # D, known once built
 
-    def __call__(self, x, context=None, **kwargs):
+    def __call__(self, x: ArrayLike, context: ArrayLike | None = None, **kwargs: Any) -> tf.Tensor:
         """Returns the raw parameters `[..., output_size]`."""
         # Not within `call`, to whose errors Keras appends every argument.
         self._check_shapes(np.shape(x), None if context is None else np.shape(context))
         return super().__call__(x, context=context, **kwargs)
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
+    ) -> None:
         """Creates the weights for `x` of shape `[..., D]` and `context` of shape `[..., C]`."""
         self._check_shapes(x_shape, context_shape)
         self._x_size = x_shape[-1]
         self._build_layers()
 
-    def call(self, x, context=None, training=None):
+    def call(
+        self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool | None = None
+    ) -> tf.Tensor:
         """Returns what `__call__` documents, for tensors of checked shapes."""
         if len(x.shape) == 2:
             return self._raw_parameters(x, context, training)
@@ -91,9 +99,14 @@ class MLP(keras.layers.Layer):
         h = self._raw_parameters(x, context, training)
         return tf.reshape(h, tf.concat([batch_shape, [self.output_size]], axis=0))
 
-    def _build_layers(self):
+    @property
+    def _input_size(self) -> int:
+        """The width of what `_joined` gives."""
+        return self._x_size + self.context_size
+
+    def _build_layers(self) -> None:
         self._dense, self._norm, self._dropout = [], [], []
-        size = self._x_size + self.context_size
+        size = self._input_size
         for i, units in enumerate(self.hidden_units):
             self._dense.append(self._new_dense(f"dense_{i}", size, units))
             if self.layer_norm:
@@ -103,7 +116,9 @@ class MLP(keras.layers.Layer):
             size = units
         self._output = self._new_dense("output", size, self.output_size, self.output_initializer)
 
-    def _raw_parameters(self, x, context, training):
+    def _raw_parameters(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
+    ) -> tf.Tensor:
         h = self._joined(x, context)
         for i, dense in enumerate(self._dense):
             h = dense(h)
@@ -114,16 +129,24 @@ class MLP(keras.layers.Layer):
                 h = self._dropout[i](h, training=training)
         return tf.transpose(self._output(h))
 
-    def _joined(self, x, context):
+    def _joined(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
         if not x.dtype.is_floating:  # Keras casts floats only.
             x = tf.cast(x, self.compute_dtype)
         # One product of the joined input: faster, with its gradient, than the sum of two.
         return columns(x if context is None else tf.concat([x, context], axis=-1))
 
-    def _activated(self, h):
+    def _activated(self, h: tf.Tensor) -> tf.Tensor:
         return self.activation(h) if self._is_elementwise else by_rows(self.activation, h)
 
-    def _new_dense(self, name, input_size, units, initializer=None, layer=RowsLastDense, **kwargs):
+    def _new_dense(
+        self,
+        name: str,
+        input_size: int,
+        units: int,
+        initializer: str | keras.initializers.Initializer | None = None,
+        layer: type[RowsLastDense] = RowsLastDense,
+        **kwargs: Any,
+    ) -> RowsLastDense:
         initializer = self.kernel_initializer if initializer is None else initializer
         dense = layer(
             units,
@@ -136,16 +159,16 @@ class MLP(keras.layers.Layer):
         dense.build((None, input_size))
         return dense
 
-    def _new_norm(self, name, units):
+    def _new_norm(self, name: str, units: int) -> keras.Layer:
         norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
         norm.build((None, units))
         return norm
 
-    def _new_dropout(self, name):
+    def _new_dropout(self, name: str) -> keras.Layer:
         seed = derived_seed(self.seed, name)
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
-    def _reseeded(self, initializer, name):
+    def _reseeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
         # A Keras initializer with a fixed seed gives every kernel of one shape the same numbers.
         config = initializer.get_config() if hasattr(initializer, "get_config") else {}
         given = config.get("seed")
@@ -154,7 +177,9 @@ class MLP(keras.layers.Layer):
         seed = derived_seed(given if self.seed is None else self.seed, name)
         return type(initializer).from_config({**config, "seed": seed})
 
-    def _check_shapes(self, x_shape, context_shape):
+    def _check_shapes(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None
+    ) -> None:
         x_shape = tuple(x_shape)
         this = f"{type(self).__name__} {self.name!r}"
         x_size = x_shape[-1] if x_shape else None
@@ -184,24 +209,26 @@ class MLP(keras.layers.Layer):
             )
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[None, int] | None:
         """`(None, D)`, or `None` before the layer is built."""
         return (None, self._x_size) if self.built else None
 
-    def compute_output_shape(self, x_shape, context_shape=None):
+    def compute_output_shape(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
+    ) -> tuple[int | None, ...]:
         """Returns `[..., output_size]`."""
         return (*x_shape[:-1], self.output_size)
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         """Returns the sizes that the weights depend on."""
         return {"x_size": self._x_size} if self.built else None
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config()`."""
         context_shape = (None, self.context_size) if self.context_size else None
         self.build((None, config["x_size"]), context_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
@@ -218,6 +245,6 @@ class MLP(keras.layers.Layer):
         }
 
 
-def by_rows(layer, h):
+def by_rows(layer: Callable[[tf.Tensor], tf.Tensor], h: tf.Tensor) -> tf.Tensor:
     """What a layer that takes and returns `[N, units]` makes of `[units, N]`."""
     return tf.transpose(layer(tf.transpose(h)))

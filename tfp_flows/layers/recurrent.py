@@ -1,10 +1,13 @@
 """A recurrent autoregressive network."""
 
 import random
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import DTypeLike
 
 from tfp_flows import _checks
 from tfp_flows.layers._degrees import resolved_order
@@ -60,18 +63,18 @@ class Recurrent(MLP):
 
     def __init__(
         self,
-        event_size,
-        params_size,
-        hidden_units=(64,),
-        cell="gru",
-        order=None,
-        context_size=0,
-        kernel_initializer="glorot_uniform",
-        output_initializer="zeros",
-        kernel_regularizer=None,
-        seed=None,
-        **kwargs,
-    ):
+        event_size: int,
+        params_size: int,
+        hidden_units: Sequence[int] = (64,),
+        cell: str = "gru",
+        order: str | Sequence[int] | None = None,
+        context_size: int = 0,
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+        output_initializer: str | keras.initializers.Initializer = "zeros",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         params_size = _checks.integer_at_least(params_size, 1, "params_size")
         super().__init__(
@@ -96,7 +99,7 @@ class Recurrent(MLP):
         root = random.randrange(2**31) if self.seed is None else self.seed
         self.order = resolved_order(order, event_size, derived_seed(root, "order"))
 
-    def _build_layers(self):
+    def _build_layers(self) -> None:
         orthogonal = keras.initializers.Orthogonal()
         cells = [
             _CELLS[self.cell](
@@ -122,13 +125,20 @@ class Recurrent(MLP):
             shape=(self.event_size, self.params_size), initializer="zeros", name="output_bias"
         )
 
-    def _raw_parameters(self, x, context, training):
+    def _raw_parameters(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
+    ) -> tf.Tensor:
         del training
         y = permute(x, self.order)
         h = self._run(lambda k, h_k: (y[:, k], h_k), self.compute_dtype, x, context)
         return tf.reshape(h, [tf.shape(x)[0], self.output_size])
 
-    def generate(self, transform, x, context=None):
+    def generate(
+        self,
+        transform: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+        x: tf.Tensor,
+        context: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The y that solves y_i = transform(h_i(y_<i), x_i), by D steps of the cell.
 
         `Autoregressive` samples by it. A call of the layer needs the whole y beforehand, and so
@@ -145,7 +155,7 @@ class Recurrent(MLP):
         """
         x_in_order = permute(x, self.order)
 
-        def next_y(k, h_k):
+        def next_y(k: tf.Tensor, h_k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             h_k, x_k = tf.cast(h_k, x.dtype)[:, tf.newaxis], x_in_order[:, k, tf.newaxis]
             y_k, log_det_k = transform(h_k, x_k)
             return clip_network_input(y_k[:, 0], self), tf.concat([y_k, log_det_k], axis=-1)
@@ -153,7 +163,13 @@ class Recurrent(MLP):
         y, log_det = tf.unstack(self._run(next_y, x.dtype, x, context), axis=-1)
         return y, tf.reduce_sum(log_det, axis=-1)
 
-    def _run(self, next_y, dtype, x, context):
+    def _run(
+        self,
+        next_y: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+        dtype: DTypeLike | tf.DType,
+        x: tf.Tensor,
+        context: tf.Tensor | None,
+    ) -> tf.Tensor:
         """What `next_y(k, h_k)` gives beside y_k, of that dtype: `[N, D, ...]`."""
         kernel, bias = (
             tf.cast(weight, self.compute_dtype) for weight in (self._kernel, self._bias)
@@ -161,7 +177,9 @@ class Recurrent(MLP):
         coordinates = tf.constant(self.order)
         context = [] if context is None else [tf.cast(context, self.compute_dtype)]
 
-        def step(k, y_k, state, outputs):
+        def step(
+            k: tf.Tensor, y_k: tf.Tensor, state: list[tf.Tensor], outputs: tf.TensorArray
+        ) -> tuple[Any, ...]:
             y_k = tf.cast(y_k, self.compute_dtype)[:, tf.newaxis]
             state = tf.nest.pack_sequence_as(start, state)
             s_k, state = self._cell(tf.concat([y_k, *context], axis=-1), state)
@@ -181,7 +199,7 @@ class Recurrent(MLP):
         outputs = permute(outputs.stack(), np.argsort(self.order), axis=0)
         return tf.transpose(outputs, [1, 0, 2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, with the order resolved."""
         config = super().get_config()
         for name in ("output_size", "activation", "dropout", "layer_norm"):

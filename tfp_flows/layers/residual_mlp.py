@@ -1,9 +1,12 @@
 """A network of pre-activation residual blocks, gated by a context."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _widths
 from tfp_flows.layers._rows_last_dense import columns
 from tfp_flows.layers.mlp import MLP, by_rows
 
@@ -42,18 +45,18 @@ class ResidualMLP(MLP):
 
     def __init__(
         self,
-        output_size,
-        hidden_units=(128, 128),
-        activation="relu",
-        context_size=0,
-        dropout=0.0,
-        layer_norm=False,
-        kernel_initializer="he_normal",
-        output_initializer="zeros",
-        kernel_regularizer=None,
-        seed=None,
-        **kwargs,
-    ):
+        output_size: int,
+        hidden_units: Sequence[int] = (128, 128),
+        activation: str | Callable[..., tf.Tensor] = "relu",
+        context_size: int = 0,
+        dropout: float = 0.0,
+        layer_norm: bool = False,
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+        output_initializer: str | keras.initializers.Initializer = "zeros",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             output_size,
             hidden_units=hidden_units,
@@ -67,9 +70,9 @@ class ResidualMLP(MLP):
             seed=seed,
             **kwargs,
         )
-        _checks.block_widths(self.hidden_units, "hidden_units")
+        _widths.block_widths(self.hidden_units, "hidden_units")
 
-    def _build_layers(self):
+    def _build_layers(self) -> None:
         units = self.hidden_units[0]
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._input = self._new_dense("input", self._x_size + self.context_size, units)
@@ -88,7 +91,9 @@ class ResidualMLP(MLP):
                 self._gate.append(self._new_dense(f"gate_{k}", self.context_size, units))
         self._output = self._new_dense("output", units, self.output_size, self.output_initializer)
 
-    def _raw_parameters(self, x, context, training):
+    def _raw_parameters(
+        self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
+    ) -> tf.Tensor:
         h = self._input(self._joined(x, context))
         gate_input = None if context is None else columns(context)
         for k in range(len(self.hidden_units)):

@@ -1,5 +1,7 @@
 """The regularisers of a continuous flow: short and straight paths."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -27,7 +29,7 @@ class TransportRegularizer(keras.layers.Layer):
         ValueError: if a factor is negative, or both are zero.
     """
 
-    def __init__(self, kinetic=0.0, jacobian=0.0, **kwargs):
+    def __init__(self, kinetic: float = 0.0, jacobian: float = 0.0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         factors = {"kinetic": kinetic, "jacobian": jacobian}
         if not any(factors.values()):
@@ -40,12 +42,14 @@ class TransportRegularizer(keras.layers.Layer):
         self.kinetic, self.jacobian = factors["kinetic"], factors["jacobian"]
         self.built = True
 
-    def call(self, kinetic, jacobian, training=False):
+    def call(
+        self, kinetic: tf.Tensor, jacobian: tf.Tensor, training: bool | None = False
+    ) -> tf.Tensor:
         """Adds R to the losses, for the integrals `[N]` of each row."""
         if training:
             self.add_loss(tf.reduce_mean(self.kinetic * kinetic + self.jacobian * jacobian))
         return kinetic
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "kinetic": self.kinetic, "jacobian": self.jacobian}

@@ -1,8 +1,12 @@
 """The network of a continuous flow: a velocity at a time and a place."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.layers.mlp import MLP
@@ -36,14 +40,14 @@ class VectorField(keras.layers.Layer):
 
     def __init__(
         self,
-        event_size,
-        hidden_units=(64, 64),
-        activation="tanh",
-        context_size=0,
-        kernel_initializer="glorot_normal",
-        seed=None,
-        **kwargs,
-    ):
+        event_size: int,
+        hidden_units: Sequence[int] = (64, 64),
+        activation: str | Callable[..., tf.Tensor] = "tanh",
+        context_size: int = 0,
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_normal",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.event_size = _checks.integer_at_least(event_size, 1, "event_size")
         self.network = MLP(
@@ -58,18 +62,24 @@ class VectorField(keras.layers.Layer):
         )
 
     @property
-    def context_size(self):
+    def context_size(self) -> int:
         """C, the size of the context that is taken; 0 for none."""
         return self.network.context_size
 
-    def __call__(self, t, z, context=None, **kwargs):
+    def __call__(
+        self, t: ArrayLike, z: ArrayLike, context: ArrayLike | None = None, **kwargs: Any
+    ) -> tf.Tensor:
         """Returns the velocity `[N, D]`."""
         # Not within `call`, to whose errors Keras appends every argument.
         self._check_size(np.shape(z))
         t = tf.convert_to_tensor(t, dtype_hint=self.compute_dtype)  # Keras refuses a number
         return super().__call__(t, z, context=context, **kwargs)
 
-    def build(self, z_shape=None, context_shape=None):
+    def build(
+        self,
+        z_shape: tuple[int | None, ...] | None = None,
+        context_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
         """Creates the weights; the sizes are known already."""
         if z_shape is not None:
             self._check_size(tuple(z_shape))
@@ -78,32 +88,37 @@ class VectorField(keras.layers.Layer):
         self.network.build((None, self.event_size + 1), context_shape)
         self.built = True
 
-    def call(self, t, z, context=None):
+    def call(self, t: tf.Tensor, z: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         """Returns what `__call__` documents, for tensors of checked shapes."""
         t = tf.broadcast_to(tf.cast(t, z.dtype), [tf.shape(z)[0], 1])
         t = tf.ensure_shape(t, [z.shape[0], 1])
         return self.network(tf.concat([z, t], axis=-1), context=context)
 
-    def _check_size(self, z_shape):
+    def _check_size(self, z_shape: tuple[int | None, ...]) -> None:
         if len(z_shape) != 2 or z_shape[-1] != self.event_size:
             raise ValueError(
                 f"VectorField {self.name!r} takes `z` of shape [N, {self.event_size}]. "
                 f"Received: z.shape={tuple(z_shape)}"
             )
 
-    def compute_output_shape(self, t_shape, z_shape, context_shape=None):
+    def compute_output_shape(
+        self,
+        t_shape: tuple[int | None, ...],
+        z_shape: tuple[int | None, ...],
+        context_shape: tuple[int | None, ...] | None = None,
+    ) -> tuple[int | None, ...]:
         """Returns `[N, D]`."""
         return tuple(z_shape)
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         """Returns the size that the weights depend on."""
         return {"event_size": self.event_size} if self.built else None
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer again."""
         self.build()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         network = self.network.get_config()
         kept = ("hidden_units", "activation", "context_size", "kernel_initializer", "seed")

@@ -1,9 +1,12 @@
 """WaveNet: gated, dilated convolutions over time, given an upsampled context."""
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.layers import _dilated_queues
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._shaped_network import ShapedNetwork
@@ -54,16 +57,16 @@ class WaveNet(ShapedNetwork):
 
     def __init__(
         self,
-        output_channels,
-        hidden_channels=(32, 32, 32, 32),
-        kernel_size=3,
-        dilations=None,
-        causal=False,
-        activation="relu",
-        context_size=0,
-        seed=None,
-        **kwargs,
-    ):
+        output_channels: int,
+        hidden_channels: Sequence[int] = (32, 32, 32, 32),
+        kernel_size: int = 3,
+        dilations: Sequence[int] | None = None,
+        causal: bool = False,
+        activation: str | Callable[..., tf.Tensor] = "relu",
+        context_size: int | tuple[int, ...] = 0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(context_size, seed, **kwargs)
         if isinstance(self.context_size, tuple) and len(self.context_size) != 2:
             raise ValueError(
@@ -71,7 +74,7 @@ class WaveNet(ShapedNetwork):
                 f"Received: context_size={context_size}"
             )
         self.output_channels = _checks.integer_at_least(output_channels, 1, "output_channels")
-        self.hidden_channels = _checks.block_widths(hidden_channels, "hidden_channels")
+        self.hidden_channels = _widths.block_widths(hidden_channels, "hidden_channels")
         self.causal = bool(causal)
         self.kernel_size = _checks.integer_at_least(kernel_size, 1, "kernel_size")
         if not self.causal:
@@ -79,7 +82,7 @@ class WaveNet(ShapedNetwork):
         count = len(self.hidden_channels)
         if dilations is None:
             dilations = tuple(2**k for k in range(count))
-        self.dilations = _checks.widths(dilations, "dilations")
+        self.dilations = _widths.widths(dilations, "dilations")
         if len(self.dilations) != count:
             raise ValueError(
                 "`dilations` must be as many as `hidden_channels`. "
@@ -87,11 +90,11 @@ class WaveNet(ShapedNetwork):
             )
         self.activation = keras.activations.get(activation)
 
-    def _build_layers(self):
+    def _build_layers(self) -> None:
         steps, num_channels = self._x_shape
         width, count = self.hidden_channels[0], len(self.hidden_channels)
         self._input = self._new_dense("input", num_channels, width)
-        self._context = self._new_context(steps, width) if self.context_size else None
+        self._context: Any = self._new_context(steps, width) if self.context_size else None
         self._gates, self._shifts, self._mixes = [], [], []
         for k in range(count):
             self._gates.append(self._new_dense(f"gates_{k}", self.kernel_size * width, 2 * width))
@@ -102,7 +105,7 @@ class WaveNet(ShapedNetwork):
             self._mixes.append(self._new_dense(f"mix_{k}", width, size))
         self._output = self._new_dense("output", width, self.output_channels, "zeros")
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the raw parameters, for tensors of checked shapes."""
         x = tf.cast(x, self.compute_dtype)
         shifts = self.shifts(context)
@@ -113,7 +116,12 @@ class WaveNet(ShapedNetwork):
             z, total = self.block(k, z, taps, shifts[k], total)
         return self.last(total)
 
-    def generate(self, transform, x, context=None):
+    def generate(
+        self,
+        transform: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+        x: tf.Tensor,
+        context: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The y that solves y_t = transform(h_t(y_<t), x_t), in T steps of a causal network.
 
         `Autoregressive` samples by it. What a convolution still needs of the past waits in a queue,
@@ -136,15 +144,17 @@ class WaveNet(ShapedNetwork):
         self._check_shapes(x.shape, None if context is None else context.shape)
         return _dilated_queues.generate(self, transform, x, context)
 
-    def first(self, x):
+    def first(self, x: tf.Tensor) -> tf.Tensor:
         """z_0, of inputs of any number of axes before the last."""
         return self._input(x)
 
-    def last(self, total):
+    def last(self, total: tf.Tensor) -> tf.Tensor:
         """h, of the sum of all gated convolutions."""
         return self._output(self.activation(total))
 
-    def block(self, k, z, taps, shift, total):
+    def block(
+        self, k: int, z: tf.Tensor, taps: tf.Tensor, shift: tf.Tensor | None, total: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """z and the sum after the k-th gated convolution, whose inputs lie together in `taps`."""
         gates = self._gates[k](taps)
         if shift is not None:
@@ -156,7 +166,7 @@ class WaveNet(ShapedNetwork):
         residual, skipped = tf.split(mixed, 2, axis=-1)
         return z + residual, total + skipped
 
-    def shifts(self, context):
+    def shifts(self, context: tf.Tensor | None) -> list[tf.Tensor | None]:
         """V_k * c for each k, `[N, T, 2 width]`, `[N, 1, 2 width]` of a vector, or `None`."""
         if context is None:
             return [None] * len(self.dilations)
@@ -169,7 +179,7 @@ class WaveNet(ShapedNetwork):
             context = self._context(context)[:, tf.newaxis]
         return [shift(context) for shift in self._shifts]
 
-    def _new_context(self, steps, width):
+    def _new_context(self, steps: int, width: int) -> keras.Layer:
         if not isinstance(self.context_size, tuple):
             return self._new_dense("context", self.context_size, width)
         frames, channels = self.context_size
@@ -181,7 +191,13 @@ class WaveNet(ShapedNetwork):
             )
         return self._new_dense("context", 3 * channels, steps // frames * width)
 
-    def _new_dense(self, name, input_size, output_size, initializer=None):
+    def _new_dense(
+        self,
+        name: str,
+        input_size: int,
+        output_size: int,
+        initializer: str | keras.initializers.Initializer | None = None,
+    ) -> keras.Layer:
         seed = derived_seed(self.seed, name)
         dense = keras.layers.Dense(
             output_size,
@@ -192,11 +208,13 @@ class WaveNet(ShapedNetwork):
         dense.build((None, input_size))
         return dense
 
-    def compute_output_shape(self, x_shape, context_shape=None):
+    def compute_output_shape(
+        self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
+    ) -> tuple[int | None, ...]:
         """Returns `[N, T, output_channels]`."""
         return (*x_shape[:-1], self.output_channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
@@ -211,7 +229,7 @@ class WaveNet(ShapedNetwork):
         }
 
 
-def _taps(z, offsets):
+def _taps(z: tf.Tensor, offsets: Iterable[int]) -> tf.Tensor:
     """z at the steps t + offset, with zeros beyond the ends, side by side: `[N, T, taps * C]`."""
     steps = z.shape[1]
     before, after = max(0, -min(offsets)), max(0, max(offsets))

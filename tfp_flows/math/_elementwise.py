@@ -1,13 +1,15 @@
 """Elementwise functions that stay finite, and keep their digits, for any number."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import ml_dtypes
 import tensorflow as tf
 
 
 @tf.custom_gradient
-def softplus(x):
+def softplus(x: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
     """log(1 + exp(x)) = max(x, 0) + 2 artanh(e / (2 + e)),  e = exp(-|x|), elementwise.
 
     The argument z of artanh is at most 1/3, so that its series, sum_k z^(2 k + 1) / (2 k + 1),
@@ -24,7 +26,7 @@ def softplus(x):
     e = tf.exp(-tf.abs(x))
     z = e / (2.0 + e)
     square = tf.square(z)
-    terms = _num_terms(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
+    terms = _num_terms(float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps))
     series = tf.ones_like(x) / (2 * terms - 1)
     for k in reversed(range(terms - 1)):
         series = series * square + 1.0 / (2 * k + 1)
@@ -32,7 +34,7 @@ def softplus(x):
     return y, lambda cotangent: cotangent * tf.sigmoid(x)
 
 
-def _num_terms(eps):
+def _num_terms(eps: float) -> int:
     """How many terms until the first that is left out is below a quarter of a rounding."""
     terms = 1
     while math.pow(9.0, -terms) / (2 * terms + 1) > 0.25 * eps:
@@ -40,7 +42,7 @@ def _num_terms(eps):
     return terms
 
 
-def scaled_softsign(a, m):
+def scaled_softsign(a: tf.Tensor, m: float) -> tf.Tensor:
     """a / (1 + |a| / m): in (-m, m), with a slope of one at zero that falls like 1 / a^2.
 
     Unlike that of a hyperbolic tangent the gradient is not zero far out, so that training comes
@@ -49,7 +51,7 @@ def scaled_softsign(a, m):
     return a / (1.0 + tf.abs(a / m))
 
 
-def exp_asinh(a):
+def exp_asinh(a: tf.Tensor) -> tf.Tensor:
     """p = exp(asinh(a)) = a + sqrt(1 + a^2): a positive number from any, one at zero.
 
     Smooth, increasing and onto the positive numbers; about 2 a for large a, 1 / (2 |a|) for very
@@ -67,13 +69,13 @@ def exp_asinh(a):
     return tf.where(a < 0.0, below, root + a)
 
 
-def tanh_input(x):
+def tanh_input(x: tf.Tensor) -> tf.Tensor:
     """x as a network of tanh sees it: sums of larger ones would leave the dtype, and it is flat."""
     limit = 1e-6 * x.dtype.max
     return tf.clip_by_value(x, -limit, limit)
 
 
-def tanh_and_slope(z):
+def tanh_and_slope(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """`(tanh(z), 1 - tanh(z)^2)`, the second by 4 sigmoid(2 z) sigmoid(-2 z), exact in the tails.
 
     Args:
@@ -85,7 +87,7 @@ def tanh_and_slope(z):
     return tf.tanh(z), 4.0 * tf.sigmoid(2.0 * z) * tf.sigmoid(-2.0 * z)
 
 
-def clip_network_input(x, network=None):
+def clip_network_input(x: tf.Tensor, network: Any = None) -> tf.Tensor:
     """x, in size at most the square root of the largest number of its dtype.
 
     Further out a network's products overflow, and units that are infinite with different signs sum

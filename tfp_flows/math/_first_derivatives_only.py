@@ -1,9 +1,12 @@
 """Gradients that have no right gradient of their own."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
 import tensorflow as tf
 
 
-def first_derivatives_only(gradient, parts, name):
+def first_derivatives_only(gradient: tf.Tensor, parts: Sequence[tf.Tensor], name: str) -> tf.Tensor:
     """The gradient, for which a gradient of its own with respect to `parts` is a `LookupError`.
 
     A custom gradient by the implicit function theorem, or of an equation solved back in time, is
@@ -24,15 +27,15 @@ def first_derivatives_only(gradient, parts, name):
     return tf.where(tf.ones([], tf.bool), gradient, _refusing(connected, name))
 
 
-def _refusing(x, name):
+def _refusing(x: tf.Tensor, name: str) -> tf.Tensor:
     """x, whose gradient is refused, as by `tf.raw_ops.PreventGradient`."""
 
     @tf.custom_gradient
-    def refusing(x):
-        def gradient(upstream):
+    def refusing(x: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
+        def gradient(upstream: tf.Tensor) -> NoReturn:
             error = LookupError(f"`{name}` has first derivatives only.")
             # AutoGraph would raise an error of its own type in its place.
-            error.ag_pass_through = True
+            error.ag_pass_through = True  # type: ignore[attr-defined]  # autograph reads it
             raise error
 
         return tf.stop_gradient(x), gradient

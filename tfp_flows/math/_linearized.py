@@ -1,5 +1,8 @@
 """A function at a point, and products with its Jacobian there."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 from tensorflow.python.eager import forwardprop_util
 
@@ -15,7 +18,7 @@ class Linearized:
       z: float `Tensor`. It stands still.
     """
 
-    def __init__(self, function, z):
+    def __init__(self, function: Callable[..., Any], z: tf.Tensor) -> None:
         self._z = z = tf.stop_gradient(z)
         # Persistent, for any number of products.
         with tf.GradientTape(persistent=True) as self._tape:
@@ -26,25 +29,25 @@ class Linearized:
         is_forward_mode = forwardprop_util.pack_tangents(outputs).tangents
         self._along = self._make_along() if is_forward_mode else None
 
-    def transposed(self, v, output=None):
+    def transposed(self, v: tf.Tensor, output: tf.Tensor | None = None) -> tf.Tensor:
         """J^T v, or that of another output."""
         output = self._output if output is None else output
         zero = tf.UnconnectedGradients.ZERO
         product = self._tape.gradient(output, self._z, v, unconnected_gradients=zero)
         return tf.ensure_shape(product, self._z.shape)
 
-    def along(self):
+    def along(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """Returns w -> J w."""
         return self._along or self._make_along()
 
-    def _make_along(self):
+    def _make_along(self) -> Callable[[tf.Tensor], tf.Tensor]:
         # J^T v is linear in v: its own transposed product is J w, whatever v is.
         with tf.GradientTape(persistent=True) as tape:
             v = tf.zeros_like(self._z)
             tape.watch(v)
             product = self.transposed(v)
 
-        def along(w):
+        def along(w: tf.Tensor) -> tf.Tensor:
             zero = tf.UnconnectedGradients.ZERO
             return tf.ensure_shape(
                 tape.gradient(product, v, w, unconnected_gradients=zero), v.shape

@@ -1,10 +1,15 @@
 """The logit of a mixture of sigmoids: the one step of deep sigmoids and of Flow++."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 
-def logit_mixture(log_weights, z, log_slopes):
+def logit_mixture(
+    log_weights: tf.Tensor, z: tf.Tensor, log_slopes: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y = log F - log S,  F = sum_k w_k sigmoid(z_k),  S = sum_k w_k sigmoid(-z_k).
 
     So y = logit(F). All is computed in the log domain, so neither tail loses digits: as z goes to
@@ -31,7 +36,7 @@ def logit_mixture(log_weights, z, log_slopes):
     return _logit_mixture(*(tf.broadcast_to(t, shape) for t in (log_weights, z, log_slopes)))
 
 
-def log_softmax(t):
+def log_softmax(t: tf.Tensor) -> tf.Tensor:
     """log softmax over the axis before the last.
 
     TensorFlow's, over any axis but the last, cannot be differentiated in a loop under XLA.
@@ -40,7 +45,7 @@ def log_softmax(t):
     return t - tf.math.log(tf.reduce_sum(tf.exp(t), axis=-2, keepdims=True))
 
 
-def distinct_offsets(num_units):
+def distinct_offsets(num_units: int) -> tuple[np.ndarray, float]:
     """Where K sigmoids start so that they differ and their mixture is near the identity.
 
     logit(mean_k sigmoid(a x + b_k)) with the b_k evenly spaced, of variance v <= 0.09: its slope
@@ -57,7 +62,9 @@ def distinct_offsets(num_units):
 
 
 @tf.custom_gradient
-def _logit_mixture(log_weights, z, log_slopes):
+def _logit_mixture(
+    log_weights: tf.Tensor, z: tf.Tensor, log_slopes: tf.Tensor
+) -> tuple[Any, Callable[..., Any]]:
     """Both results, and the gradient by the units' shares in the sums F, S and F S dy/dx.
 
     With q_k, r_k and p_k for these, s = sigmoid, F = s(y) and S = s(-y), the derivatives are
@@ -88,7 +95,9 @@ def _logit_mixture(log_weights, z, log_slopes):
     y = largest_f - largest_s + log_f - log_s
     log_slope = largest_p + tf.math.log(p_sum) - log_f - log_s
 
-    def gradient(of_y, of_log_slope):
+    def gradient(
+        of_y: tf.Tensor, of_log_slope: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         up = tf.where(positive, large_sigmoid, small_sigmoid)
         down = tf.where(positive, small_sigmoid, large_sigmoid)
         rise, fall = r * up, q * down
@@ -102,7 +111,7 @@ def _logit_mixture(log_weights, z, log_slopes):
     return results, lambda *cotangents: gradient(*(t[..., tf.newaxis, :] for t in cotangents))
 
 
-def _below_largest(t):
+def _below_largest(t: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The t_k less their largest, and that, for which any near it would do: without gradient.
 
     Two loops of XLA may round a huge t_k differently: none is above the largest all the same.
@@ -111,7 +120,7 @@ def _below_largest(t):
     return tf.minimum(t - largest, 0.0), largest
 
 
-def _sum_and_shares(terms, least):
+def _sum_and_shares(terms: tf.Tensor, least: float) -> tuple[tf.Tensor, tf.Tensor]:
     """The sum, which is at least `least` but for roundings of huge numbers, and terms over it."""
     total = tf.maximum(tf.reduce_sum(terms, axis=-2, keepdims=True), least)
     return total, terms / total

@@ -3,6 +3,7 @@
 import math
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 # What a number is made of: an integer type, and how many of its bits a fraction in the open
@@ -10,7 +11,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 _INTEGERS = {tf.float32: (tf.int32, 23), tf.float64: (tf.int64, 52)}
 
 
-def philox_bits(shape, seed, dtype=tf.int32):
+def philox_bits(shape: ArrayLike, seed: ArrayLike, dtype: tf.DType = tf.int32) -> tf.Tensor:
     """Integers over the whole range of their type, by the generator Philox.
 
     Under XLA on a CPU TensorFlow's default generator takes many times as long, and gives other
@@ -27,17 +28,17 @@ def philox_bits(shape, seed, dtype=tf.int32):
     )
 
 
-def philox_split(seed, num_seeds):
+def philox_split(seed: ArrayLike, num_seeds: int) -> list[tf.Tensor]:
     """A list of `num_seeds` seeds that follow from one."""
     return tf.unstack(philox_bits([num_seeds, 2], seed))
 
 
-def philox_signs(shape, seed, dtype=tf.float32):
+def philox_signs(shape: ArrayLike, seed: ArrayLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Numbers that are 1 or -1, each as often as the other."""
     return tf.where(philox_bits(shape, seed) >= 0, tf.ones([], dtype), -tf.ones([], dtype))
 
 
-def philox_uniform(shape, seed, dtype=tf.float32):
+def philox_uniform(shape: ArrayLike, seed: ArrayLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Uniform on the open interval (0, 1): the middles of 2^23 intervals, in float64 of 2^52.
 
     Narrower dtypes are rounded from float32, and may then be 0 or 1.
@@ -52,7 +53,7 @@ def philox_uniform(shape, seed, dtype=tf.float32):
     return tf.cast(_fraction(philox_bits(shape, seed, integer), num_bits, wide), dtype)
 
 
-def philox_normal(shape, seed, dtype=tf.float32):
+def philox_normal(shape: ArrayLike, seed: ArrayLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Standard normal, by pairs: sqrt(-2 log u) (cos, sin)(2 pi v), with u and v uniform.
 
     It reaches out to 6.7, in float64 to 9.4. Narrower dtypes are rounded from float32.
@@ -76,11 +77,11 @@ def philox_normal(shape, seed, dtype=tf.float32):
     return tf.cast(tf.reshape(pairs[:count], shape), dtype)
 
 
-def _wide(dtype):
+def _wide(dtype: tf.DType) -> tf.DType:
     return tf.float64 if tf.as_dtype(dtype) == tf.float64 else tf.float32
 
 
-def _fraction(bits, num_bits, dtype):
+def _fraction(bits: tf.Tensor, num_bits: int, dtype: tf.DType) -> tf.Tensor:
     """The lower bits of integers as a fraction of their range, and half a unit."""
     lower = tf.bitwise.bitwise_and(bits, 2**num_bits - 1)
     return (tf.cast(lower, dtype) + 0.5) * 2.0**-num_bits

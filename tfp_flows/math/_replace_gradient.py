@@ -1,11 +1,16 @@
 """A value whose gradient is computed in another way."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_flows.math._first_derivatives_only import first_derivatives_only
 
 
-def replace_gradient(value, q, direction, refusing=None):
+def replace_gradient(
+    value: tf.Tensor, q: tf.Tensor, direction: tf.Tensor, refusing: str | None = None
+) -> tf.Tensor:
     """The value, with the gradient of <direction, q>, where the direction stands still.
 
     The gradient of the gradient is that of the direction, if nothing stands still in it. Else it is
@@ -22,8 +27,10 @@ def replace_gradient(value, q, direction, refusing=None):
     """
 
     @tf.custom_gradient
-    def replaced(value, q, direction):
-        def gradient(upstream):
+    def replaced(
+        value: tf.Tensor, q: tf.Tensor, direction: tf.Tensor
+    ) -> tuple[Any, Callable[..., Any]]:
+        def gradient(upstream: tf.Tensor) -> tuple[None, tf.Tensor, None]:
             event_axes = (tf.newaxis,) * (direction.shape.rank - value.shape.rank)
             along = direction
             if refusing is not None:

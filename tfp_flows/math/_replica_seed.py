@@ -1,9 +1,11 @@
 """Seeds that differ between the devices of a `tf.distribute` strategy."""
 
+from typing import Any
+
 import tensorflow as tf
 
 
-def replica_seed(seed):
+def replica_seed(seed: tf.Tensor) -> tf.Tensor:
     """Returns `seed + [r * odd, 0]` for the r-th device, and `seed` itself without a strategy.
 
     Every device has a copy of the state that seeds are made of, and all copies are the same. With
@@ -21,6 +23,6 @@ def replica_seed(seed):
     return seed + tf.stack([replica * -1640531535, 0])
 
 
-def next_replica_seed(seed_generator):
+def next_replica_seed(seed_generator: Any) -> tf.Tensor:
     """The next state of a `keras.random.SeedGenerator` as such a seed."""
     return replica_seed(tf.cast(seed_generator.next(), tf.int32))

@@ -1,19 +1,23 @@
 """Sums of squares of polynomials, and their means over an interval, without overflow."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
 
 
-def zero_with_gradient(x):
+def zero_with_gradient(x: tf.Tensor) -> tf.Tensor:
     """Zero, with the gradient of x, also of one that has overflowed."""
     finite = tf.clip_by_value(x, x.dtype.min, x.dtype.max)
     return finite - tf.stop_gradient(finite)
 
 
-def squares_of_polynomials(x, a, log_largest):
+def squares_of_polynomials(
+    x: tf.Tensor, a: tf.Tensor, log_largest: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The mean of sum_k p_k^2 over [0, x] and its value at x, both over exp(f), and f.
 
     With r = max(1, |x|), z = x / r and f = 2 max_kl(log |a_kl| + l log r),
@@ -38,7 +42,7 @@ def squares_of_polynomials(x, a, log_largest):
 
 
 @tf.custom_gradient
-def _mean_and_last(x, a, half):
+def _mean_and_last(x: tf.Tensor, a: tf.Tensor, half: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
     """Of sum_k p_k(s x)^2 exp(-f) the mean over s in [0, 1], by Gauss-Legendre, and that at s = 1.
 
     p_k(s x) is the sum of a_kl (r^l exp(-f / 2)) z^l s^l, where a_kl, which may be huge, meets its
@@ -68,7 +72,7 @@ def _mean_and_last(x, a, half):
     squares = tf.reduce_sum(tf.square(p), axis=-3)
     mean, last = tf.reduce_sum(squares[..., :-1, :] * weights, axis=-2), squares[..., -1, :]
 
-    def gradient(to_mean, to_last):
+    def gradient(to_mean: tf.Tensor, to_last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
         weighted = 2.0 * (p[..., :-1, :] * weights)
         mean_by_term = tf.reduce_sum(weighted[..., tf.newaxis, :] * table[:-1], axis=-3)
         last_by_term = 2.0 * p[..., -1:, :]
@@ -83,6 +87,6 @@ def _mean_and_last(x, a, half):
     return (mean, last), gradient
 
 
-def _exponents(degree, dtype):
+def _exponents(degree: int, dtype: tf.DType) -> tf.Tensor:
     """0 ... L, `[L + 1, 1]`."""
     return tf.range(degree + 1, dtype=dtype)[:, tf.newaxis]

@@ -1,12 +1,15 @@
 """Sums over the axis before the last, that of units, which XLA vectorises on a CPU."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 NUM_SLICES = 4
 
 
 @tf.custom_gradient
-def sum_over_units(terms):
+def sum_over_units(terms: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
     """sum_k t_k over the axis before the last, `[..., K, N]` to `[..., N]`.
 
     As the sum of slices, K / 4 terms long: XLA computes a sum by a loop for each of its results, in
@@ -15,7 +18,7 @@ def sum_over_units(terms):
     be four tensors to add.
     """
 
-    def gradient(upstream):
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
         return tf.broadcast_to(upstream[..., tf.newaxis, :], tf.shape(terms))
 
     size = terms.shape[-2]

@@ -1,12 +1,21 @@
 """Integrals up to a tensor of end points, by Clenshaw-Curtis quadrature."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 
-def clenshaw_curtis(integrand, x, *, lower=0.0, num_nodes=32, name="clenshaw_curtis"):
+def clenshaw_curtis(
+    integrand: Callable[[tf.Tensor], tf.Tensor],
+    x: ArrayLike,
+    *,
+    lower: ArrayLike = 0.0,
+    num_nodes: int = 32,
+    name: str = "clenshaw_curtis",
+) -> tf.Tensor:
     """F(x) = integral_a^x g(t) dt = (x - a) sum_k w_k g(t_k), elementwise.
 
     The nodes are `t_k = a + (x - a) sin(pi k / (2 (n - 1)))^2`, k = 0 ... n - 1; both ends are
@@ -75,7 +84,7 @@ def clenshaw_curtis(integrand, x, *, lower=0.0, num_nodes=32, name="clenshaw_cur
 
 
 @functools.cache
-def _nodes_and_weights(num_nodes):
+def _nodes_and_weights(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights on [0, 1], in float64.
 
     Trefethen (2008), Is Gauss quadrature better than Clenshaw-Curtis?, equation 3.1 ff.: the

@@ -3,9 +3,13 @@
 import contextlib
 import itertools
 import types
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfp_flows._tree import walk
 from tfp_flows.bijectors.normalization._data_dependent import DataDependent, adapting
@@ -19,7 +23,9 @@ from tfp_flows.models._score import score
 _MOST_BATCHES = 1000
 
 
-def adapt(distribution, x, context=None):
+def adapt(
+    distribution: tfp.distributions.Distribution, x: ArrayLike, context: ArrayLike | None = None
+) -> None:
     """Calls `adapt` of every part that has it, from the data inwards.
 
     Each part sees the data as those before it leave them, and a `StandardizeContext` the contexts.
@@ -56,7 +62,11 @@ def adapt(distribution, x, context=None):
         raise
 
 
-def initialized(distribution, batches, unpacked):
+def initialized(
+    distribution: tfp.distributions.Distribution,
+    batches: Any,
+    unpacked: Callable[[Any], tuple[Any, Any]],
+) -> Any:
     """Lets each `ActNorm` that has not met data adapt to the first batch.
 
     Args:
@@ -82,7 +92,7 @@ def initialized(distribution, batches, unpacked):
 
 
 @contextlib.contextmanager
-def forgotten_unless_trained(model):
+def forgotten_unless_trained(model: keras.Model) -> Iterator[None]:
     """An `ActNorm` that adapts to a first batch of which no step can be made goes on waiting.
 
     Args:
@@ -98,26 +108,31 @@ def forgotten_unless_trained(model):
         raise
 
 
-def _waiting(distribution):
+def _waiting(distribution: tfp.distributions.Distribution) -> list[tfp.bijectors.Bijector]:
     """Each `ActNorm` that has not met data."""
     parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
     # The truth of a variable of several devices is not that of its value.
     return [part for part in parts if not tf.identity(part.initialized)]
 
 
-def _memory(parts):
+def _memory(parts: list[tfp.bijectors.Bijector]) -> Callable[[], None]:
     """A callable that gives the variables of parts the values that they have now."""
     variables = [variable for part in parts for variable in part.variables]
     kept = [tf.identity(variable) for variable in variables]
 
-    def put_back():
+    def put_back() -> None:
         for variable, value in zip(variables, kept, strict=True):
             variable.assign(value)
 
     return put_back
 
 
-def _adapt(parts, distribution, x, context):
+def _adapt(
+    parts: list[tfp.bijectors.Bijector],
+    distribution: tfp.distributions.Distribution,
+    x: tf.Tensor,
+    context: tf.Tensor | None,
+) -> None:
     if context is not None:
         # Parts without a context are the same in the bound flow.
         distribution = condition(distribution, context)
@@ -130,7 +145,9 @@ def _adapt(parts, distribution, x, context):
         raise
 
 
-def first_batch(batches, unpacked):
+def first_batch(
+    batches: Any, unpacked: Callable[[Any], tuple[Any, Any]]
+) -> tuple[tuple[Any, Any], Any]:
     """Returns `(the first batch in which a row counts, unpacked; the same batches)`."""
     if isinstance(batches, keras.utils.PyDataset):
         count = batches.num_batches
@@ -156,6 +173,6 @@ def first_batch(batches, unpacked):
     raise no_batches("x", batches)
 
 
-def _again(first, rest):
+def _again(first: list[Any], rest: Iterator[Any]) -> Iterator[Any]:
     yield from first
     yield from rest

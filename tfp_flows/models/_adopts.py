@@ -1,5 +1,8 @@
 """A Keras layer that adopts a TFP distribution: all its variables, and a place in files."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -24,7 +27,9 @@ class Adopts(keras.Layer):
     # Whether events may be several tensors of one dtype.
     _takes_structures = False
 
-    def __init__(self, distribution, name=None, **kwargs):
+    def __init__(
+        self, distribution: tfp.distributions.Distribution, name: str | None = None, **kwargs: Any
+    ) -> None:
         if not isinstance(distribution, tfp.distributions.Distribution):
             raise TypeError(
                 "`distribution` must be a TFP distribution. "
@@ -66,11 +71,11 @@ class Adopts(keras.Layer):
         self.built = True
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfp.distributions.Distribution:
         """The TFP distribution whose variables these are."""
         return self._distribution
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The layer as plain data; raises `ValueError` for what cannot be saved, by name."""
         return {
             "name": self.name,
@@ -82,7 +87,9 @@ class Adopts(keras.Layer):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "Adopts":
         """Makes the layer again; see `tfp_flows.saving`.
 
         Raises:
@@ -99,12 +106,12 @@ class Adopts(keras.Layer):
             _freeze(layer.weights, frozen["frozen_weights"], "frozen_weights")
         return layer
 
-    def get_build_config(self):
+    def get_build_config(self) -> None:
         """Nothing: the networks are built when they are made."""
         return None
 
 
-def check_is_one(distribution, advice):
+def check_is_one(distribution: tfp.distributions.Distribution, advice: str) -> None:
     """Refuses a batch of distributions; `advice` says what to do about one that is bound."""
     batch_shape = distribution.batch_shape
     if not (batch_shape.is_compatible_with([]) or batch_shape.is_compatible_with([1])):
@@ -114,7 +121,7 @@ def check_is_one(distribution, advice):
         )
 
 
-def _build_networks(distribution):
+def _build_networks(distribution: tfp.distributions.Distribution) -> None:
     """Runs a density once where a network within, such as TFP's, waits for its first input."""
     if all(getattr(part, "built", True) for part in distribution.submodules):
         return
@@ -123,12 +130,12 @@ def _build_networks(distribution):
         distribution.log_prob(tf.zeros([1, *shape], distribution.dtype))
 
 
-def _freeze(parts, numbers, name):
+def _freeze(parts: list[Any], numbers: list[int], name: str) -> None:
     for i in numbers:
         if i not in range(len(parts)):
             raise ValueError(f"`{name}` must be below {len(parts)}, each. Received: {i!r}")
         parts[i].trainable = False
 
 
-def _frozen(parts):
+def _frozen(parts: Iterable[Any]) -> list[int]:
     return [i for i, part in enumerate(parts) if not part.trainable]

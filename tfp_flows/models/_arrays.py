@@ -1,10 +1,13 @@
 """Arrays of data as a flow takes them: checked, in the right dtype, and cut into batches."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike, DTypeLike
 
 from tfp_flows import _checks
-from tfp_flows.distributions import Dequantized
 from tfp_flows.distributions._support import support
 from tfp_flows.models._batches import batches
 
@@ -21,17 +24,36 @@ class Arrays:
       compute_dtype: the dtype of contexts and weights.
     """
 
-    def __init__(self, distribution, context_size, compute_dtype):
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        context_size: int | tuple[int, ...],
+        compute_dtype: str,
+    ) -> None:
         self._distribution = distribution
         self._context_size = context_size
         self._compute_dtype = compute_dtype
 
-    def batches(self, x, y, sample_weight, batch_size, shuffle=False, in_support=False):
+    def batches(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        batch_size: int | None,
+        shuffle: bool = False,
+        in_support: bool = False,
+    ) -> tf.data.Dataset:
         """Checked arrays as a `tf.data.Dataset` (see `batches`)."""
         arrays, sample_weight = self.checked(x, y, sample_weight, in_support)
         return batches(arrays, sample_weight, checked_batch_size(batch_size), shuffle)
 
-    def checked(self, x, y=None, sample_weight=None, in_support=False):
+    def checked(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        in_support: bool = False,
+    ) -> tuple[tuple[np.ndarray, ...], np.ndarray | None]:
         """Returns `((x,) or (context, x), sample_weight)` as checked arrays.
 
         Args:
@@ -67,7 +89,9 @@ class Arrays:
             self.check_support(arrays[-1], "x", sample_weight)
         return arrays, sample_weight
 
-    def check_support(self, x, name, sample_weight=None):
+    def check_support(
+        self, x: np.ndarray, name: str, sample_weight: np.ndarray | None = None
+    ) -> None:
         """Refuses rows that count and lie on or beyond a bound of the distribution's support."""
         bounds = support(self._distribution)
         if bounds is None:
@@ -87,7 +111,7 @@ class Arrays:
                 f"{x[place]:.9g}"
             )
 
-    def _checked_context(self, context):
+    def _checked_context(self, context: ArrayLike) -> np.ndarray:
         context = np.asarray(_checks.plain(context, "context"))
         if context.dtype.kind not in "fiub":
             raise TypeError(f"`context` must be numbers. Received: context.dtype={context.dtype}")
@@ -108,7 +132,7 @@ class Arrays:
             )
         return context
 
-    def _checked_weight(self, sample_weight, num_rows):
+    def _checked_weight(self, sample_weight: ArrayLike, num_rows: int) -> np.ndarray:
         sample_weight = np.asarray(_checks.plain(sample_weight, "sample_weight"))
         if sample_weight.dtype.kind not in "fiub":
             raise TypeError(
@@ -131,13 +155,15 @@ class Arrays:
             raise ValueError("`sample_weight` must have a positive number. Received: only zeros")
         return sample_weight
 
-    def checked_x(self, x, name):
+    def checked_x(self, x: ArrayLike, name: str) -> np.ndarray:
         """Returns x as an array `[N, *event_shape]` of the distribution's dtype."""
         event_shape = self._distribution.event_shape
         expected = f"`{name}` must have shape [N, {_checks.listed(event_shape)}]"
         x = _rectangular(_checks.plain(x, name), expected)
         dtype = self._distribution.dtype
-        if dtype.is_floating and x.dtype.kind != "f":
+        # What checks whole numbers itself takes them in any dtype.
+        check_values = getattr(self._distribution, "check_values", None)
+        if dtype.is_floating and x.dtype.kind != "f" and check_values is None:
             raise TypeError(
                 f"`{name}` must be floating point, since the flow is a density and has no "
                 "dequantisation (`tfp_flows.distributions.Dequantized`). "
@@ -145,9 +171,9 @@ class Arrays:
             )
         if x.ndim != 1 + event_shape.rank or not event_shape.is_compatible_with(x.shape[1:]):
             raise ValueError(f"{expected}. Received: {name}.shape={x.shape}")
-        if isinstance(self._distribution, Dequantized):
+        if check_values is not None:
             # Also before a cast to a smaller dtype would wrap them.
-            self._distribution.check_values(x, name)
+            check_values(x, name)
         if len(x) == 0:
             raise ValueError(f"`{name}` must have rows. Received: {name}.shape={x.shape}")
         result = _finite(x, name, dtype.as_numpy_dtype)
@@ -158,7 +184,7 @@ class Arrays:
             )
         return result
 
-    def validation_batches(self, data, batch_size):
+    def validation_batches(self, data: Any, batch_size: int | None) -> tf.data.Dataset:
         """The same of `validation_data` as `FlowModel.fit` takes it."""
         if not isinstance(data, tuple | list) or self._is_nested(data):
             data = (data,)
@@ -170,7 +196,7 @@ class Arrays:
         first, second, weight = (*data, None, None)[:3]
         return self.batches(first, second, weight, batch_size, in_support=True)
 
-    def _is_nested(self, data):
+    def _is_nested(self, data: Any) -> bool:
         """Whether a list is x itself, as nested lists of numbers, and not the parts of data."""
         return (
             isinstance(data, list)
@@ -180,14 +206,14 @@ class Arrays:
         )
 
 
-def checked_batch_size(batch_size):
+def checked_batch_size(batch_size: int | None) -> int:
     """The rows of a step, 256 by default."""
     if batch_size is None:
         return _BATCH_SIZE
     return _checks.integer_at_least(batch_size, 1, "batch_size")
 
 
-def _rectangular(x, expected):
+def _rectangular(x: Any, expected: str) -> np.ndarray:
     """x as an array; refuses rows of different shapes, such as sets of different sizes."""
     try:
         if not isinstance(x, tf.RaggedTensor):
@@ -200,7 +226,7 @@ def _rectangular(x, expected):
     )
 
 
-def _finite(array, name, dtype, warns=True):
+def _finite(array: np.ndarray, name: str, dtype: DTypeLike, warns: bool = True) -> np.ndarray:
     """The array in the dtype; refuses one that is not finite, or would not be."""
     with np.errstate(over="ignore", invalid="ignore"):
         result = array.astype(dtype)
@@ -218,6 +244,6 @@ def _finite(array, name, dtype, warns=True):
     return result
 
 
-def _at(place, before=""):
+def _at(place: tuple[int, ...], before: str = "") -> str:
     """The column of a place in an array of rows, in words."""
     return f"{before}column {', '.join(map(str, place[1:]))}" if len(place) > 1 else ""

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models._counted_rows import CheckedBatch, counted_index
@@ -10,7 +11,13 @@ from tfp_flows.models._counted_rows import CheckedBatch, counted_index
 BY_ROWS = tf.data.experimental.AutoShardPolicy.DATA
 
 
-def batches(arrays, sample_weight, batch_size, shuffle, seed=None):
+def batches(
+    arrays: tuple[np.ndarray, ...],
+    sample_weight: np.ndarray | None,
+    batch_size: int,
+    shuffle: bool,
+    seed: int | None = None,
+) -> tf.data.Dataset:
     """Yields each `CheckedBatch` of arrays; all of them have the same number of rows.
 
     Rows of weight zero are replaced by others, so that what they hold does not matter. The last
@@ -40,7 +47,7 @@ def batches(arrays, sample_weight, batch_size, shuffle, seed=None):
         sample_weight = tf.ones([num_rows], dtype)
     weight = tf.constant(sample_weight, dtype)
 
-    def rows(seed):
+    def rows(seed: tf.Tensor) -> tf.data.Dataset:
         # int64 has no GPU kernel for shuffle's gather; int32 counts 2e9 rows.
         index = tf.range(num_rows)
         if shuffle:
@@ -52,7 +59,7 @@ def batches(arrays, sample_weight, batch_size, shuffle, seed=None):
         index = tf.reshape(tf.concat([index, filling], axis=0), [steps, batch_size])
         return tf.data.Dataset.from_tensor_slices(index)
 
-    def batch(index):
+    def batch(index: tf.Tensor) -> CheckedBatch:
         row = tf.maximum(index, -1 - index)
         kept = tf.where(index >= 0, tf.gather(weight, row), tf.zeros([], weight.dtype))
         return CheckedBatch(tuple(tf.gather(tensor, row) for tensor in tensors), kept, row)

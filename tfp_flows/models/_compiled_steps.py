@@ -1,14 +1,18 @@
 """How the steps of a model are compiled: losses, gradients and densities by XLA, each once."""
 
 import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfp_flows import saving
 from tfp_flows.models import _fused_adam
+from tfp_flows.models._counted_rows import Found
+from tfp_flows.models._programs import Programs
 from tfp_flows.models._watch import check_weights, not_finite
-from tfp_flows.models._whole_step import FINE, Outcome
+from tfp_flows.models._whole_step import FINE, Outcome, WholeStep
 from tfp_flows.models._workers import num_workers
 
 
@@ -20,14 +24,19 @@ class CompiledSteps(keras.Model):
     take as long as the rest.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._jit_inside = False
-        self._programs = _Programs()
+        self._programs = Programs()
         self._outcome = Outcome()
         self._test_outcome = Outcome()
 
-    def compile(self, optimizer="adam", jit_compile=True, **kwargs):
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        jit_compile: bool | str = True,
+        **kwargs: Any,
+    ) -> None:
         """Configures training; there is no loss to choose.
 
         Args:
@@ -58,12 +67,12 @@ class CompiledSteps(keras.Model):
         self._jit = jit_compile
         # XLA cannot compile a step that spans devices, but it can what each of them does.
         self._jit_inside = jit_compile is True and self._num_replicas() > 1
-        self._programs = _Programs()
+        self._programs = Programs()
         super().compile(
             optimizer=optimizer, jit_compile=False if self._jit_inside else jit_compile, **kwargs
         )
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         """The optimizer and how steps are compiled, as plain data."""
         if not self.compiled:
             return None
@@ -73,7 +82,7 @@ class CompiledSteps(keras.Model):
             "is_started": self.optimizer.built,
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was, so that training goes on where it was."""
         with saving.reading("The optimizer of the saved model"):
             optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
@@ -84,7 +93,7 @@ class CompiledSteps(keras.Model):
                 # The optimizer's state is read into variables that exist.
                 self.optimizer.build(self.trainable_variables)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Any:
         """As in Keras; XLA compiles the whole of it, or what `_differentiated` runs."""
         if self.train_function is None or force:
             self._programs.forget("gradients")
@@ -98,7 +107,7 @@ class CompiledSteps(keras.Model):
             return super().make_train_function(force)
 
     @contextlib.contextmanager
-    def _refusing(self):
+    def _refusing(self) -> Iterator[None]:
         """A call that ends in an error leaves nothing half made that the next one would use."""
         try:
             yield
@@ -107,20 +116,20 @@ class CompiledSteps(keras.Model):
             # broken off makes no variables any more, be it of an optimizer or of a user's callable.
             if not isinstance(error, FloatingPointError):
                 self.train_function = self.test_function = self.predict_function = None
-                self._programs = _Programs()
+                self._programs = Programs()
             raise
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Nothing, where Keras would build by a first batch: all has been built.
 
         Its own averages that batch over workers first, which fails for several (Keras 3.15.1).
         """
 
-    def _updates_apart(self):
+    def _updates_apart(self) -> bool:
         """Whether the update is not compiled with the gradients."""
         return _fused_adam.fits(self.optimizer, self.trainable_weights)
 
-    def _count_of_steps(self):
+    def _count_of_steps(self) -> keras.Variable:
         """The variable in which the optimizer counts its steps.
 
         `optimizer.iterations` counts updates, fewer where gradients are accumulated.
@@ -130,11 +139,11 @@ class CompiledSteps(keras.Model):
             optimizer = optimizer.inner_optimizer
         return next(each for each in optimizer.variables if each.name == "iteration")
 
-    def _num_replicas(self):
+    def _num_replicas(self) -> int:
         """How many devices train."""
         return self.distribute_strategy.num_replicas_in_sync
 
-    def _reported(self):
+    def _reported(self) -> dict[str, Any]:
         """The running means by name, as a step returns them."""
         results = {mean.name: mean.result() for mean in self.metrics}
         if num_workers(self.distribute_strategy) == 1:
@@ -143,15 +152,16 @@ class CompiledSteps(keras.Model):
         return {name: result[tf.newaxis] for name, result in results.items()}
 
     @contextlib.contextmanager
-    def _without_jit(self):
+    def _without_jit(self) -> Iterator[None]:
         """Steps that are made here run as plain graphs, around programs."""
-        jit_compile, self.jit_compile = self.jit_compile, False
+        # A property of Keras, whose type mypy does not know.
+        jit_compile, self.jit_compile = self.jit_compile, False  # type: ignore[has-type]
         try:
             yield
         finally:
             self.jit_compile = jit_compile
 
-    def _program(self, key, function):
+    def _program(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, as a program of XLA where that is wanted: the first one of that key."""
         if self.run_eagerly:
             return function
@@ -159,10 +169,10 @@ class CompiledSteps(keras.Model):
             return tf.function(function, jit_compile=True, autograph=False)
         return self._programs.of(key, function) if self.jit_compile else function
 
-    def _differentiated(self, function, *args):
+    def _differentiated(self, function: Callable[..., Any], *args: Any) -> tuple[Any, list[Any]]:
         """`results` and the gradients of a loss, for a function that returns `(loss, results)`."""
 
-        def run(*args):
+        def run(*args: Any) -> tuple[Any, list[Any]]:
             with tf.GradientTape() as tape:
                 loss, results = function(*args)
             return results, tape.gradient(loss, self.trainable_weights)
@@ -170,43 +180,47 @@ class CompiledSteps(keras.Model):
         is_apart = self._updates_apart() or self._jit_inside
         return (self._program("gradients", run) if is_apart else run)(*args)
 
-    def _update(self, step, gradients, loss, found=None):
+    def _update(
+        self, step: WholeStep, gradients: list[Any], loss: tf.Tensor, found: Found | None = None
+    ) -> tf.Tensor:
         """Ends a `WholeStep`; returns the loss, or NaN where something was lost."""
         is_whole = step.apply(gradients, loss, found)
         return tf.where(is_whole, loss, tf.constant(float("nan"), loss.dtype))
 
-    def _run(self, layer, inputs, training):
+    def _run(
+        self, layer: keras.Layer, inputs: tf.Tensor | tuple[tf.Tensor, ...], training: bool
+    ) -> Any:
         """`layer(inputs)` in the mode."""
         # Keras clears what the step before has added by `add_loss` in parts of the layer only.
         self._clear_losses()
         return layer(inputs, training=training)
 
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As in Keras."""
         with self._refusing():
             return super().fit(*args, **kwargs)
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As in Keras."""
         with self._refusing():
             return super().evaluate(*args, **kwargs)
 
-    def predict(self, *args, **kwargs):
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
         """As in Keras."""
         with self._refusing():
             return super().predict(*args, **kwargs)
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As in Keras."""
         with self._refusing():
             return super().test_on_batch(*args, **kwargs)
 
-    def predict_on_batch(self, *args, **kwargs):
+    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As in Keras."""
         with self._refusing():
             return super().predict_on_batch(*args, **kwargs)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As in Keras; a step that is not finite changes nothing, and raises an error.
 
         Raises:
@@ -221,21 +235,6 @@ class CompiledSteps(keras.Model):
         check_weights(self._outcome)
         return result
 
-    def _is_half_precision(self):
+    def _is_half_precision(self) -> bool:
         layers = [layer for each in self.networks for layer in (each, *getattr(each, "layers", ()))]
         return any(layer.compute_dtype == "float16" for layer in layers)
-
-
-class _Programs:
-    """Functions that XLA compiles, once for each shape; not a container that Keras would track."""
-
-    def __init__(self):
-        self._by_key = {}
-
-    def of(self, key, function):
-        if key not in self._by_key:
-            self._by_key[key] = tf.function(function, jit_compile=True, autograph=False)
-        return self._by_key[key]
-
-    def forget(self, key):
-        self._by_key.pop(key, None)

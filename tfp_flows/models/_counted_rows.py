@@ -20,7 +20,7 @@ class CheckedBatch(typing.NamedTuple):
     index: tf.Tensor
 
 
-def counted_index(weight):
+def counted_index(weight: np.ndarray) -> np.ndarray:
     """Which row to take for each row of an array: itself, or if it weighs zero one that counts.
 
     Those that count are taken in turn, so that statistics of a batch see different rows.
@@ -35,23 +35,53 @@ def counted_index(weight):
     return index
 
 
-def counted_rows(inputs, weight):
+def counted_rows(
+    inputs: tf.Tensor | tuple[tf.Tensor, ...], weight: tf.Tensor
+) -> tf.Tensor | tuple[tf.Tensor, ...]:
     """A batch in which rows of weight zero are copies of those that count, taken in turn.
 
     A loss leaves out the density of a row that weighs zero, but where that density is not finite
-    the gradient would be zero times infinity.
+    the gradient would be zero times infinity. A device on which none counts gets a row of another.
 
     Args:
       inputs: a tensor `[N, ...]`, or a tuple of them.
       weight: a `Tensor` `[N]`.
     """
     counts = weight > 0
+    if is_one_of_several():
+        inputs = _with_lent_row(inputs, counts)
     position = tf.range(tf.size(weight))
     # Sorting keeps the order of equals: first come those that count.
     order = tf.argsort(tf.cast(~counts, tf.int32), stable=True)
     num_counted = tf.maximum(tf.reduce_sum(tf.cast(counts, tf.int32)), 1)
     index = tf.where(counts, position, tf.gather(order, position % num_counted))
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, index), inputs)
+
+
+def _with_lent_row(inputs, counts):
+    """The inputs of a device; if none of its rows counts, all are one that counts on another."""
+    context = tf.distribute.get_replica_context()
+    has_any = tf.reduce_any(counts)
+    own = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)
+    lends = context.all_reduce(tf.distribute.ReduceOp.SUM, own * tf.cast(has_any, own.dtype))
+    is_lender = has_any & tf.equal(tf.argmax(lends), tf.argmax(own))
+    first = tf.argmax(tf.concat([tf.cast(counts, tf.int32), [1]], axis=0))
+
+    def lent(tensor):
+        zero = tf.zeros(tf.concat([[1], tf.shape(tensor)[1:]], axis=0), tensor.dtype)
+        row = tf.gather(tf.concat([tensor, zero], axis=0), first)
+        # Sums between devices are of floating point: whole numbers are exact in float64.
+        dtype = tensor.dtype if tensor.dtype.is_floating else tf.float64
+        row = tf.cast(tf.where(is_lender, row, tf.zeros_like(row)), dtype)
+        row = tf.cast(context.all_reduce(tf.distribute.ReduceOp.SUM, row), tensor.dtype)
+        return tf.where(has_any, tensor, row)
+
+    return tf.nest.map_structure(lent, inputs)
+
+
+def is_one_of_several():
+    """Whether other devices take a part of this batch."""
+    return tf.distribute.get_replica_context().num_replicas_in_sync > 1
 
 
 class Found:
@@ -64,19 +94,34 @@ class Found:
       index: which rows of the data they are if they are those of a `CheckedBatch`, else `None`.
     """
 
-    def __init__(self, x, values, weight, index):
+    _weight: typing.Any  # a tensor, or `None`
+
+    def __init__(
+        self, x: tf.Tensor, values: tf.Tensor, weight: tf.Tensor | None, index: tf.Tensor | None
+    ) -> None:
         self._x, self._values, self._weight, self.index = x, values, weight, index
         self._is_unknown = weight is not None and index is None
 
-    def has_good_weights(self):
+    def has_good_weights(self) -> tf.Tensor:
         """A boolean `Tensor`: whether each weight is finite and not negative."""
         return tf.reduce_all(self._good_weights()) if self._is_unknown else tf.constant(True)
 
-    def has_weight(self):
+    def on_all_devices(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Whether weights are good on every device, and whether a row counts on any."""
+        is_good, has_weight = self.has_good_weights(), self.has_weight()
+        if not (self._is_unknown and is_one_of_several()):
+            return is_good, has_weight
+        # The first is bad where it is bad on one of them.
+        flags = tf.stack([1.0 - tf.cast(is_good, tf.float32), tf.cast(has_weight, tf.float32)])
+        context = tf.distribute.get_replica_context()
+        is_bad, has_weight = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, flags) > 0)
+        return ~is_bad, has_weight
+
+    def has_weight(self) -> tf.Tensor:
         """A boolean `Tensor`: whether a row of this device counts."""
         return tf.constant(True) if self._weight is None else tf.reduce_sum(self._weight) > 0
 
-    def place(self):
+    def place(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Row and column (of all that an event has) that spoil the batch; -1 if there is none."""
         x = tf.reshape(self._x, [tf.shape(self._x)[0], -1])
         finite = tf.math.is_finite(x) if x.dtype.is_floating else tf.ones_like(x, tf.bool)
@@ -93,10 +138,10 @@ class Found:
             row = tf.where(row >= 0, tf.gather(self.index, tf.maximum(row, 0)), -1)
         return row, column
 
-    def _good_weights(self):
+    def _good_weights(self) -> tf.Tensor:
         return (self._weight >= 0) & tf.math.is_finite(self._weight)
 
 
-def _first_false(flags):
+def _first_false(flags: tf.Tensor) -> tf.Tensor:
     first = tf.argmin(tf.cast(flags, tf.int32), output_type=tf.int32)
     return tf.where(tf.reduce_all(flags), -1, first)

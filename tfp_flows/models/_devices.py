@@ -1,9 +1,10 @@
 """What several devices have counted apart, brought together."""
 
+import keras
 import tensorflow as tf
 
 
-def average_devices(model):
+def average_devices(model: keras.Model) -> None:
     """Gives each device the mean of the statistics that every one has kept for its own rows.
 
     Args:

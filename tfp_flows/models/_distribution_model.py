@@ -3,7 +3,9 @@
 import functools
 import math
 import os
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfp_flows.models._adopts import Adopts
@@ -22,11 +24,17 @@ class DistributionModel(Adopts, CompiledSteps):
     )
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """The running means that `fit` and `evaluate` report."""
         raise NotImplementedError
 
-    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         """As in Keras, to a `.keras` file; one that exists is replaced at once, or stays.
 
         `keras.saving.save_model(model, filepath)` opens the file before it asks for the model, so
@@ -46,7 +54,9 @@ class DistributionModel(Adopts, CompiledSteps):
         write = functools.partial(super().save, zipped=zipped, **kwargs)
         write_whole(write, filepath, ".keras", overwrite, self._max_file_size())
 
-    def save_weights(self, filepath, overwrite=True, **kwargs):
+    def save_weights(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any
+    ) -> None:
         """As in Keras, but a file that exists is replaced at once.
 
         A training that is killed while it writes leaves the previous file, so that
@@ -58,7 +68,7 @@ class DistributionModel(Adopts, CompiledSteps):
         write = functools.partial(super().save_weights, **kwargs)
         write_whole(write, filepath, ".weights.h5", overwrite, self._max_file_size())
 
-    def _max_file_size(self):
+    def _max_file_size(self) -> int:
         """A number of bytes that files of weights do not exceed."""
         optimizer = getattr(self, "optimizer", None)
         variables = [*self.variables, *getattr(optimizer, "variables", ())]
@@ -68,8 +78,13 @@ class DistributionModel(Adopts, CompiledSteps):
         return values + 8192 * (parts + 1)
 
     def export(
-        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
-    ):
+        self,
+        filepath: str | os.PathLike[str],
+        format: str = "tf_saved_model",
+        verbose: int | str | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """As in Keras: a SavedModel of densities and samples, served without this package.
 
         Its endpoints are `log_prob`, of x or `(context, x)`, also called `serve`, and
@@ -90,11 +105,11 @@ class DistributionModel(Adopts, CompiledSteps):
         else:
             super().export(filepath, format, verbose, input_signature, **kwargs)
 
-    def _context_signature(self):
+    def _context_signature(self) -> tf.TensorSpec | None:
         """The `tf.TensorSpec` of a context for each row, or `None`."""
         return None
 
-    def _signature(self):
+    def _signature(self) -> Any:
         """The `tf.TensorSpec` of the inputs, of any number of rows."""
         return tf.nest.map_structure(
             lambda dtype, shape: tf.TensorSpec([None, *shape], dtype, "x"),
@@ -102,7 +117,7 @@ class DistributionModel(Adopts, CompiledSteps):
             self.distribution.event_shape,
         )
 
-    def _check_trainable(self):
+    def _check_trainable(self) -> None:
         if not self.trainable_weights:
             raise ValueError(
                 "`distribution` must have trainable variables to be fitted. "

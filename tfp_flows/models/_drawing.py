@@ -6,6 +6,7 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows._inlined_maps import inlined_maps
@@ -18,7 +19,13 @@ _SECONDS_IN_SILENCE = 3.0
 class Draws:
     """A model of a distribution, which draws samples of it."""
 
-    def sample(self, n, context=None, seed=None, batch_size=None):
+    def sample(
+        self,
+        n: int,
+        context: ArrayLike | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
         """Draws n samples in batches: an array `[n, *event_shape]`, with a bar if it takes long.
 
         Args:
@@ -30,7 +37,13 @@ class Draws:
         return _draw(self, n, context, seed, batch_size)
 
 
-def _draw(model, num_samples, context, seed, batch_size):
+def _draw(
+    model: keras.Model,
+    num_samples: int,
+    context: ArrayLike | None,
+    seed: int | None,
+    batch_size: int | None,
+) -> np.ndarray:
     """Returns `num_samples` draws as one array; a bar shows what takes long.
 
     Args:
@@ -58,7 +71,7 @@ def _draw(model, num_samples, context, seed, batch_size):
         seed = random.randrange(2**31 - 1)
     seed = _checks.integer_at_least(seed, 0, "seed")
 
-    def batch(seed, context):
+    def batch(seed: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
         bound = distribution if context is None else condition(distribution, context)
         with inlined_maps():
             return bound.sample(batch_size, seed=seed)

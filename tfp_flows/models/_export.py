@@ -1,12 +1,20 @@
 """A SavedModel of densities and samples, which is served without this package."""
 
+import os
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from tfp_flows.conditioning import condition
 
 
-def export(model, filepath, signature, context_signature):
+def export(
+    model: keras.Model,
+    filepath: str | os.PathLike[str],
+    signature: list[Any],
+    context_signature: tf.TensorSpec | None,
+) -> None:
     """Writes the endpoints `serve` and `log_prob`, of x or `(context, x)`, and `sample`.
 
     `sample(seed, n)` draws n samples, `sample(context, seed, n)` n for each context; `seed` is two
@@ -21,13 +29,13 @@ def export(model, filepath, signature, context_signature):
     archive = keras.export.ExportArchive()
     archive.track(model)
 
-    def log_prob(inputs):
+    def log_prob(inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> tf.Tensor:
         return model(inputs, training=False)
 
-    def sample(seed, n):
+    def sample(seed: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
         return model.distribution.sample(n, seed=seed)
 
-    def conditional_sample(context, seed, n):
+    def conditional_sample(context: tf.Tensor, seed: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
         return condition(model.distribution, context).sample(n, seed=seed)
 
     of_draw = [tf.TensorSpec([2], tf.int32, "seed"), tf.TensorSpec([], tf.int32, "n")]

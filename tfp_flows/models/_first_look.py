@@ -1,15 +1,18 @@
 """What can be said of a source of batches before a step is made of it."""
 
 import types
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows.models._rows import Rows
 
 
-def looked_at(batches, rows):
+def looked_at(batches: Any, rows: Rows) -> tuple[Any, bool]:
     """Refuses batches that no step takes, and warns where a cast would lose digits.
 
     A step that is refused while it is traced cannot be used again, and the model has begun to
@@ -39,7 +42,7 @@ def looked_at(batches, rows):
     return batches, False
 
 
-def with_batches(batches, rows, name):
+def with_batches(batches: Any, rows: Rows, name: str) -> Any:
     """The batches that `looked_at` gives back; refuses a source without any, by name."""
     batches, is_empty = looked_at(batches, rows)
     if is_empty:
@@ -47,12 +50,12 @@ def with_batches(batches, rows, name):
     return batches
 
 
-def no_batches(name, batches):
+def no_batches(name: str, batches: Any) -> ValueError:
     """The error that a source of batches ends in which has none."""
     return ValueError(f"`{name}` must have batches. Received: {name}={batches!r} without one")
 
 
-def _look_at_dataset(dataset, rows):
+def _look_at_dataset(dataset: tf.data.Dataset, rows: Rows) -> bool:
     """Whether it is empty."""
     specs = tf.nest.flatten(dataset.element_spec)
     with tf.Graph().as_default():
@@ -68,13 +71,13 @@ def _look_at_dataset(dataset, rows):
     return False
 
 
-def _placeholder(spec):
+def _placeholder(spec: tf.TypeSpec) -> Any:
     if isinstance(spec, tf.TensorSpec):
         return tf.compat.v1.placeholder(spec.dtype, spec.shape)
     return None if spec == tf.type_spec_from_value(None) else spec
 
 
-def _look(batch, rows):
+def _look(batch: Any, rows: Rows) -> None:
     """Refuses a batch in Python's hands; warns where its cast would lose digits."""
     named = _checked_parts(batch, rows)
     tensors = tf.nest.map_structure(
@@ -86,7 +89,7 @@ def _look(batch, rows):
             _checks.warn_of_lost_digits(np.asarray(part), rows.numpy_dtype(name), name)
 
 
-def _checked_parts(batch, rows):
+def _checked_parts(batch: Any, rows: Rows) -> dict[str, Any]:
     """The parts of a batch by name, of which none is sparse, has gaps or is no number."""
     parts = batch if isinstance(batch, tuple | list) else (batch,)
     if len(parts) == 2 and isinstance(parts[0], tuple):
@@ -104,7 +107,7 @@ def _checked_parts(batch, rows):
     return named
 
 
-def _watched(first, rest, rows):
+def _watched(first: Any, rest: Iterator[Any], rows: Rows) -> Iterator[Any]:
     yield first
     for batch in rest:
         _checked_parts(batch, rows)

@@ -1,12 +1,13 @@
 """Adam in one operation a weight, which also may change nothing."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 
-def fits(optimizer, weights):
+def fits(optimizer: keras.optimizers.Optimizer, weights: list[keras.Variable]) -> bool:
     """Whether `apply` does what the optimizer would.
 
     Args:
@@ -26,7 +27,12 @@ def fits(optimizer, weights):
     )
 
 
-def apply(optimizer, gradients, weights, may_change):
+def apply(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: list[Any],
+    weights: list[keras.Variable],
+    may_change: tf.Tensor,
+) -> tf.Tensor:
     """m += (1 - b_1) (g - m),  v += (1 - b_2) (g^2 - v),  w -= a m / (sqrt(v) + e).
 
     As `keras.optimizers.Adam`, in its variables, by TensorFlow's kernel: one operation a weight
@@ -62,7 +68,7 @@ def apply(optimizer, gradients, weights, may_change):
     flags = [next(finite) if has_one else tf.constant(True) for has_one in has_gradient]
     stay_finite = is_small & tf.stack(flags)
 
-    def update():
+    def update() -> None:
         shared = {}
         for gradient, weight in zip(gradients, weights, strict=True):
             dtype = gradient.dtype
@@ -84,7 +90,9 @@ def apply(optimizer, gradients, weights, may_change):
     return stay_finite
 
 
-def _shared(optimizer, rate, dtype):
+def _shared(
+    optimizer: keras.optimizers.Optimizer, rate: tf.Tensor, dtype: tf.DType
+) -> dict[str, tf.Tensor]:
     """What all weights share, as the kernel wants it."""
     step = tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, dtype)
     b1, b2 = (tf.constant(b, dtype) for b in (optimizer.beta_1, optimizer.beta_2))

@@ -1,18 +1,21 @@
 """What is given to `fit` and `evaluate`: an array, or a source of batches; and what is held out."""
 
+from typing import Any, TypeGuard
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 
 
-def is_array(x):
+def is_array(x: Any) -> TypeGuard[ArrayLike]:
     """Whether x is data itself, not a source of batches."""
     return tf.is_tensor(x) or isinstance(x, np.ndarray | list) or hasattr(x, "__array__")
 
 
-def checked_dataset(x, **not_taken):
+def checked_dataset(x: Any, **not_taken: Any) -> Any:
     """Refuses what is no source of batches, and what each batch of a source has itself."""
     _checks.plain(x, "x" if not_taken.get("y") is None else "context")
     if x is None or isinstance(x, tuple | dict | str | bytes) or not hasattr(x, "__iter__"):
@@ -30,7 +33,9 @@ def checked_dataset(x, **not_taken):
     return x
 
 
-def split(arrays, sample_weight, validation_split):
+def split(
+    arrays: tuple[np.ndarray, ...], sample_weight: np.ndarray | None, validation_split: float
+) -> tuple[tuple[np.ndarray, ...], np.ndarray | None, tuple[Any, ...]]:
     """Returns what is kept, its weights, and what is held out as `validation_data`."""
     if not 0 < validation_split < 1:
         raise ValueError(

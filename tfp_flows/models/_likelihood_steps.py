@@ -2,9 +2,13 @@
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.distributions import Dequantized
@@ -23,9 +27,11 @@ class LikelihoodSteps(DistributionModel):
     `matching`, the loss is the mean of the squared errors that this layer gives instead.
     """
 
-    def __init__(self, distribution, name=None, **kwargs):
+    def __init__(
+        self, distribution: tfp.distributions.Distribution, name: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(distribution, name=name, **kwargs)
-        self.matching = None
+        self.matching: keras.Layer | None = None
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
         self._bits_mean = None
         if isinstance(distribution, Dequantized):
@@ -33,11 +39,11 @@ class LikelihoodSteps(DistributionModel):
             self._nats_per_bit = distribution.event_shape.num_elements() * math.log(2.0)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """The running means of the negative log-likelihood and, of whole numbers, of bits."""
         return [mean for mean in (self._loss_mean, self._bits_mean) if mean is not None]
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer."""
         inputs, weight, index = self._rows.counted(data)
         step = WholeStep(self)
@@ -47,14 +53,21 @@ class LikelihoodSteps(DistributionModel):
         loss = self._update(step, gradients, loss, Found(_x(inputs), values, weight, index))
         return self._logs(loss, values, weight)
 
-    def _loss_of_batch(self, inputs, weight, share):
+    def _loss_of_batch(
+        self,
+        inputs: tf.Tensor | tuple[tf.Tensor, ...],
+        weight: tf.Tensor | None,
+        share: tf.Tensor | None,
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         """What is differentiated, and `(loss, values)`."""
         values = self._score(inputs, training=True)
         loss = self.compute_loss(y_pred=values, sample_weight=weight)
         scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight, share))
         return scaled, (loss, values)
 
-    def _share_of_rows(self, inputs, weight):
+    def _share_of_rows(
+        self, inputs: tf.Tensor | tuple[tf.Tensor, ...], weight: tf.Tensor | None
+    ) -> tf.Tensor | None:
         """The part of the weight of all rows that this device has; `None` for one device."""
         if self._num_replicas() == 1:
             return None
@@ -67,7 +80,9 @@ class LikelihoodSteps(DistributionModel):
         context = tf.distribute.get_replica_context()
         return tf.math.divide_no_nan(own, context.all_reduce(tf.distribute.ReduceOp.SUM, own))
 
-    def _part_of_loss(self, loss, values, weight, share):
+    def _part_of_loss(
+        self, loss: tf.Tensor, values: tf.Tensor, weight: tf.Tensor | None, share: tf.Tensor | None
+    ) -> tf.Tensor:
         """What this device adds to the loss of all, in which a row counts by its weight."""
         if share is None:
             return loss
@@ -77,28 +92,30 @@ class LikelihoodSteps(DistributionModel):
     # Tracing and compiling a density takes seconds: validation, `evaluate` and `predict` share one
     # program of it, around which their own are plain graphs.
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> Any:
         """As in Keras."""
         return self._around_programs(super().make_test_function, force)
 
-    def make_predict_function(self, force=False):
+    def make_predict_function(self, force: bool = False) -> Any:
         """As in Keras."""
         return self._around_programs(super().make_predict_function, force)
 
-    def _around_programs(self, make, force):
+    def _around_programs(self, make: Callable[[bool], Any], force: bool) -> Any:
         if force:
             for layer in (self, self.matching):
                 self._programs.forget(layer)
         with self._without_jit():
             return make(force)
 
-    def _run(self, layer, inputs, training):
+    def _run(
+        self, layer: keras.Layer, inputs: tf.Tensor | tuple[tf.Tensor, ...], training: bool
+    ) -> Any:
         if training:
             return super()._run(layer, inputs, training)
         run = functools.partial(super()._run, layer, training=False)
         return self._program(layer, run)(inputs)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Any]:
         """One step of `evaluate`; regularisers do not count."""
         inputs, weight, index = self._rows.counted(data)
         values = self._score(inputs, training=False)
@@ -106,7 +123,13 @@ class LikelihoodSteps(DistributionModel):
         self._test_outcome.record_test(loss, Found(_x(inputs), values, weight, index))
         return self._logs(loss, values, weight)
 
-    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+    def train_on_batch(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
         for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
             _checks.plain(part, name)
@@ -114,24 +137,24 @@ class LikelihoodSteps(DistributionModel):
             initialized(self.distribution, [(x, y, sample_weight)], self._rows.unpacked)
             return super().train_on_batch(x, y, sample_weight, **kwargs)
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As in Keras; refuses weights that are negative, not finite, or all zero."""
         self._test_outcome.reset()
         result = super().test_on_batch(*args, **kwargs)
         check_weights(self._test_outcome)
         return result
 
-    def predict_step(self, data):
+    def predict_step(self, data: Any) -> tf.Tensor:
         """The log-densities of one batch."""
         return self._run(self, self._rows.unpacked(data)[0], training=False)
 
-    def _score(self, inputs, training):
+    def _score(self, inputs: tf.Tensor | tuple[tf.Tensor, ...], training: bool) -> tf.Tensor:
         """What is maximised, `[N]`: the log-density, or minus the squared error of matching."""
         if self.matching is None:
             return self._run(self, inputs, training)
         return -self._run(self.matching, inputs, training)
 
-    def _logs(self, loss, values, weight):
+    def _logs(self, loss: tf.Tensor, values: tf.Tensor, weight: tf.Tensor | None) -> dict[str, Any]:
         """The running means, with those of one more batch."""
         total = total_weight(values, weight)
         self._loss_mean.update_state(loss, sample_weight=total)
@@ -140,7 +163,14 @@ class LikelihoodSteps(DistributionModel):
             self._bits_mean.update_state(bits, sample_weight=total)
         return self._reported()
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
         """The weighted mean of -`y_pred`, what is maximised, plus the networks' regularisers."""
         del x, y, training
         loss = weighted_mean(-y_pred, sample_weight)
@@ -149,6 +179,6 @@ class LikelihoodSteps(DistributionModel):
         return loss
 
 
-def _x(inputs):
+def _x(inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> tf.Tensor:
     """x, of inputs that are x or `(context, x)`."""
     return inputs[-1] if isinstance(inputs, tuple) else inputs

@@ -1,8 +1,11 @@
 """Batches of rows as a step of training gets them: taken apart and checked, in the right dtype."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows import _checks
 from tfp_flows.models._counted_rows import CheckedBatch, counted_rows
@@ -18,12 +21,17 @@ class Rows:
       compute_dtype: the dtype of contexts and weights.
     """
 
-    def __init__(self, distribution, context_size, compute_dtype):
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        context_size: int | tuple[int, ...],
+        compute_dtype: str,
+    ) -> None:
         self._distribution = distribution
         self._context_size = context_size
         self._compute_dtype = compute_dtype
 
-    def counted(self, data):
+    def counted(self, data: Any) -> tuple[Any, tf.Tensor | None, tf.Tensor | None]:
         """Returns `(inputs of call, weights or None, index or None)` of a batch for a loss.
 
         In inputs no row of weight zero is left. The index is that of a `CheckedBatch`.
@@ -33,7 +41,7 @@ class Rows:
             return inputs, weight, data.index
         return inputs if weight is None else counted_rows(inputs, weight), weight, None
 
-    def unpacked(self, data):
+    def unpacked(self, data: Any) -> tuple[Any, tf.Tensor | None]:
         """Returns `(inputs of call, weights or None)` of a batch as Keras or `batches` give it."""
         if isinstance(data, tuple | list) and len(data) == 1 and isinstance(data[0], tuple | list):
             data = data[0]  # the pair that `predict_on_batch` was given
@@ -72,23 +80,23 @@ class Rows:
         return (self._checked_context(first, second), second), weight
 
     @property
-    def is_conditional(self):
+    def is_conditional(self) -> bool:
         """Whether a context belongs to each row."""
         return bool(self._context_size)
 
-    def numpy_dtype(self, name):
+    def numpy_dtype(self, name: str) -> np.dtype:
         """What the part of that name, "x" or "context", is cast to."""
         dtype = self._distribution.dtype if name == "x" else tf.as_dtype(self._compute_dtype)
         return np.dtype(dtype.as_numpy_dtype)
 
-    def loses_digits(self, spec):
+    def loses_digits(self, spec: tf.TensorSpec) -> bool:
         """Whether a part of a batch may lose digits that matter when it is cast."""
         dtype = tf.as_dtype(self._compute_dtype)
         is_wide = spec.dtype.is_floating and spec.dtype.size > dtype.size
         # Labels and pixels are integers of few digits.
         return is_wide or (self.is_conditional and spec.dtype in (tf.int32, tf.int64, tf.uint32))
 
-    def _checked_context(self, context, x):
+    def _checked_context(self, context: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         _checked_numbers(context, "context")
         shape = tf.TensorShape([x.shape[0], *_checks.context_shape(self._context_size)])
         if not shape.is_compatible_with(context.shape):
@@ -98,7 +106,7 @@ class Rows:
             )
         return tf.cast(tf.ensure_shape(context, shape), self._compute_dtype)
 
-    def _checked_weight(self, weight, x):
+    def _checked_weight(self, weight: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         _checked_numbers(weight, "sample_weight")
         event_ndims = self._distribution.event_shape.rank
         expected = x.shape[: x.shape.rank - event_ndims] if x.shape.rank else x.shape
@@ -109,7 +117,7 @@ class Rows:
             )
         return tf.cast(weight, self._compute_dtype)
 
-    def _checked_batch(self, x):
+    def _checked_batch(self, x: tf.Tensor) -> tf.Tensor:
         event_ndims = self._distribution.event_shape.rank
         if x.shape.rank is not None and x.shape.rank == event_ndims:
             raise ValueError(
@@ -127,7 +135,7 @@ class Rows:
         dtype = self._distribution.dtype
         if not dtype.is_floating:
             return x
-        if not x.dtype.is_floating:
+        if not x.dtype.is_floating and not hasattr(self._distribution, "check_values"):
             raise TypeError(
                 "A batch must be floating point, since the flow is a density and has no "
                 "dequantisation (`tfp_flows.distributions.Dequantized`). "
@@ -135,7 +143,7 @@ class Rows:
             )
         return tf.cast(x, dtype)
 
-    def signature(self):
+    def signature(self) -> Any:
         """The `tf.TensorSpec` of x, or those of `(c, x)`, of any number of rows."""
         event_shape = self._distribution.event_shape
         x = tf.TensorSpec([None, *event_shape], self._distribution.dtype, "x")
@@ -145,6 +153,6 @@ class Rows:
         return tf.TensorSpec([None, *shape], self._compute_dtype, "context"), x
 
 
-def _checked_numbers(tensor, name):
+def _checked_numbers(tensor: tf.Tensor, name: str) -> None:
     if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
         raise TypeError(f"`{name}` must be numbers. Received: dtype={tensor.dtype.name}")

@@ -1,13 +1,14 @@
 """What likelihood training maximises, and means of it."""
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.conditioning import condition
 from tfp_flows.distributions import Flow
 from tfp_flows.distributions._support import log_prob_in_support
 
 
-def score(distribution, x):
+def score(distribution: tfp.distributions.Distribution, x: tf.Tensor) -> tf.Tensor:
     """log p(x), or of a distribution that has only a bound of it, the bound: `[N]`, in nats."""
     elbo = getattr(distribution, "elbo", None)
     if elbo is not None:
@@ -17,7 +18,11 @@ def score(distribution, x):
     return log_prob_in_support(distribution, x, distribution.log_prob)
 
 
-def score_of_inputs(distribution, is_conditional, inputs):
+def score_of_inputs(
+    distribution: tfp.distributions.Distribution,
+    is_conditional: bool,
+    inputs: tf.Tensor | tuple[tf.Tensor, ...],
+) -> tf.Tensor:
     """The `score` of a layer's inputs: x, or of a conditional distribution `(c, x)`."""
     if not is_conditional:
         return score(distribution, inputs)
@@ -30,7 +35,7 @@ def score_of_inputs(distribution, is_conditional, inputs):
     return score(condition(distribution, context), x)
 
 
-def weighted_mean(values, weight):
+def weighted_mean(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
     """sum_n w_n a_n / sum_n w_n, or without weights the mean.
 
     Zero where there are no rows, as one of several devices may have none.
@@ -42,6 +47,6 @@ def weighted_mean(values, weight):
     return tf.math.divide_no_nan(total, tf.reduce_sum(weight))
 
 
-def total_weight(values, weight):
+def total_weight(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
     """sum_n w_n, or without weights the number of values."""
     return tf.cast(tf.size(values), values.dtype) if weight is None else tf.reduce_sum(weight)

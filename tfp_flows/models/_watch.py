@@ -1,19 +1,21 @@
 """The watch on a training: it ends as soon as the loss, or the weights, are lost."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions._support import described, support
 from tfp_flows.models._whole_files import drop_broken_metadata
-from tfp_flows.models._whole_step import FINE, GRADIENT, LOSS, SAMPLE_WEIGHT
+from tfp_flows.models._whole_step import FINE, GRADIENT, LOSS, SAMPLE_WEIGHT, Outcome
 from tfp_flows.models._workers import FromFirst, SharedBackup, num_workers
 
 _OF_WORKERS = (FromFirst, SharedBackup)
 _ADVICE = "A smaller learning rate, `clipnorm` in the optimizer, or standardised data often help."
 
 
-def watched(model, callbacks):
+def watched(model: keras.Model, callbacks: Any) -> Any:
     """The callbacks that a user gives to `fit`, and the watch on the loss of the model."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         result, each_callback = callbacks, callbacks.callbacks
@@ -44,21 +46,21 @@ def watched(model, callbacks):
 class StopAtNonFinite(keras.callbacks.Callback):
     """Ends a training as soon as a step has changed nothing, since something was not finite."""
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.model._outcome.reset()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.place = f"epoch {epoch + 1}"
         self.start = self.model._outcome.count
         self.start_idle = self.model._outcome.idle
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step = batch + 1
         if self.model._outcome.failure != FINE:
             step = self.model._outcome.count - self.start + 1
             raise not_finite(self.model, f" at step {step} of {self.place}")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         check_weights(self.model._outcome, self.start, self.start_idle)
         loss = (logs or {}).get("val_loss")
         if loss is not None and not np.isfinite(loss):
@@ -80,7 +82,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
                 )
 
 
-def not_finite(model, place=""):
+def not_finite(model: keras.Model, place: str = "") -> Exception:
     """The error that a step which was not finite ends in.
 
     Args:
@@ -103,7 +105,7 @@ def not_finite(model, place=""):
     )
 
 
-def check_weights(outcome, start=0, start_idle=0):
+def check_weights(outcome: Outcome, start: int = 0, start_idle: int = 0) -> None:
     """Refuses weights of rows that a step has found to be negative, not finite, or all zero.
 
     Args:
@@ -120,7 +122,7 @@ def check_weights(outcome, start=0, start_idle=0):
         )
 
 
-def _bad_weight(outcome, place):
+def _bad_weight(outcome: Outcome, place: str) -> ValueError:
     row, _ = outcome.place
     where = f", the first is row {row} of that batch" if row >= 0 else ""
     return ValueError(
@@ -129,7 +131,7 @@ def _bad_weight(outcome, place):
     )
 
 
-def _where(model, outcome):
+def _where(model: keras.Model, outcome: Outcome) -> str:
     """Which row made a loss not finite, in words."""
     row, column = outcome.place
     if row < 0:
@@ -146,7 +148,7 @@ def _where(model, outcome):
     return f"; x is not finite in row {row} of {of}, column {column}"
 
 
-def _path(model, weight):
+def _path(model: keras.Model, weight: keras.Variable) -> str:
     """How a user knows a weight: by Keras's path, or by the name of a variable of their own."""
     is_loose = any(weight is each for each in model.loose_variables.adopted)
     return weight.value.name.removesuffix(":0") if is_loose else weight.path

@@ -8,18 +8,25 @@ import shutil
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 try:
     import fcntl
 except ImportError:  # Windows has none
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # as far as mypy sees it is a module
 
 _PREFIX, _NEW, _LOCK = ".writing", "new", "lock"
 
 
-def write_whole(write, filepath, ending, overwrite, max_size):
+def write_whole(
+    write: Callable[..., None],
+    filepath: str | os.PathLike[str],
+    ending: str,
+    overwrite: bool,
+    max_size: int,
+) -> None:
     """`write(filepath)`, beside the file and then in its place.
 
     A symbolic link is followed, and the new file has the mode of the old one. What Keras has to
@@ -58,12 +65,12 @@ def write_whole(write, filepath, ending, overwrite, max_size):
         raise _naming(error, filepath) from error
 
 
-def _is_replaceable(path):
+def _is_replaceable(path: str) -> bool:
     # Replacing asks for a writable folder only, where Keras asks for a writable file.
     return os.path.isfile(path) and os.access(path, os.W_OK)
 
 
-def _find_room(path, size):
+def _find_room(path: str, size: int) -> None:
     """Raises `OSError` on a full disk.
 
     HDF5 does not only raise there, but ends the process soon after (h5py 3.14 with HDF5 1.14.6).
@@ -80,13 +87,13 @@ def _find_room(path, size):
     os.remove(path)
 
 
-def _flush(path):
+def _flush(path: str) -> None:
     """Waits for the disk, so that no loss of power leaves the name with half of the content."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
-def _naming(error, filepath):
+def _naming(error: OSError, filepath: str) -> OSError:
     """The same error of the system, about the file of the user and not about one beside it."""
     reason = f"{error.strerror or error} (while it was written anew; what was there is kept)"
     if error.errno is None:
@@ -95,7 +102,7 @@ def _naming(error, filepath):
 
 
 @contextlib.contextmanager
-def _scratch(folder):
+def _scratch(folder: str) -> Iterator[str]:
     """A new folder within `folder`, for as long as something is written there.
 
     A file in it is locked, and the system gives up the lock of a process that was killed. So what
@@ -113,7 +120,7 @@ def _scratch(folder):
                     return
 
 
-def _remove_if_left(path):
+def _remove_if_left(path: str) -> None:
     try:
         names = os.listdir(path)
         # Empty, it may have been made just now, and not be locked yet.
@@ -129,7 +136,7 @@ def _remove_if_left(path):
 
 
 @contextlib.contextmanager
-def _locked(folder, wait):
+def _locked(folder: str, wait: bool) -> Iterator[bool]:
     """Holds the lock of the folder; gives `False` where another process does, or nobody can."""
     try:
         file = open(os.path.join(folder, _LOCK), "a")
@@ -146,7 +153,7 @@ def _locked(folder, wait):
         yield is_locked
 
 
-def drop_broken_metadata(backup_dir):
+def drop_broken_metadata(backup_dir: str | os.PathLike[str]) -> None:
     """Removes what `BackupAndRestore` was writing when it was killed.
 
     The weights beside it are whole; without its notes the training counts its epochs from the

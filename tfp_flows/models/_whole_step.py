@@ -1,9 +1,12 @@
 """A step of training changes every variable that it should, or none."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from tfp_flows.models import _fused_adam
+from tfp_flows.models._counted_rows import Found, is_one_of_several
 
 FINE, LOSS, GRADIENT, WEIGHT, SAMPLE_WEIGHT = range(5)
 
@@ -15,11 +18,8 @@ class Outcome:
     before Python looks.
     """
 
-    def __init__(self):
-        options = {
-            "trainable": False,
-            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        }
+    def __init__(self) -> None:
+        options = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
         with tf.init_scope():
             self._failure = tf.Variable(FINE, dtype=tf.int32, name="failure", **options)
             self._index = tf.Variable(0, dtype=tf.int32, name="index", **options)
@@ -29,7 +29,7 @@ class Outcome:
             self._is_in_data = tf.Variable(False, name="is_in_data", **options)
             self._loss = tf.Variable(0.0, dtype=tf.float64, name="loss", **options)
 
-    def reset(self):
+    def reset(self) -> None:
         """Forgets what has been."""
         for variable in (self._failure, self._index, self._count, self._idle, self._loss):
             variable.assign(tf.zeros([], variable.dtype))
@@ -37,59 +37,64 @@ class Outcome:
         self._is_in_data.assign(False)
 
     @property
-    def count(self):
+    def count(self) -> int:
         """How many steps have been whole."""
         return int(tf.identity(self._count))
 
     @property
-    def idle(self):
+    def idle(self) -> int:
         """How many of them had no row of a weight above zero; such a step changes nothing."""
         return int(tf.identity(self._idle))
 
     @property
-    def place(self):
+    def place(self) -> tuple[int, int]:
         """Row and column that spoiled the step that has failed; each -1 if it is not known."""
         return tuple(tf.identity(self._place).numpy().tolist())
 
     @property
-    def is_in_data(self):
+    def is_in_data(self) -> bool:
         """Whether that row is one of the data; else it is one of the batch."""
         return bool(tf.identity(self._is_in_data))
 
     @property
-    def failure(self):
+    def failure(self) -> int:
         """`FINE`, or what was not finite: `LOSS`, `GRADIENT`, `WEIGHT` or `SAMPLE_WEIGHT`."""
         return int(tf.identity(self._failure))
 
     @property
-    def index(self):
+    def index(self) -> int:
         """Of which trainable weight the gradient or the value was not finite."""
         return int(tf.identity(self._index))
 
     @property
-    def loss(self):
+    def loss(self) -> float:
         """Of the step that has failed."""
         return float(tf.identity(self._loss))
 
-    def has_failed(self):
+    def has_failed(self) -> tf.Tensor:
         """A boolean `Tensor`: whether a step has failed."""
         return tf.not_equal(self._failure, FINE)
 
-    def record_test(self, loss, found):
+    def record_test(self, loss: tf.Tensor, found: Found) -> None:
         """Adds one batch that is only scored."""
         failure = tf.where(tf.math.is_finite(loss), FINE, LOSS)
-        failure = tf.where(found.has_good_weights(), failure, SAMPLE_WEIGHT)
-        has_weight = found.has_weight()
-        if _is_one_of_several():
-            has_weight = tf.constant(True)  # The rows that count may be those of another device.
+        has_good_weights, has_weight = found.on_all_devices()
+        failure = tf.where(has_good_weights, failure, SAMPLE_WEIGHT)
         self.record(failure, tf.zeros([], tf.int32), loss, found, has_weight)
 
-    def record(self, failure, index, loss, found, has_weight):
+    def record(
+        self,
+        failure: tf.Tensor,
+        index: tf.Tensor,
+        loss: tf.Tensor,
+        found: Found | None,
+        has_weight: tf.Tensor,
+    ) -> None:
         """Adds one step; what comes after a failure does not count."""
         before = tf.identity(self._failure)
         was_fine = tf.equal(before, FINE)
         # Several devices wait for each other around a `tf.cond` that they take, for ever.
-        if found is not None and not _is_one_of_several():
+        if found is not None and not is_one_of_several():
             # Looked for only where something is wrong.
             is_spoiled = tf.equal(failure, LOSS) | tf.equal(failure, SAMPLE_WEIGHT)
             unknown = tf.constant([-1, -1])
@@ -112,7 +117,7 @@ class WholeStep:
       model: a `CompiledSteps`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         self._model = model
         optimizer = model.optimizer
         if not optimizer.built:  # Of a step outside of `fit`.
@@ -126,7 +131,7 @@ class WholeStep:
         self._changed = list({id(variable): variable for variable in changed}.values())
         self._kept = [tf.identity(variable) for variable in self._changed]
 
-    def apply(self, gradients, loss, found=None):
+    def apply(self, gradients: list[Any], loss: tf.Tensor, found: Found | None = None) -> tf.Tensor:
         """Updates the weights; returns whether nothing was lost, a boolean `Tensor`.
 
         Where no row of the batch has a weight, nothing changes and nothing is lost.
@@ -146,6 +151,7 @@ class WholeStep:
         if found is not None:
             has_good_weights, has_weight = found.has_good_weights(), found.has_weight()
             flags = self._agreed([has_good_weights, ~has_weight])
+            # Not by index: TensorFlow 2.21 negates such an element wrongly in graphs.
             has_good_weights, has_none = tf.unstack(flags)
             has_weight = ~has_none
         has_failed = self._model._outcome.has_failed()
@@ -184,7 +190,7 @@ class WholeStep:
         self._model._outcome.record(failure, index, loss, found, has_weight)
         return is_whole
 
-    def _summed(self, gradients):
+    def _summed(self, gradients: list[Any]) -> list[Any]:
         """The gradients over all devices, each of which has its part of the loss."""
         if self._model._num_replicas() == 1:
             return gradients
@@ -193,7 +199,7 @@ class WholeStep:
         sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
         return [None if gradient is None else next(sums) for gradient in gradients]
 
-    def _agreed(self, flags):
+    def _agreed(self, flags: list[tf.Tensor]) -> tf.Tensor:
         """The flags `[n]`, each true where it is on every device."""
         flags = tf.stack(flags)
         if self._model._num_replicas() == 1:
@@ -203,11 +209,11 @@ class WholeStep:
         )
         return tf.equal(missing, 0.0)
 
-    def _put_back_unless(self, is_whole):
-        def put_back(variable, kept, is_whole):
+    def _put_back_unless(self, is_whole: tf.Tensor) -> None:
+        def put_back(variable: tf.Variable, kept: tf.Tensor, is_whole: tf.Tensor) -> None:
             variable.assign(tf.where(is_whole, variable, kept))
 
-        def on_each_device(strategy, variables, kept, is_whole):
+        def on_each_device(strategy: Any, variables: Any, kept: Any, is_whole: tf.Tensor) -> None:
             for variable, value in zip(variables, kept, strict=True):
                 strategy.extended.update(variable, put_back, args=(value, is_whole), group=False)
 
@@ -224,15 +230,11 @@ class WholeStep:
             )
 
 
-def _is_one_of_several():
-    return tf.distribute.get_replica_context().num_replicas_in_sync > 1
-
-
-def _first_false(flags):
+def _first_false(flags: tf.Tensor) -> tf.Tensor:
     return tf.argmin(tf.cast(flags, tf.int32), output_type=tf.int32)
 
 
-def _is_finite(tensor):
+def _is_finite(tensor: tf.Tensor | tf.IndexedSlices | None) -> tf.Tensor:
     if tensor is None:
         return tf.constant(True)
     values = tensor.values if isinstance(tensor, tf.IndexedSlices) else tensor

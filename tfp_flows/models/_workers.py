@@ -4,9 +4,11 @@ import contextlib
 import json
 import random
 import zlib
+from typing import Any
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows import saving
 
@@ -15,7 +17,7 @@ from tfp_flows import saving
 _FREE = ("name", "seed", "value")
 
 
-def num_workers(strategy):
+def num_workers(strategy: tf.distribute.Strategy) -> int:
     """How many processes train together.
 
     Args:
@@ -26,7 +28,7 @@ def num_workers(strategy):
     return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
 
 
-def of_first(strategy, values):
+def of_first(strategy: tf.distribute.Strategy, values: list[Any]) -> list[tf.Tensor]:
     """The values of the first worker; each worker has to call it.
 
     Args:
@@ -41,8 +43,8 @@ def of_first(strategy, values):
 
 
 @tf.function(autograph=False)
-def _of_first(strategy, tensors):
-    def shared():
+def _of_first(strategy: tf.distribute.Strategy, tensors: list[tf.Tensor]) -> Any:
+    def shared() -> list[tf.Tensor]:
         context = tf.distribute.get_replica_context()
         is_first = tf.equal(context.replica_id_in_sync_group, 0)
         sums = []
@@ -58,8 +60,8 @@ def _of_first(strategy, tensors):
 
 
 @tf.function(autograph=False)
-def _gathered(strategy, tensor):
-    def gathered():
+def _gathered(strategy: tf.distribute.Strategy, tensor: tf.Tensor) -> Any:
+    def gathered() -> tf.Tensor:
         # A tensor of this device: one from outside is of none.
         own = tf.identity(tensor)
         return tf.distribute.get_replica_context().all_gather(own, axis=0)
@@ -67,14 +69,16 @@ def _gathered(strategy, tensor):
     return strategy.run(gathered)
 
 
-def shared_seed(strategy):
+def shared_seed(strategy: tf.distribute.Strategy) -> int | None:
     """A seed that is the same on all workers; `None` for one worker, which needs none."""
     if num_workers(strategy) == 1:
         return None
     return int(of_first(strategy, [random.randrange(2**31 - 1)])[0])
 
 
-def check_same(strategy, distribution):
+def check_same(
+    strategy: tf.distribute.Strategy, distribution: tfp.distributions.Distribution
+) -> None:
     """Refuses workers that have made different flows, on all of them.
 
     Args:
@@ -99,7 +103,7 @@ def check_same(strategy, distribution):
         )
 
 
-def _fixed(config):
+def _fixed(config: Any) -> Any:
     if isinstance(config, dict):
         return {key: _fixed(part) for key, part in config.items() if key not in _FREE}
     return [_fixed(part) for part in config] if isinstance(config, list) else config
@@ -111,7 +115,7 @@ class FromFirst(keras.callbacks.Callback):
     It is the last of the callbacks.
     """
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         model = self.model
         strategy = model.distribute_strategy
         check_same(strategy, model.distribution)
@@ -135,14 +139,14 @@ class SharedBackup(keras.callbacks.Callback):
       backup: a `keras.callbacks.BackupAndRestore`.
     """
 
-    def __init__(self, backup):
+    def __init__(self, backup: keras.callbacks.BackupAndRestore) -> None:
         super().__init__()
         self._backup = backup
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         tf.io.gfile.makedirs(self._backup.backup_dir)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if not self._backup.delete_checkpoint:
             return
         strategy = self.model.distribute_strategy

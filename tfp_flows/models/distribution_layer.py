@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows import saving
 from tfp_flows.conditioning import context_size, waits_for_context
@@ -50,7 +53,13 @@ class DistributionLayer(Adopts):
       ValueError: if it has no variables, a batch shape, or parts with contexts of different sizes.
     """
 
-    def __init__(self, distribution, name=None, trainable=True, **kwargs):
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        name: str | None = None,
+        trainable: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(distribution, name=name, **kwargs)
         check_is_one(
             distribution, "is given before it is bound: the layer is called with `(context, x)`"
@@ -61,22 +70,22 @@ class DistributionLayer(Adopts):
             # Assigned, so that it reaches the networks.
             self.trainable = False
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> tf.Tensor:
         """Returns `log p(x)`, for inputs `(c, x)` `log p(x | c)`, or its bound, in nats."""
         return score_of_inputs(self.distribution, self._is_conditional, inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The shape of x, or of x in `(c, x)`, without that of an event."""
         x_shape = input_shape[1] if self._is_conditional else input_shape
         return tuple(x_shape)[: len(x_shape) - self.distribution.event_shape.rank]
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Called by Keras; keeps a digest of what weights do not hold."""
         digest = self._digest()
         if digest is not None:
             store["structure"] = digest
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Called by Keras; refuses the weights of another flow, such as one of another seed.
 
         Raises:
@@ -92,7 +101,7 @@ class DistributionLayer(Adopts):
                 f"Received: distribution={self.distribution!r}"
             )
 
-    def _digest(self):
+    def _digest(self) -> np.ndarray | None:
         """A hash of the structure of the distribution, or `None` if it cannot be written down."""
         try:
             structure = saving.encode(self.distribution)
@@ -102,7 +111,7 @@ class DistributionLayer(Adopts):
         return np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
 
 
-def _without(plain, names):
+def _without(plain: Any, names: tuple[str, ...]) -> Any:
     """Nested `dict`s and lists, without the entries of some names."""
     if isinstance(plain, dict):
         return {key: _without(item, names) for key, item in plain.items() if key not in names}

@@ -1,9 +1,11 @@
 """Flow matching: training a continuous flow without solving its equation."""
 
 import random
+from typing import Any
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability.python.bijectors import chain
 
 from tfp_flows._tree import walk
@@ -35,7 +37,7 @@ class FlowMatching(keras.Layer):
       ValueError: if the flow is not of this form.
     """
 
-    def __init__(self, flow):
+    def __init__(self, flow: tfp.distributions.Distribution) -> None:
         super().__init__(name="flow_matching", dtype="float32", autocast=False)
         self._flow = flow
         self._is_conditional = waits_for_context(flow)
@@ -65,7 +67,7 @@ class FlowMatching(keras.Layer):
         )
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor | tuple[tf.Tensor, ...], training: bool = False) -> tf.Tensor:
         """Returns the squared error of each row of x, or of `(context, x)`: `[N]`."""
         flow, x = self._flow, inputs
         if self._is_conditional:
@@ -93,7 +95,7 @@ class FlowMatching(keras.Layer):
         return tf.reduce_sum((duration * f - (x - u)) ** 2, axis=-1)
 
 
-def _parts(flow):
+def _parts(flow: tfp.distributions.Distribution) -> tuple[Any, ...]:
     """Bijectors from the data to the `Continuous`, it, those from it to the base, and the base."""
     bijectors, node = [], flow
     while hasattr(node, "bijector") and hasattr(node, "distribution"):
@@ -110,7 +112,7 @@ def _parts(flow):
     return bijectors[:at], bijectors[at], bijectors[at + 1 :], node
 
 
-def _flat(bijector):
+def _flat(bijector: tfp.bijectors.Bijector) -> list[tfp.bijectors.Bijector]:
     # `tfb.Chain` makes its base class `_Chain` when a part is no composite tensor.
     if isinstance(bijector, chain._Chain):
         return [part for each in bijector.bijectors for part in _flat(each)]

@@ -1,8 +1,12 @@
 """Maximum likelihood, Keras's way."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import keras
-import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.conditioning import context_size, waits_for_context
@@ -10,11 +14,11 @@ from tfp_flows.models._adapting import adapt, forgotten_unless_trained, initiali
 from tfp_flows.models._adopts import check_is_one
 from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
+from tfp_flows.models._densities import Densities
 from tfp_flows.models._devices import average_devices
 from tfp_flows.models._drawing import Draws
-from tfp_flows.models._first_look import looked_at, no_batches, with_batches
+from tfp_flows.models._first_look import no_batches, with_batches
 from tfp_flows.models._given_data import checked_dataset, is_array, split
-from tfp_flows.models._likelihood_steps import LikelihoodSteps
 from tfp_flows.models._raw_data import RawData
 from tfp_flows.models._rows import Rows
 from tfp_flows.models._score import score_of_inputs
@@ -24,7 +28,7 @@ from tfp_flows.models.flow_matching import FlowMatching
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class FlowModel(Draws, LikelihoodSteps):
+class FlowModel(Draws, Densities):
     """loss = -sum_n w_n log p(x_n) / sum_n w_n, in nats, for any TFP distribution p.
 
     A `keras.Model` whose weights are all the variables of the distribution, its networks'
@@ -69,7 +73,13 @@ class FlowModel(Draws, LikelihoodSteps):
         or does not suit the objective.
     """
 
-    def __init__(self, distribution, name=None, objective="likelihood", **kwargs):
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        name: str | None = None,
+        objective: str = "likelihood",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(distribution, name=name, **kwargs)
         check_is_one(distribution, "is fitted before it is bound: `fit(context, x)`")
         self.objective = _checks.one_of(objective, ("likelihood", "flow_matching"), "objective")
@@ -81,11 +91,11 @@ class FlowModel(Draws, LikelihoodSteps):
         self._arrays = Arrays(distribution, size, self.compute_dtype)
         self._raw_data = RawData(distribution)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> tf.Tensor:
         """Returns `log p(x)`, for inputs `(c, x)` `log p(x | c)`, or its bound: `[N]`, in nats."""
         return score_of_inputs(self.distribution, self._is_conditional, inputs)
 
-    def adapt(self, x, y=None):
+    def adapt(self, x: ArrayLike, y: ArrayLike | None = None) -> None:
         """Lets the parts that learn from data before training do so, from the data inwards.
 
         `adapt(x)`, or `adapt(context, x)` for a conditional flow; there the context may be left
@@ -114,19 +124,19 @@ class FlowModel(Draws, LikelihoodSteps):
 
     def fit(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
-        validation_data=None,
-        shuffle=True,
-        sample_weight=None,
-        validation_batch_size=None,
-        **kwargs,
-    ):
+        x: ArrayLike | tf.data.Dataset | keras.utils.PyDataset | Iterator[Any] | None = None,
+        y: ArrayLike | None = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str | None = "auto",
+        callbacks: list[keras.callbacks.Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
+        validation_batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Trains by maximum likelihood: `fit(x)`, or `fit(context, x)` for a conditional flow.
 
         Before the first step every `ActNorm` that has not met data yet adapts to the first batch,
@@ -200,7 +210,14 @@ class FlowModel(Draws, LikelihoodSteps):
         average_devices(self)
         return history
 
-    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
+    def evaluate(
+        self,
+        x: ArrayLike | tf.data.Dataset | keras.utils.PyDataset | Iterator[Any] | None = None,
+        y: ArrayLike | None = None,
+        batch_size: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        **kwargs: Any,
+    ) -> float | dict[str, float]:
         """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats."""
         if is_array(x):
             x = self._arrays.batches(x, y, sample_weight, batch_size)
@@ -218,40 +235,13 @@ class FlowModel(Draws, LikelihoodSteps):
         check_weights(self._test_outcome)
         return result if return_dict else float(result["loss"])
 
-    def predict(self, x, batch_size=None, **kwargs):
-        """Returns the log-density of each row of `x`, or of `(context, x)`: `[N]`, in nats."""
-        if is_array(batch_size) and np.ndim(batch_size):
-            raise TypeError(
-                "`batch_size` must be an integer: a context and x are given as one pair, "
-                f"`predict((context, x))`. Received: batch_size of shape {np.shape(batch_size)}"
-            )
-        batch_size = checked_batch_size(batch_size)
-        is_pair = self._is_conditional and isinstance(x, tuple | list)
-        if not (is_pair or is_array(x) or isinstance(x, tuple)):
-            dataset, is_empty = looked_at(checked_dataset(x), self._rows)
-            num_rows = None
-            if is_empty:
-                return np.zeros([0], tf.as_dtype(self.compute_dtype).as_numpy_dtype)
-        else:
-            arrays, _ = self._arrays.checked(*(x if is_pair or isinstance(x, tuple) else (x,)))
-            dataset, num_rows = batches(arrays, None, batch_size, shuffle=False), len(arrays[0])
-        return super().predict(dataset, **kwargs)[:num_rows]
-
-    def log_prob(self, x, context=None, batch_size=None):
-        """Returns log p(x), or log p(x | c) of a context for each row: an array `[N]`, in nats.
-
-        As `predict`, without a bar.
-        """
-        pair = x if context is None else (context, x)
-        return self.predict(pair, batch_size=batch_size, verbose=0)
-
-    def _signature(self):
+    def _signature(self) -> Any:
         return self._rows.signature()
 
-    def _context_signature(self):
+    def _context_signature(self) -> tf.TensorSpec | None:
         return self._rows.signature()[0] if self._is_conditional else None
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The model as plain data; raises `ValueError` for what cannot be saved, by name."""
         config = super().get_config()
         if self.matching is not None:

@@ -2,6 +2,8 @@
 
 import functools
 import random
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -58,8 +60,14 @@ class VariationalModel(DistributionModel):
     _takes_structures = True
 
     def __init__(
-        self, flow, target_log_prob_fn=None, num_samples=256, seed=None, name=None, **kwargs
-    ):
+        self,
+        flow: tfp.distributions.Distribution,
+        target_log_prob_fn: Callable[..., tf.Tensor] | None = None,
+        num_samples: int = 256,
+        seed: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         if not isinstance(flow, tfp.distributions.Distribution):
             raise TypeError(f"`flow` must be a TFP distribution. Received: flow={flow!r}")
         super().__init__(flow, name=name, **kwargs)
@@ -84,12 +92,12 @@ class VariationalModel(DistributionModel):
         self._elbo_mean = keras.metrics.Mean(name="elbo", dtype=self.compute_dtype)
 
     @property
-    def target_log_prob_fn(self):
+    def target_log_prob_fn(self) -> Callable[..., tf.Tensor] | None:
         """`log p~`; another one may be assigned, which the next `fit` or `evaluate` compiles."""
         return self._target_log_prob_fn
 
     @target_log_prob_fn.setter
-    def target_log_prob_fn(self, value):
+    def target_log_prob_fn(self, value: Callable[..., tf.Tensor] | None) -> None:
         if value is not None and not callable(value):
             raise TypeError(
                 f"`target_log_prob_fn` must be callable. Received: target_log_prob_fn={value!r}"
@@ -99,15 +107,23 @@ class VariationalModel(DistributionModel):
         self.train_function = self.test_function = None
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """The running means of the loss and of the ELBO."""
         return [self._loss_mean, self._elbo_mean]
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> tf.Tensor:
         """Returns `log q(x)`, in nats."""
         return self.distribution.log_prob(inputs)
 
-    def fit(self, *, steps_per_epoch=100, epochs=1, verbose="auto", callbacks=None, **kwargs):
+    def fit(
+        self,
+        *,
+        steps_per_epoch: int = 100,
+        epochs: int = 1,
+        verbose: int | str | None = "auto",
+        callbacks: list[keras.callbacks.Callback] | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Trains; the samples are its data.
 
         Args:
@@ -127,12 +143,10 @@ class VariationalModel(DistributionModel):
         self._check_trainable()
         self._check_target()
         for name in _OF_DATA & kwargs.keys():
-            raise _data_given(name, kwargs[name])
+            raise _draws.data_given(name, kwargs[name])
+        count = _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch")
         return super().fit(
-            _draws.steps(
-                _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch"),
-                self._num_replicas(),
-            ),
+            _draws.steps(count, self._num_replicas()),
             epochs=epochs,
             verbose=verbose,
             callbacks=watched(self, callbacks),
@@ -140,36 +154,35 @@ class VariationalModel(DistributionModel):
             **kwargs,
         )
 
-    def evaluate(self, steps=10, **kwargs):
+    def evaluate(self, steps: int = 10, **kwargs: Any) -> float | dict[str, float]:
         """Returns the ELBO over `steps * num_samples` samples a device, a `float`, in nats.
 
         The samples are the same in each call, and others than those of training.
         """
         self._check_target()
-        steps = _checks.integer_at_least(steps, 1, "steps")
         return_dict = kwargs.pop("return_dict", False)
-        data = _draws.steps(steps, self._num_replicas())
+        data = _draws.steps(_checks.integer_at_least(steps, 1, "steps"), self._num_replicas())
         result = super().evaluate(data, return_dict=True, **kwargs)
         return result if return_dict else float(result["elbo"])
 
-    def train_on_batch(self, x=None, **kwargs):
+    def train_on_batch(self, x: Any = None, **kwargs: Any) -> Any:
         """As in Keras, on one draw of samples; it takes no data."""
         if x is not None:
-            raise _data_given("x", x)
+            raise _draws.data_given("x", x)
         return super().train_on_batch(tf.zeros([], tf.int64), **kwargs)
 
-    def test_on_batch(self, x=None, **kwargs):
+    def test_on_batch(self, x: Any = None, **kwargs: Any) -> Any:
         """As in Keras, on the first draw of `evaluate`; it takes no data."""
         if x is not None:
-            raise _data_given("x", x)
+            raise _draws.data_given("x", x)
         return super().test_on_batch(tf.zeros([], tf.int64), **kwargs)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer."""
         del data
         # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
         step = tf.cast(self._count_of_steps().value, tf.int32)
-        seed = tf.stack([self.seed, step * self._num_replicas() + _replica()])
+        seed = tf.stack([self.seed, step * self._num_replicas() + _draws.replica()])
         whole_step = WholeStep(self)
         (loss, elbo), gradients = self._differentiated(self._loss_of_seed, seed)
         loss = self._update(whole_step, gradients, loss)
@@ -177,7 +190,7 @@ class VariationalModel(DistributionModel):
         self._elbo_mean.update_state(elbo)
         return self._reported()
 
-    def _loss_of_seed(self, seed):
+    def _loss_of_seed(self, seed: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         """What is differentiated, and `(loss, elbo)`."""
         elbo = self._elbo(seed, training=True)
         loss = -elbo
@@ -185,7 +198,7 @@ class VariationalModel(DistributionModel):
             loss += tf.cast(penalty, loss.dtype)
         return self.optimizer.scale_loss(loss / self._num_replicas()), (loss, elbo)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Any]:
         """One step of `evaluate`."""
         # Apart from the seeds of training, which count up from the same number.
         seed = tf.stack([-1 - self.seed, tf.cast(data[0], tf.int32)])
@@ -195,11 +208,12 @@ class VariationalModel(DistributionModel):
         self._elbo_mean.update_state(elbo)
         return self._reported()
 
-    def _elbo(self, seed, training):
+    def _elbo(self, seed: tf.Tensor, training: bool) -> tf.Tensor:
         x, log_q = self._run(self.samples, seed, training)
-        # A map in it, as in joint distributions, would be compiled anew in each step.
+        # A map in it, as in joint distributions, would be compiled anew in each step. That there is
+        # a target, `_check_target` has seen.
         with inlined_maps():
-            log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))
+            log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))  # type: ignore[misc]
         if not log_p.shape.is_compatible_with(log_q.shape):
             raise ValueError(
                 "`target_log_prob_fn` must give one number for each sample: "
@@ -207,14 +221,14 @@ class VariationalModel(DistributionModel):
             )
         return tf.reduce_mean(tf.cast(log_p, log_q.dtype) - log_q)
 
-    def _check_target(self):
+    def _check_target(self) -> None:
         if self.target_log_prob_fn is None:
             raise ValueError(
                 "`target_log_prob_fn` must be set: it is left out of a saved file unless it is "
                 "registered with Keras. Received: target_log_prob_fn=None"
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The model as plain data; the target only if it is registered with Keras."""
         config = super().get_config()
         config.update(num_samples=self.num_samples, seed=self.seed)
@@ -223,7 +237,9 @@ class VariationalModel(DistributionModel):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "VariationalModel":
         """Makes the model again; see `tfp_flows.saving`."""
         config = dict(config)
         target = config.pop("target", None)
@@ -232,14 +248,3 @@ class VariationalModel(DistributionModel):
         model = super().from_config(config, custom_objects)
         model.target_log_prob_fn = function
         return model
-
-
-def _data_given(name, value):
-    return ValueError(
-        f"`{name}` must not be given: the samples are the data. "
-        f"Received: {name} of type {type(value).__name__}"
-    )
-
-
-def _replica():
-    return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)

@@ -2,12 +2,14 @@
 
 import base64
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 
-def encode_array(value):
+def encode_array(value: ArrayLike) -> dict[str, Any] | None:
     """Returns an array or a tensor as a `dict`, or `None` if it has no values that can be kept."""
     if tf.is_tensor(value):
         value = tf.get_static_value(value)
@@ -20,7 +22,7 @@ def encode_array(value):
     return {"dtype": value.dtype.name, "shape": list(value.shape), "base64": data}
 
 
-def decode_array(config):
+def decode_array(config: dict[str, Any]) -> np.ndarray:
     """Makes again what `encode_array` has written; raises `ValueError` for other data."""
     dtype, shape = tf.as_dtype(config["dtype"]), tuple(config["shape"])
     data = base64.b64decode(config["base64"])

@@ -5,6 +5,8 @@ have been cut off, written by something else, or made to do harm: whatever it ho
 an object or a `ValueError`.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -16,7 +18,7 @@ from tfp_flows.saving._names import CLASSES, find_class, find_registered, unknow
 FORMAT_VERSION = 1
 
 
-def decode(config):
+def decode(config: Any) -> Any:
     """Makes again what `encode` has written, with new variables of the same values.
 
     Raises:
@@ -29,8 +31,8 @@ def decode(config):
 class _Reader:
     """Knows each kind of entry by its key, and what was made before by its number."""
 
-    def __init__(self):
-        self._made = {}
+    def __init__(self) -> None:
+        self._made: dict[int, Any] = {}
         self._kinds = {
             "again": self._again,
             "variable": self._variable,
@@ -47,7 +49,7 @@ class _Reader:
             "function": lambda entry, depth: find_registered(entry["function"]),
         }
 
-    def value(self, entry, depth):
+    def value(self, entry: Any, depth: int) -> Any:
         """What an entry stands for; `depth` is the number of entries around it."""
         check_depth(depth, "The saved flow")
         if entry is None or isinstance(entry, bool | int | float | str):
@@ -60,11 +62,11 @@ class _Reader:
                     return read(entry, depth + 1)
         raise ValueError(f"The saved flow holds an unknown entry. Received: {sorted(entry)}")
 
-    def _keep(self, entry, made):
+    def _keep(self, entry: dict[str, Any], made: Any) -> Any:
         self._made[entry["index"]] = made
         return made
 
-    def _again(self, entry, depth):
+    def _again(self, entry: dict[str, Any], depth: int) -> Any:
         if entry["again"] not in self._made:
             raise ValueError(
                 "The saved flow refers to something that does not stand before. "
@@ -72,12 +74,12 @@ class _Reader:
             )
         return self._made[entry["again"]]
 
-    def _variable(self, entry, depth):
+    def _variable(self, entry: dict[str, Any], depth: int) -> tf.Variable:
         spec = entry["variable"]
         value = decode_array(spec["value"])
         return self._keep(spec, tf.Variable(value, trainable=spec["trainable"], name=spec["name"]))
 
-    def _object(self, entry, depth):
+    def _object(self, entry: dict[str, Any], depth: int) -> Any:
         cls = find_class(entry["object"])
         if not issubclass(cls, CLASSES):
             raise ValueError(unknown(entry["object"]))
@@ -87,7 +89,7 @@ class _Reader:
         with reading(f"`{entry['object']}`"):
             return self._keep(entry, cls(**parameters))
 
-    def _layer(self, entry, depth):
+    def _layer(self, entry: dict[str, Any], depth: int) -> keras.Layer:
         config = entry["layer"]
         check_sizes(config)
         with reading("A network"):
@@ -100,7 +102,7 @@ class _Reader:
             layer.trainable = False
         return self._keep(entry, layer)
 
-    def _raw(self, entry, depth):
+    def _raw(self, entry: dict[str, Any], depth: int) -> RawParameter:
         """A parameter that a transformer computes of a variable."""
         spec = entry["raw"]
         transformer = find_class(spec["transformer"])
@@ -110,22 +112,22 @@ class _Reader:
         check_sizes(kwargs)
         return RawParameter(transformer, params, kwargs, spec["parameter"], spec["shape"])
 
-    def _array(self, entry, depth):
+    def _array(self, entry: dict[str, Any], depth: int) -> Any:
         array = decode_array(entry["array"])
         # `[()]` makes a numpy number again of what has no axes, and changes nothing else.
         return tf.constant(array) if entry["tensor"] else array[()]
 
-    def _dict(self, entry, depth):
+    def _dict(self, entry: dict[str, Any], depth: int) -> dict[Any, Any]:
         return {self.value(key, depth): self.value(item, depth) for key, item in entry["dict"]}
 
-    def _tuple(self, entry, depth):
+    def _tuple(self, entry: dict[str, Any], depth: int) -> tuple[Any, ...]:
         return tuple(self.value(item, depth) for item in entry["tuple"])
 
-    def _list(self, entry, depth):
+    def _list(self, entry: dict[str, Any], depth: int) -> list[Any]:
         return [self.value(item, depth) for item in entry["list"]]
 
 
-def check_version(version):
+def check_version(version: Any) -> None:
     """Refuses a file of a format that this version of the package cannot read."""
     if version != FORMAT_VERSION:
         raise ValueError(

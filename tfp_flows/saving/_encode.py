@@ -7,6 +7,8 @@ Keras keeps them, and variables again, with the weights of a model.
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +21,7 @@ from tfp_flows.saving._limits import check_depth
 from tfp_flows.saving._names import class_name, is_registered
 
 
-def encode(root, name="distribution", classes=None):
+def encode(root: Any, name: str = "distribution", classes: dict[str, type] | None = None) -> Any:
     """Returns a TFP object as nested `dict`s and `list`s of plain values.
 
     Args:
@@ -37,11 +39,11 @@ def encode(root, name="distribution", classes=None):
 class _Writer:
     """Numbers objects as it meets them, so that one with several owners is written once."""
 
-    def __init__(self, classes):
-        self._met = {}
+    def __init__(self, classes: dict[str, type]) -> None:
+        self._met: dict[int, tuple[int, Any]] = {}
         self._classes = classes
 
-    def plain(self, value, path, depth=0):
+    def plain(self, value: Any, path: str, depth: int = 0) -> Any:
         """A value as plain data; `path` is its place, for the message of a refusal."""
         check_depth(depth, f"`{path[:60]}`")
         below = functools.partial(self.plain, depth=depth + 1)
@@ -75,7 +77,9 @@ class _Writer:
             return {"function": keras.saving.get_registered_name(value)}
         raise ValueError(_refusal(path, value))
 
-    def _once(self, value, path, write):
+    def _once(
+        self, value: Any, path: str, write: Callable[[Any, str, int], dict[str, Any]]
+    ) -> dict[str, Any]:
         """`write(value, path, index)` at the first meeting, its number at later ones."""
         if id(value) in self._met:
             return {"again": self._met[id(value)][0]}
@@ -84,13 +88,17 @@ class _Writer:
         self._met[id(value)] = index, value
         return write(value, path, index)
 
-    def _object(self, value, path, index, below):
+    def _object(
+        self, value: Any, path: str, index: int, below: Callable[[Any, str], Any]
+    ) -> dict[str, Any]:
         arguments = _arguments(value, path)
         parameters = {key: below(item, f"{path}.{key}") for key, item in arguments.items()}
         name = self._name(type(value), path)
         return {"object": name, "index": index, "parameters": parameters}
 
-    def _raw(self, value, path, below):
+    def _raw(
+        self, value: RawParameter, path: str, below: Callable[[Any, str], Any]
+    ) -> dict[str, Any]:
         return {
             "raw": {
                 "transformer": self._name(value.transformer, path),
@@ -101,7 +109,7 @@ class _Writer:
             }
         }
 
-    def _name(self, cls, path):
+    def _name(self, cls: type, path: str) -> str:
         name = class_name(cls)
         if name is None:
             raise ValueError(_refusal(path, cls))
@@ -110,7 +118,7 @@ class _Writer:
         return name
 
 
-def _variable(value, path, index):
+def _variable(value: tf.Variable, path: str, index: int) -> dict[str, Any]:
     with tf.init_scope():
         array = tf.identity(value).numpy()
     return {
@@ -123,21 +131,21 @@ def _variable(value, path, index):
     }
 
 
-def _layer(value, path, index):
+def _layer(value: keras.Layer, path: str, index: int) -> dict[str, Any]:
     if _has_a_lambda(value):
         # Keras would write its code down, and refuse to read it.
         raise ValueError(f"{_refusal(path, value)} with a lambda")
     return {"layer": keras.saving.serialize_keras_object(value), "index": index}
 
 
-def _array(value, path):
+def _array(value: Any, path: str) -> dict[str, Any]:
     array = encode_array(value)
     if array is None:
         raise ValueError(_refusal(path, value))
     return array
 
 
-def _arguments(node, path):
+def _arguments(node: Any, path: str) -> dict[str, Any]:
     """The constructor's arguments, without functions that are its defaults."""
     cls = type(node)
     if node.parameters is None:
@@ -156,12 +164,12 @@ def _arguments(node, path):
     }
 
 
-def _is_tracked_sequence(value):
+def _is_tracked_sequence(value: Any) -> bool:
     # `tf.Module` wraps the lists and tuples that are assigned to its attributes.
     return isinstance(value, list) or hasattr(value, "__wrapped__") and isinstance(value, tuple)
 
 
-def _has_a_lambda(layer):
+def _has_a_lambda(layer: keras.Layer) -> bool:
     """Whether a function without a name is in it, or in the layers of a model."""
     functions = [
         getattr(part, name, None)
@@ -171,7 +179,7 @@ def _has_a_lambda(layer):
     return any(getattr(function, "__name__", None) == "<lambda>" for function in functions)
 
 
-def _refusal(path, value):
+def _refusal(path: str, value: Any) -> str:
     return (
         f"`{path}` cannot be saved: expected plain values, arrays, variables, TFP objects, Keras 3 "
         "layers, or functions registered by `keras.saving.register_keras_serializable`. "

@@ -3,6 +3,8 @@
 import contextlib
 import math
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -11,7 +13,7 @@ import tensorflow as tf
 MAX_DEPTH = 100
 
 
-def check_depth(depth, what):
+def check_depth(depth: int, what: str) -> None:
     """Refuses what is nested deeper than a file may be."""
     if depth > MAX_DEPTH:
         raise ValueError(
@@ -20,7 +22,7 @@ def check_depth(depth, what):
 
 
 @contextlib.contextmanager
-def reading(what):
+def reading(what: str) -> Iterator[None]:
     """Turns what goes wrong within into a `ValueError` that says what was being made."""
     try:
         yield
@@ -33,7 +35,7 @@ def reading(what):
         ) from error
 
 
-def check_sizes(config):
+def check_sizes(config: Any) -> None:
     """Refuses a number, among plain data, that as a size would exceed the memory.
 
     Seeds, and the numbers by which Keras knows objects, may be as large as they like.
@@ -47,7 +49,7 @@ def check_sizes(config):
             )
 
 
-def _numbers(config, key=None):
+def _numbers(config: Any, key: Any = None) -> Iterator[tuple[Any, int]]:
     if isinstance(config, dict):
         # What numbers mean in a class of the user's is not known here.
         if str(config.get("registered_name") or "tfp_flows>").startswith("tfp_flows>"):
@@ -61,11 +63,11 @@ def _numbers(config, key=None):
 
 
 @contextlib.contextmanager
-def within_memory():
+def within_memory() -> Iterator[None]:
     """Refuses variables that together exceed the memory, before the one that does is made."""
     left = _memory()
 
-    def checked(next_creator, **kwargs):
+    def checked(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         nonlocal left
         left -= _size(**kwargs)
         if left < 0:
@@ -80,7 +82,7 @@ def within_memory():
         yield
 
 
-def _size(initial_value=None, dtype=None, **_):
+def _size(initial_value: Any = None, dtype: Any = None, **_: Any) -> int:
     """Bytes of a variable, as far as they are known without its value."""
     if callable(initial_value):
         # As operations that are not run, which know the shape of their result.
@@ -91,7 +93,7 @@ def _size(initial_value=None, dtype=None, **_):
     return math.prod(shape) * dtype.size
 
 
-def _memory():
+def _memory() -> int:
     """Bytes of this machine's memory."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -5,6 +5,7 @@ Keras, and what `custom_objects` holds. Nothing else is imported or run.
 """
 
 import contextlib
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -22,7 +23,7 @@ _NAMESPACES = {
 CLASSES = tfp.distributions.Distribution | tfp.bijectors.Bijector | tf.linalg.LinearOperator
 
 
-def class_name(cls):
+def class_name(cls) -> str | None:
     """The name that a class has in a file; `None` for one that a file may not name."""
     # TFP makes `_Chain` where `tfb.Chain` was asked for: the public class is a subclass.
     for name, namespace in _NAMESPACES.items():
@@ -34,7 +35,7 @@ def class_name(cls):
     return f"registered:{keras.saving.get_registered_name(cls)}"
 
 
-def find_class(name):
+def find_class(name: str) -> type:
     """The class of a name in a file.
 
     Raises:
@@ -54,7 +55,9 @@ def find_class(name):
     return cls
 
 
-def custom_object_scope(custom_objects):
+def custom_object_scope(
+    custom_objects: dict[str, Any] | None,
+) -> contextlib.AbstractContextManager[Any]:
     """Makes the user's classes known while a file is read."""
     if not custom_objects:
         # Keras's scope replaces the one around it, which `load_model` has opened.
@@ -62,7 +65,7 @@ def custom_object_scope(custom_objects):
     return keras.saving.custom_object_scope(custom_objects)
 
 
-def find_registered(name):
+def find_registered(name: str) -> Any:
     """The class or function registered with Keras under the name; refuses any other."""
     custom = keras.saving.get_custom_objects()
     found = keras.saving.get_registered_object(name, custom_objects=custom)
@@ -71,7 +74,7 @@ def find_registered(name):
     return found
 
 
-def is_registered(function):
+def is_registered(function: Any) -> bool:
     """Whether Keras would find the function by its name when a file is loaded."""
     if not hasattr(function, "__name__"):  # a partial or an instance has none, and Keras asks
         return False
@@ -79,7 +82,7 @@ def is_registered(function):
     return keras.saving.get_registered_object(name) is function
 
 
-def unknown(name):
+def unknown(name: str) -> str:
     """The message that refuses a name."""
     return (
         f"The saved flow names {name!r}, which is not a class of TFP, Keras or tfp_flows: "

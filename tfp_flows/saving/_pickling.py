@@ -4,7 +4,10 @@
 could not read again. `joblib`, `cloudpickle` and `multiprocessing` go the same way.
 """
 
+from typing import Any
+
 import keras
+import numpy as np
 
 from tfp_flows import bijectors, distributions
 from tfp_flows._tree import walk
@@ -13,7 +16,9 @@ from tfp_flows.saving._encode import encode
 from tfp_flows.saving._names import CLASSES, custom_object_scope
 
 
-def restore(version, config, states, classes):
+def restore(
+    version: int, config: Any, states: list[list[tuple[np.ndarray, bool]]], classes: dict[str, type]
+) -> Any:
     """Makes again what was pickled. Its name stands in pickles.
 
     Args:
@@ -35,13 +40,13 @@ def restore(version, config, states, classes):
 restore.__module__ = "tfp_flows.saving"  # where it stays, whatever becomes of this file
 
 
-def _reduce_ex(self, protocol):
+def _reduce_ex(self, protocol: int) -> str | tuple[Any, ...]:
     """`__reduce_ex__`: a call of `restore`.
 
     Raises:
       ValueError: if something in it cannot be saved, with its place.
     """
-    classes = {}
+    classes: dict[str, type] = {}
     try:
         config = encode(self, self.name, classes)
     except ValueError:
@@ -62,16 +67,17 @@ def _reduce_ex(self, protocol):
     return restore, (FORMAT_VERSION, config, states, classes)
 
 
-def _copy(self):
+def _copy(self) -> Any:
     """`__copy__`, which would be by `__reduce_ex__`: with the same variables."""
     return self.copy()
 
 
-def _layers(root):
+def _layers(root: Any) -> list[keras.Layer]:
     return [node for node in walk(root) if isinstance(node, keras.Layer)]
 
 
 # The classes stand below this part of the package, and cannot import it.
 for _cls in (bijectors.FlowBijector, *map(distributions.__dict__.get, distributions.__all__)):
     if isinstance(_cls, type) and issubclass(_cls, CLASSES):
-        _cls.__reduce_ex__, _cls.__copy__ = _reduce_ex, _copy
+        # Mypy holds methods for what nobody assigns.
+        _cls.__reduce_ex__, _cls.__copy__ = _reduce_ex, _copy  # type: ignore

@@ -301,3 +301,22 @@ def test_context_of_several_axes(log_det):
     expected = np.sum(np.log1p(0.5 / np.cosh(x + shift) ** 2), axis=-1)
     np.testing.assert_allclose(bijector.forward_log_det_jacobian(x, 1), expected, rtol=1e-8)
     np.testing.assert_allclose(bijector.inverse(bijector.forward(x) + 0.0), x, rtol=1e-8)
+
+
+def test_the_largest_numbers():
+    """Layers overflow, and the next ones map infinities, in either direction."""
+    flow = tfpf.flows.residual(3, num_layers=3, hidden_units=(4,), seed=1)
+    perturb(flow.trainable_variables, scale=1.0)
+    largest = np.finfo("float32").max
+    rows = [[a, -a, a] for a in (largest, -largest, 0.5 * largest, 1e37)]
+    x = tf.constant([*rows, [largest, 0.0, 1.0]])
+    for method in ("forward", "inverse"):
+        y = getattr(flow.bijector, method)(tf.identity(x))
+        # g is small beside them.
+        np.testing.assert_allclose(np.clip(y, -largest, largest)[:4], x[:4], rtol=0.05)
+        assert not np.isnan(y).any()
+    with tf.GradientTape() as tape:
+        log_prob = flow.log_prob(x)
+    np.testing.assert_array_equal(log_prob, -np.inf)
+    gradients = tape.gradient(log_prob, flow.trainable_variables)
+    assert all(np.all(np.isfinite(g)) for g in gradients if g is not None)

@@ -154,6 +154,19 @@ def test_a_failed_row_is_nan_and_leaves_the_others_their_gradients():
     np.testing.assert_allclose(of_c, 1.0, rtol=1e-5)
 
 
+def test_a_row_where_the_field_is_no_number_leaves_the_others_their_gradients():
+    """Nor is it at zero: d log(z) / dz is infinite there."""
+    c = tf.Variable(1.0, dtype=tf.float64)
+    gradients = []
+    for rows in ([[-1.0], [3.0]], [[3.0]]):
+        z = tf.constant(rows, tf.float64)
+        with tf.GradientTape() as tape:
+            end, _ = adjoint(lambda t, z: (c * tf.math.log(z), None), z, 0.0, 1.0, PRECISE)
+            value = end[-1, 0]
+        gradients.append(tape.gradient(value, c))
+    np.testing.assert_allclose(*gradients, rtol=1e-8)
+
+
 def test_a_way_back_that_fails_is_nan():
     c = tf.Variable(0.0, dtype=tf.float64)
 
@@ -169,6 +182,65 @@ def test_a_way_back_that_fails_is_nan():
         value = tf.reduce_sum(end)
     assert np.all(np.isfinite(end))
     assert np.isnan(tape.gradient(value, c))
+
+
+def to_the_attractor(rows, rate):
+    """The gradients of sum log dy/dx, to x and k, of dz/dt = k sin(2 pi z) for t = 0.3."""
+    rate = tf.constant(rate, tf.float64)
+    solve = functools.partial(dormand_prince, rtol=1e-7, atol=1e-7)
+
+    def run(z, rate):
+        with tf.GradientTape() as tape:
+            tape.watch([z, rate])
+
+            def slopes(t, z):
+                a = 2.0 * np.pi * z
+                return rate * tf.sin(a), 2.0 * np.pi * rate * tf.cos(a)
+
+            value = tf.reduce_sum(adjoint(slopes, z, 0.0, 0.3, solve, tolerance=1e-5)[1])
+        return tape.gradient(value, [z, rate])
+
+    z = tf.constant(rows, tf.float64)[:, tf.newaxis]
+    of_z, of_rate = tf.function(run, jit_compile=True)(z, rate)
+    return of_z[:, 0], of_rate
+
+
+def test_a_flow_that_contracts_has_the_gradient_of_its_own_start():
+    """y = 1/2 for every x, to 10 digits: from there z(t_0) is not found back."""
+    x, rate = np.array([0.01, 0.3, 0.6]), 12.0
+    of_x, of_rate = to_the_attractor(x, rate)
+    # log dy/dx = log E - log(cos^2 + E^2 sin^2) with E = exp(2 pi k t)
+    square, sine = np.exp(4.0 * np.pi * rate * 0.3), np.sin(np.pi * x) ** 2
+    below = 1.0 - sine + square * sine
+    expected = -(square - 1.0) * np.pi * np.sin(2.0 * np.pi * x) / below
+    np.testing.assert_allclose(of_x, expected, rtol=1e-3)
+    expected = np.sum(0.6 * np.pi * (1.0 - 2.0 * square * sine / below))
+    np.testing.assert_allclose(of_rate, expected, rtol=1e-3)
+
+
+def test_a_start_that_is_not_found_back_is_nan():
+    of_x, of_rate = to_the_attractor([0.3, 0.0], 100.0)
+    np.testing.assert_array_equal(np.isnan(of_x), [True, False])
+    assert np.isnan(of_rate)
+
+
+def test_rows_that_no_loss_depends_on_are_not_followed_back():
+    c = tf.Variable(1.0, dtype=tf.float64)
+    start = tf.constant([[0.5], [0.1]], tf.float64)
+
+    def solve(function, state, start, stop, quadrature=()):
+        """As `fixed_steps`; a row of 0.1 fails on its way back."""
+        result = fixed_steps(function, state, start, stop, num_steps=20, quadrature=quadrature)
+        fails = (stop < start) & (tf.abs(state[0][:, 0]) > 0.0) & (state[0][:, 0] < 0.5)
+        return result._replace(succeeded=result.succeeded & ~fails)
+
+    with tf.GradientTape() as tape:
+        tape.watch(start)
+        end, _ = adjoint(lambda t, z: (c * z, None), start, 0.0, 1.0, solve)
+        value = end[0, 0]
+    of_z, of_c = tape.gradient(value, [start, c])
+    np.testing.assert_allclose(of_z, [[np.e], [0.0]], rtol=1e-5)
+    np.testing.assert_allclose(of_c, 0.5 * np.e, rtol=1e-5)
 
 
 def test_a_second_derivative_is_refused(weights):

@@ -1,7 +1,12 @@
 """What coupling and autoregressive bijectors share: a conditioner, a transformer, a context."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -38,18 +43,18 @@ class ConditionerBijector(TakesContext, FlowBijector):
 
     def __init__(
         self,
-        conditioner,
-        transformer,
-        transformer_kwargs,
+        conditioner: Callable[..., tf.Tensor],
+        transformer: type[tfb.Bijector],
+        transformer_kwargs: Mapping[str, Any] | None,
         *,
-        context,
-        context_size,
-        dtype,
-        invert_transformer=False,
-        raw_scale=1.0,
-        event_ndims=1,
-        **kwargs,
-    ):
+        context: ArrayLike | None,
+        context_size: int | Sequence[int],
+        dtype: tf.DType | str | None,
+        invert_transformer: bool = False,
+        raw_scale: float = 1.0,
+        event_ndims: int = 1,
+        **kwargs: Any,
+    ) -> None:
         check_network_inputs(conditioner, "conditioner", bool(context_size))
         methods = ("params_size", "new")
         if not isinstance(transformer, type) or not all(hasattr(transformer, m) for m in methods):
@@ -81,31 +86,33 @@ class ConditionerBijector(TakesContext, FlowBijector):
         super().__init__(forward_min_event_ndims=event_ndims, dtype=dtype, **kwargs)
 
     @property
-    def conditioner(self):
+    def conditioner(self) -> Callable[..., tf.Tensor]:
         """The callable that turns inputs (and context) into raw parameters."""
         return self._conditioner
 
     @property
-    def transformer(self):
+    def transformer(self) -> type[tfb.Bijector]:
         """The class of the elementwise bijector."""
         return self._transformer
 
     @property
-    def transformer_kwargs(self):
+    def transformer_kwargs(self) -> dict[str, Any]:
         """The keywords of the transformer's `params_size` and `new`."""
         return dict(self._transformer_kwargs)
 
     @property
-    def invert_transformer(self):
+    def invert_transformer(self) -> bool:
         """Whether tau is the inverse of what the transformer calls `forward`."""
         return self._invert_transformer
 
     @property
-    def raw_scale(self):
+    def raw_scale(self) -> float:
         """By what the numbers of the conditioner are multiplied before the transformer has them."""
         return self._raw_scale
 
-    def _probe_conditioner(self, num_inputs, num_outputs, allowed=None):
+    def _probe_conditioner(
+        self, num_inputs: int, num_outputs: int, allowed: np.ndarray | None = None
+    ) -> None:
         """Runs the conditioner once, so that a misfit is found when the bijector is made.
 
         With `validate_args`, in eager mode, its Jacobian is looked at, too: each row must be
@@ -117,7 +124,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
         dtype = self.dtype or tf.float32
         rows = np.random.default_rng(0).normal(size=[2, num_inputs])
 
-        def raw(inputs):
+        def raw(inputs: tf.Tensor) -> tf.Tensor:
             kwargs = {}
             if self._context_size:
                 kwargs["context"] = tf.zeros([2, *self.context_shape], dtype)
@@ -151,7 +158,9 @@ class ConditionerBijector(TakesContext, FlowBijector):
                 f"`{self.name}` whose numbers for coordinate {i} depend on coordinate {j}"
             )
 
-    def _check_raw_shape(self, outputs, num_outputs, image_shape=()):
+    def _check_raw_shape(
+        self, outputs: Any, num_outputs: int, image_shape: Sequence[int] = ()
+    ) -> None:
         shape = tf.TensorShape(getattr(outputs, "shape", None))
         flat, pairs = [num_outputs * self._params_size], [num_outputs, self._params_size]
         fits = any(shape.is_compatible_with([None, *image_shape, *last]) for last in (flat, pairs))
@@ -164,7 +173,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
                 f"[N, {pixels}{num_outputs * self._params_size}]. Received: shape {shape}"
             )
 
-    def _rows(self, x):
+    def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor | None]]:
         """`x` as `[N, D]`, and the keyword `context`, `[N, C]`, or none.
 
         Networks see `[N, D]`, or `[N, H, W, C]` of images, whatever the rank of `x`: Keras's
@@ -176,11 +185,11 @@ class ConditionerBijector(TakesContext, FlowBijector):
             return inputs, {}
         return inputs, {"context": self._context_rows(shape[:-event_ndims], self._conditioner)}
 
-    def _with_context(self, x):
+    def _with_context(self, x: tf.Tensor) -> tf.Tensor:
         """`x` with the batch shape of the bound context, too."""
         return self._broadcast_with_context(x, self._event_ndims) if self._context_size else x
 
-    def _raw(self, x, num_outputs, **kwargs):
+    def _raw(self, x: tf.Tensor, num_outputs: int, **kwargs: Any) -> tf.Tensor:
         """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
 
         Of images h is `[..., H, W, D, P]`.
@@ -194,12 +203,14 @@ class ConditionerBijector(TakesContext, FlowBijector):
         shape = ps.concat([ps.shape(x)[:-1], [num_outputs, self._params_size]], axis=0)
         return tf.reshape(h, shape)
 
-    def _tau(self, h):
+    def _tau(self, h: tf.Tensor) -> tfb.Bijector:
         if self._raw_scale != 1.0:
             h = self._raw_scale * h
         return self._transformer.new(h, **self._transformer_kwargs)
 
-    def _transformed(self, x, h, is_forward):
+    def _transformed(
+        self, x: tf.Tensor, h: tf.Tensor, is_forward: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """tau(x; h), or its inverse, and the log-det of each element."""
         if is_forward == bool(self._invert_transformer):
             return inverse_and_log_det(self._tau(h), x, 0)

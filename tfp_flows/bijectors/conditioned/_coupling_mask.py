@@ -1,5 +1,8 @@
 """Which part of an event a coupling leaves as it is."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,14 +15,14 @@ class AxisMask:
     The parts are smaller tensors, so that nothing is computed for A.
     """
 
-    def __init__(self, mask):
+    def __init__(self, mask: Sequence[bool]) -> None:
         self.size, self.num_a = len(mask), sum(mask)
         self._is_first = all(mask[: self.num_a])
         self._is_last = all(mask[-self.num_a :])
         self._order = np.argsort(np.logical_not(mask), kind="stable")
         self._back = np.argsort(self._order)
 
-    def split(self, x):
+    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `(x_A, x_B)`."""
         # Slices are views; a permutation is not, and XLA does not fuse it as well.
         if self._is_last:
@@ -28,14 +31,14 @@ class AxisMask:
             x = permute(x, self._order)
         return x[..., : self.num_a], x[..., self.num_a :]
 
-    def join(self, a, b):
+    def join(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         """Puts the parts back in place."""
         if self._is_last:
             return tf.concat([b, a], axis=-1)
         x = tf.concat([a, b], axis=-1)
         return x if self._is_first else permute(x, self._back)
 
-    def of_b(self, values, trailing_axes=0):
+    def of_b(self, values: tf.Tensor, trailing_axes: int = 0) -> tf.Tensor:
         """What belongs to B of values for each element of x_B; here all of them."""
         del trailing_axes
         return values
@@ -48,10 +51,10 @@ class PixelMask:
     steps of a series.
     """
 
-    def __init__(self, mask, name):
+    def __init__(self, mask: Any, name: str) -> None:
         self._mask, self._name = np.array(mask), name
 
-    def split(self, x):
+    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `(x_A, x_B)`, both of the shape of x."""
         expected = [None if size == 1 else size for size in self._mask.shape]
         if not x.shape[-len(expected) :].is_compatible_with(expected):
@@ -62,17 +65,17 @@ class PixelMask:
             )
         return tf.where(self._mask, x, tf.zeros_like(x)), self.of_b(x)
 
-    def join(self, a, b):
+    def join(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         """Puts the parts back in place."""
         return tf.where(self._mask, a, b)
 
-    def of_b(self, values, trailing_axes=0):
+    def of_b(self, values: tf.Tensor, trailing_axes: int = 0) -> tf.Tensor:
         """Values for each element of x_B, with zeros in place of A."""
         mask = self._mask.reshape(self._mask.shape + (1,) * trailing_axes)
         return tf.where(mask, tf.zeros_like(values), values)
 
 
-def checked_mask(mask):
+def checked_mask(mask: Any) -> tuple[Any, int]:
     """Returns the mask of a `Coupling`, a word or nested tuples of booleans, and its axes.
 
     Raises:
@@ -102,7 +105,7 @@ def checked_mask(mask):
     return _nested_tuples(values), values.ndim
 
 
-def parts(mask, event_shape, seed, name):
+def parts(mask: Any, event_shape: Any, seed: int | None, name: str) -> AxisMask | PixelMask:
     """The `AxisMask` or `PixelMask` of a checked mask, for events of the shape."""
     if isinstance(mask, str):
         _, words = _WORDS[mask]
@@ -113,36 +116,36 @@ def parts(mask, event_shape, seed, name):
     return PixelMask(mask, name)
 
 
-def _nested_tuples(values):
+def _nested_tuples(values: np.ndarray) -> Any:
     return tuple(_nested_tuples(v) for v in values) if values.ndim else bool(values)
 
 
-def _halves(shape, seed):
+def _halves(shape: Sequence[int], seed: int | None) -> list[bool]:
     del seed
     size = shape[-1]
     return [i < size - size // 2 for i in range(size)]
 
 
-def _alternate(shape, seed):
+def _alternate(shape: Sequence[int], seed: int | None) -> list[bool]:
     del seed
     return [i % 2 == 0 for i in range(shape[-1])]
 
 
-def _random(shape, seed):
+def _random(shape: Sequence[int], seed: int | None) -> np.ndarray:
     return np.random.default_rng(seed or 0).permutation(_halves(shape, None))
 
 
-def _channels(shape, seed):
+def _channels(shape: Sequence[int], seed: int | None) -> list[list[list[bool]]]:
     return [[_halves(shape, seed)]]
 
 
-def _checkerboard(shape, seed):
+def _checkerboard(shape: Sequence[int], seed: int | None) -> np.ndarray:
     del seed
     i, j = np.indices(shape[-3:-1])
     return ((i + j) % 2 == 0)[..., np.newaxis]
 
 
-def _checkerboard_odd(shape, seed):
+def _checkerboard_odd(shape: Sequence[int], seed: int | None) -> np.ndarray:
     return ~_checkerboard(shape, seed)
 
 

@@ -1,6 +1,11 @@
 """A bijector whose raw parameters a network computes from the context alone."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -43,16 +48,16 @@ class Amortized(ConditionerBijector):
 
     def __init__(
         self,
-        conditioner,
-        transformer,
-        transformer_kwargs=None,
-        params=None,
-        context=None,
-        context_size=1,
-        dtype=None,
-        validate_args=False,
-        name="amortized",
-    ):
+        conditioner: Callable[..., tf.Tensor],
+        transformer: type[tfb.Bijector],
+        transformer_kwargs: Mapping[str, Any] | None = None,
+        params: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_size: int = 1,
+        dtype: tf.DType | str | None = None,
+        validate_args: bool = False,
+        name: str = "amortized",
+    ) -> None:
         parameters = dict(locals())
         _checks.flat_context_size(context_size, 1)
         with tf.name_scope(name):
@@ -79,11 +84,11 @@ class Amortized(ConditionerBijector):
                 _checks.last_axis(self._params, self._params_size, "params")
 
     @property
-    def params(self):
+    def params(self) -> tf.Tensor | tf.Variable | None:
         """What is added to the conditioner's numbers, or `None`."""
         return self._params
 
-    def _bijector(self, x):
+    def _bijector(self, x: tf.Tensor) -> tfb.Bijector:
         """f(.; h(c)) for events of the size of x."""
         self._check_is_bound()
         batch_shape = ps.shape(self._context)[:-1]
@@ -101,19 +106,21 @@ class Amortized(ConditionerBijector):
             h = tf.reshape(h, shape)
         return self._tau(h)
 
-    def _is_increasing(self):
+    def _is_increasing(self) -> bool | tf.Tensor:
         bijector = self._bijector(tf.zeros([1], self.dtype or tf.float32))
         return is_increasing(bijector, 1)
 
-    def _map(self, value_and_log_det, x):
+    def _map(
+        self, value_and_log_det: Callable[..., tuple[tf.Tensor, tf.Tensor]], x: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         bijector = self._bijector(x)
         if not self._is_elementwise:
             return value_and_log_det(bijector, x, event_ndims=1)
         y, log_det = value_and_log_det(bijector, x, event_ndims=0)
         return y, tf.reduce_sum(log_det, axis=-1)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._map(forward_and_log_det, x)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._map(inverse_and_log_det, y)

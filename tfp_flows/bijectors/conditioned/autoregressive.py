@@ -1,8 +1,13 @@
 """The autoregressive bijector: each coordinate is transformed given those before it."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -71,20 +76,20 @@ class Autoregressive(ConditionerBijector):
 
     def __init__(
         self,
-        conditioner,
-        transformer=Affine,
-        transformer_kwargs=None,
-        order=None,
-        invert_transformer=False,
-        solver="sequential",
-        context=None,
-        context_size=0,
-        dtype=None,
-        event_ndims=1,
-        raw_scale=1.0,
-        validate_args=False,
-        name="autoregressive",
-    ):
+        conditioner: Callable[..., tf.Tensor],
+        transformer: type[tfb.Bijector] = Affine,
+        transformer_kwargs: Mapping[str, Any] | None = None,
+        order: ArrayLike | None = None,
+        invert_transformer: bool = False,
+        solver: str = "sequential",
+        context: ArrayLike | None = None,
+        context_size: int | Sequence[int] = 0,
+        dtype: tf.DType | str | None = None,
+        event_ndims: int = 1,
+        raw_scale: float = 1.0,
+        validate_args: bool = False,
+        name: str = "autoregressive",
+    ) -> None:
         parameters = dict(locals())
         _checks.one_of(event_ndims, (1, 2), "event_ndims")
         own_order = getattr(conditioner, "order", None)
@@ -132,34 +137,34 @@ class Autoregressive(ConditionerBijector):
                 self._probe_conditioner(len(order), len(order), allowed=before)
 
     @property
-    def order(self):
+    def order(self) -> tuple[int, ...] | None:
         """A permutation of `range(D)`, or `None` for the natural order of any D."""
         return self._order
 
     @property
-    def solver(self):
+    def solver(self) -> str:
         """How `forward` is computed."""
         return self._solver
 
-    def _order_of(self, x):
+    def _order_of(self, x: tf.Tensor) -> tuple[int, ...]:
         return tuple(range(x.shape[-self._event_ndims])) if self._order is None else self._order
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         y = self._with_context(y)
         x, log_det = self._transformed(y, self._raw(y, y.shape[-1]), is_forward=False)
         return x, tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))
 
-    def _is_increasing(self):
+    def _is_increasing(self) -> bool | tf.Tensor:
         if getattr(self._transformer, "_increases", None) is not None:  # no network is asked
             return self._transformer._increases
         # The numbers of the first coordinate depend on no other.
         x = self._with_context(tf.zeros([1] * self._event_ndims, self.dtype or tf.float32))
         return is_increasing(self._tau(self._raw(x, 1)), self._event_ndims)
 
-    def _transform_one(self, h_i, x_i):
+    def _transform_one(self, h_i: tf.Tensor, x_i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._transformed(x_i, h_i, is_forward=True)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = self._with_context(x)
         order = self._order_of(x)
         if self._solver == "jacobi":
@@ -174,7 +179,9 @@ class Autoregressive(ConditionerBijector):
         coordinates = tf.constant(order, tf.int32)
         is_at = tf.reshape(tf.range(size), [size] + [1] * (self._event_ndims - 1))
 
-        def step(k, y, log_det):
+        def step(
+            k: tf.Tensor, y: tf.Tensor, log_det: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             i = coordinates[k]
             # A slice of one coordinate, or of the channels of one step.
             here = i[tf.newaxis]
@@ -193,10 +200,10 @@ class Autoregressive(ConditionerBijector):
             )
         return y, log_det
 
-    def _all_at_once(self, x, order):
+    def _all_at_once(self, x: tf.Tensor, order: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
         kwargs = self._in_inference()
 
-        def function(y):
+        def function(y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             with inference_mode():
                 h = self._raw(y, len(order), **kwargs)
             return self._transformed(x, h, is_forward=True)
@@ -204,6 +211,6 @@ class Autoregressive(ConditionerBijector):
         y, log_det, _ = jacobi(function, x, np.argsort(order))
         return y, tf.reduce_sum(log_det, axis=-1)
 
-    def _in_inference(self):
+    def _in_inference(self) -> dict[str, bool]:
         # Dropout would draw another mask in each step, and no y would solve the equation.
         return {"training": False} if isinstance(self._conditioner, keras.Layer) else {}

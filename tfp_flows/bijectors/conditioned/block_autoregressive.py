@@ -1,12 +1,15 @@
 """The block neural autoregressive bijector (B-NAF), with an inverse."""
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors._takes_context import TakesContext
 from tfp_flows.bijectors.flow_bijector import FlowBijector
@@ -69,24 +72,24 @@ class BlockAutoregressive(TakesContext, FlowBijector):
 
     def __init__(
         self,
-        event_size,
-        hidden_units=(8, 8),
-        reverse=False,
-        weights=None,
-        biases=None,
-        log_gains=None,
-        log_linear=None,
-        context_weights=None,
-        context=None,
-        context_size=0,
-        seed=None,
-        dtype="float32",
-        validate_args=False,
-        name="block_autoregressive",
-    ):
+        event_size: int,
+        hidden_units: Sequence[int] = (8, 8),
+        reverse: bool = False,
+        weights: Sequence[ArrayLike] | None = None,
+        biases: Sequence[ArrayLike] | None = None,
+        log_gains: Sequence[ArrayLike] | None = None,
+        log_linear: ArrayLike | None = None,
+        context_weights: Sequence[ArrayLike] | None = None,
+        context: ArrayLike | None = None,
+        context_size: int = 0,
+        seed: int | None = None,
+        dtype: tf.DType | str = "float32",
+        validate_args: bool = False,
+        name: str = "block_autoregressive",
+    ) -> None:
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
-        hidden_units = _checks.at_least_one_layer(hidden_units, "hidden_units")
+        hidden_units = _widths.at_least_one_layer(hidden_units, "hidden_units")
         context_size = _checks.flat_context_size(context_size)
         sizes = (1, *hidden_units, 1)
         pairs = list(itertools.pairwise(event_size * h for h in sizes))
@@ -97,7 +100,7 @@ class BlockAutoregressive(TakesContext, FlowBijector):
             "log_linear": [(event_size,)],
             "context_weights": [(context_size, pairs[0][1]), (context_size, event_size)],
         }
-        given = {
+        given: dict[str, Any] = {
             "weights": weights,
             "biases": biases,
             "log_gains": log_gains,
@@ -113,7 +116,7 @@ class BlockAutoregressive(TakesContext, FlowBijector):
         self._reverse = bool(reverse)
         self._weights, self._biases = given["weights"], given["biases"]
         self._log_gains, self._log_linear = given["log_gains"], given["log_linear"][0]
-        self._context_weights = given.get("context_weights")
+        self._context_weights: Any = given.get("context_weights")
         self._bind_context(context, context_size, dtype, name)
         super().__init__(
             event_size=event_size,
@@ -125,37 +128,41 @@ class BlockAutoregressive(TakesContext, FlowBijector):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(
+        cls, dtype: tf.DType, num_classes: int | None = None
+    ) -> dict[str, Any]:
         own = ("weights", "biases", "log_gains", "log_linear")
-        return super()._parameter_properties(dtype) | dict.fromkeys(own, _parameters.own())
+        properties = super()._parameter_properties(dtype, num_classes)
+        return properties | dict.fromkeys(own, _parameters.own())
 
-    def _layers(self):
+    def _layers(self) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         """Returns `(W_l, logarithms of its diagonal blocks, b_l)` of each layer."""
         return [
             (*block_matrix(tf.convert_to_tensor(raw), gains, self._event_size), bias)
             for raw, gains, bias in zip(self._weights, self._log_gains, self._biases, strict=True)
         ]
 
-    def _rows(self, x):
+    def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tuple[Any, ...], Any]:
         """`x` in order as rows `[N, D]`, what the context adds to either layer, and the shape."""
         x = self._broadcast_with_context(self._in_order(x))
-        shape, added = ps.shape(x), (0.0, 0.0)
+        shape = ps.shape(x)
+        added: tuple[Any, ...] = (0.0, 0.0)
         if self._context is not None:
             context = self._context_rows(shape[:-1])
             added = tuple(tf.matmul(context, weight) for weight in self._context_weights)
         return tf.reshape(x, [-1, self._event_size]), added, shape
 
-    def _in_order(self, x):
+    def _in_order(self, x: tf.Tensor) -> tf.Tensor:
         """From the order of the event to that of the network, or back."""
         return tf.reverse(x, axis=[-1]) if self._reverse else x
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         y, added, shape = self._rows(y)
         x, log_slopes = block_network(self._layers(), self._log_linear, y, *added)
         log_det = tf.reduce_sum(log_slopes, axis=-1)
         return self._in_order(tf.reshape(x, shape)), tf.reshape(log_det, shape[:-1])
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         target, added, shape = self._rows(x)
         y = solve_block_network(self._layers(), self._log_linear, target, *added)
         y = self._in_order(tf.reshape(y, shape))
@@ -164,7 +171,9 @@ class BlockAutoregressive(TakesContext, FlowBijector):
         return y, -self._inverse_and_log_det(y)[1]
 
 
-def _made(given, shapes, seed, dtype):
+def _made(
+    given: dict[str, Any], shapes: dict[str, Any], seed: int | None, dtype: tf.DType | str
+) -> dict[str, Any]:
     """The variables, of which `None` is made, as tuples of one dtype and of their shapes."""
     rng = np.random.default_rng(seed)
     for key, values in given.items():
@@ -180,13 +189,13 @@ def _made(given, shapes, seed, dtype):
     return given
 
 
-def _weights(rng, shapes):
+def _weights(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
     """A tenth of Glorot's: the gains would make much of what lies below the diagonal."""
     limits = [0.1 * np.sqrt(6.0 / sum(shape)) for shape in shapes]
     return [rng.uniform(-a, a, shape) for a, shape in zip(limits, shapes, strict=True)]
 
 
-def _gains(rng, shapes):
+def _gains(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
     """Gains with which f is half of y, nearly, for any widths.
 
     Its units take means of those before and bend little, since the first ones see y / 4. A small f
@@ -203,7 +212,7 @@ def _gains(rng, shapes):
     return [np.full(shape, gain) for shape, gain in zip(shapes, gains, strict=True)]
 
 
-def _biases(rng, shapes):
+def _biases(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
     """Spread, so that the units bend at different places, and of mean zero in each coordinate."""
     size = shapes[-1][0]
     biases = []

@@ -1,9 +1,14 @@
 """The coupling bijector: one part of the vector is transformed given the other."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
-from tfp_flows.bijectors.conditioned._coupling_mask import AxisMask, checked_mask, parts
+from tfp_flows.bijectors.conditioned._coupling_mask import AxisMask, PixelMask, checked_mask, parts
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
 from tfp_flows.bijectors.transformers.affine import Affine
 
@@ -66,25 +71,25 @@ class Coupling(ConditionerBijector):
 
     def __init__(
         self,
-        conditioner,
-        transformer=Affine,
-        transformer_kwargs=None,
-        mask=None,
-        invert_transformer=False,
-        identity_transformer=None,
-        identity_transformer_kwargs=None,
-        identity_params=None,
-        seed=None,
-        context=None,
-        context_size=0,
-        dtype=None,
-        raw_scale=1.0,
-        validate_args=False,
-        name="coupling",
-    ):
+        conditioner: Callable[..., tf.Tensor],
+        transformer: type[tfb.Bijector] = Affine,
+        transformer_kwargs: Mapping[str, Any] | None = None,
+        mask: ArrayLike | None = None,
+        invert_transformer: bool = False,
+        identity_transformer: type[tfb.Bijector] | None = None,
+        identity_transformer_kwargs: Mapping[str, Any] | None = None,
+        identity_params: ArrayLike | None = None,
+        seed: int | None = None,
+        context: ArrayLike | None = None,
+        context_size: int | Sequence[int] = 0,
+        dtype: tf.DType | str | None = None,
+        raw_scale: float = 1.0,
+        validate_args: bool = False,
+        name: str = "coupling",
+    ) -> None:
         parameters = dict(locals())
         mask, event_ndims = checked_mask(mask)
-        flat = None if isinstance(mask, str) else parts(mask, None, None, name)
+        flat: Any = None if isinstance(mask, str) else parts(mask, None, None, name)
         if identity_transformer is not None and not isinstance(flat, AxisMask):
             raise ValueError(
                 "`mask` must be booleans of the last axis when `identity_transformer` is given, "
@@ -98,7 +103,7 @@ class Coupling(ConditionerBijector):
                 identity_params = tf.Variable(tf.zeros(shape, start_dtype), name="identity_params")
         parameters.update(mask=mask, identity_params=identity_params)
         self._mask = self._no_dependency(mask)
-        self._identity_transformer = identity_transformer
+        self._identity_transformer: Any = identity_transformer
         self._identity_transformer_kwargs = self._no_dependency(identity_transformer_kwargs)
         self._identity_params = identity_params
         self._seed, self._flat = seed, flat
@@ -128,11 +133,11 @@ class Coupling(ConditionerBijector):
                 self._probe_conditioner(flat.num_a, len(mask) - flat.num_a)
 
     @property
-    def mask(self):
+    def mask(self) -> str | tuple[Any, ...]:
         """Tuples of booleans, `True` for the identity half; or the word that was given."""
         return self._mask
 
-    def _parts(self, x):
+    def _parts(self, x: tf.Tensor) -> AxisMask | PixelMask:
         if x.shape.rank is None or x.shape.rank < self._event_ndims:
             raise ValueError(
                 f"`{self.name}` acts on events of {self._event_ndims} axes, as its mask has. "
@@ -140,18 +145,18 @@ class Coupling(ConditionerBijector):
             )
         return self._flat or parts(self._mask, x.shape, self._seed, self.name)
 
-    def _identity(self):
+    def _identity(self) -> tfb.Bijector:
         return self._identity_transformer.new(
             tf.convert_to_tensor(self._identity_params), **self._identity_transformer_kwargs
         )
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._map(x, is_forward=True)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._map(y, is_forward=False)
 
-    def _map(self, x, is_forward):
+    def _map(self, x: tf.Tensor, is_forward: bool) -> tuple[tf.Tensor, tf.Tensor]:
         x = self._with_context(x)
         parts = self._parts(x)
         a, b = parts.split(x)
@@ -166,5 +171,5 @@ class Coupling(ConditionerBijector):
         mapped_b, log_det_b = self._transformed(b, h, is_forward)
         return parts.join(mapped_a, mapped_b), log_det + self._sum(parts.of_b(log_det_b))
 
-    def _sum(self, log_det):
+    def _sum(self, log_det: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))

@@ -1,6 +1,10 @@
 """The masked convolutions of MintNet: a triangular Jacobian with a positive diagonal."""
 
+from typing import Any
+
+import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows.bijectors._networks import check_network, dtype_of, layer_variables
@@ -46,13 +50,13 @@ class MaskedConvolution(TakesContext, FlowBijector):
 
     def __init__(
         self,
-        network,
-        reverse=False,
-        context=None,
-        dtype=None,
-        validate_args=False,
-        name="masked_convolution",
-    ):
+        network: keras.Layer,
+        reverse: bool = False,
+        context: ArrayLike | None = None,
+        dtype: tf.DType | str | None = None,
+        validate_args: bool = False,
+        name: str = "masked_convolution",
+    ) -> None:
         parameters = dict(locals())
         if not hasattr(network, "prepared") or not hasattr(network, "image_shape"):
             raise TypeError(
@@ -73,17 +77,17 @@ class MaskedConvolution(TakesContext, FlowBijector):
         )
 
     @property
-    def network(self):
+    def network(self) -> keras.Layer:
         """What has f and s."""
         return self._network
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, network, shape = self._images(y)
         x, log_slopes = masked_network(*network, images)
         log_det = tf.reduce_sum(log_slopes, axis=[1, 2, 3])
         return self._in_order(tf.reshape(x, shape)), tf.reshape(log_det, shape[:-3])
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, network, shape = self._images(x)
         y = solve_masked_network(*network, images)
         if self.validate_args:
@@ -91,13 +95,13 @@ class MaskedConvolution(TakesContext, FlowBijector):
         log_det = -tf.reduce_sum(masked_network(*network, y)[1], axis=[1, 2, 3])
         return self._in_order(tf.reshape(y, shape)), tf.reshape(log_det, shape[:-3])
 
-    def _images(self, x):
+    def _images(self, x: tf.Tensor) -> tuple[tf.Tensor, tuple[Any, Any], Any]:
         """`x` in order as `[N, H, W, C]`, the layers and s, and the full shape of `x`."""
         x = self._broadcast_with_context(self._in_order(x), event_ndims=3)
         shape = ps.shape(x)
         layers = self._network.prepared(self._context_rows(shape[:-3], self._network))
         return tf.reshape(x, [-1, *self._network.image_shape]), layers, shape
 
-    def _in_order(self, x):
+    def _in_order(self, x: tf.Tensor) -> tf.Tensor:
         """From the order of the image to that of the network, or back."""
         return tf.reverse(x, axis=[-3, -2, -1]) if self._reverse else x

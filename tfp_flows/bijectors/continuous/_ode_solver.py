@@ -1,7 +1,10 @@
 """How the equation of a vector field is solved: a method, its accuracy, its gradient."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
@@ -9,7 +12,7 @@ from tfp_flows import _checks
 from tfp_flows.bijectors.continuous._parameter_integrals import ParameterIntegrals
 from tfp_flows.math.ode.adjoint import adjoint
 from tfp_flows.math.ode.dormand_prince import dormand_prince
-from tfp_flows.math.ode.runge_kutta import EULER, RK4, fixed_steps
+from tfp_flows.math.ode.runge_kutta import EULER, RK4, OdeResult, fixed_steps
 
 _TABLEAUS = {"rk4": RK4, "euler": EULER}
 
@@ -20,7 +23,15 @@ class OdeSolver:
     Arguments are those of `Continuous`. A row that is not solved is NaN.
     """
 
-    def __init__(self, solver, num_steps, rtol, atol, max_num_steps, gradient):
+    def __init__(
+        self,
+        solver: str,
+        num_steps: int,
+        rtol: float,
+        atol: float,
+        max_num_steps: int,
+        gradient: str,
+    ) -> None:
         _checks.one_of(solver, ("dormand_prince", *_TABLEAUS), "solver")
         num_steps = _checks.integer_at_least(num_steps, 1, "num_steps")
         adaptive = {
@@ -30,14 +41,24 @@ class OdeSolver:
         }
         self._is_adaptive = solver == "dormand_prince"
         if self._is_adaptive:
-            self._method = functools.partial(dormand_prince, **adaptive)
+            self._method: Callable[..., OdeResult] = functools.partial(dormand_prince, **adaptive)
+            # Errors of steps may grow a hundredfold on the way back.
+            self._tolerance = min(100.0 * max(adaptive["rtol"], adaptive["atol"]), 0.1)
         else:
             self._method = functools.partial(
                 fixed_steps, num_steps=num_steps, tableau=_TABLEAUS[solver]
             )
+            self._tolerance = 0.1
         self._gradient = _checks.one_of(gradient, ("adjoint", "direct"), "gradient")
 
-    def __call__(self, slopes, rows, start, stop, constants=()):
+    def __call__(
+        self,
+        slopes: Callable[..., Any],
+        rows: tf.Tensor,
+        start: float,
+        stop: float,
+        constants: Sequence[tf.Tensor] = (),
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns z(t_1) `[N, D]`, and q(t_1) `[N, K]` or `None`.
 
         Args:
@@ -48,13 +69,18 @@ class OdeSolver:
           constants: tensors that `slopes` captures and that need no gradient.
         """
         if self._gradient == "adjoint":
-            return adjoint(slopes, rows, start, stop, self._solve, constants)
+            # No smaller than the tolerance that the dtype allows the solver.
+            eps = float(ml_dtypes.finfo(rows.dtype.as_numpy_dtype).eps)
+            tolerance = max(self._tolerance, 1e3 * eps)
+            return adjoint(slopes, rows, start, stop, self._solve, constants, tolerance)
         integrands = slopes(tf.cast(start, rows.dtype), rows)[1]
         state = (rows,) if integrands is None else (rows, tf.zeros_like(integrands))
 
         steering = ParameterIntegrals(slopes, rows, start, stop) if self._is_adaptive else None
 
-        def parts(t, state):
+        def parts(
+            t: tf.Tensor, state: tuple[tf.Tensor, ...]
+        ) -> tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
             of_state = tuple(part for part in slopes(t, state[0]) if part is not None)
             return of_state, () if steering is None else steering(t, state[0])
 
@@ -64,8 +90,15 @@ class OdeSolver:
         solution = [tf.where(result.succeeded[:, tf.newaxis], p, nan) for p in result.state]
         return solution[0], None if integrands is None else solution[1]
 
-    def _solve(self, function, state, start, stop, quadrature=()):
-        def solve(state, quadrature):
+    def _solve(
+        self,
+        function: Callable[..., Any],
+        state: tuple[tf.Tensor, ...],
+        start: float,
+        stop: float,
+        quadrature: Sequence[tf.Tensor] = (),
+    ) -> OdeResult:
+        def solve(state: Sequence[tf.Tensor], quadrature: Sequence[tf.Tensor]) -> OdeResult:
             return self._method(function, state, start, stop, quadrature=quadrature)
 
         if tf.executing_eagerly():

@@ -1,5 +1,8 @@
 """Integrals that make the steps of a quiet field small enough for its gradients."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -23,7 +26,9 @@ class ParameterIntegrals:
       stop: float, t_1.
     """
 
-    def __init__(self, slopes, rows, start, stop):
+    def __init__(
+        self, slopes: Callable[..., Any], rows: tf.Tensor, start: float, stop: float
+    ) -> None:
         self._slopes = slopes
         specs = [tf.TensorSpec([], rows.dtype), tf.TensorSpec(rows.shape, rows.dtype)]
         traced = tf.function(slopes, autograph=False).get_concrete_function(*specs)
@@ -38,13 +43,13 @@ class ParameterIntegrals:
                     loudest = tf.maximum(loudest, tf.reduce_max(tf.abs(part)))
         self._is_quiet = loudest * abs(stop - start) < 1.0
 
-    def __call__(self, t, z):
+    def __call__(self, t: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The integrands, a tuple."""
         if not self._sources:
             return ()
         z = tf.stop_gradient(z)
 
-        def integrands():
+        def integrands() -> tuple[tf.Tensor, ...]:
             with tf.GradientTape() as tape:
                 tape.watch(self._sources)
                 outputs = [part for part in self._slopes(t, z) if part is not None]

@@ -1,9 +1,12 @@
 """The continuous bijector (FFJORD): the flow of a vector field over a time."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -12,7 +15,8 @@ from tfp_flows.bijectors._networks import check_network, dtype_of, layer_variabl
 from tfp_flows.bijectors._skip_log_det import is_log_det_skipped
 from tfp_flows.bijectors._takes_context import TakesContext
 from tfp_flows.bijectors.continuous._ode_solver import OdeSolver
-from tfp_flows.bijectors.continuous.hutchinson_noise import checked_noise
+from tfp_flows.bijectors.continuous._probe_velocity import probe_velocity
+from tfp_flows.bijectors.continuous.hutchinson_noise import HutchinsonNoise, checked_noise
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.ode.divergence import exact_divergence, hutchinson_divergence
 
@@ -38,10 +42,10 @@ class Continuous(TakesContext, FlowBijector):
     bias by one ("hutchinson"); see `HutchinsonNoise`. Noise is drawn anew in each training step
     and stays for a solution; `log_prob`, `evaluate` and `predict` are exact.
 
-    Gradients reach x, the context, the variables of f and all tensors that it captures:
-    "adjoint" solves an equation back in time, with memory that does not grow with the steps, for
-    first derivatives; "direct" differentiates the steps themselves, also more than once, and under
-    XLA takes memory for 2 `max_num_steps` of an adaptive solver, so lower that.
+    Gradients reach x, the context, the variables of f and all that it captures: "adjoint" solves an
+    equation back in time, with constant memory, for first derivatives (NaN of a row whose way back
+    is lost: see `tfp_flows.math.adjoint`); "direct" differentiates the steps, also more than once,
+    and under XLA takes memory for 2 `max_num_steps` of an adaptive solver, so lower that.
 
     Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 
@@ -76,25 +80,25 @@ class Continuous(TakesContext, FlowBijector):
 
     def __init__(
         self,
-        field,
-        event_size=None,
-        t0=0.0,
-        t1=1.0,
-        solver="dormand_prince",
-        num_steps=20,
-        rtol=1e-5,
-        atol=1e-5,
-        max_num_steps=1000,
-        trace="exact",
-        noise="rademacher",
-        gradient="adjoint",
-        regularizer=None,
-        context=None,
-        context_size=None,
-        dtype=None,
-        validate_args=False,
-        name="continuous",
-    ):
+        field: Callable[..., tf.Tensor],
+        event_size: int | None = None,
+        t0: float = 0.0,
+        t1: float = 1.0,
+        solver: str = "dormand_prince",
+        num_steps: int = 20,
+        rtol: float = 1e-5,
+        atol: float = 1e-5,
+        max_num_steps: int = 1000,
+        trace: str = "exact",
+        noise: str | HutchinsonNoise = "rademacher",
+        gradient: str = "adjoint",
+        regularizer: Callable[..., Any] | None = None,
+        context: ArrayLike | None = None,
+        context_size: int | Sequence[int] | None = None,
+        dtype: tf.DType | str | None = None,
+        validate_args: bool = False,
+        name: str = "continuous",
+    ) -> None:
         parameters = dict(locals())
         check_network(field, "field(t, z) or field(t, z, context=c)", "field")
         event_size = getattr(field, "event_size", None) if event_size is None else event_size
@@ -132,29 +136,31 @@ class Continuous(TakesContext, FlowBijector):
         self._kept_graph = self._no_dependency([graph])
         if context is None and event_size is not None:
             # A misfit is found now; a copy with a bound context has been probed already.
-            self._probe(event_size)
+            probe_velocity(self.velocity, self._t0, event_size, self.context_shape, self.dtype)
 
     @property
-    def field(self):
+    def field(self) -> Callable[..., tf.Tensor]:
         """f, the callable that gives velocities."""
         return self._field
 
     @property
-    def event_size(self):
+    def event_size(self) -> int | None:
         """D, or `None` if nothing said it."""
         return self._event_size
 
     @property
-    def t0(self):
+    def t0(self) -> float:
         """The time of the base."""
         return self._t0
 
     @property
-    def t1(self):
+    def t1(self) -> float:
         """The time of the data."""
         return self._t1
 
-    def velocity(self, t, z, context=None, **kwargs):
+    def velocity(
+        self, t: tf.Tensor, z: tf.Tensor, context: tf.Tensor | None = None, **kwargs: Any
+    ) -> tf.Tensor:
         """f(t, z), or f(t, z, context=c), of the shape of `z`; another is a `ValueError`.
 
         Args:
@@ -174,39 +180,25 @@ class Continuous(TakesContext, FlowBijector):
             )
         return tf.cast(f, z.dtype)
 
-    def _probe(self, event_size):
-        def probe(dtype):
-            with tf.init_scope():
-                z, context = (tf.zeros([2, *n], dtype) for n in ([event_size], self.context_shape))
-                self.velocity(tf.cast(self._t0, dtype), z, context, training=False)
-
-        try:
-            probe(self.dtype or tf.float32)
-        except (TypeError, tf.errors.InvalidArgumentError):
-            # What a function captures may be of another dtype.
-            if self.dtype:
-                raise
-            probe(tf.float64)
-
-    def _forward(self, x):
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
         return self._flow(x, self._t0, self._t1, with_log_det=False)
 
-    def _inverse(self, y):
+    def _inverse(self, y: tf.Tensor) -> tf.Tensor:
         return self._flow(y, self._t1, self._t0, with_log_det=False)
 
-    def _remembered_forward(self, x):
+    def _remembered_forward(self, x: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         return (self._forward(x), {}) if is_log_det_skipped() else super()._remembered_forward(x)
 
-    def _remembered_inverse(self, y):
+    def _remembered_inverse(self, y: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         return (self._inverse(y), {}) if is_log_det_skipped() else super()._remembered_inverse(y)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._flow(x, self._t0, self._t1)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._flow(y, self._t1, self._t0)
 
-    def _flow(self, x, start, stop, with_log_det=True):
+    def _flow(self, x: tf.Tensor, start: float, stop: float, with_log_det: bool = True) -> Any:
         """z(stop) for z(start) = x, and the integral of the trace."""
         rows, context, shape = self._rows(x)
         noise = self._noise(rows) if with_log_det and self._trace == "hutchinson" else None
@@ -226,11 +218,19 @@ class Continuous(TakesContext, FlowBijector):
             self._regularizer(sign * integrals[:, 1], sign * integrals[:, 2])
         return z, tf.reshape(integrals[:, 0], shape[:-1])
 
-    def _integrate(self, rows, context, noise, start, stop, with_log_det):
+    def _integrate(
+        self,
+        rows: tf.Tensor,
+        context: tf.Tensor | None,
+        noise: tf.Tensor | None,
+        start: float,
+        stop: float,
+        with_log_det: bool,
+    ) -> tuple[tf.Tensor, Any]:
         """z(stop) `[N, D]`, and integrals `[N, K]` of the trace and of what is regularised."""
         velocity = functools.partial(self.velocity, context=context, training=False)
 
-        def slopes(t, z):
+        def slopes(t: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
             if not with_log_det:
                 return velocity(t, z), None
             if noise is None:
@@ -244,7 +244,7 @@ class Continuous(TakesContext, FlowBijector):
 
         return self._solve(slopes, rows, start, stop, () if noise is None else (noise,))
 
-    def _rows(self, x):
+    def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, Any]:
         """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
         x = self._broadcast_with_context(self._checked(x))
         shape = ps.shape(x)

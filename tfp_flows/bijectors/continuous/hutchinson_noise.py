@@ -1,6 +1,9 @@
 """The random projections of an estimated trace."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from tfp_flows import _checks
 from tfp_flows.bijectors._noise import Noise
@@ -27,21 +30,27 @@ class HutchinsonNoise(Noise):
         ValueError: if `distribution` is unknown.
     """
 
-    def __init__(self, distribution="rademacher", in_inference=False, seed=None, **kwargs):
+    def __init__(
+        self,
+        distribution: str = "rademacher",
+        in_inference: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.distribution = _checks.one_of(distribution, ("rademacher", "gaussian"), "distribution")
         self.in_inference = bool(in_inference)
 
-    def call(self, z, training=False):
+    def call(self, z: tf.Tensor, training: bool = False) -> tf.Tensor | None:
         """Returns e of the shape of `z`, or `None`."""
         return super().call(z, training) if training or self.in_inference else None
 
-    def draw(self, shape, seed, dtype):
+    def draw(self, shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """Returns e of the shape."""
         draw = philox_signs if self.distribution == "rademacher" else philox_normal
         return draw(shape, seed, dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
@@ -50,7 +59,7 @@ class HutchinsonNoise(Noise):
         }
 
 
-def checked_noise(noise, trace):
+def checked_noise(noise: Any, trace: str) -> Any:
     """The `noise` of a `Continuous`: a layer if its trace is estimated, or an error."""
     if isinstance(noise, str):
         _checks.one_of(noise, ("rademacher", "gaussian"), "noise")

@@ -1,10 +1,14 @@
 """The orthogonal linear bijector, a product of reflections."""
 
+from typing import Any
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.linear._far_sums import scaled_down, scaled_up
 from tfp_flows.math.linalg.householder import householder_product, paired_vectors
 
 
@@ -42,14 +46,14 @@ class HouseholderLinear(FlowBijector):
 
     def __init__(
         self,
-        event_size,
-        num_reflections=None,
-        vectors=None,
-        seed=None,
-        dtype="float32",
-        validate_args=False,
-        name="householder_linear",
-    ):
+        event_size: int,
+        num_reflections: int | None = None,
+        vectors: ArrayLike | None = None,
+        seed: int | None = None,
+        dtype: tf.DType | str = "float32",
+        validate_args: bool = False,
+        name: str = "householder_linear",
+    ) -> None:
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         num_reflections = checked_num_reflections(num_reflections, event_size)
@@ -71,18 +75,19 @@ class HouseholderLinear(FlowBijector):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"vectors": _parameters.own()}
 
-    def _forward_and_log_det(self, x):
-        return householder_product(self._vectors, x), tf.zeros(tf.shape(x)[:-1], x.dtype)
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        y = scaled_up(householder_product(self._vectors, scaled_down(x)))
+        return y, tf.zeros(tf.shape(x)[:-1], x.dtype)
 
-    def _inverse_and_log_det(self, y):
-        x = householder_product(self._vectors, y, transpose=True)
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x = scaled_up(householder_product(self._vectors, scaled_down(y), transpose=True))
         return x, tf.zeros(tf.shape(y)[:-1], y.dtype)
 
 
-def checked_num_reflections(num_reflections, event_size):
+def checked_num_reflections(num_reflections: int | None, event_size: int) -> int:
     """K, by default an even number, so that the identity is among the products."""
     if num_reflections is None:
         return max(2, event_size - event_size % 2)

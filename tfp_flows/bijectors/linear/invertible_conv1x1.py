@@ -1,5 +1,7 @@
 """Glow's invertible 1x1 convolution."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -52,14 +54,14 @@ class InvertibleConv1x1(FlowBijector):
 
     def __init__(
         self,
-        num_channels,
-        linear=None,
-        seed=None,
-        dtype="float32",
-        event_ndims=3,
-        validate_args=False,
-        name="invertible_conv1x1",
-    ):
+        num_channels: int,
+        linear: FlowBijector | None = None,
+        seed: int | None = None,
+        dtype: tf.DType | str = "float32",
+        event_ndims: int = 3,
+        validate_args: bool = False,
+        name: str = "invertible_conv1x1",
+    ) -> None:
         parameters = dict(locals())
         num_channels = _checks.integer_at_least(num_channels, 1, "num_channels")
         if linear is None:
@@ -93,27 +95,27 @@ class InvertibleConv1x1(FlowBijector):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"linear": _parameters.own()}
 
     @property
-    def linear(self):
+    def linear(self) -> FlowBijector:
         """The bijector of the channels of one pixel."""
         return self._linear
 
-    def _is_increasing(self):
+    def _is_increasing(self) -> bool | tf.Tensor:
         return self._linear._is_increasing()
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         y, log_det = self._linear._forward_and_log_det(x)
         return y, tf.reduce_sum(log_det, axis=self._pixels)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, log_det = self._linear._inverse_and_log_det(y)
         return x, tf.reduce_sum(log_det, axis=self._pixels)
 
 
-def _orthogonal_start(size, seed, dtype):
+def _orthogonal_start(size: int, seed: int | None, dtype: tf.DType | str) -> LULinear:
     """A `LULinear` without a shift whose matrix L U P is random and orthogonal."""
     normal = np.random.default_rng(seed).normal(size=[size, size])
     q, r = np.linalg.qr(normal)
@@ -128,12 +130,12 @@ def _orthogonal_start(size, seed, dtype):
     return LULinear(size, permutation, lower_upper, bias=tf.zeros([size], dtype))
 
 
-def _decomposed(matrix):
+def _decomposed(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """L, U and a permutation with matrix = L U P: elimination with pivots among the columns."""
     size = len(matrix)
     lower, upper, permutation = np.eye(size), matrix.copy(), np.arange(size)
     for k in range(size):
-        pivot = k + np.argmax(np.abs(upper[k, k:]))
+        pivot = k + int(np.argmax(np.abs(upper[k, k:])))
         upper[:, [k, pivot]] = upper[:, [pivot, k]]
         permutation[[k, pivot]] = permutation[[pivot, k]]
         lower[k + 1 :, k] = upper[k + 1 :, k] / upper[k, k]

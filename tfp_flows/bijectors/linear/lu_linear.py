@@ -1,17 +1,17 @@
 """The linear bijector in LU form."""
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.linear._far_sums import scaled_down, scaled_up
 from tfp_flows.math.linalg._permute import permute
-
-# A power of two, which changes no digit: sums of the largest numbers stay numbers by it, where two
-# infinities of different signs would make NaN.
-_SMALL = 2.0**-20
 
 
 class LULinear(FlowBijector):
@@ -48,14 +48,14 @@ class LULinear(FlowBijector):
 
     def __init__(
         self,
-        event_size,
-        permutation=None,
-        lower_upper=None,
-        bias=None,
-        dtype="float32",
-        validate_args=False,
-        name="lu_linear",
-    ):
+        event_size: int,
+        permutation: ArrayLike | None = None,
+        lower_upper: ArrayLike | None = None,
+        bias: ArrayLike | None = None,
+        dtype: tf.DType | str = "float32",
+        validate_args: bool = False,
+        name: str = "lu_linear",
+    ) -> None:
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         if permutation is not None:
@@ -82,10 +82,10 @@ class LULinear(FlowBijector):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"lower_upper": _parameters.own(2), "bias": _parameters.own(1)}
 
-    def _factors(self):
+    def _factors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns `(L, U, d)`."""
         packed = tf.convert_to_tensor(self._lower_upper)
         # Held where the squares of exp(d) and exp(-d) are numbers of the dtype: beyond, 0 * inf in
@@ -98,26 +98,21 @@ class LULinear(FlowBijector):
         identity = tf.eye(self._event_size, dtype=packed.dtype)
         return identity + lower, upper + tf.linalg.diag(tf.exp(d)), d
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lower, upper, d = self._factors()
-        columns = _SMALL * tf.transpose(tf.reshape(_finite(x), [-1, self._event_size]))
+        columns = tf.transpose(tf.reshape(scaled_down(x), [-1, self._event_size]))
         columns = tf.linalg.triangular_solve(lower, columns, lower=True)
         columns = tf.linalg.triangular_solve(upper, columns, lower=False)
         if self._back is not None:
             columns = permute(columns, self._back, axis=0)
-        y = tf.reshape(tf.transpose(columns) / _SMALL, tf.shape(x)) + self._bias
+        y = tf.reshape(scaled_up(tf.transpose(columns)), tf.shape(x)) + self._bias
         return y, tf.broadcast_to(-tf.reduce_sum(d), tf.shape(x)[:-1])
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lower, upper, d = self._factors()
-        rows = _SMALL * tf.reshape(_finite(y - self._bias), [-1, self._event_size])
+        rows = tf.reshape(scaled_down(y - self._bias), [-1, self._event_size])
         matrix = tf.matmul(lower, upper)
         if self._back is not None:
             matrix = permute(matrix, self._back, axis=1)
-        x = tf.reshape(tf.matmul(rows, matrix, transpose_b=True) / _SMALL, tf.shape(y))
+        x = tf.reshape(scaled_up(tf.matmul(rows, matrix, transpose_b=True)), tf.shape(y))
         return x, tf.broadcast_to(tf.reduce_sum(d), tf.shape(y)[:-1])
-
-
-def _finite(x):
-    """x, or the largest number where a layer before has overflowed: inf - inf would be NaN."""
-    return tf.clip_by_value(x, x.dtype.min, x.dtype.max)

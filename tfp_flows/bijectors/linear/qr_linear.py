@@ -1,11 +1,15 @@
 """The linear bijector in QR form."""
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.linear._far_sums import scaled_down, scaled_up
 from tfp_flows.bijectors.linear.householder_linear import checked_num_reflections
 from tfp_flows.math._elementwise import scaled_softsign
 from tfp_flows.math.linalg.householder import householder_product, paired_vectors
@@ -49,16 +53,16 @@ class QRLinear(FlowBijector):
 
     def __init__(
         self,
-        event_size,
-        num_reflections=None,
-        max_log_scale=10.0,
-        vectors=None,
-        triangle=None,
-        seed=None,
-        dtype="float32",
-        validate_args=False,
-        name="qr_linear",
-    ):
+        event_size: int,
+        num_reflections: int | None = None,
+        max_log_scale: float = 10.0,
+        vectors: ArrayLike | None = None,
+        triangle: ArrayLike | None = None,
+        seed: int | None = None,
+        dtype: tf.DType | str = "float32",
+        validate_args: bool = False,
+        name: str = "qr_linear",
+    ) -> None:
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         num_reflections = checked_num_reflections(num_reflections, event_size)
@@ -85,27 +89,27 @@ class QRLinear(FlowBijector):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"vectors": _parameters.own(), "triangle": _parameters.own()}
 
-    def _triangular(self):
+    def _triangular(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `(R, s)`."""
         raw = tfp.math.fill_triangular(tf.convert_to_tensor(self._triangle), upper=True)
         a = tf.linalg.diag_part(raw)
         s = scaled_softsign(a, self._max_log_scale)
         return tf.linalg.set_diag(raw, tf.exp(s)), s
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         triangular, s = self._triangular()
-        rows = tf.reshape(x, [-1, self._event_size])
+        rows = tf.reshape(scaled_down(x), [-1, self._event_size])
         rows = tf.matmul(rows, triangular, transpose_b=True)
-        y = tf.reshape(householder_product(self._vectors, rows), tf.shape(x))
+        y = tf.reshape(scaled_up(householder_product(self._vectors, rows)), tf.shape(x))
         return y, tf.broadcast_to(tf.reduce_sum(s), tf.shape(x)[:-1])
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         triangular, s = self._triangular()
-        rows = tf.reshape(y, [-1, self._event_size])
+        rows = tf.reshape(scaled_down(y), [-1, self._event_size])
         columns = tf.transpose(householder_product(self._vectors, rows, transpose=True))
         columns = tf.linalg.triangular_solve(triangular, columns, lower=False)
-        x = tf.reshape(tf.transpose(columns), tf.shape(y))
+        x = tf.reshape(scaled_up(tf.transpose(columns)), tf.shape(y))
         return x, tf.broadcast_to(-tf.reduce_sum(s), tf.shape(y)[:-1])

@@ -3,13 +3,19 @@
 import abc
 import contextlib
 import contextvars
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import ml_dtypes
 import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 
-_waiting = contextvars.ContextVar("waiting", default=None)
+_waiting: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar(
+    "waiting", default=None
+)
 
 
 class DataDependent(FlowBijector):
@@ -21,10 +27,10 @@ class DataDependent(FlowBijector):
     """
 
     @abc.abstractmethod
-    def adapt(self, data):
+    def adapt(self, data: ArrayLike) -> None:
         """Learns from data `[N, ...]`, as they are at the data's end of this part."""
 
-    def _check_finite(self, data):
+    def _check_finite(self, data: np.ndarray) -> None:
         """Refuses data `[N, ...]` with NaN or infinity, by row and column."""
         is_lost = ~np.isfinite(data)
         if is_lost.any():
@@ -35,7 +41,7 @@ class DataDependent(FlowBijector):
                 f"they reach `{self.name}`"
             )
 
-    def _moments_of_rows(self, data):
+    def _moments_of_rows(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean and standard deviation in float64, and which coordinates are constant."""
         # float64: a float32 sum over a million rows loses the digits that matter here.
         mean = data.mean(axis=0, dtype=np.float64)
@@ -44,12 +50,17 @@ class DataDependent(FlowBijector):
         is_constant = deviation <= ml_dtypes.finfo(self.dtype.as_numpy_dtype).eps * np.abs(mean)
         return mean, deviation, is_constant
 
-    def _meet(self, data, adapt=None):
+    def _meet(self, data: tf.Tensor, adapt: Callable[[np.ndarray], None] | None = None) -> None:
         """Adapts to the data if this is its turn. The first line of `_inverse_and_log_det`."""
         waiting = _waiting.get()
         if waiting is None or waiting.pop(id(self), None) is None:
             return
-        (adapt or self.adapt)(np.asarray(data))
+        data = np.asarray(data)
+        ndims = self.forward_min_event_ndims
+        if 0 < ndims < data.ndim - 1:
+            # Draws of noise for each row, as `elbo` makes them, count as rows.
+            data = data.reshape([-1, *data.shape[-ndims:]])
+        (adapt or self.adapt)(data)
         if not waiting:
             raise _AllAdapted
 
@@ -59,7 +70,7 @@ class _AllAdapted(Exception):
 
 
 @contextlib.contextmanager
-def adapting(parts):
+def adapting(parts: Iterable[Any]) -> Iterator[None]:
     """Lets the parts adapt to the data that pass them, and ends with the last one.
 
     Args:

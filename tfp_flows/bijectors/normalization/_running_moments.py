@@ -1,5 +1,7 @@
 """Mean and variance of what passes a layer, in training and after."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -23,7 +25,7 @@ class RunningMoments(keras.layers.Layer):
       **kwargs: those of `keras.layers.Layer`.
     """
 
-    def __init__(self, size, momentum=0.99, **kwargs):
+    def __init__(self, size: int, momentum: float = 0.99, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.size = _checks.integer_at_least(size, 1, "size")
         self.momentum = _checks.fraction(momentum, "momentum")
@@ -33,7 +35,7 @@ class RunningMoments(keras.layers.Layer):
         self.variance = keras.Variable("ones", name="variance", **own)
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a mean and a variance, each `[D]`."""
         if not training:
             return tf.identity(self.mean.value), tf.identity(self.variance.value)
@@ -44,6 +46,6 @@ class RunningMoments(keras.layers.Layer):
             running.assign(self.momentum * running.value + (1.0 - self.momentum) * new)
         return mean, variance
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
         return {**super().get_config(), "size": self.size, "momentum": self.momentum}

@@ -1,7 +1,10 @@
 """Glow's activation normalisation, which starts from the data."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
@@ -45,14 +48,14 @@ class ActNorm(DataDependent):
 
     def __init__(
         self,
-        event_size,
-        log_scale=None,
-        shift=None,
-        initialized=None,
-        dtype="float32",
-        validate_args=False,
-        name="act_norm",
-    ):
+        event_size: int,
+        log_scale: ArrayLike | None = None,
+        shift: ArrayLike | None = None,
+        initialized: tf.Variable | None = None,
+        dtype: tf.DType | str = "float32",
+        validate_args: bool = False,
+        name: str = "act_norm",
+    ) -> None:
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         with tf.name_scope(name), tf.init_scope():
@@ -78,25 +81,25 @@ class ActNorm(DataDependent):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"log_scale": _parameters.own(1), "shift": _parameters.own(1)}
 
     @property
-    def log_scale(self):
+    def log_scale(self) -> tf.Tensor | tf.Variable:
         """s."""
         return self._log_scale
 
     @property
-    def shift(self):
+    def shift(self) -> tf.Tensor | tf.Variable:
         """t."""
         return self._shift
 
     @property
-    def initialized(self):
+    def initialized(self) -> tf.Variable:
         """Whether s and t have been set from data."""
         return self._initialized
 
-    def adapt(self, data):
+    def adapt(self, data: ArrayLike) -> None:
         """Sets t to the mean and exp(s) to the standard deviation of the data.
 
         A coordinate that does not vary (in one row nothing does) keeps the scale one, since a
@@ -111,12 +114,12 @@ class ActNorm(DataDependent):
         mean, log_scale = self._moments(data)
         self._assign(mean, log_scale)
 
-    def _adapt_inverted(self, data):
+    def _adapt_inverted(self, data: ArrayLike) -> None:
         """The same where data pass `forward`, as in `tfb.Invert`: there exp(s) x + t is normal."""
         mean, log_scale = self._moments(data)
         self._assign(-mean * np.exp(-log_scale), -log_scale)
 
-    def _moments(self, data):
+    def _moments(self, data: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """The mean and the logarithm of the standard deviation, in float64."""
         data = np.asarray(data)
         if data.ndim < 2 or data.shape[-1] != self._event_size or data.size == 0:
@@ -129,22 +132,22 @@ class ActNorm(DataDependent):
         mean, deviation, is_constant = self._moments_of_rows(rows)
         return mean, np.log(np.where(is_constant, 1.0, deviation))
 
-    def _assign(self, shift, log_scale):
+    def _assign(self, shift: np.ndarray, log_scale: np.ndarray) -> None:
         self._shift.assign(tf.constant(shift, self.dtype))
         self._log_scale.assign(tf.constant(log_scale, self.dtype))
         self._initialized.assign(True)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         self._meet(x, self._adapt_inverted)
         y, _ = self._affine()._forward_and_log_det(x)
         log_det = tf.reduce_sum(self._log_scale)
         return y, tf.broadcast_to(log_det, tf.shape(x)[:-1])
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         self._meet(y)
         x, _ = self._affine()._inverse_and_log_det(y)
         log_det = -tf.reduce_sum(self._log_scale)
         return x, tf.broadcast_to(log_det, tf.shape(y)[:-1])
 
-    def _affine(self):
+    def _affine(self) -> Affine:
         return Affine(self._shift, self._log_scale)

@@ -1,6 +1,9 @@
 """Batch normalisation as a bijector, of RealNVP and MAF."""
 
+from typing import Any
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
@@ -53,16 +56,16 @@ class BatchNorm(FlowBijector):
 
     def __init__(
         self,
-        event_size,
-        momentum=0.99,
-        epsilon=1e-5,
-        log_scale=None,
-        shift=None,
-        moments=None,
-        dtype="float32",
-        validate_args=False,
-        name="batch_norm",
-    ):
+        event_size: int,
+        momentum: float = 0.99,
+        epsilon: float = 1e-5,
+        log_scale: ArrayLike | None = None,
+        shift: ArrayLike | None = None,
+        moments: RunningMoments | None = None,
+        dtype: tf.DType | str = "float32",
+        validate_args: bool = False,
+        name: str = "batch_norm",
+    ) -> None:
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         _checks.fraction(momentum, "momentum")
@@ -97,7 +100,7 @@ class BatchNorm(FlowBijector):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {
             "log_scale": _parameters.own(1),
             "shift": _parameters.own(1),
@@ -105,24 +108,24 @@ class BatchNorm(FlowBijector):
         }
 
     @property
-    def moments(self):
+    def moments(self) -> RunningMoments:
         """The Keras layer that holds m, `moments.mean`, and v, `moments.variance`."""
         return self._moments
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, variance = self._moments(y)
         affine = self._affine(variance)
         x, _ = affine._forward_and_log_det(y - mean)
         log_det = tf.reduce_sum(affine.log_scale)
         return x, tf.broadcast_to(log_det, tf.shape(y)[:-1])
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         affine = self._affine(self._moments.variance.value)
         y, _ = affine._inverse_and_log_det(x)
         log_det = -tf.reduce_sum(affine.log_scale)
         return y + self._moments.mean.value, tf.broadcast_to(log_det, tf.shape(x)[:-1])
 
-    def _affine(self, variance):
+    def _affine(self, variance: tf.Tensor) -> Affine:
         """From y - m to x."""
         log_scale = self._log_scale - 0.5 * tf.math.log(variance + self._epsilon)
         return Affine(self._shift, log_scale)

@@ -1,7 +1,11 @@
 """The bijector that learns location and scale from the data, before training."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
@@ -33,15 +37,16 @@ class Standardize(DataDependent):
 
     def __init__(
         self,
-        event_shape,
-        mean=None,
-        scale=None,
-        dtype="float32",
-        validate_args=False,
-        name="standardize",
-    ):
+        event_shape: int | Sequence[int],
+        mean: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+        dtype: tf.DType | str = "float32",
+        validate_args: bool = False,
+        name: str = "standardize",
+    ) -> None:
         parameters = dict(locals())
-        sizes = [event_shape] if np.ndim(event_shape) == 0 else list(event_shape)
+        sizes: Any = event_shape
+        sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
         event_shape = tuple(_checks.integer_at_least(size, 1, "event_shape") for size in sizes)
         with tf.name_scope(name), tf.init_scope():
             if mean is None:
@@ -64,20 +69,20 @@ class Standardize(DataDependent):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"mean": _parameters.own(), "scale": _parameters.own()}
 
     @property
-    def mean(self):
+    def mean(self) -> tf.Tensor | tf.Variable:
         """m."""
         return self._mean
 
     @property
-    def scale(self):
+    def scale(self) -> tf.Tensor | tf.Variable:
         """s."""
         return self._scale
 
-    def adapt(self, data):
+    def adapt(self, data: ArrayLike) -> None:
         """Sets m and s to the mean and the (population) standard deviation over the rows.
 
         Args:
@@ -112,23 +117,23 @@ class Standardize(DataDependent):
         self._mean.assign(mean)
         self._scale.assign(scale)
 
-    def _parameter_control_dependencies(self, is_init):
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
         if not self.validate_args or is_init:
             return []
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
-    def _is_increasing(self):
+    def _is_increasing(self) -> bool | tf.Tensor:
         return tf.reduce_all(tf.convert_to_tensor(self._scale) > 0.0)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         scale = tf.convert_to_tensor(self._scale)
         return self._mean + scale * x, self._log_det(scale, x)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         self._meet(y)
         scale = tf.convert_to_tensor(self._scale)
         return (y - self._mean) / scale, -self._log_det(scale, y)
 
-    def _log_det(self, scale, x):
+    def _log_det(self, scale: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         batch_shape = tf.shape(x)[: x.shape.rank - len(self._event_shape)]
         return tf.broadcast_to(tf.reduce_sum(tf.math.log(scale)), batch_shape)

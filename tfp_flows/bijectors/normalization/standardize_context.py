@@ -1,8 +1,11 @@
 """Contexts of zero mean and unit variance, for all parts of a flow that take one."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows._tree import walk
@@ -57,13 +60,13 @@ class StandardizeContext(TakesContext, FlowBijector):
 
     def __init__(
         self,
-        bijector,
-        mean=None,
-        scale=None,
-        context=None,
-        validate_args=False,
-        name="standardize_context",
-    ):
+        bijector: tfb.Bijector,
+        mean: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        validate_args: bool = False,
+        name: str = "standardize_context",
+    ) -> None:
         parameters = dict(locals())
         if not isinstance(bijector, tfb.Bijector):
             raise TypeError(f"`bijector` must be a `tfb.Bijector`. Received: bijector={bijector!r}")
@@ -95,7 +98,7 @@ class StandardizeContext(TakesContext, FlowBijector):
         )
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {
             "bijector": _parameters.own(),
             "mean": _parameters.own(),
@@ -104,21 +107,21 @@ class StandardizeContext(TakesContext, FlowBijector):
         }
 
     @property
-    def bijector(self):
+    def bijector(self) -> tfb.Bijector:
         """f."""
         return self._bijector
 
     @property
-    def mean(self):
+    def mean(self) -> tf.Tensor | tf.Variable:
         """m."""
         return self._mean
 
     @property
-    def scale(self):
+    def scale(self) -> tf.Tensor | tf.Variable:
         """s."""
         return self._scale
 
-    def adapt(self, context):
+    def adapt(self, context: ArrayLike) -> None:
         """Sets m and s to the mean and the (population) standard deviation over the rows.
 
         A number that is the same in all contexts keeps the scale one.
@@ -144,39 +147,39 @@ class StandardizeContext(TakesContext, FlowBijector):
         self._mean.assign(mean.astype(dtype))
         self._scale.assign(np.where(is_constant, 1.0, scale).astype(dtype))
 
-    def _parameter_control_dependencies(self, is_init):
+    def _parameter_control_dependencies(self, is_init: bool) -> list[tf.Operation]:
         if not self.validate_args or is_init:
             return []
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
-    def _bound(self):
+    def _bound(self) -> tfb.Bijector:
         """f with the standardised context."""
         self._check_is_bound()
         return condition(self._bijector, (self._context - self._mean) / self._scale)
 
-    def _is_increasing(self):
+    def _is_increasing(self) -> bool | tf.Tensor:
         return is_increasing(self._bound(), self.forward_min_event_ndims)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return forward_and_log_det(self._bound(), x, self.forward_min_event_ndims)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return inverse_and_log_det(self._bound(), y, self.inverse_min_event_ndims)
 
-    def _forward_event_shape(self, shape):
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return self._bijector.forward_event_shape(shape)
 
-    def _inverse_event_shape(self, shape):
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return self._bijector.inverse_event_shape(shape)
 
-    def _forward_event_shape_tensor(self, shape):
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         return self._bijector.forward_event_shape_tensor(shape)
 
-    def _inverse_event_shape_tensor(self, shape):
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         return self._bijector.inverse_event_shape_tensor(shape)
 
 
-def _dtype(bijector):
+def _dtype(bijector: tfb.Bijector) -> tf.DType:
     """That of the parts that take a context; a chain does not say it."""
     parts = [bijector, *(node for node in walk(bijector) if isinstance(node, TakesContext))]
     return next((part.dtype for part in parts if part.dtype), tf.float32)

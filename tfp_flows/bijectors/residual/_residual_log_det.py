@@ -1,5 +1,7 @@
 """The log-determinant of the residual bijector: drawn in training, deterministic in inference."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -24,16 +26,16 @@ class ResidualLogDet(keras.layers.Layer):
 
     def __init__(
         self,
-        log_det="exact",
-        coefficient=None,
-        num_terms=None,
-        survival=None,
-        num_samples=1,
-        tolerance=1e-3,
-        max_exact_size=64,
-        seed=None,
-        **kwargs,
-    ):
+        log_det: str = "exact",
+        coefficient: float | None = None,
+        num_terms: int | None = None,
+        survival: float | None = None,
+        num_samples: int = 1,
+        tolerance: float = 1e-3,
+        max_exact_size: int = 64,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.log_det = _checks.one_of(log_det, LOG_DETS, "log_det")
         if coefficient is not None:
@@ -47,7 +49,7 @@ class ResidualLogDet(keras.layers.Layer):
             num_terms = 8 if log_det == "power_series" else 2
         if survival is None:
             survival = max(0.5, (coefficient or 0.0) ** 1.5)
-        self.coefficient = coefficient
+        self.coefficient: Any = coefficient
         self.num_terms = _checks.integer_at_least(num_terms, 1, "num_terms")
         self.survival = _checks.fraction(survival, "survival")
         self.num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
@@ -58,7 +60,12 @@ class ResidualLogDet(keras.layers.Layer):
             self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, x, bound=None, training=False):
+    def call(
+        self,
+        x: tf.Tensor,
+        bound: Any = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns g(x), `[N, D]`, and the log-det, `[N]`, in nats.
 
         Args:
@@ -89,7 +96,7 @@ class ResidualLogDet(keras.layers.Layer):
         log_det = tf.reshape(log_det, [self.num_samples, -1])
         return g[: tf.shape(x)[0]], tf.reduce_mean(log_det, axis=0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         names = "log_det coefficient num_terms survival num_samples tolerance max_exact_size seed"
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}

@@ -1,6 +1,9 @@
 """The planar bijector: a vector moved along one direction, by how far it lies along another."""
 
+from typing import Any, Self
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
@@ -49,7 +52,13 @@ class Planar(FlowBijector):
 
     _increases = True
 
-    def __init__(self, params, nonlinearity="tanh", validate_args=False, name="planar"):
+    def __init__(
+        self,
+        params: ArrayLike,
+        nonlinearity: str = "tanh",
+        validate_args: bool = False,
+        name: str = "planar",
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             dtype = self._keep(params=params)
@@ -70,27 +79,39 @@ class Planar(FlowBijector):
             )
 
     @property
-    def params(self):
+    def params(self) -> tf.Tensor | tf.Variable:
         """The raw parameters, `[..., P]`."""
         return self._params
 
     @property
-    def nonlinearity(self):
+    def nonlinearity(self) -> str:
         """The name of h."""
         return self._nonlinearity
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"params": _parameters.raw_numbers(cls.params_size)}
 
     @staticmethod
-    def params_size(event_size, nonlinearity="tanh", validate_args=False, name=None):
+    def params_size(
+        event_size: int,
+        nonlinearity: str = "tanh",
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """Number of raw parameters: 2 D + 1. Takes the keywords of `new`."""
         del nonlinearity, validate_args, name
         return 2 * _checks.integer_at_least(event_size, 1, "event_size") + 1
 
     @classmethod
-    def new(cls, params, event_size, nonlinearity="tanh", validate_args=False, name="planar"):
+    def new(
+        cls,
+        params: ArrayLike,
+        event_size: int,
+        nonlinearity: str = "tanh",
+        validate_args: bool = False,
+        name: str = "planar",
+    ) -> Self:
         """Makes the bijector from raw parameters.
 
         Args:
@@ -108,7 +129,7 @@ class Planar(FlowBijector):
         _checks.last_axis(params, cls.params_size(event_size), "params")
         return cls(params, nonlinearity, validate_args=validate_args, name=name)
 
-    def _parts(self):
+    def _parts(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns `(w, u, b, p)`; b and p are `[..., 1]`."""
         params = clip_raw_parameters(self._params)
         size = self._event_size
@@ -123,13 +144,13 @@ class Planar(FlowBijector):
         excess = tf.square(along) * norm / (1.0 + tf.sqrt(1.0 + tf.square(a)))
         return w, u + excess * direction, b, exp_asinh(a)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         w, u, b, p = self._parts()
         z = _along(w, x) + b
         h, slope, rest = _RESPONSE[self._nonlinearity](z)
         return x + u * h, tf.math.log(rest + slope * p)[..., 0]
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The projection of the equation on w: z + (p - 1) h(z) = w . y + b."""
         w, u, b, p = self._parts()
         target = _along(w, y) + b
@@ -140,8 +161,8 @@ class Planar(FlowBijector):
         h, slope, rest = _RESPONSE[self._nonlinearity](z)
         return y - u * h, -tf.math.log(rest + slope * p)[..., 0]
 
-    def _root(self, target, p):
-        def value_and_slope(z):
+    def _root(self, target: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
+        def value_and_slope(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             h, slope, rest = _tanh(z)
             return z + (p - 1.0) * h, rest + slope * p
 
@@ -157,7 +178,7 @@ class Planar(FlowBijector):
             return tf.identity(result.root)
 
 
-def _along(w, x):
+def _along(w: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """w . x, or the largest number beyond it; no sum of two infinities on the way."""
     largest = x.dtype.max
     # The sum may be a number where its terms are none.
@@ -167,13 +188,13 @@ def _along(w, x):
     return tf.clip_by_value(product, -0.5 * largest, 0.5 * largest)
 
 
-def _tanh(z):
+def _tanh(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """`(h, h', 1 - h')`."""
     h, slope = tanh_and_slope(z)
     return h, slope, tf.square(h)
 
 
-def _leaky_relu(z):
+def _leaky_relu(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """`(h, h', 1 - h')`."""
     one, zero = tf.ones_like(z), tf.zeros_like(z)
     below = z < 0.0

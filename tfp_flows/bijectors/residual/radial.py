@@ -1,6 +1,9 @@
 """The radial bijector: a vector moved towards a point, or away from it."""
 
+from typing import Any, Self
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors import _parameters
@@ -42,7 +45,9 @@ class Radial(FlowBijector):
 
     _increases = True
 
-    def __init__(self, params, validate_args=False, name="radial"):
+    def __init__(
+        self, params: ArrayLike, validate_args: bool = False, name: str = "radial"
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             dtype = self._keep(params=params)
@@ -62,22 +67,24 @@ class Radial(FlowBijector):
             )
 
     @property
-    def params(self):
+    def params(self) -> tf.Tensor | tf.Variable:
         """The raw parameters, `[..., P]`."""
         return self._params
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {"params": _parameters.raw_numbers(cls.params_size)}
 
     @staticmethod
-    def params_size(event_size, validate_args=False, name=None):
+    def params_size(event_size: int, validate_args: bool = False, name: str | None = None) -> int:
         """Number of raw parameters: D + 2. Takes the keywords of `new`."""
         del validate_args, name
         return _checks.integer_at_least(event_size, 1, "event_size") + 2
 
     @classmethod
-    def new(cls, params, event_size, validate_args=False, name="radial"):
+    def new(
+        cls, params: ArrayLike, event_size: int, validate_args: bool = False, name: str = "radial"
+    ) -> Self:
         """Makes the bijector from raw parameters.
 
         Args:
@@ -94,13 +101,15 @@ class Radial(FlowBijector):
         _checks.last_axis(params, cls.params_size(event_size), "params")
         return cls(params, validate_args=validate_args, name=name)
 
-    def _parts(self):
+    def _parts(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns `(x_0, alpha, p)`; the last two are `[..., 1]`."""
         params = clip_raw_parameters(self._params)
         positive = exp_asinh(params[..., -2:])
         return params[..., :-2], positive[..., :1], positive[..., 1:]
 
-    def _stretch_and_log_det(self, r, alpha, p):
+    def _stretch_and_log_det(
+        self, r: tf.Tensor, alpha: tf.Tensor, p: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `1 + beta h(alpha, r)` and the log-det."""
         q = alpha / (alpha + r)
         rest = r / (alpha + r)
@@ -110,13 +119,13 @@ class Radial(FlowBijector):
         log_det = (self._event_size - 1.0) * tf.math.log(stretch) + tf.math.log(radial)
         return stretch, log_det[..., 0]
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         center, alpha, p = self._parts()
         difference = x - center
         stretch, log_det = self._stretch_and_log_det(_length(difference), alpha, p)
         return center + stretch * difference, log_det
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         center, alpha, p = self._parts()
         difference = y - center
         r = _radius(_length(difference), alpha, p)
@@ -124,12 +133,12 @@ class Radial(FlowBijector):
         return center + difference / stretch, -log_det
 
 
-def _length(difference):
+def _length(difference: tf.Tensor) -> tf.Tensor:
     """|x - x_0|, or a number of which sums do not overflow: the map is the identity so far out."""
     return tf.minimum(euclidean_norm(difference), 0.25 * difference.dtype.max)
 
 
-def _radius(s, alpha, p):
+def _radius(s: tf.Tensor, alpha: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
     """The r >= 0 of r (r + alpha p) = s (r + alpha), that is r^2 + m r - alpha s = 0."""
     m = alpha * p - s
     # Any scale would do; squares of this one neither overflow nor vanish.

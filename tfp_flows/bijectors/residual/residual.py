@@ -1,10 +1,13 @@
 """The residual bijector: the identity plus a contraction."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -89,23 +92,23 @@ class Residual(TakesContext, FlowBijector):
 
     def __init__(
         self,
-        network,
-        log_det="exact",
-        coefficient=None,
-        num_terms=None,
-        survival=None,
-        num_samples=1,
-        tolerance=1e-3,
-        max_exact_size=64,
-        event_ndims=1,
-        context=None,
-        context_size=0,
-        seed=None,
-        estimator=None,
-        dtype=None,
-        validate_args=False,
-        name="residual",
-    ):
+        network: Callable[..., tf.Tensor],
+        log_det: str = "exact",
+        coefficient: float | None = None,
+        num_terms: int | None = None,
+        survival: float | None = None,
+        num_samples: int = 1,
+        tolerance: float = 1e-3,
+        max_exact_size: int = 64,
+        event_ndims: int = 1,
+        context: ArrayLike | None = None,
+        context_size: int | Sequence[int] = 0,
+        seed: int | None = None,
+        estimator: ResidualLogDet | None = None,
+        dtype: tf.DType | str | None = None,
+        validate_args: bool = False,
+        name: str = "residual",
+    ) -> None:
         parameters = dict(locals())
         check_network_inputs(network, "network", bool(context_size))
         shapes = row_shapes(network)
@@ -146,25 +149,27 @@ class Residual(TakesContext, FlowBijector):
         )
 
     @property
-    def network(self):
+    def network(self) -> Callable[..., tf.Tensor]:
         """g."""
         return self._network
 
     @property
-    def coefficient(self):
+    def coefficient(self) -> float | None:
         """k, the bound of the Lipschitz constant of g, or `None` if it is not known."""
         return self._estimator.coefficient
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows, bound, shape = self._rows(x)
         g, log_det = self._estimator(rows, bound=bound)
         return tf.reshape(rows + g, shape), tf.reshape(log_det, shape[: -self._event_ndims])
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows, bound, shape = self._rows(y)
         g = bound(1)
+        # Further out g stands still, see `_rows`: there the iteration would leave the dtype.
+        near = tf.clip_by_value(rows, 0.5 * rows.dtype.min, 0.5 * rows.dtype.max)
         solution = fixed_point(
-            lambda z: rows - g(z), rows, max_iterations=self._max_iterations(rows.dtype)
+            lambda z: near - g(z), near, max_iterations=self._max_iterations(rows.dtype)
         )
         x, found = solution.point, solution.converged
         if self.validate_args:
@@ -175,16 +180,19 @@ class Residual(TakesContext, FlowBijector):
         safe = tf.where(found[:, tf.newaxis], x, tf.zeros_like(x))
         _, log_det = self._estimator(safe, bound=bound)
         log_det = tf.where(found, log_det, tf.constant(np.nan, log_det.dtype))
+        x += rows - near
         return tf.reshape(x, shape), tf.reshape(-log_det, shape[: -self._event_ndims])
 
-    def _max_iterations(self, dtype):
+    def _max_iterations(self, dtype: tf.DType) -> int:
         if self.coefficient is None:
             return 1000
         # From a start a million times further off than x is large.
         digits = math.log(1e6) - math.log(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         return math.ceil(digits / -math.log(self.coefficient))
 
-    def _rows(self, x):
+    def _rows(
+        self, x: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[int], Callable[[tf.Tensor], tf.Tensor]], Any]:
         """Returns `x` as `[N, D]`, g of m times such rows, and the shape of x and context."""
         event_ndims = self._event_ndims
         event_shape = x.shape[-event_ndims:]
@@ -196,13 +204,16 @@ class Residual(TakesContext, FlowBijector):
         if context is not None:
             network = network_with_context(network)
 
-        def bound(copies):
+        def bound(copies: int) -> Callable[[tf.Tensor], tf.Tensor]:
             kwargs = {}
             if context is not None:
                 multiples = [copies] + [1] * (context.shape.rank - 1)
                 kwargs["context"] = tf.tile(context, multiples)
 
-            def function(rows):
+            def function(rows: tf.Tensor) -> tf.Tensor:
+                # Of a clipped x g is a contraction all the same, and its sums stay numbers.
+                limit = 2.0**-12 * rows.dtype.max
+                rows = tf.clip_by_value(rows, -limit, limit)
                 g = network(tf.reshape(rows, [-1, *event_shape]), **kwargs)
                 if not g.shape[1:].is_compatible_with(event_shape):
                     raise ValueError(

@@ -1,8 +1,11 @@
 """The Sylvester bijector: M planar moves at once, along orthonormal directions."""
 
+from typing import Any, Self
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
@@ -67,15 +70,15 @@ class Sylvester(FlowBijector):
 
     def __init__(
         self,
-        params,
-        event_size,
-        num_units=None,
-        form="orthogonal",
-        num_reflections=None,
-        permutation=None,
-        validate_args=False,
-        name="sylvester",
-    ):
+        params: ArrayLike,
+        event_size: int,
+        num_units: int | None = None,
+        form: str = "orthogonal",
+        num_reflections: int | None = None,
+        permutation: ArrayLike | None = None,
+        validate_args: bool = False,
+        name: str = "sylvester",
+    ) -> None:
         parameters = dict(locals())
         size = self.params_size(event_size, num_units, form, num_reflections, permutation)
         with tf.name_scope(name):
@@ -94,30 +97,30 @@ class Sylvester(FlowBijector):
             )
 
     @property
-    def params(self):
+    def params(self) -> tf.Tensor | tf.Variable:
         """The raw parameters, `[..., P]`."""
         return self._params
 
     @property
-    def form(self):
+    def form(self) -> str:
         """Which Q it is."""
         return self._form
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         unknown = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED  # P depends on units and form
         return {"params": tfp.util.ParameterProperties(event_ndims=1, shape_fn=unknown)}
 
     @staticmethod
     def params_size(
-        event_size,
-        num_units=None,
-        form="orthogonal",
-        num_reflections=None,
-        permutation=None,
-        validate_args=False,
-        name=None,
-    ):
+        event_size: int,
+        num_units: int | None = None,
+        form: str = "orthogonal",
+        num_reflections: int | None = None,
+        permutation: ArrayLike | None = None,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """Number of raw parameters: M (M + 2), and those of Q. Takes the keywords of `new`."""
         del validate_args, name
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
@@ -144,15 +147,15 @@ class Sylvester(FlowBijector):
     @classmethod
     def new(
         cls,
-        params,
-        event_size,
-        num_units=None,
-        form="orthogonal",
-        num_reflections=None,
-        permutation=None,
-        validate_args=False,
-        name="sylvester",
-    ):
+        params: ArrayLike,
+        event_size: int,
+        num_units: int | None = None,
+        form: str = "orthogonal",
+        num_reflections: int | None = None,
+        permutation: ArrayLike | None = None,
+        validate_args: bool = False,
+        name: str = "sylvester",
+    ) -> Self:
         """Makes the bijector from raw parameters; the constructor under the name of all others."""
         return cls(
             params,
@@ -165,7 +168,7 @@ class Sylvester(FlowBijector):
             name=name,
         )
 
-    def _parts(self):
+    def _parts(self) -> tuple[tf.Tensor, ...]:
         """Returns `(Q, R, T, b, p)`; Q is `[..., D, M]`, R and T `[..., M, M]`."""
         params = clip_raw_parameters(self._params)
         m = self._num_units
@@ -178,15 +181,10 @@ class Sylvester(FlowBijector):
         r *= 1.0 + a / (1.0 + tf.sqrt(1.0 + tf.square(a)))
         upper_r = tf.linalg.set_diag(tf.linalg.band_part(square, 0, -1), r)
         lower_t = tf.linalg.set_diag(tf.linalg.band_part(square, -1, 0), t)
-        return (
-            self._frame(frame),
-            upper_r,
-            tf.linalg.matrix_transpose(lower_t),
-            params[..., -m:],
-            exp_asinh(a),
-        )
+        upper_t = tf.linalg.matrix_transpose(lower_t)
+        return self._frame(frame), upper_r, upper_t, params[..., -m:], exp_asinh(a)
 
-    def _frame(self, raw):
+    def _frame(self, raw: tf.Tensor) -> tf.Tensor:
         """Q `[..., D, M]` from its raw numbers."""
         size, m = self._event_size, self._num_units
         if self._form == "triangular":
@@ -201,19 +199,21 @@ class Sylvester(FlowBijector):
             return householder_columns(raw + tf.constant(axes, raw.dtype), m)
         return orthonormal_columns(raw + tf.eye(size, m, dtype=raw.dtype))
 
-    def _move(self, frame, r, z, p):
+    def _move(
+        self, frame: tf.Tensor, r: tf.Tensor, z: tf.Tensor, p: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `Q R tanh(z)` and the log-det."""
         h, slope = tanh_and_slope(z)
         move = _row_times(h, tf.matmul(r, frame, transpose_a=True, transpose_b=True))
         return move, tf.reduce_sum(tf.math.log(tf.square(h) + slope * p), axis=-1)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         frame, r, t, b, p = self._parts()
         z = _row_times(_seen(x), tf.matmul(frame, t, transpose_b=True)) + b
         move, log_det = self._move(frame, r, z, p)
         return x + move, log_det
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         frame, r, t, b, p = self._parts()
         s = solve_triangular_tanh(_row_times(_seen(y), frame), r, t, b, p)
         if self.validate_args:
@@ -223,21 +223,21 @@ class Sylvester(FlowBijector):
         return y - move, -log_det
 
 
-def _seen(x):
+def _seen(x: tf.Tensor) -> tf.Tensor:
     """x as tanh sees it: flat so far out, and sums of products of longer vectors would overflow."""
     limit = x.dtype.max**0.5
     size = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
     return x * (limit / tf.maximum(size, limit))
 
 
-def _row_times(x, matrix):
+def _row_times(x: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     """x^T A over the last axis of x `[..., D]`, for A `[..., D, M]`."""
     if matrix.shape.rank == 2:
         return tf.tensordot(x, matrix, axes=1)
     return tf.linalg.matvec(matrix, x, transpose_a=True)
 
 
-def _checked_num_units(num_units, event_size):
+def _checked_num_units(num_units: int | None, event_size: int) -> int:
     if num_units is None:
         return min(event_size, 16)
     num_units = _checks.integer_at_least(num_units, 1, "num_units")

@@ -1,7 +1,12 @@
 """The multi-scale architecture of RealNVP and Glow: half of the numbers leave at each scale."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -10,8 +15,6 @@ from tfp_flows.bijectors.flow_bijector import (
     forward_and_log_det,
     inverse_and_log_det,
 )
-
-tfb = tfp.bijectors
 
 
 class MultiScale(FlowBijector):
@@ -54,8 +57,13 @@ class MultiScale(FlowBijector):
     """
 
     def __init__(
-        self, bijectors, event_shape, num_leaving=None, validate_args=False, name="multi_scale"
-    ):
+        self,
+        bijectors: Sequence[tfb.Bijector],
+        event_shape: Sequence[int],
+        num_leaving: int | None = None,
+        validate_args: bool = False,
+        name: str = "multi_scale",
+    ) -> None:
         parameters = dict(locals())
         bijectors = list(bijectors)
         if not all(isinstance(bijector, tfb.Bijector) for bijector in bijectors):
@@ -75,7 +83,8 @@ class MultiScale(FlowBijector):
         self._bijectors = bijectors
         self._image_shape = event_shape
         # Images as f_l^-1 leaves them, before the split.
-        self._shapes, shape = [], tf.TensorShape(event_shape)
+        self._shapes: list[tf.TensorShape] = []
+        shape = tf.TensorShape(event_shape)
         for bijector in bijectors:
             if self._shapes:
                 shape = self._kept(self._shapes[-1])
@@ -92,19 +101,19 @@ class MultiScale(FlowBijector):
         )
 
     @property
-    def bijectors(self):
+    def bijectors(self) -> list[tfb.Bijector]:
         """f_1 to f_L."""
         return list(self._bijectors)
 
     @classmethod
-    def _parameter_properties(cls, dtype):
-        def event_ndims(self, x_event_ndims):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
+        def event_ndims(self: Any, x_event_ndims: int) -> list[int]:
             # More axes of the vector's event are axes of each image's.
             return [x_event_ndims - 1 + self.inverse_min_event_ndims] * len(self._bijectors)
 
         return {"bijectors": tfp.util.BatchedComponentProperties(event_ndims=event_ndims)}
 
-    def latents(self, z):
+    def latents(self, z: ArrayLike) -> list[tf.Tensor]:
         """z_1 to z_L, as images `[..., H_l, W_l, C_l]` or series, of a vector `[..., H W C]`."""
         z = tf.convert_to_tensor(z, dtype=self.dtype)
         _checks.event_size(z, self._size(), self.name)
@@ -115,7 +124,7 @@ class MultiScale(FlowBijector):
             for part, shape in zip(parts, shapes, strict=True)
         ]
 
-    def _forward_and_log_det(self, z):
+    def _forward_and_log_det(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         *leaving, x = self.latents(z)
         n = len(self._image_shape)
         x, log_det = forward_and_log_det(self._bijectors[-1], x, n)
@@ -125,7 +134,7 @@ class MultiScale(FlowBijector):
             log_det += more
         return x, log_det
 
-    def _inverse_and_log_det(self, x):
+    def _inverse_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         n = len(self._image_shape)
         if not x.shape[-n:].is_compatible_with(self._image_shape):
             raise ValueError(
@@ -145,11 +154,11 @@ class MultiScale(FlowBijector):
         flat = [tf.reshape(part, ps.concat([batch_shape, [-1]], axis=0)) for part in parts]
         return tf.concat(flat, axis=-1), log_det
 
-    def _leaving(self, shape):
+    def _leaving(self, shape: tf.TensorShape) -> tf.TensorShape:
         num_leaving = shape[-1] // 2 if self._num_leaving is None else self._num_leaving
         return tf.TensorShape([*shape[:-1], num_leaving])
 
-    def _kept(self, shape):
+    def _kept(self, shape: tf.TensorShape) -> tf.TensorShape:
         num_leaving = self._leaving(shape)[-1]
         if not 0 < num_leaving < shape[-1]:
             raise ValueError(
@@ -159,22 +168,22 @@ class MultiScale(FlowBijector):
             )
         return tf.TensorShape([*shape[:-1], shape[-1] - num_leaving])
 
-    def _size(self):
+    def _size(self) -> int | None:
         return tf.TensorShape(self._image_shape).num_elements()
 
-    def _forward_event_shape(self, shape):
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return shape[:-1].concatenate(self._image_shape)
 
-    def _inverse_event_shape(self, shape):
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return shape[: -len(self._image_shape)].concatenate(self._size())
 
-    def _forward_event_shape_tensor(self, shape):
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         return ps.concat([shape[:-1], self._image_shape], axis=0)
 
-    def _inverse_event_shape_tensor(self, shape):
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         return ps.concat([shape[: -len(self._image_shape)], [self._size()]], axis=0)
 
 
-def _broadcast(part, batch_shape, event_ndims):
+def _broadcast(part: tf.Tensor, batch_shape: Any, event_ndims: int) -> tf.Tensor:
     """A part with the batch shape of what went on: coarser scales may have added a context's."""
     return tf.broadcast_to(part, ps.concat([batch_shape, ps.shape(part)[-event_ndims:]], axis=0))

@@ -34,7 +34,13 @@ class Squeeze(FlowBijector):
         the way back.
     """
 
-    def __init__(self, factor=2, event_ndims=3, validate_args=False, name="squeeze"):
+    def __init__(
+        self,
+        factor: int = 2,
+        event_ndims: int = 3,
+        validate_args: bool = False,
+        name: str = "squeeze",
+    ) -> None:
         parameters = dict(locals())
         self._factor = _checks.integer_at_least(factor, 2, "factor")
         self._event_ndims = _checks.one_of(event_ndims, (2, 3), "event_ndims")
@@ -49,11 +55,11 @@ class Squeeze(FlowBijector):
         )
 
     @property
-    def factor(self):
+    def factor(self) -> int:
         """f."""
         return self._factor
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         f = self._factor
         *sides, channels = self._squeezed(x.shape)
         batch_shape = ps.shape(x)[: -self._event_ndims]
@@ -64,7 +70,7 @@ class Squeeze(FlowBijector):
         y = tf.reshape(y, ps.concat([batch_shape, [*sides, channels]], 0))
         return y, tf.zeros(batch_shape, x.dtype)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         f = self._factor
         *sides, channels = self._unsqueezed(y.shape)
         count = len(sides)
@@ -75,13 +81,13 @@ class Squeeze(FlowBijector):
         x = tf.reshape(x, ps.concat([batch_shape, [*sides, channels]], 0))
         return x, tf.zeros(batch_shape, y.dtype)
 
-    def _transposed(self, blocks, axes):
+    def _transposed(self, blocks: tf.Tensor, axes: list[int]) -> tf.Tensor:
         """With axes of the event, but that of channels, in another order."""
         first = ps.rank(blocks) - len(axes) - 1
         axes = [*range(first), *(first + axis for axis in axes), first + len(axes)]
         return blocks if axes == sorted(axes) else tf.transpose(blocks, axes)
 
-    def _squeezed(self, shape):
+    def _squeezed(self, shape: tf.TensorShape) -> list[int | None]:
         """The event shape of `forward` of an event."""
         *sides, channels = self._event(shape)
         if any(side % self._factor for side in sides):
@@ -91,7 +97,7 @@ class Squeeze(FlowBijector):
             )
         return [*(side // self._factor for side in sides), channels * self._block]
 
-    def _unsqueezed(self, shape):
+    def _unsqueezed(self, shape: tf.TensorShape) -> list[int | None]:
         """The event shape of `inverse` of an event."""
         *sides, channels = self._event(shape)
         if channels % self._block:
@@ -102,12 +108,12 @@ class Squeeze(FlowBijector):
             )
         return [*(side * self._factor for side in sides), channels // self._block]
 
-    def _kind(self):
+    def _kind(self) -> tuple[str, str, str]:
         if self._event_ndims == 3:
             return "images whose height and width are", "images", "height, width"
         return "series whose numbers of steps are", "series", "steps"
 
-    def _event(self, shape):
+    def _event(self, shape: tf.TensorShape) -> list[int | None]:
         n = self._event_ndims
         if shape.rank is None or shape.rank < n or not shape[-n:].is_fully_defined():
             raise ValueError(
@@ -116,19 +122,26 @@ class Squeeze(FlowBijector):
             )
         return shape[-n:].as_list()
 
-    def _forward_event_shape(self, shape):
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return shape[: -self._event_ndims].concatenate(self._squeezed(shape))
 
-    def _inverse_event_shape(self, shape):
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return shape[: -self._event_ndims].concatenate(self._unsqueezed(shape))
 
-    def _forward_event_shape_tensor(self, shape):
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         return self._scaled(shape, self._factor, 1, 1, self._block)
 
-    def _inverse_event_shape_tensor(self, shape):
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         return self._scaled(shape, 1, self._block, self._factor, 1)
 
-    def _scaled(self, shape, side_divisor, channel_divisor, side_factor, channel_factor):
+    def _scaled(
+        self,
+        shape: tf.Tensor,
+        side_divisor: int,
+        channel_divisor: int,
+        side_factor: int,
+        channel_factor: int,
+    ) -> tf.Tensor:
         count = self._event_ndims - 1
         event = shape[-self._event_ndims :] // [*[side_divisor] * count, channel_divisor]
         event = event * [*[side_factor] * count, channel_factor]

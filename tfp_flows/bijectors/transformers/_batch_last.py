@@ -6,14 +6,16 @@ before the last, and the N rows of a batch on the last.
 """
 
 import functools
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 
 
-def split(params, sizes):
+def split(params: ArrayLike, sizes: Sequence[int]) -> list[tf.Tensor]:
     """The raw parameters `[..., D, P]` as tensors `[D, size, N]`, one for each of `sizes`.
 
     XLA cancels the way back.
@@ -23,7 +25,7 @@ def split(params, sizes):
     return tf.split(_to_batch_last(params), sizes, axis=-2)
 
 
-def restore(tensor, params):
+def restore(tensor: tf.Tensor, params: tf.Tensor) -> tf.Tensor:
     """`[D, size, N]` as `[..., D, size]`, for what was made of `params` by `split`."""
     if params.shape.rank == 1:
         return tensor[:, 0]
@@ -31,14 +33,19 @@ def restore(tensor, params):
     return tf.reshape(tf.transpose(tensor, [2, 0, 1]), shape)
 
 
-def units_first(tensor):
+def units_first(tensor: tf.Tensor) -> tf.Tensor:
     """`[..., D, K]` to `[..., K, D]`; `[K]`, which serves every coordinate, to `[K, 1]`."""
     if tensor.shape.rank == 1:
         return tensor[:, tf.newaxis]
     return tf.linalg.matrix_transpose(tensor)
 
 
-def apply(kernel, value, parameters, *scalars):
+def apply(
+    kernel: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    value: tf.Tensor,
+    parameters: Sequence[tf.Tensor],
+    *scalars: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Runs a kernel that wants bins or units before rows, also on a scalar `value`.
 
     Args:
@@ -69,7 +76,7 @@ def apply(kernel, value, parameters, *scalars):
     return (value[0], log_slope[0]) if scalar else (value, log_slope)
 
 
-def _broadcast(value, others):
+def _broadcast(value: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:
     """`value` with the batch axes that only `others` have."""
     static = functools.reduce(tf.broadcast_static_shape, [t.shape for t in (value, *others)])
     if static.is_fully_defined() and static == value.shape:
@@ -79,12 +86,12 @@ def _broadcast(value, others):
     return tf.ensure_shape(tf.broadcast_to(value, shape), static)
 
 
-def _of_shape(tensor, shape):
+def _of_shape(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
     tensor.set_shape(shape)
     return tensor
 
 
-def _to_batch_last(tensor):
+def _to_batch_last(tensor: tf.Tensor) -> tf.Tensor:
     """`[..., D, K]` to `[D, K, N]`, and `[K]` to `[K, 1]`."""
     if tensor.shape.rank == 1:
         return tensor[:, tf.newaxis]
@@ -92,7 +99,9 @@ def _to_batch_last(tensor):
     return tf.transpose(rows, [1, 2, 0])
 
 
-def _have_points_of_their_own(value, parameters, scalars):
+def _have_points_of_their_own(
+    value: tf.Tensor, parameters: Sequence[tf.Tensor], scalars: Sequence[tf.Tensor]
+) -> bool:
     """Whether each point has all of its parameters for itself, as those of a conditioner are.
 
     Where the number of rows is not known, all that have it are taken to have the same.

@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -22,32 +23,34 @@ class Monotone(FlowBijector):
     _increases = True
 
     @abc.abstractmethod
-    def _parameters_by_unit(self):
+    def _parameters_by_unit(self) -> list[tf.Tensor]:
         """Returns the parameters of f, a list of `Tensor`s `[..., D, K]` or `[K]`, any K."""
 
     @abc.abstractmethod
-    def _map(self, *parameters):
+    def _map(self, *parameters: tf.Tensor) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         """Returns f as a function from x to `(f(x), log f'(x))`, elementwise.
 
         Its parameters come as `[..., K, N]`, to which an x `[..., N]` belongs.
         """
 
-    def _forward_and_log_det(self, x):
-        def kernel(x, *parameters):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def kernel(x: tf.Tensor, *parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self._map(*parameters)(x)
 
         return _batch_last.apply(kernel, x, self._parameters_by_unit())
 
-    def _inverse_and_log_det(self, y):
-        def kernel(y, *parameters):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def kernel(y: tf.Tensor, *parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self._solve(self._map(*parameters), y)
 
         return _batch_last.apply(kernel, y, self._parameters_by_unit())
 
-    def _solve(self, value_and_log_slope, y):
+    def _solve(
+        self, value_and_log_slope: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], y: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """x with f(x) = y, and log dx/dy."""
 
-        def value_and_slope(x):
+        def value_and_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             value, log_slope = value_and_log_slope(x)
             # An infinite slope has no gradient: 0 * inf would be NaN.
             overflows = log_slope > math.log(log_slope.dtype.max)

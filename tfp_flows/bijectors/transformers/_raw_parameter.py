@@ -2,10 +2,13 @@
 
 import functools
 import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import tensor_util
 
 
@@ -20,26 +23,33 @@ class RawParameter(tfp.util.DeferredTensor):
       shape: of it.
     """
 
-    def __init__(self, transformer, params, kwargs, parameter, shape):
+    def __init__(
+        self,
+        transformer: type[tfp.bijectors.Bijector],
+        params: tf.Variable,
+        kwargs: Mapping[str, Any],
+        parameter: str,
+        shape: tf.TensorShape,
+    ) -> None:
         self.transformer = transformer
         self.params = params
         self.kwargs = self._no_dependency(dict(kwargs))
         self.parameter = parameter
         super().__init__(params, self._computed, params.dtype, shape, name=parameter)
 
-    def _computed(self, params):
+    def _computed(self, params: ArrayLike) -> tf.Tensor:
         params = tf.convert_to_tensor(params)
         return self.transformer.new(params, **self.kwargs).parameters[self.parameter]
 
 
-def follows_variables(new):
+def follows_variables(new: Callable[..., Any]) -> Callable[..., Any]:
     """`new`, a class method, which given a `tf.Variable` makes a bijector of `RawParameter`s.
 
     Each of these computes them all, which XLA does once.
     """
 
     @functools.wraps(new)
-    def wrapped(cls, params, *args, **kwargs):
+    def wrapped(cls: type[Any], params: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(params, keras.Variable):
             params = params.value
         if not tensor_util.is_ref(params):

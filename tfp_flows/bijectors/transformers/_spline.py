@@ -3,9 +3,12 @@
 import abc
 import functools
 import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import dtype_util, parameter_properties
 
 from tfp_flows import _checks
@@ -24,7 +27,7 @@ class Spline(FlowBijector):
       **tensors: those of them that are tensors, of one dtype.
     """
 
-    def __init__(self, parameters, **tensors):
+    def __init__(self, parameters: dict[str, Any], **tensors: ArrayLike | None) -> None:
         name = parameters["name"]
         with tf.name_scope(name):
             dtype = self._keep(**tensors)
@@ -38,17 +41,17 @@ class Spline(FlowBijector):
             )
 
     @property
-    def bin_widths(self):
+    def bin_widths(self) -> tf.Tensor | tf.Variable:
         """Widths of the bins, `[..., K]`."""
         return self._bin_widths
 
     @property
-    def range_min(self):
+    def range_min(self) -> tf.Tensor | tf.Variable:
         """The position of the first knot, and its value."""
         return self._range_min
 
     @classmethod
-    def params_size(cls, *args, **kwargs):
+    def params_size(cls, *args: Any, **kwargs: Any) -> int:
         """P, the number of raw parameters per coordinate.
 
         Takes the arguments of `new` that come after `params`, of which few matter.
@@ -60,41 +63,43 @@ class Spline(FlowBijector):
 
     @staticmethod
     @abc.abstractmethod
-    def _sizes(num_bins):
+    def _sizes(num_bins: int, *args: Any, **kwargs: Any) -> tuple[int, ...]:
         """Returns how many raw parameters there are of each kind, given some arguments of `new`."""
 
     @abc.abstractmethod
-    def _check_bins(self):
+    def _check_bins(self) -> None:
         """Refuses tensors whose static shapes do not fit."""
 
     @abc.abstractmethod
-    def _assertions(self, is_init):
+    def _assertions(self, is_init: bool) -> list[Any]:
         """Returns assertions about the values of parameters, for `validate_args`."""
 
-    def _parameter_control_dependencies(self, is_init):
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
         return self._assertions(is_init) if self.validate_args else []
 
-    def _tensors_by_bin(self):
+    def _tensors_by_bin(self) -> tuple[tf.Tensor, ...]:
         """Returns what the kernels take after the value, as tensors `[..., D, K]` or `[K]`."""
         return self._bin_widths, self._bin_heights
 
-    def _apply(self, kernel, value):
+    def _apply(
+        self, kernel: Callable[..., tuple[tf.Tensor, tf.Tensor]], value: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         start = self._range_min
         return _batch_last.apply(kernel, value, self._tensors_by_bin(), start, start)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._apply(self._forward_kernel, x)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._apply(self._inverse_kernel, y)
 
 
-def checked_once(check):
+def checked_once(check: Callable[..., Any]) -> Callable[..., Any]:
     """`check`, run once for each set of arguments: a conditioner's `new` runs in every pass."""
     remembered = functools.lru_cache(typed=True)(check)
 
     @functools.wraps(check)
-    def call(*args):
+    def call(*args: Any) -> Any:
         try:
             return remembered(*args)
         except TypeError:
@@ -104,18 +109,18 @@ def checked_once(check):
     return call
 
 
-def interval(bound, unit_interval):
+def interval(bound: float, unit_interval: bool) -> tuple[float, float]:
     """`(lower, length)` of [-bound, bound], or of [0, 1]."""
     bound = _checks.positive_number(bound, "bound")
     return (0.0, 1.0) if unit_interval else (-bound, 2.0 * bound)
 
 
-def learns_ends(tails, unit_interval):
+def learns_ends(tails: str, unit_interval: bool) -> bool:
     """Whether the slopes at the ends are parameters: with linear tails, or without tails."""
     return _checks.one_of(tails, ("identity", "linear"), "tails") == "linear" or bool(unit_interval)
 
 
-def minimum_size(minimum, num_bins, name, share=1.0):
+def minimum_size(minimum: float, num_bins: int, name: str, share: float = 1.0) -> float:
     """Refuses a least size of bins, as a fraction of the interval, for which there is no room."""
     if _checks.positive_number(minimum, name) * num_bins >= share:
         bound = "1 / num_bins" if share == 1.0 else f"{share} / num_bins"
@@ -125,14 +130,14 @@ def minimum_size(minimum, num_bins, name, share=1.0):
     return float(minimum)
 
 
-def minimum_slope(minimum):
+def minimum_slope(minimum: float) -> float:
     """Refuses a least slope that is not between zero and one."""
     if _checks.positive_number(minimum, "min_slope") >= 1.0:
         raise ValueError(f"`min_slope` must be below 1. Received: min_slope={minimum}")
     return float(minimum)
 
 
-def same_bins(widths, heights):
+def same_bins(widths: tf.Tensor, heights: tf.Tensor) -> int:
     """Returns K, or refuses widths and heights of unequal or unknown numbers of bins."""
     num_widths, num_heights = (t.shape[-1] if t.shape.rank else None for t in (widths, heights))
     if not num_widths or num_widths != num_heights:
@@ -143,7 +148,7 @@ def same_bins(widths, heights):
     return num_widths
 
 
-def positive_assertions(named, is_init):
+def positive_assertions(named: Mapping[str, Any], is_init: bool) -> list[Any]:
     """Assertions of sign: of tensors once, when the bijector is made, of variables at each use."""
     return [
         tf.debugging.assert_positive(t, message=f"`{name}` must be positive.")
@@ -152,12 +157,14 @@ def positive_assertions(named, is_init):
     ]
 
 
-def is_due(is_init, *tensors):
+def is_due(is_init: bool, *tensors: Any) -> bool:
     """Whether a joint assertion is to be made now: at each use if one of them is a variable."""
     return is_init != any(isinstance(t, tf.Variable) for t in tensors)
 
 
-def equal_sums_assertions(widths, heights, names, axis=-1):
+def equal_sums_assertions(
+    widths: tf.Tensor, heights: tf.Tensor, names: str, axis: int = -1
+) -> list[Any]:
     """The assertion that the spline ends on y = x."""
     total = tf.reduce_sum(widths, axis=axis)
     return [
@@ -169,11 +176,16 @@ def equal_sums_assertions(widths, heights, names, axis=-1):
     ]
 
 
-def properties(dtype, sizes=(), slopes=(), scalars=()):
+def properties(
+    dtype: tf.DType,
+    sizes: Sequence[str] = (),
+    slopes: Sequence[str] = (),
+    scalars: Sequence[str] = (),
+) -> dict[str, Any]:
     """`_parameter_properties`: of sizes and slopes, with bins on the last axis, and of scalars."""
     unknown = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
 
-    def softplus():
+    def softplus() -> tfp.bijectors.Bijector:
         return tfp.bijectors.Softplus(low=dtype_util.eps(dtype))
 
     constraints = dict.fromkeys(sizes, parameter_properties.BIJECTOR_NOT_IMPLEMENTED)

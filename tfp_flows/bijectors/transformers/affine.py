@@ -1,9 +1,11 @@
 """The affine transformer of NICE, RealNVP, MAF, IAF and Glow."""
 
 import math
+from typing import Any, Self
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.flow_bijector import FlowBijector
@@ -35,7 +37,13 @@ class Affine(FlowBijector):
 
     _increases = True
 
-    def __init__(self, shift, log_scale=None, validate_args=False, name="affine"):
+    def __init__(
+        self,
+        shift: ArrayLike,
+        log_scale: ArrayLike | None = None,
+        validate_args: bool = False,
+        name: str = "affine",
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             dtype = self._keep(shift=shift, log_scale=log_scale)
@@ -49,24 +57,29 @@ class Affine(FlowBijector):
             )
 
     @property
-    def shift(self):
+    def shift(self) -> tf.Tensor | tf.Variable:
         """t, the shift."""
         return self._shift
 
     @property
-    def log_scale(self):
+    def log_scale(self) -> tf.Tensor | tf.Variable | None:
         """s, the logarithm of the scale, or `None`."""
         return self._log_scale
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {
             "shift": tfp.util.ParameterProperties(),
             "log_scale": tfp.util.ParameterProperties(),
         }
 
     @staticmethod
-    def params_size(log_scale=True, max_log_scale=None, validate_args=False, name=None):
+    def params_size(
+        log_scale: bool = True,
+        max_log_scale: float | None = None,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """Number of raw parameters per coordinate: 2, or 1 with `log_scale=False`.
 
         Takes the keywords of `new`; only `log_scale` matters.
@@ -76,7 +89,14 @@ class Affine(FlowBijector):
 
     @classmethod
     @follows_variables
-    def new(cls, params, log_scale=True, max_log_scale=None, validate_args=False, name="affine"):
+    def new(
+        cls,
+        params: ArrayLike,
+        log_scale: bool = True,
+        max_log_scale: float | None = None,
+        validate_args: bool = False,
+        name: str = "affine",
+    ) -> Self:
         """Makes the bijector from raw parameters.
 
         Args:
@@ -102,14 +122,14 @@ class Affine(FlowBijector):
             a = scaled_softsign(a, max_log_scale)
         return cls(shift, a, validate_args=validate_args, name=name)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if self._log_scale is None:
             y = x + self._shift
             return y, tf.zeros_like(y)
         y = _scale(x, self._log_scale) + self._shift
         return y, tf.broadcast_to(self._log_scale, tf.shape(y))
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if self._log_scale is None:
             x = y - self._shift
             return x, tf.zeros_like(x)
@@ -117,7 +137,7 @@ class Affine(FlowBijector):
         return x, tf.broadcast_to(-self._log_scale, tf.shape(x))
 
 
-def _scale(x, log_scale):
+def _scale(x: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
     """exp(s) x as (x exp(s / 2)) exp(s / 2).
 
     In two steps the product of a tiny `x` and a huge `exp(s)` stays finite whenever the result

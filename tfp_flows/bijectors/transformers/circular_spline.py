@@ -1,8 +1,11 @@
 """The rational-quadratic spline transformer on the circle."""
 
 import math
+from collections.abc import Callable
+from typing import Any, Self
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers import _batch_last, _spline
@@ -52,14 +55,14 @@ class CircularSpline(_spline.Spline):
 
     def __init__(
         self,
-        bin_widths,
-        bin_heights,
-        knot_slopes,
-        shift=0.0,
-        range_min=-math.pi,
-        validate_args=False,
-        name="circular_spline",
-    ):
+        bin_widths: ArrayLike,
+        bin_heights: ArrayLike,
+        knot_slopes: ArrayLike,
+        shift: ArrayLike = 0.0,
+        range_min: ArrayLike = -math.pi,
+        validate_args: bool = False,
+        name: str = "circular_spline",
+    ) -> None:
         super().__init__(
             dict(locals()),
             bin_widths=bin_widths,
@@ -72,32 +75,32 @@ class CircularSpline(_spline.Spline):
     _forward_kernel = staticmethod(circular_spline)
     _inverse_kernel = staticmethod(inverse_circular_spline)
 
-    def _check_bins(self):
+    def _check_bins(self) -> None:
         num_bins = _spline.same_bins(self._bin_widths, self._bin_heights)
         _checks.last_axis(self._knot_slopes, num_bins, "knot_slopes")
 
     @property
-    def bin_heights(self):
+    def bin_heights(self) -> tf.Tensor | tf.Variable:
         """Heights of the bins, `[..., K]`."""
         return self._bin_heights
 
     @property
-    def knot_slopes(self):
+    def knot_slopes(self) -> tf.Tensor | tf.Variable:
         """Slopes at the left knots of the bins, `[..., K]`."""
         return self._knot_slopes
 
     @property
-    def shift(self):
+    def shift(self) -> tf.Tensor | tf.Variable:
         """The angle that is added, `[...]`."""
         return self._shift
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return _spline.properties(
             dtype, ["bin_widths", "bin_heights"], ["knot_slopes"], ["shift", "range_min"]
         )
 
-    def _assertions(self, is_init):
+    def _assertions(self, is_init: bool) -> list[Any]:
         sizes = {"bin_widths": self._bin_widths, "bin_heights": self._bin_heights}
         named = sizes | {"knot_slopes": self._knot_slopes}
         assertions = _spline.positive_assertions(named, is_init)
@@ -113,7 +116,7 @@ class CircularSpline(_spline.Spline):
         return assertions
 
     @staticmethod
-    def _sizes(num_bins):
+    def _sizes(num_bins: int) -> tuple[int, ...]:
         _checks.integer_at_least(num_bins, 1, "num_bins")
         return num_bins, num_bins, num_bins, 1
 
@@ -121,15 +124,15 @@ class CircularSpline(_spline.Spline):
     @follows_variables
     def new(
         cls,
-        params,
-        num_bins=8,
-        range_min=-math.pi,
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-        min_slope=1e-3,
-        validate_args=False,
-        name="circular_spline",
-    ):
+        params: ArrayLike,
+        num_bins: int = 8,
+        range_min: float = -math.pi,
+        min_bin_width: float = 1e-3,
+        min_bin_height: float = 1e-3,
+        min_slope: float = 1e-3,
+        validate_args: bool = False,
+        name: str = "circular_spline",
+    ) -> Self:
         """Makes the bijector on [range_min, range_min + 2 pi) from raw parameters.
 
         w = 2 pi (m + (1 - K m) softmax(raw)), m the minimum, and heights alike;
@@ -157,20 +160,24 @@ class CircularSpline(_spline.Spline):
             _PERIOD * _spline_bins.fractions(raw_heights, min_bin_height),
             min_slope + softplus(raw_slopes + offset),
         )
-        positive = (_batch_last.restore(t, params) for t in positive)
+        widths, heights, slopes = (_batch_last.restore(t, params) for t in positive)
         shift = _batch_last.restore(raw_shift, params)[..., 0]
-        return cls(*positive, shift, range_min, validate_args, name)
+        return cls(widths, heights, slopes, shift, range_min, validate_args, name)
 
-    def _tensors_by_bin(self):
+    def _tensors_by_bin(self) -> tuple[tf.Tensor, ...]:
         return self._bin_widths, self._bin_heights, self._knot_slopes
 
-    def _apply(self, kernel, value):
+    def _apply(
+        self, kernel: Callable[..., tuple[tf.Tensor, tf.Tensor]], value: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         bins, start = self._tensors_by_bin(), self._range_min
         return _batch_last.apply(kernel, value, bins, self._shift, start)
 
 
 @_spline.checked_once
-def _checked(num_bins, min_bin_width, min_bin_height, min_slope):
+def _checked(
+    num_bins: int, min_bin_width: float, min_bin_height: float, min_slope: float
+) -> tuple[Any, ...]:
     """Returns the numbers of raw parameters."""
     sizes = CircularSpline._sizes(num_bins)
     _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")

@@ -1,11 +1,13 @@
 """The cubic spline transformer of cubic-spline flows."""
 
-import math
+from collections.abc import Callable
+from typing import Any, Self
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
-from tfp_flows.bijectors.transformers import _batch_last, _spline
+from tfp_flows.bijectors.transformers import _batch_last, _cubic_bins, _spline
 from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math.splines import _spline_bins
 from tfp_flows.math.splines.cubic_spline import cubic_spline, inverse_cubic_spline, steffen_slopes
@@ -53,13 +55,13 @@ class CubicSpline(_spline.Spline):
 
     def __init__(
         self,
-        bin_widths,
-        bin_heights,
-        end_slopes=None,
-        range_min=-1.0,
-        validate_args=False,
-        name="cubic_spline",
-    ):
+        bin_widths: ArrayLike,
+        bin_heights: ArrayLike,
+        end_slopes: ArrayLike | None = None,
+        range_min: ArrayLike = -1.0,
+        validate_args: bool = False,
+        name: str = "cubic_spline",
+    ) -> None:
         super().__init__(
             dict(locals()),
             bin_widths=bin_widths,
@@ -71,28 +73,28 @@ class CubicSpline(_spline.Spline):
     _forward_kernel = staticmethod(cubic_spline)
     _inverse_kernel = staticmethod(inverse_cubic_spline)
 
-    def _check_bins(self):
+    def _check_bins(self) -> None:
         _spline.same_bins(self._bin_widths, self._bin_heights)
         if self._end_slopes is not None:
             _checks.last_axis(self._end_slopes, 2, "end_slopes")
 
     @property
-    def bin_heights(self):
+    def bin_heights(self) -> tf.Tensor | tf.Variable:
         """Heights of the bins, `[..., K]`."""
         return self._bin_heights
 
     @property
-    def end_slopes(self):
+    def end_slopes(self) -> tf.Tensor | tf.Variable | None:
         """Slopes at the first and the last knot, `[..., 2]`, or `None` for identity tails."""
         return self._end_slopes
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return _spline.properties(
             dtype, ["bin_widths", "bin_heights"], ["end_slopes"], ["range_min"]
         )
 
-    def _assertions(self, is_init):
+    def _assertions(self, is_init: bool) -> list[Any]:
         widths, heights = self._bin_widths, self._bin_heights
         named = {"bin_widths": widths, "bin_heights": heights, "end_slopes": self._end_slopes}
         assertions = _spline.positive_assertions(named, is_init)
@@ -116,7 +118,7 @@ class CubicSpline(_spline.Spline):
         return assertions
 
     @staticmethod
-    def _sizes(num_bins, tails, unit_interval):
+    def _sizes(num_bins: int, tails: str, unit_interval: bool) -> tuple[int, ...]:
         _checks.integer_at_least(num_bins, 1, "num_bins")
         return num_bins, num_bins, 2 if _spline.learns_ends(tails, unit_interval) else 0
 
@@ -124,17 +126,17 @@ class CubicSpline(_spline.Spline):
     @follows_variables
     def new(
         cls,
-        params,
-        num_bins=8,
-        bound=5.0,
-        tails="identity",
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-        min_slope=1e-3,
-        unit_interval=False,
-        validate_args=False,
-        name="cubic_spline",
-    ):
+        params: ArrayLike,
+        num_bins: int = 8,
+        bound: float = 5.0,
+        tails: str = "identity",
+        min_bin_width: float = 1e-3,
+        min_bin_height: float = 1e-3,
+        min_slope: float = 1e-3,
+        unit_interval: bool = False,
+        validate_args: bool = False,
+        name: str = "cubic_spline",
+    ) -> Self:
         """Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
 
         w = L (m + (1 - K m) softmax(raw)), L the length of the interval, m the minimum, and
@@ -169,20 +171,26 @@ class CubicSpline(_spline.Spline):
         widths = length * _spline_bins.fractions(raw_widths, min_bin_width)
         ends = None
         if sizes[-1] == 0:
-            heights = _heights_with_identity_tails(raw_heights, widths, length, min_bin_height)
+            heights = _cubic_bins.heights_with_identity_tails(
+                raw_heights, widths, length, min_bin_height
+            )
         else:
             heights = length * _spline_bins.fractions(raw_heights, min_bin_height)
-            ends = _end_slopes(raw_ends, widths, heights, min_slope)
+            ends = _cubic_bins.end_slopes(raw_ends, widths, heights, min_slope)
             ends = _batch_last.restore(ends, params)
         widths, heights = (_batch_last.restore(t, params) for t in (widths, heights))
         return cls(widths, heights, ends, lower, validate_args, name)
 
-    def _apply(self, kernel, value):
+    def _apply(
+        self, kernel: Callable[..., tuple[tf.Tensor, tf.Tensor]], value: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         parameters = [self._bin_widths, self._bin_heights]
         if self._end_slopes is not None:
             parameters.append(self._end_slopes)
 
-        def with_slopes(value, widths, heights, *rest):
+        def with_slopes(
+            value: tf.Tensor, widths: tf.Tensor, heights: tf.Tensor, *rest: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
             *ends, start = rest
             slopes = steffen_slopes(widths, heights)
             if ends:
@@ -197,54 +205,18 @@ class CubicSpline(_spline.Spline):
 
 
 @_spline.checked_once
-def _checked(num_bins, bound, tails, min_bin_width, min_bin_height, min_slope, unit_interval):
+def _checked(
+    num_bins: int,
+    bound: float,
+    tails: str,
+    min_bin_width: float,
+    min_bin_height: float,
+    min_slope: float,
+    unit_interval: bool,
+) -> tuple[Any, ...]:
     """Returns the numbers of raw parameters, and start and length of the interval."""
     sizes = CubicSpline._sizes(num_bins, tails, unit_interval)
     _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")
     _spline.minimum_size(min_bin_height, num_bins, "min_bin_height", share=0.5)
     _spline.minimum_slope(min_slope)
     return sizes, *_spline.interval(bound, unit_interval)
-
-
-# A cubic is monotone in a bin if the slopes at its ends are at most three times that of its chord.
-# Steffen's at interior knots are; these two make those at the ends fit. Bins before coordinates.
-
-
-def _end_slopes(raw, widths, heights, minimum):
-    """Slopes `[..., 2, D]`, n to 3 - n times that of the chord there, and that itself at raw = 0.
-
-    Args:
-      raw: float `Tensor` `[..., 2, D]`.
-      widths: positive `Tensor` `[..., K, D]`.
-      heights: likewise.
-      minimum: n, in (0, 1).
-    """
-    shift = math.log((1.0 - minimum) / (2.0 - minimum))
-    chords = tf.concat([heights[..., :1, :], heights[..., -1:, :]], axis=-2)
-    chords /= tf.concat([widths[..., :1, :], widths[..., -1:, :]], axis=-2)
-    return chords * (minimum + (3.0 - 2.0 * minimum) * tf.sigmoid(raw + shift))
-
-
-def _heights_with_identity_tails(raw, widths, length, minimum):
-    """Half of its width for each bin at an end, and a share of what this leaves for all bins.
-
-    So the slope one of the tails is at most twice that of a chord beside it. At raw = 0 all heights
-    are the same.
-
-    Args:
-      raw: float `Tensor` `[..., K, D]`.
-      widths: positive `Tensor` `[..., K, D]` of the sum `length`.
-      length: of the interval.
-      minimum: the least share, below 1 / (2 K).
-    """
-    num_bins = raw.shape[-2]
-    halves = [0.5 * (k in (0, num_bins - 1)) for k in range(num_bins)]
-    rest = num_bins - sum(halves)
-    shares = [((1.0 - half) / rest - minimum) / (1.0 - num_bins * minimum) for half in halves]
-    halves, logarithms = (
-        tf.constant(column, raw.dtype)[:, tf.newaxis]
-        for column in (halves, [math.log(share) for share in shares])
-    )
-    reserved = halves * widths
-    left = length - tf.reduce_sum(reserved, axis=-2, keepdims=True)
-    return reserved + left * _spline_bins.fractions(raw + logarithms, minimum)

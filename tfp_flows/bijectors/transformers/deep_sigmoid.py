@@ -1,7 +1,11 @@
 """The deep sigmoidal transformer of neural autoregressive flows (NAF)."""
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -41,7 +45,14 @@ class DeepSigmoid(Monotone):
       ValueError: if the parameters do not have the same last two axes.
     """
 
-    def __init__(self, log_slope, shift, logits, validate_args=False, name="deep_sigmoid"):
+    def __init__(
+        self,
+        log_slope: ArrayLike,
+        shift: ArrayLike,
+        logits: ArrayLike,
+        validate_args: bool = False,
+        name: str = "deep_sigmoid",
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             dtype = self._keep(log_slope=log_slope, shift=shift, logits=logits)
@@ -55,29 +66,35 @@ class DeepSigmoid(Monotone):
             )
 
     @property
-    def log_slope(self):
+    def log_slope(self) -> tf.Tensor | tf.Variable:
         """log a, `[..., L, K]`."""
         return self._log_slope
 
     @property
-    def shift(self):
+    def shift(self) -> tf.Tensor | tf.Variable:
         """b, `[..., L, K]`."""
         return self._shift
 
     @property
-    def logits(self):
+    def logits(self) -> tf.Tensor | tf.Variable:
         """The logits of w, `[..., L, K]`."""
         return self._logits
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         layers = tfp.util.ParameterProperties(
             event_ndims=2, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
         )
         return {"log_slope": layers, "shift": layers, "logits": layers}
 
     @staticmethod
-    def params_size(num_layers=1, num_units=16, max_log_slope=5.0, validate_args=False, name=None):
+    def params_size(
+        num_layers: int = 1,
+        num_units: int = 16,
+        max_log_slope: float = 5.0,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """Number of raw parameters per coordinate: 3 L K. Takes the keywords of `new`."""
         del max_log_slope, validate_args, name
         num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
@@ -87,13 +104,13 @@ class DeepSigmoid(Monotone):
     @follows_variables
     def new(
         cls,
-        params,
-        num_layers=1,
-        num_units=16,
-        max_log_slope=5.0,
-        validate_args=False,
-        name="deep_sigmoid",
-    ):
+        params: ArrayLike,
+        num_layers: int = 1,
+        num_units: int = 16,
+        max_log_slope: float = 5.0,
+        validate_args: bool = False,
+        name: str = "deep_sigmoid",
+    ) -> Self:
         """Makes the bijector from raw parameters.
 
         Args:
@@ -123,19 +140,21 @@ class DeepSigmoid(Monotone):
             name=name,
         )
 
-    def _parameters_by_unit(self):
+    def _parameters_by_unit(self) -> list[tf.Tensor]:
         return [
             tf.reshape(t, ps.concat([ps.shape(t)[:-2], [-1]], axis=0))
             for t in (self._log_slope, self._shift, self._logits)
         ]
 
-    def _map(self, log_slope, shift, logits):
+    def _map(
+        self, log_slope: tf.Tensor, shift: tf.Tensor, logits: tf.Tensor
+    ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         num_layers = self._log_slope.shape[-2]
         log_a, b, logits = (tf.split(t, num_layers, axis=-2) for t in (log_slope, shift, logits))
         a = [tf.exp(t) for t in log_a]
         log_w = [log_softmax(t) for t in logits]
 
-        def value_and_log_slope(x):
+        def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             log_slope = tf.zeros_like(x)
             for layer in range(num_layers):
                 z = a[layer] * x[..., tf.newaxis, :] + b[layer]
@@ -146,7 +165,7 @@ class DeepSigmoid(Monotone):
         return value_and_log_slope
 
 
-def _check_layers(log_slope, shift, logits):
+def _check_layers(log_slope: tf.Tensor, shift: tf.Tensor, logits: tf.Tensor) -> None:
     shapes = {tuple(t.shape[-2:]) for t in (log_slope, shift, logits)}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or not all(shape):
         raise ValueError(

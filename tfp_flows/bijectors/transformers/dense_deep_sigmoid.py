@@ -1,8 +1,12 @@
 """The dense deep sigmoidal transformer of neural autoregressive flows (NAF)."""
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
@@ -47,13 +51,13 @@ class DenseDeepSigmoid(Monotone):
 
     def __init__(
         self,
-        params,
-        num_layers=2,
-        num_units=8,
-        max_log_slope=5.0,
-        validate_args=False,
-        name="dense_deep_sigmoid",
-    ):
+        params: ArrayLike,
+        num_layers: int = 2,
+        num_units: int = 8,
+        max_log_slope: float = 5.0,
+        validate_args: bool = False,
+        name: str = "dense_deep_sigmoid",
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             dtype = self._keep(params=params)
@@ -70,12 +74,12 @@ class DenseDeepSigmoid(Monotone):
             )
 
     @property
-    def params(self):
+    def params(self) -> tf.Tensor | tf.Variable:
         """The raw parameters, `[..., P]`."""
         return self._params
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {
             "params": tfp.util.ParameterProperties(
                 event_ndims=1, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
@@ -83,7 +87,13 @@ class DenseDeepSigmoid(Monotone):
         }
 
     @staticmethod
-    def params_size(num_layers=2, num_units=8, max_log_slope=5.0, validate_args=False, name=None):
+    def params_size(
+        num_layers: int = 2,
+        num_units: int = 8,
+        max_log_slope: float = 5.0,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """P, the number of raw parameters per coordinate. Takes the keywords of `new`."""
         del max_log_slope, validate_args, name
         num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
@@ -93,20 +103,20 @@ class DenseDeepSigmoid(Monotone):
     @classmethod
     def new(
         cls,
-        params,
-        num_layers=2,
-        num_units=8,
-        max_log_slope=5.0,
-        validate_args=False,
-        name="dense_deep_sigmoid",
-    ):
+        params: ArrayLike,
+        num_layers: int = 2,
+        num_units: int = 8,
+        max_log_slope: float = 5.0,
+        validate_args: bool = False,
+        name: str = "dense_deep_sigmoid",
+    ) -> Self:
         """Makes the bijector from raw parameters: the constructor."""
         return cls(params, num_layers, num_units, max_log_slope, validate_args, name)
 
-    def _parameters_by_unit(self):
+    def _parameters_by_unit(self) -> list[tf.Tensor]:
         return [self._params]
 
-    def _map(self, params):
+    def _map(self, params: tf.Tensor) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         m, size = self._max_log_slope, self._num_units
         offsets, log_slope_at_zero = distinct_offsets(size)
         offsets = tf.constant(offsets[:, np.newaxis], params.dtype)
@@ -123,7 +133,7 @@ class DenseDeepSigmoid(Monotone):
                 logits += preference
             layers.append((log_u, log_a, raw_b + offsets, log_softmax(logits)))
 
-        def value_and_log_slope(x):
+        def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             h = x[..., tf.newaxis, :]
             log_slope = tf.zeros_like(h)
             for log_u, log_a, b, log_w in layers:
@@ -142,7 +152,7 @@ class DenseDeepSigmoid(Monotone):
         return value_and_log_slope
 
 
-def _sizes(num_layers, num_units):
+def _sizes(num_layers: int, num_units: int) -> list[tuple[int, int, int, int]]:
     """How many raw numbers u, a, b and w of each layer take."""
     square = num_units * num_units
     return [
@@ -156,14 +166,14 @@ def _sizes(num_layers, num_units):
     ]
 
 
-def _matrices(raw, num_columns):
+def _matrices(raw: tf.Tensor, num_columns: int) -> tf.Tensor:
     """`[..., I J, N]` as `[..., I, J, N]`, rows of J."""
     batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
     sizes = [raw.shape[-2] // num_columns, num_columns]
     return tf.reshape(raw, ps.concat([batch_shape, sizes, rows], axis=0))
 
 
-def _preference(num_units):
+def _preference(num_units: int) -> np.ndarray:
     """Logits by which row i of w leans towards unit i."""
     i = np.arange(num_units)
     return -2.0 * np.abs(i[:, np.newaxis] - i) / max(1, num_units - 1)

@@ -1,6 +1,9 @@
 """The linear spline transformer of Neural Importance Sampling."""
 
+from typing import Any, Self
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers import _batch_last, _spline
@@ -45,8 +48,13 @@ class LinearSpline(_spline.Spline):
     _increases = True
 
     def __init__(
-        self, bin_widths, bin_heights, range_min=-1.0, validate_args=False, name="linear_spline"
-    ):
+        self,
+        bin_widths: ArrayLike,
+        bin_heights: ArrayLike,
+        range_min: ArrayLike = -1.0,
+        validate_args: bool = False,
+        name: str = "linear_spline",
+    ) -> None:
         super().__init__(
             dict(locals()), bin_widths=bin_widths, bin_heights=bin_heights, range_min=range_min
         )
@@ -54,19 +62,19 @@ class LinearSpline(_spline.Spline):
     _forward_kernel = staticmethod(linear_spline)
     _inverse_kernel = staticmethod(inverse_linear_spline)
 
-    def _check_bins(self):
+    def _check_bins(self) -> None:
         _spline.same_bins(self._bin_widths, self._bin_heights)
 
     @property
-    def bin_heights(self):
+    def bin_heights(self) -> tf.Tensor | tf.Variable:
         """Heights of the bins, `[..., K]`."""
         return self._bin_heights
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return _spline.properties(dtype, sizes=["bin_widths", "bin_heights"], scalars=["range_min"])
 
-    def _assertions(self, is_init):
+    def _assertions(self, is_init: bool) -> list[Any]:
         widths, heights = self._bin_widths, self._bin_heights
         named = {"bin_widths": widths, "bin_heights": heights}
         assertions = _spline.positive_assertions(named, is_init)
@@ -77,7 +85,7 @@ class LinearSpline(_spline.Spline):
         return assertions
 
     @staticmethod
-    def _sizes(num_bins, learn_widths):
+    def _sizes(num_bins: int, learn_widths: bool) -> tuple[int, ...]:
         _checks.integer_at_least(num_bins, 1, "num_bins")
         return (num_bins,) * (2 if learn_widths else 1)
 
@@ -85,16 +93,16 @@ class LinearSpline(_spline.Spline):
     @follows_variables
     def new(
         cls,
-        params,
-        num_bins=8,
-        bound=5.0,
-        unit_interval=False,
-        learn_widths=False,
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-        validate_args=False,
-        name="linear_spline",
-    ):
+        params: ArrayLike,
+        num_bins: int = 8,
+        bound: float = 5.0,
+        unit_interval: bool = False,
+        learn_widths: bool = False,
+        min_bin_width: float = 1e-3,
+        min_bin_height: float = 1e-3,
+        validate_args: bool = False,
+        name: str = "linear_spline",
+    ) -> Self:
         """Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
 
         h = L (m + (1 - K m) softmax(raw)), L the length of the interval, m the minimum;
@@ -130,7 +138,14 @@ class LinearSpline(_spline.Spline):
 
 
 @_spline.checked_once
-def _checked(num_bins, bound, unit_interval, learn_widths, min_bin_width, min_bin_height):
+def _checked(
+    num_bins: int,
+    bound: float,
+    unit_interval: bool,
+    learn_widths: bool,
+    min_bin_width: float,
+    min_bin_height: float,
+) -> tuple[Any, ...]:
     """Returns the numbers of raw parameters, and start and length of the interval."""
     sizes = LinearSpline._sizes(num_bins, learn_widths)
     _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")

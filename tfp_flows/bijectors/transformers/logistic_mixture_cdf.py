@@ -1,9 +1,12 @@
 """The transformer of Flow++: the CDF of a mixture of logistics, brought back to the line."""
 
 import math
+from collections.abc import Callable
+from typing import Any, Self
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
@@ -46,14 +49,14 @@ class LogisticMixtureCDF(Monotone):
 
     def __init__(
         self,
-        logits,
-        loc,
-        log_scale,
-        log_slope=None,
-        shift=None,
-        validate_args=False,
-        name="logistic_mixture_cdf",
-    ):
+        logits: ArrayLike,
+        loc: ArrayLike,
+        log_scale: ArrayLike,
+        log_slope: ArrayLike | None = None,
+        shift: ArrayLike | None = None,
+        validate_args: bool = False,
+        name: str = "logistic_mixture_cdf",
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             dtype = self._keep(
@@ -69,32 +72,32 @@ class LogisticMixtureCDF(Monotone):
             )
 
     @property
-    def logits(self):
+    def logits(self) -> tf.Tensor | tf.Variable:
         """The logits of pi, `[..., K]`."""
         return self._logits
 
     @property
-    def loc(self):
+    def loc(self) -> tf.Tensor | tf.Variable:
         """mu, the locations, `[..., K]`."""
         return self._loc
 
     @property
-    def log_scale(self):
+    def log_scale(self) -> tf.Tensor | tf.Variable:
         """s, the logarithms of the scales, `[..., K]`."""
         return self._log_scale
 
     @property
-    def log_slope(self):
+    def log_slope(self) -> tf.Tensor | tf.Variable | None:
         """a, the logarithm of the last factor, or `None`."""
         return self._log_slope
 
     @property
-    def shift(self):
+    def shift(self) -> tf.Tensor | tf.Variable | None:
         """b, the last shift, or `None`."""
         return self._shift
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         components = tfp.util.ParameterProperties(
             event_ndims=1, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
         )
@@ -107,7 +110,12 @@ class LogisticMixtureCDF(Monotone):
         }
 
     @staticmethod
-    def params_size(num_components=8, max_log_scale=5.0, validate_args=False, name=None):
+    def params_size(
+        num_components: int = 8,
+        max_log_scale: float = 5.0,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """Number of raw parameters per coordinate: 3 K + 2. Takes the keywords of `new`."""
         del max_log_scale, validate_args, name
         return 3 * _checks.integer_at_least(num_components, 1, "num_components") + 2
@@ -116,12 +124,12 @@ class LogisticMixtureCDF(Monotone):
     @follows_variables
     def new(
         cls,
-        params,
-        num_components=8,
-        max_log_scale=5.0,
-        validate_args=False,
-        name="logistic_mixture_cdf",
-    ):
+        params: ArrayLike,
+        num_components: int = 8,
+        max_log_scale: float = 5.0,
+        validate_args: bool = False,
+        name: str = "logistic_mixture_cdf",
+    ) -> Self:
         """Makes the bijector from raw parameters.
 
         Args:
@@ -151,19 +159,21 @@ class LogisticMixtureCDF(Monotone):
             name=name,
         )
 
-    def _parameters_by_unit(self):
+    def _parameters_by_unit(self) -> list[tf.Tensor]:
         parameters = [self._logits, self._loc, self._log_scale]
         last = [t for t in (self._log_slope, self._shift) if t is not None]
         return parameters + [t[..., tf.newaxis] for t in last]
 
-    def _map(self, logits, loc, s, *last):
+    def _map(
+        self, logits: tf.Tensor, loc: tf.Tensor, s: tf.Tensor, *last: tf.Tensor
+    ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         log_w, inverse_scale = log_softmax(logits), tf.exp(-s)
         last = [t[..., 0, :] for t in last]
         b = last.pop() if self._shift is not None else None
         a = last.pop() if self._log_slope is not None else None
         factor = None if a is None else tf.exp(a)
 
-        def value_and_log_slope(x):
+        def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             z = (x[..., tf.newaxis, :] - loc) * inverse_scale
             y, log_slope = logit_mixture(log_w, z, -s)
             if a is not None:
@@ -175,7 +185,7 @@ class LogisticMixtureCDF(Monotone):
         return value_and_log_slope
 
 
-def _check_components(logits, loc, log_scale):
+def _check_components(logits: tf.Tensor, loc: tf.Tensor, log_scale: tf.Tensor) -> None:
     sizes = {t.shape[-1] if t.shape.rank else None for t in (logits, loc, log_scale)}
     if len(sizes) != 1 or not sizes.pop():
         raise ValueError(

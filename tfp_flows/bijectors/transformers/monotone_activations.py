@@ -1,8 +1,12 @@
 """The transformer made of a conic combination of monotone activations."""
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import parameter_properties
 
 from tfp_flows import _checks
@@ -50,15 +54,15 @@ class MonotoneActivations(Monotone):
 
     def __init__(
         self,
-        log_weight,
-        log_slope,
-        bias,
-        log_linear,
-        shift,
-        activation="tanh",
-        validate_args=False,
-        name="monotone_activations",
-    ):
+        log_weight: ArrayLike,
+        log_slope: ArrayLike,
+        bias: ArrayLike,
+        log_linear: ArrayLike,
+        shift: ArrayLike,
+        activation: str = "tanh",
+        validate_args: bool = False,
+        name: str = "monotone_activations",
+    ) -> None:
         parameters = dict(locals())
         _checks.one_of(activation, tuple(_ACTIVATIONS), "activation")
         with tf.name_scope(name):
@@ -80,12 +84,12 @@ class MonotoneActivations(Monotone):
             )
 
     @property
-    def activation(self):
+    def activation(self) -> str:
         """The name of rho."""
         return self._activation
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         units = tfp.util.ParameterProperties(
             event_ndims=1, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
         )
@@ -99,8 +103,12 @@ class MonotoneActivations(Monotone):
 
     @staticmethod
     def params_size(
-        num_units=16, activation="tanh", max_log_slope=5.0, validate_args=False, name=None
-    ):
+        num_units: int = 16,
+        activation: str = "tanh",
+        max_log_slope: float = 5.0,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """Number of raw parameters per coordinate: 3 K + 2. Takes the keywords of `new`."""
         del activation, max_log_slope, validate_args, name
         return 3 * _checks.integer_at_least(num_units, 1, "num_units") + 2
@@ -109,13 +117,13 @@ class MonotoneActivations(Monotone):
     @follows_variables
     def new(
         cls,
-        params,
-        num_units=16,
-        activation="tanh",
-        max_log_slope=5.0,
-        validate_args=False,
-        name="monotone_activations",
-    ):
+        params: ArrayLike,
+        num_units: int = 16,
+        activation: str = "tanh",
+        max_log_slope: float = 5.0,
+        validate_args: bool = False,
+        name: str = "monotone_activations",
+    ) -> Self:
         """Makes the bijector from raw parameters.
 
         Args:
@@ -153,15 +161,22 @@ class MonotoneActivations(Monotone):
             name=name,
         )
 
-    def _parameters_by_unit(self):
+    def _parameters_by_unit(self) -> list[tf.Tensor]:
         units = [self._log_weight, self._log_slope, self._bias]
         return units + [t[..., tf.newaxis] for t in (self._log_linear, self._shift)]
 
-    def _map(self, log_weight, log_slope, b, log_linear, d):
+    def _map(
+        self,
+        log_weight: tf.Tensor,
+        log_slope: tf.Tensor,
+        b: tf.Tensor,
+        log_linear: tf.Tensor,
+        d: tf.Tensor,
+    ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         weight, a, c = (tf.exp(t) for t in (log_weight, log_slope, log_linear[..., 0, :]))
         weight_of_slope, d = weight * a, d[..., 0, :]
 
-        def value_and_log_slope(x):
+        def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # So far out all activations are lines, or flat. A z beyond the dtype would lose what a
             # small weight brings back, and softsign has inf / inf there.
             limit = 1e-4 * x.dtype.max
@@ -175,27 +190,27 @@ class MonotoneActivations(Monotone):
         return value_and_log_slope
 
 
-def _sigmoid(z):
+def _sigmoid(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     # Both factors by themselves: 1 - sigmoid(z) has no digits where z is large.
     value = tf.sigmoid(z)
     return value, value * tf.sigmoid(-z)
 
 
-def _tanh(z):
+def _tanh(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     value = tf.tanh(z)
     return value, (1.0 - value) * (1.0 + value)
 
 
-def _softsign(z):
+def _softsign(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     shrunk = 1.0 / (1.0 + tf.abs(z))
     return z * shrunk, shrunk * shrunk
 
 
-def _softplus(z):
+def _softplus(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.math.softplus(z), tf.sigmoid(z)
 
 
-def _leaky_relu(z):
+def _leaky_relu(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     slope = tf.where(z > 0.0, tf.ones_like(z), _LEAK * tf.ones_like(z))
     return slope * z, slope
 
@@ -210,7 +225,7 @@ _ACTIVATIONS = {
 }
 
 
-def _check_units(log_weight, log_slope, bias):
+def _check_units(log_weight: tf.Tensor, log_slope: tf.Tensor, bias: tf.Tensor) -> None:
     sizes = {t.shape[-1] if t.shape.rank else None for t in (log_weight, log_slope, bias)}
     if len(sizes) != 1 or not sizes.pop():
         raise ValueError(

@@ -1,14 +1,17 @@
 """The monotone transformer that integrates a positive network (UMNN)."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
-from tfp_flows import _checks
+from tfp_flows import _checks, _widths
 from tfp_flows.bijectors.transformers._monotone import Monotone
 from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
@@ -62,15 +65,15 @@ class MonotoneIntegral(Monotone):
 
     def __init__(
         self,
-        shift,
-        network,
-        hidden_units=(16,),
-        num_nodes=32,
-        bound=5.0,
-        max_log_slope=4.0,
-        validate_args=False,
-        name="monotone_integral",
-    ):
+        shift: ArrayLike,
+        network: ArrayLike,
+        hidden_units: Sequence[int] = (16,),
+        num_nodes: int = 32,
+        bound: float = 5.0,
+        max_log_slope: float = 4.0,
+        validate_args: bool = False,
+        name: str = "monotone_integral",
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             dtype = self._keep(shift=shift, network=network)
@@ -88,37 +91,37 @@ class MonotoneIntegral(Monotone):
             )
 
     @property
-    def shift(self):
+    def shift(self) -> tf.Tensor | tf.Variable:
         """beta, the value at zero."""
         return self._shift
 
     @property
-    def network(self):
+    def network(self) -> tf.Tensor | tf.Variable:
         """The raw numbers of the integrand, `[..., Q]`."""
         return self._network
 
     @property
-    def hidden_units(self):
+    def hidden_units(self) -> tuple[int, ...]:
         """The widths of the integrand's layers."""
         return self._hidden_units
 
     @property
-    def num_nodes(self):
+    def num_nodes(self) -> int:
         """N, the number of nodes."""
         return self._num_nodes
 
     @property
-    def bound(self):
+    def bound(self) -> float:
         """B, where the linear tails begin."""
         return self._bound
 
     @property
-    def max_log_slope(self):
+    def max_log_slope(self) -> float:
         """m, the bound on |b| and |v|."""
         return self._max_log_slope
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {
             "shift": tfp.util.ParameterProperties(),
             "network": tfp.util.ParameterProperties(
@@ -128,19 +131,19 @@ class MonotoneIntegral(Monotone):
 
     @staticmethod
     def params_size(
-        hidden_units=(16,),
-        num_nodes=32,
-        bound=5.0,
-        max_log_slope=4.0,
-        validate_args=False,
-        name=None,
-    ):
+        hidden_units: Sequence[int] = (16,),
+        num_nodes: int = 32,
+        bound: float = 5.0,
+        max_log_slope: float = 4.0,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """Number of raw parameters per coordinate: 2 + H_L + sum_l H_l (H_(l-1) + 1), H_0 = 1.
 
         Takes the keywords of `new`; only `hidden_units` matters.
         """
         del num_nodes, bound, max_log_slope, validate_args, name
-        sizes = _checks.at_least_one_layer(hidden_units, "hidden_units")
+        sizes = _widths.at_least_one_layer(hidden_units, "hidden_units")
         inputs = [1, *sizes[:-1]]
         return 2 + sizes[-1] + sum(h * (i + 1) for h, i in zip(sizes, inputs, strict=True))
 
@@ -148,14 +151,14 @@ class MonotoneIntegral(Monotone):
     @follows_variables
     def new(
         cls,
-        params,
-        hidden_units=(16,),
-        num_nodes=32,
-        bound=5.0,
-        max_log_slope=4.0,
-        validate_args=False,
-        name="monotone_integral",
-    ):
+        params: ArrayLike,
+        hidden_units: Sequence[int] = (16,),
+        num_nodes: int = 32,
+        bound: float = 5.0,
+        max_log_slope: float = 4.0,
+        validate_args: bool = False,
+        name: str = "monotone_integral",
+    ) -> Self:
         """Makes the bijector from raw parameters.
 
         Args:
@@ -175,24 +178,18 @@ class MonotoneIntegral(Monotone):
         _checks.last_axis(params, size, "params")
         # The gradient of slices would be a sum of padded pieces, that of pieces puts them together.
         shift, network = tf.split(params, [1, size - 1], axis=-1)
-        return cls(
-            shift[..., 0],
-            network,
-            hidden_units=hidden_units,
-            num_nodes=num_nodes,
-            bound=bound,
-            max_log_slope=max_log_slope,
-            validate_args=validate_args,
-            name=name,
-        )
+        sizes = (hidden_units, num_nodes, bound, max_log_slope)
+        return cls(shift[..., 0], network, *sizes, validate_args=validate_args, name=name)
 
-    def _parameters_by_unit(self):
+    def _parameters_by_unit(self) -> list[tf.Tensor]:
         return [self._shift[..., tf.newaxis], self._network]
 
-    def _map(self, beta, raw):
+    def _map(
+        self, beta: tf.Tensor, raw: tf.Tensor
+    ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         beta, log_g = beta[..., 0, :], self._log_integrand(raw)
 
-        def value_and_log_slope(x):
+        def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # The nodes come in front of the full batch shape.
             x = x + tf.zeros_like(beta) + tf.zeros_like(raw[..., 0, :])
             near = tf.clip_by_value(x, -self._bound, self._bound)
@@ -202,7 +199,7 @@ class MonotoneIntegral(Monotone):
 
         return value_and_log_slope
 
-    def _log_integrand(self, raw):
+    def _log_integrand(self, raw: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
         """The function log g of t `[..., N]`, with all weights within their bounds."""
         m, sharpest = self._max_log_slope, self._num_nodes / (4.0 * self._bound)
         sizes = self._hidden_units
@@ -219,15 +216,14 @@ class MonotoneIntegral(Monotone):
         centers = tf.constant(0.75 * self._bound * slope * centers, raw.dtype)
         b_1 = b_1 - centers[:, tf.newaxis]
         layers = []
-        for inputs, outputs, raw_a, shift in zip(
-            sizes[:-1], sizes[1:], rest[::2], rest[1::2], strict=True
-        ):
-            batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
+        batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
+        sized = zip(sizes[:-1], sizes[1:], rest[::2], rest[1::2], strict=True)
+        for inputs, outputs, raw_a, shift in sized:
             shape = ps.concat([batch_shape, [outputs, inputs], rows], axis=0)
             offsets = tf.constant(_mixing(outputs, inputs), raw.dtype)[..., tf.newaxis]
             layers.append((_bounded(tf.reshape(raw_a, shape) + offsets, 2.0), shift))
 
-        def log_g(t):
+        def log_g(t: tf.Tensor) -> tf.Tensor:
             z = tf.tanh(w * t[..., tf.newaxis, :] + b_1)
             for a, shift in layers:
                 # Not a product of matrices, which a GPU may compute in half the digits.
@@ -237,12 +233,12 @@ class MonotoneIntegral(Monotone):
         return log_g
 
 
-def _bounded(raw, limit):
+def _bounded(raw: tf.Tensor, limit: float) -> tf.Tensor:
     """Weights of one unit, of absolute sum below the limit; the raw numbers near zero."""
     return raw / (1.0 + tf.reduce_sum(tf.abs(raw), axis=-2, keepdims=True) / limit)
 
 
-def _mixing(outputs, inputs):
+def _mixing(outputs: int, inputs: int) -> np.ndarray:
     """Fixed rows, no two of them parallel, so that no two units are tied: cosines."""
     i, j = np.arange(outputs)[:, np.newaxis], np.arange(inputs)
     return np.cos(math.pi * (i + 1) * (j + 0.5) / max(outputs + 1, inputs)) / inputs

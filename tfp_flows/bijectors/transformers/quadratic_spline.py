@@ -1,6 +1,9 @@
 """The quadratic spline transformer of Neural Importance Sampling."""
 
+from typing import Any, Self
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers import _batch_last, _spline
@@ -52,8 +55,13 @@ class QuadraticSpline(_spline.Spline):
     _increases = True
 
     def __init__(
-        self, bin_widths, knot_slopes, range_min=-1.0, validate_args=False, name="quadratic_spline"
-    ):
+        self,
+        bin_widths: ArrayLike,
+        knot_slopes: ArrayLike,
+        range_min: ArrayLike = -1.0,
+        validate_args: bool = False,
+        name: str = "quadratic_spline",
+    ) -> None:
         super().__init__(
             dict(locals()), bin_widths=bin_widths, knot_slopes=knot_slopes, range_min=range_min
         )
@@ -61,7 +69,7 @@ class QuadraticSpline(_spline.Spline):
     _forward_kernel = staticmethod(quadratic_spline)
     _inverse_kernel = staticmethod(inverse_quadratic_spline)
 
-    def _check_bins(self):
+    def _check_bins(self) -> None:
         widths, slopes = self._bin_widths, self._knot_slopes
         num_bins, num_slopes = (t.shape[-1] if t.shape.rank else None for t in (widths, slopes))
         if not num_bins or num_slopes not in (num_bins - 1, num_bins + 1):
@@ -72,15 +80,15 @@ class QuadraticSpline(_spline.Spline):
             )
 
     @property
-    def knot_slopes(self):
+    def knot_slopes(self) -> tf.Tensor | tf.Variable:
         """Slopes at the interior knots `[..., K - 1]`, or at all of them `[..., K + 1]`."""
         return self._knot_slopes
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return _spline.properties(dtype, ["bin_widths"], ["knot_slopes"], ["range_min"])
 
-    def _assertions(self, is_init):
+    def _assertions(self, is_init: bool) -> list[Any]:
         widths, slopes = self._bin_widths, self._knot_slopes
         named = {"bin_widths": widths, "knot_slopes": slopes}
         assertions = _spline.positive_assertions(named, is_init)
@@ -93,7 +101,7 @@ class QuadraticSpline(_spline.Spline):
         return assertions
 
     @staticmethod
-    def _sizes(num_bins, tails, unit_interval):
+    def _sizes(num_bins: int, tails: str, unit_interval: bool) -> tuple[int, ...]:
         _checks.integer_at_least(num_bins, 1, "num_bins")
         return num_bins, num_bins + (1 if _spline.learns_ends(tails, unit_interval) else -1)
 
@@ -101,16 +109,16 @@ class QuadraticSpline(_spline.Spline):
     @follows_variables
     def new(
         cls,
-        params,
-        num_bins=8,
-        bound=5.0,
-        tails="identity",
-        min_bin_width=1e-3,
-        min_slope=1e-3,
-        unit_interval=False,
-        validate_args=False,
-        name="quadratic_spline",
-    ):
+        params: ArrayLike,
+        num_bins: int = 8,
+        bound: float = 5.0,
+        tails: str = "identity",
+        min_bin_width: float = 1e-3,
+        min_slope: float = 1e-3,
+        unit_interval: bool = False,
+        validate_args: bool = False,
+        name: str = "quadratic_spline",
+    ) -> Self:
         """Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
 
         w = L (m + (1 - K m) softmax(raw)), L the length of the interval, m the minimum;
@@ -142,11 +150,11 @@ class QuadraticSpline(_spline.Spline):
         widths, slopes = (_batch_last.restore(t, params) for t in (widths, slopes))
         return cls(widths, slopes, lower, validate_args, name)
 
-    def _tensors_by_bin(self):
+    def _tensors_by_bin(self) -> tuple[tf.Tensor, ...]:
         return self._bin_widths, self._knot_slopes
 
 
-def _slopes(raw, widths, minimum):
+def _slopes(raw: tf.Tensor, widths: tf.Tensor, minimum: float) -> tf.Tensor:
     """Slopes whose mean, weighted by the widths beside each knot, is one."""
     if raw.shape[-2] == 0:
         return raw
@@ -161,7 +169,14 @@ def _slopes(raw, widths, minimum):
 
 
 @_spline.checked_once
-def _checked(num_bins, bound, tails, min_bin_width, min_slope, unit_interval):
+def _checked(
+    num_bins: int,
+    bound: float,
+    tails: str,
+    min_bin_width: float,
+    min_slope: float,
+    unit_interval: bool,
+) -> tuple[Any, ...]:
     """Returns the numbers of raw parameters, and start and length of the interval."""
     sizes = QuadraticSpline._sizes(num_bins, tails, unit_interval)
     _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")

@@ -1,8 +1,10 @@
 """The rational-quadratic spline transformer of neural spline flows."""
 
 import math
+from typing import Any, Self
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
@@ -57,13 +59,13 @@ class RationalQuadraticSpline(_spline.Spline):
 
     def __init__(
         self,
-        bin_widths,
-        bin_heights,
-        knot_slopes,
-        range_min=-1.0,
-        validate_args=False,
-        name="rational_quadratic_spline",
-    ):
+        bin_widths: ArrayLike,
+        bin_heights: ArrayLike,
+        knot_slopes: ArrayLike,
+        range_min: ArrayLike = -1.0,
+        validate_args: bool = False,
+        name: str = "rational_quadratic_spline",
+    ) -> None:
         super().__init__(
             dict(locals()),
             bin_widths=bin_widths,
@@ -75,7 +77,7 @@ class RationalQuadraticSpline(_spline.Spline):
     _forward_kernel = staticmethod(rational_quadratic_spline)
     _inverse_kernel = staticmethod(inverse_rational_quadratic_spline)
 
-    def _check_bins(self):
+    def _check_bins(self) -> None:
         num_bins = _spline.same_bins(self._bin_widths, self._bin_heights)
         slopes = self._knot_slopes
         if slopes.shape.rank != 0 and slopes.shape[-1] not in (1, num_bins - 1, num_bins + 1):
@@ -86,22 +88,22 @@ class RationalQuadraticSpline(_spline.Spline):
             )
 
     @property
-    def bin_heights(self):
+    def bin_heights(self) -> tf.Tensor | tf.Variable:
         """Heights of the bins, `[..., K]`."""
         return self._bin_heights
 
     @property
-    def knot_slopes(self):
+    def knot_slopes(self) -> tf.Tensor | tf.Variable:
         """Slopes at the interior knots `[..., K - 1]`, or at all of them `[..., K + 1]`."""
         return self._knot_slopes
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return _spline.properties(
             dtype, ["bin_widths", "bin_heights"], ["knot_slopes"], ["range_min"]
         )
 
-    def _assertions(self, is_init):
+    def _assertions(self, is_init: bool) -> list[Any]:
         widths, heights = self._bin_widths, self._bin_heights
         named = {"bin_widths": widths, "bin_heights": heights, "knot_slopes": self._knot_slopes}
         assertions = _spline.positive_assertions(named, is_init)
@@ -113,7 +115,7 @@ class RationalQuadraticSpline(_spline.Spline):
         return assertions
 
     @staticmethod
-    def _sizes(num_bins, tails, unit_interval):
+    def _sizes(num_bins: int, tails: str, unit_interval: bool) -> tuple[int, ...]:
         _checks.integer_at_least(num_bins, 1, "num_bins")
         return 2 * num_bins, num_bins + (1 if _spline.learns_ends(tails, unit_interval) else -1)
 
@@ -121,17 +123,17 @@ class RationalQuadraticSpline(_spline.Spline):
     @follows_variables
     def new(
         cls,
-        params,
-        num_bins=8,
-        bound=5.0,
-        tails="identity",
-        min_bin_width=1e-3,
-        min_bin_height=1e-3,
-        min_slope=1e-3,
-        unit_interval=False,
-        validate_args=False,
-        name="rational_quadratic_spline",
-    ):
+        params: ArrayLike,
+        num_bins: int = 8,
+        bound: float = 5.0,
+        tails: str = "identity",
+        min_bin_width: float = 1e-3,
+        min_bin_height: float = 1e-3,
+        min_slope: float = 1e-3,
+        unit_interval: bool = False,
+        validate_args: bool = False,
+        name: str = "rational_quadratic_spline",
+    ) -> Self:
         """Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
 
         w = L (m + (1 - K m) softmax(raw)), L the length of the interval, m the minimum, and
@@ -167,10 +169,10 @@ class RationalQuadraticSpline(_spline.Spline):
         sizes = length * _spline_bins.fractions(tf.reshape(raw_sizes, shape), minimum)
         shift = math.log(math.expm1(1.0 - min_slope))
         positive = (*tf.unstack(sizes, axis=-3), min_slope + softplus(raw_slopes + shift))
-        positive = (_batch_last.restore(t, params) for t in positive)
-        return cls(*positive, range_min=lower, validate_args=validate_args, name=name)
+        widths, heights, slopes = (_batch_last.restore(t, params) for t in positive)
+        return cls(widths, heights, slopes, lower, validate_args, name)
 
-    def _slopes_per_knot(self):
+    def _slopes_per_knot(self) -> tf.Tensor:
         """The slopes with their last axis K - 1 or K + 1, never 1 for all of them."""
         slopes = tf.convert_to_tensor(self._knot_slopes)
         interior = self._bin_widths.shape[-1] - 1
@@ -181,12 +183,20 @@ class RationalQuadraticSpline(_spline.Spline):
             slopes = slopes * tf.ones([interior], slopes.dtype)
         return slopes
 
-    def _tensors_by_bin(self):
+    def _tensors_by_bin(self) -> tuple[tf.Tensor, ...]:
         return self._bin_widths, self._bin_heights, self._slopes_per_knot()
 
 
 @_spline.checked_once
-def _checked(num_bins, bound, tails, min_bin_width, min_bin_height, min_slope, unit_interval):
+def _checked(
+    num_bins: int,
+    bound: float,
+    tails: str,
+    min_bin_width: float,
+    min_bin_height: float,
+    min_slope: float,
+    unit_interval: bool,
+) -> tuple[Any, ...]:
     """Returns the numbers of raw parameters, and start and length of the interval."""
     sizes = RationalQuadraticSpline._sizes(num_bins, tails, unit_interval)
     _spline.minimum_size(min_bin_width, num_bins, "min_bin_width")

@@ -1,15 +1,18 @@
 """The sum-of-squares polynomial transformer (SOS)."""
 
 import math
+from collections.abc import Callable
+from typing import Any, Self
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import parameter_properties
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfp_flows import _checks
 from tfp_flows.bijectors.transformers._monotone import Monotone
+from tfp_flows.bijectors.transformers._polynomial_start import polynomials_of_slope_one
 from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._squares_of_polynomials import squares_of_polynomials, zero_with_gradient
 
@@ -58,14 +61,14 @@ class SumOfSquares(Monotone):
 
     def __init__(
         self,
-        coefficients,
-        shift=0.0,
-        min_slope=0.0,
-        bound=None,
-        tails="linear",
-        validate_args=False,
-        name="sum_of_squares",
-    ):
+        coefficients: ArrayLike,
+        shift: ArrayLike = 0.0,
+        min_slope: float = 0.0,
+        bound: float | None = None,
+        tails: str = "linear",
+        validate_args: bool = False,
+        name: str = "sum_of_squares",
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             dtype = self._keep(coefficients=coefficients, shift=shift)
@@ -90,32 +93,32 @@ class SumOfSquares(Monotone):
             )
 
     @property
-    def coefficients(self):
+    def coefficients(self) -> tf.Tensor | tf.Variable:
         """a, `[..., K, L + 1]`."""
         return self._coefficients
 
     @property
-    def shift(self):
+    def shift(self) -> tf.Tensor | tf.Variable:
         """c, the value at zero."""
         return self._shift
 
     @property
-    def min_slope(self):
+    def min_slope(self) -> float:
         """m, the least slope."""
         return self._min_slope
 
     @property
-    def bound(self):
+    def bound(self) -> float | None:
         """B, where the linear tails begin, or `None`."""
         return self._bound
 
     @property
-    def tails(self):
+    def tails(self) -> str:
         """The slope beyond the bound: `"linear"`, that at +-B, or `"unit"`, one."""
         return self._tails
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return {
             "coefficients": tfp.util.ParameterProperties(
                 event_ndims=2, shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
@@ -125,15 +128,15 @@ class SumOfSquares(Monotone):
 
     @staticmethod
     def params_size(
-        num_polynomials=3,
-        degree=4,
-        min_slope=1e-3,
-        bound=None,
-        tails="linear",
-        spread=1.0,
-        validate_args=False,
-        name=None,
-    ):
+        num_polynomials: int = 3,
+        degree: int = 4,
+        min_slope: float = 1e-3,
+        bound: float | None = None,
+        tails: str = "linear",
+        spread: float = 1.0,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> int:
         """Number of raw parameters per coordinate: 1 + K (L + 1). Takes the keywords of `new`."""
         del min_slope, bound, tails, spread, validate_args, name
         num_polynomials = _checks.integer_at_least(num_polynomials, 1, "num_polynomials")
@@ -143,16 +146,16 @@ class SumOfSquares(Monotone):
     @follows_variables
     def new(
         cls,
-        params,
-        num_polynomials=3,
-        degree=4,
-        min_slope=1e-3,
-        bound=None,
-        tails="linear",
-        spread=1.0,
-        validate_args=False,
-        name="sum_of_squares",
-    ):
+        params: ArrayLike,
+        num_polynomials: int = 3,
+        degree: int = 4,
+        min_slope: float = 1e-3,
+        bound: float | None = None,
+        tails: str = "linear",
+        spread: float = 1.0,
+        validate_args: bool = False,
+        name: str = "sum_of_squares",
+    ) -> Self:
         """Makes the bijector from raw parameters.
 
         Args:
@@ -177,7 +180,7 @@ class SumOfSquares(Monotone):
         _checks.last_axis(params, size, "params")
         shape = tf.concat([tf.shape(params)[:-1], [num_polynomials, degree + 1]], axis=0)
         spread = _checks.positive_number(spread, "spread")
-        offsets, scales = _start(num_polynomials, degree, min_slope, spread)
+        offsets, scales = polynomials_of_slope_one(num_polynomials, degree, min_slope, spread)
         shift, raw = tf.split(params, [1, size - 1], axis=-1)
         coefficients = tf.reshape(raw, shape) / tf.constant(scales, params.dtype)
         return cls(
@@ -190,18 +193,20 @@ class SumOfSquares(Monotone):
             name=name,
         )
 
-    def _parameters_by_unit(self):
+    def _parameters_by_unit(self) -> list[tf.Tensor]:
         a = tf.convert_to_tensor(self._coefficients)
         flat = tf.reshape(a, ps.concat([ps.shape(a)[:-2], [-1]], axis=0))
         return [flat, self._shift[..., tf.newaxis]]
 
-    def _map(self, flat, shift):
+    def _map(
+        self, flat: tf.Tensor, shift: tf.Tensor
+    ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         batch_shape, rows = ps.shape(flat)[:-2], ps.shape(flat)[-1:]
         a = tf.reshape(flat, ps.concat([batch_shape, self._coefficients.shape[-2:], rows], axis=0))
         log_largest = tf.math.log(tf.reduce_max(tf.abs(a), axis=-3))
         c, m = shift[..., 0, :], tf.constant(self._min_slope, a.dtype)
 
-        def value_and_log_slope(x):
+        def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # A layer before may have overflowed: without tails an infinity counts as the largest x.
             bound = x.dtype.max if self._bound is None else self._bound
             near = tf.clip_by_value(x, -bound, bound)
@@ -234,17 +239,3 @@ class SumOfSquares(Monotone):
             return y, log_slope
 
         return value_and_log_slope
-
-
-def _start(num_polynomials, degree, min_slope, spread):
-    """Coefficients a0 of a slope close to one, and the scales of the raw numbers.
-
-    The constant terms alone give the slope one. What the small others add to it cancels in
-    first order: sum_k cos(pi (k + 1/2) l / K) = 0. One polynomial has none to differ from.
-    """
-    k, powers = np.arange(num_polynomials)[:, np.newaxis], np.arange(degree + 1)
-    scales = np.sqrt([float(math.prod(range(2 * i - 1, 0, -2))) for i in powers]) * spread**powers
-    size = 0.01 if num_polynomials > 1 else 0.0
-    offsets = size * np.cos(np.pi * (k + 0.5) * powers / num_polynomials) / scales
-    offsets[:, 0] = math.sqrt((1.0 - min_slope) / num_polynomials)
-    return offsets, scales

@@ -5,7 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 
-def block_matrix(raw, log_gains, num_blocks):
+def block_matrix(
+    raw: tf.Tensor, log_gains: tf.Tensor, num_blocks: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """W = exp(g) V / |V| by rows, where V is exp(raw) on the diagonal blocks, raw below, 0 above.
 
     Args:
@@ -40,7 +42,7 @@ def block_matrix(raw, log_gains, num_blocks):
     return matrix, log_blocks + log_factors[..., tf.newaxis]
 
 
-def log_matvec(log_matrix, log_vector):
+def log_matvec(log_matrix: tf.Tensor, log_vector: tf.Tensor) -> tf.Tensor:
     """log(A v) from the logarithms of A `[D, H, K]` and v `[N, D, K]`, as `[N, D, H]`.
 
     One product of matrices, not `logsumexp` over `[N, D, H, K]`.
@@ -55,7 +57,7 @@ def log_matvec(log_matrix, log_vector):
     return tf.math.log(product) + row_top + top
 
 
-def log_tanh_slope(z):
+def log_tanh_slope(z: tf.Tensor) -> tf.Tensor:
     """log(1 - tanh(z)^2), down to -2000: below, the slope is zero in every dtype."""
     # Without the bound an infinite logarithm would become NaN in the next product.
     size = tf.minimum(tf.abs(z), 1e3)

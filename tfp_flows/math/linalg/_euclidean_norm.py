@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def euclidean_norm(v):
+def euclidean_norm(v: tf.Tensor) -> tf.Tensor:
     """|v| over the last axis, which is kept, without overflow or underflow of the squares.
 
     Its gradient is v / |v|, and zero at v = 0, where `tf.norm` has NaN.

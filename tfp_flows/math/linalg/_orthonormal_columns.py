@@ -1,10 +1,13 @@
 """Gram-Schmidt orthonormalisation, with gradients that stay finite."""
 
+from collections.abc import Callable
+from typing import Any
+
 import ml_dtypes
 import tensorflow as tf
 
 
-def orthonormal_columns(matrix):
+def orthonormal_columns(matrix: tf.Tensor) -> tf.Tensor:
     """Q of A = Q R, R upper triangular with a positive diagonal: Gram-Schmidt, by QR.
 
     The gradient of Q is that of QR, dL/dA = (G + Q copyltu(-G^T Q)) R^-T for G = dL/dQ, where
@@ -19,14 +22,14 @@ def orthonormal_columns(matrix):
     """
 
     @tf.custom_gradient
-    def orthonormal(matrix):
+    def orthonormal(matrix: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
         q, r = tf.linalg.qr(matrix)
         # The one Q that is smooth in the matrix.
         diagonal = tf.linalg.diag_part(r)
         sign = tf.where(diagonal < 0.0, -tf.ones_like(diagonal), tf.ones_like(diagonal))
         q, r = q * sign[..., tf.newaxis, :], r * sign[..., tf.newaxis]
 
-        def gradient(of_q):
+        def gradient(of_q: tf.Tensor) -> tf.Tensor:
             roundings = 10.0 * ml_dtypes.finfo(r.dtype.as_numpy_dtype).eps
             least = roundings * tf.reduce_max(tf.abs(r), axis=[-2, -1])
             # For a matrix of zeros.

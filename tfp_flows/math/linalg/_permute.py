@@ -1,10 +1,14 @@
 """A permutation of an axis."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 
-def permute(x, order, axis=-1):
+def permute(x: tf.Tensor, order: ArrayLike, axis: int = -1) -> tf.Tensor:
     """y_i = x_order(i) along an axis.
 
     The gradient is the inverse permutation, a gather as well, where that of `tf.gather` would be
@@ -21,7 +25,7 @@ def permute(x, order, axis=-1):
     back = np.argsort(order)
 
     @tf.custom_gradient
-    def gather(x):
+    def gather(x: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
         return tf.gather(x, order, axis=axis), lambda upstream: permute(upstream, back, axis)
 
     return gather(x)

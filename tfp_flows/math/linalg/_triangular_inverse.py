@@ -1,5 +1,8 @@
 """Derivatives of the inverse of a triangular map."""
 
+from collections.abc import Callable
+from typing import Any
+
 import ml_dtypes
 import tensorflow as tf
 
@@ -7,7 +10,14 @@ from tfp_flows.math._linearized import Linearized
 from tfp_flows.math._transposed_solution import transposed_solution
 
 
-def with_triangular_gradient(value_and_slope, x, y, *, event_ndims=1, name="triangular_inverse"):
+def with_triangular_gradient(
+    value_and_slope: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    x: tf.Tensor,
+    y: tf.Tensor,
+    *,
+    event_ndims: int = 1,
+    name: str = "triangular_inverse",
+) -> tf.Tensor:
     """x with f(x) = y, given x, and with dx = J^-1 (dy - df), J = df/dx triangular in some order.
 
     The cotangent of x is `v = J^-T u`, by Jacobi's iteration with the diagonal d of J,
@@ -38,16 +48,18 @@ def with_triangular_gradient(value_and_slope, x, y, *, event_ndims=1, name="tria
         tolerance = 4.0 * float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
         axes = list(range(-event_ndims, 0))
 
-        def solve(matvec, u):
+        def solve(matvec: Callable[..., Any], u: tf.Tensor) -> tf.Tensor:
             scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True)
             # Powers of small and of huge cotangents would leave the dtype.
             scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
             u /= scale
 
-            def step(i, v, following):
+            def step(
+                i: tf.Tensor, v: tf.Tensor, following: tf.Tensor
+            ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
                 return i + 1, following, u + matvec(following)
 
-            def goes_on(i, v, following):
+            def goes_on(i: tf.Tensor, v: tf.Tensor, following: tf.Tensor) -> tf.Tensor:
                 near = tf.abs(following - v) <= tolerance * (1.0 + tf.abs(v))
                 return tf.logical_not(tf.reduce_all(near))
 
@@ -60,8 +72,8 @@ def with_triangular_gradient(value_and_slope, x, y, *, event_ndims=1, name="tria
         linearized = Linearized(lambda x: x + (y - value_and_slope(x)[0]) / slope, x)
 
         @tf.custom_gradient
-        def solved(g):
-            def gradient(u):
+        def solved(g: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
+            def gradient(u: tf.Tensor) -> tf.Tensor:
                 return transposed_solution(linearized, u, solve, solve, [g], "triangular_inverse")
 
             return x, gradient

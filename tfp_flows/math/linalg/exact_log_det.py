@@ -1,11 +1,15 @@
 """The log-determinant of I + J from all of J."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 _LARGEST_UNROLLED = 8
 
 
-def exact_log_det(function, x):
+def exact_log_det(
+    function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """log det(I + J), J = dg/dx, by D gradients of g and an elimination.
 
     For a contraction g, in any norm, det(I + J) is positive. Differentiable any number of times
@@ -26,7 +30,7 @@ def exact_log_det(function, x):
         tape.watch(x)
         g = function(x)
 
-    def row(i):
+    def row(i: tf.Tensor) -> tf.Tensor:
         """dg_i/dx."""
         cotangent = tf.broadcast_to(tf.one_hot(i, size, dtype=x.dtype), tf.shape(x))
         return tape.gradient(g, x, cotangent, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -41,7 +45,7 @@ def exact_log_det(function, x):
     return g, tf.reduce_sum(tf.math.log(tf.abs(diagonal)), axis=-1)
 
 
-def _log_det_by_elimination(matrix):
+def _log_det_by_elimination(matrix: tf.Tensor) -> tf.Tensor:
     """The sum of the logarithms of the pivots.
 
     No row is exchanged: I + J, with a norm of J below one, has positive pivots and is stable

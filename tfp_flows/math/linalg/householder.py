@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def householder_product(vectors, x, transpose=False):
+def householder_product(vectors: tf.Tensor, x: tf.Tensor, transpose: bool = False) -> tf.Tensor:
     """Q x with Q = H_1 H_2 ... H_K and H_k = I - 2 v_k v_k^T / |v_k|^2, or Q^T x.
 
     With the unit vectors u_k as rows of U, Q = I - U^T S^-1 U, where S is upper triangular: 1/2 on
@@ -34,7 +34,7 @@ def householder_product(vectors, x, transpose=False):
     return tf.reshape(rows, tf.shape(x))
 
 
-def householder_columns(vectors, num_columns):
+def householder_columns(vectors: tf.Tensor, num_columns: int) -> tf.Tensor:
     """The first M columns of the Q of `householder_product`, orthonormal, also in batches.
 
     Args:
@@ -50,7 +50,7 @@ def householder_columns(vectors, num_columns):
     return start - tf.matmul(unit, solved, transpose_a=True)
 
 
-def paired_vectors(num_vectors, size, seed=None):
+def paired_vectors(num_vectors: int, size: int, seed: int | None = None) -> np.ndarray:
     """Random vectors in equal pairs, whose reflections undo each other: Q = I to start from.
 
     An odd one is left over: e_1, which changes the sign of the first coordinate.
@@ -68,7 +68,7 @@ def paired_vectors(num_vectors, size, seed=None):
     return np.concatenate([np.repeat(pairs, 2, axis=0), odd])
 
 
-def _system(unit):
+def _system(unit: tf.Tensor) -> tf.Tensor:
     """S, `[..., K, K]`."""
     num_vectors = unit.shape[-2]
     above = np.triu(np.ones([num_vectors] * 2), 1)
@@ -76,7 +76,7 @@ def _system(unit):
     return gram + 0.5 * tf.eye(num_vectors, dtype=unit.dtype)
 
 
-def _unit_rows(vectors):
+def _unit_rows(vectors: tf.Tensor) -> tf.Tensor:
     """v / |v| by rows; rows of zeros stay so, with gradients of zero."""
     vectors = tf.convert_to_tensor(vectors)
     largest = tf.stop_gradient(tf.reduce_max(tf.abs(vectors), axis=-1, keepdims=True))

@@ -1,13 +1,21 @@
 """The log-determinant of I + J by its power series, with the gradient by Neumann's."""
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from tfp_flows.math._replace_gradient import replace_gradient
 
 
-def power_series_log_det(function, x, noise, num_terms, num_sure=None, survival=1.0):
+def power_series_log_det(
+    function: Callable[[tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+    noise: tf.Tensor,
+    num_terms: int | tf.Tensor,
+    num_sure: int | None = None,
+    survival: float = 1.0,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """log det(I + J) ~ sum_k (-1)^(k+1) w_k / k  v^T J^k v, k = 1, ..., n; J = dg/dx.
 
     v is noise of mean zero and covariance I, so that v^T J^k v has the mean tr(J^k). With weights
@@ -39,14 +47,16 @@ def power_series_log_det(function, x, noise, num_terms, num_sure=None, survival=
         tape.watch(x)
         g = function(x)
 
-    def transposed(v):
+    def transposed(v: tf.Tensor) -> tf.Tensor:
         """J^T v."""
         return tape.gradient(g, x, v, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     num_sure = num_terms if num_sure is None else num_sure
     one = tf.ones([], x.dtype)
 
-    def step(k, weight, v_k, u, log_det):
+    def step(
+        k: tf.Tensor, weight: tf.Tensor, v_k: tf.Tensor, u: tf.Tensor, log_det: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """v_k is (J^T)^(k-1) v, and the weight has the sign of its term."""
         u += weight * v_k
         v_k = tf.ensure_shape(transposed(v_k), x.shape)
@@ -63,7 +73,7 @@ def power_series_log_det(function, x, noise, num_terms, num_sure=None, survival=
     return g, replace_gradient(log_det, product, noise, refusing="power_series_log_det")
 
 
-def num_terms_for(coefficient, tolerance):
+def num_terms_for(coefficient: float, tolerance: float) -> int:
     """The smallest n with c^(n+1) / ((n + 1)(1 - c)) <= tolerance: nats a dimension."""
     log_c = math.log(coefficient)
     bound = math.log(tolerance) + math.log1p(-coefficient)

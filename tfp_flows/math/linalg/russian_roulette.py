@@ -1,14 +1,23 @@
 """An unbiased log-determinant of I + J from a random number of terms."""
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math._philox import philox_uniform
 from tfp_flows.math.linalg.power_series import power_series_log_det
 
 
-def russian_roulette_log_det(function, x, noise, seed, num_sure=2, survival=0.5):
+def russian_roulette_log_det(
+    function: Callable[[tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+    noise: tf.Tensor,
+    seed: ArrayLike,
+    num_sure: int = 2,
+    survival: float = 0.5,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """log det(I + J) = E sum_k (-1)^(k+1) / (k P(n >= k)) v^T J^k v, k = 1, ..., n; J = dg/dx.
 
     The number n of terms is drawn, one for all rows: m = `num_sure` terms for sure, and each

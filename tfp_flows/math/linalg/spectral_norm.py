@@ -1,12 +1,14 @@
 """Upper bounds of spectral norms by repeated squaring of the Gram matrix."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.math._replace_gradient import replace_gradient
 
 
-def spectral_norm_bound(matrix, num_squarings=5):
+def spectral_norm_bound(matrix: tf.Tensor, num_squarings: int = 5) -> tf.Tensor:
     """sigma(W) <= |(W^T W)^q|_F^(1 / (2 q)), with q = 2^num_squarings.
 
     The right side is the norm of all singular values to the power 4 q, so that the bound is at most
@@ -30,7 +32,9 @@ def spectral_norm_bound(matrix, num_squarings=5):
     return size * tf.exp(0.5 * _log_radius_bound(gram, num_squarings))
 
 
-def convolution_norm_bound(kernel, image_shape, num_squarings=5):
+def convolution_norm_bound(
+    kernel: tf.Tensor, image_shape: Sequence[int], num_squarings: int = 5
+) -> tf.Tensor:
     """sigma(A) <= max_f sigma(W(f)), where A convolves images by W, whose spectrum is W(f).
 
     A has stride one and pads with zeros ("same"). It is a part of the circular convolution of an
@@ -74,7 +78,7 @@ def convolution_norm_bound(kernel, image_shape, num_squarings=5):
     return size * tf.exp(0.5 * log_radius)
 
 
-def _to_unit_size(tensor, axes):
+def _to_unit_size(tensor: tf.Tensor, axes: tuple[int, ...] | None) -> tuple[tf.Tensor, tf.Tensor]:
     """The tensor over its largest entry, and that entry: no power of it overflows then."""
     size = tf.reduce_max(tf.abs(tensor), axis=axes, keepdims=True)
     # A constant for the gradient, which is right all the same: the norm is homogeneous.
@@ -82,7 +86,7 @@ def _to_unit_size(tensor, axes):
     return tensor / size, size[..., 0, 0] if axes else tf.reshape(size, [])
 
 
-def _log_radius_bound(gram, num_squarings):
+def _log_radius_bound(gram: tf.Tensor, num_squarings: int) -> tf.Tensor:
     """log |G^q|_F / q, with q = 2^num_squarings, for symmetric matrices G.
 
     Its gradient is G^(2q-1) / tr(G^(2q)), the product of all the powers on the way: one product of
@@ -104,7 +108,9 @@ def _log_radius_bound(gram, num_squarings):
     return replace_gradient(total, gram, product / tf.maximum(trace, tiny))
 
 
-def _waves(kernel_shape, image_shape):
+def _waves(
+    kernel_shape: Sequence[int], image_shape: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
     """cos and sin of 2 pi f.p for frequencies f and places p in the kernel: `[F, k_h k_w]`."""
     period = [n + k - 1 for n, k in zip(image_shape, kernel_shape, strict=True)]
     # The block at -f is the conjugate of that at f.

@@ -1,5 +1,8 @@
 """How large the steps of a solver with an error estimate are."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
@@ -24,7 +27,9 @@ class StepSize:
       dtype: of the state.
     """
 
-    def __init__(self, rtol, atol, start, stop, dtype):
+    def __init__(
+        self, rtol: float, atol: float, start: float, stop: float, dtype: tf.DType
+    ) -> None:
         self._eps = eps = float(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         self._rtol, self._atol = max(rtol, 10.0 * eps), max(atol, 10.0 * eps)
         # t + h must differ from t.
@@ -32,7 +37,9 @@ class StepSize:
         self.length = tf.constant(abs(stop - start), dtype)
         self._start, self._direction = tf.constant(start, dtype), 1.0 if stop > start else -1.0
 
-    def ratios(self, errors, before, after):
+    def ratios(
+        self, errors: Sequence[tf.Tensor], before: Sequence[tf.Tensor], after: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """The largest |error| of each row in units of the tolerance, `[N]`; infinite for NaN."""
         found = []
         for error, z, following in zip(errors, before, after, strict=True):
@@ -43,11 +50,19 @@ class StepSize:
             found.append(tf.reduce_max(ratio, axis=list(range(1, ratio.shape.rank))))
         return tf.reduce_max(tf.stack(found), axis=0)
 
-    def roundings(self, moves, before, after):
+    def roundings(
+        self, moves: Sequence[tf.Tensor], before: Sequence[tf.Tensor], after: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """At most what roundings of a step's error are, in units of the tolerance, `[N]`."""
         return 8.0 * self._eps * self.ratios(moves, before, after)
 
-    def of_quadratures(self, errors, before, after, num_rows):
+    def of_quadratures(
+        self,
+        errors: Sequence[tf.Tensor],
+        before: Sequence[tf.Tensor],
+        after: Sequence[tf.Tensor],
+        num_rows: tf.Tensor,
+    ) -> tf.Tensor:
         """The largest error of a quadrature in units of the tolerance, a scalar.
 
         It is a sum over N rows, with a tolerance `N atol + rtol max |q|` for all of a tensor: that
@@ -61,7 +76,13 @@ class StepSize:
             found.append(tf.where(tf.math.is_finite(ratio), ratio, tf.zeros_like(ratio)))
         return tf.reduce_max(tf.stack(found))
 
-    def first(self, function, state, slopes, alive):
+    def first(
+        self,
+        function: Callable[..., Any],
+        state: Sequence[tf.Tensor],
+        slopes: Sequence[tf.Tensor],
+        alive: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """A step that Euler's method would take with an error of a hundredth of the tolerance.
 
         Returns:
@@ -79,16 +100,16 @@ class StepSize:
         h = tf.pow(0.01 / (tf.maximum(slope, bend) + 1e-10 / self.length), 0.2)
         return tf.clip_by_value(h, self.smallest, self.length), alive
 
-    def alone(self, per_row):
+    def alone(self, per_row: tf.Tensor) -> tf.Tensor:
         """How many steps of its own size a row would take for one with this error, `[N]`."""
         return tf.pow(per_row, 0.2) / _SAFETY
 
-    def following(self, h, worst):
+    def following(self, h: tf.Tensor, worst: tf.Tensor) -> tf.Tensor:
         """The size of the step after one of size h with the error `worst`."""
         factor = _SAFETY * tf.pow(tf.maximum(worst, 1e-10), -0.2)
         return tf.maximum(h * tf.clip_by_value(factor, _SHRINK, _GROW), self.smallest)
 
 
-def largest(ratios, alive):
+def largest(ratios: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:
     """The largest ratio of the rows that are alive, or zero."""
     return tf.reduce_max(tf.where(alive, ratios, tf.zeros_like(ratios)))

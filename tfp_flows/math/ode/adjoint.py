@@ -1,13 +1,29 @@
 """The solution of an ordinary differential equation, with gradients by its adjoint."""
 
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow.python.eager import record
 
 from tfp_flows.math._first_derivatives_only import first_derivatives_only
+from tfp_flows.math.ode._way_back import solve_back
+from tfp_flows.math.ode.runge_kutta import OdeResult
 
 
-def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint"):
+def adjoint(
+    function: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor | None]],
+    initial: ArrayLike,
+    start: float,
+    stop: float,
+    solve: Callable[..., OdeResult],
+    constants: Sequence[tf.Tensor] = (),
+    tolerance: float = 1e-2,
+    name: str = "adjoint",
+) -> tuple[tf.Tensor, tf.Tensor | None]:
     """z(t_1) and q(t_1) of dz/dt = f(t, z), dq/dt = g(t, z), with gradients by the adjoint ODE.
 
     With the cotangents a = dL/dz(t) and b = dL/dq(t_1), for anything w on which f and g depend,
@@ -15,9 +31,12 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
         da/dt = -a^T df/dz - b^T dg/dz,    dL/dw = integral_t0^t1 (a^T df/dw + b^T dg/dw) dt,
 
     integrated from t_1 back to t_0, along with z itself. Memory does not grow with the number of
-    steps; the gradient has the error of the solver. All `tf.Variable`s and tensors that
-    `function` captures get their gradients, and `initial` does. First derivatives in
-    reverse mode only: a second, and forward mode, raise `LookupError`.
+    steps; the gradient has the error of the solver. Where f contracts, errors of z grow on the way
+    back: where z(t_0) is not found again within `tolerance`, the equation is solved once more in
+    16 segments, each back from its own end, and a row that is not found then, either, has the
+    gradient NaN. All `tf.Variable`s and tensors that `function` captures get their gradients, and
+    `initial` does. First derivatives in reverse mode only: a second, and forward mode, raise
+    `LookupError`.
 
     Source: Chen et al. (2018), Neural ordinary differential equations, arXiv:1806.07366,
     algorithm 1.
@@ -31,6 +50,7 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
       solve: callable, `solve(function, state, start, stop, quadrature=...)`, a solver such as
         `dormand_prince`, with its options bound.
       constants: tensors that `function` captures and that need no gradient.
+      tolerance: positive float, of what is found back of z, in units of max(1, |z|).
       name: Python `str`.
 
     Returns:
@@ -49,11 +69,16 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
         sources = [*captured, *variables]
         integrands = traced.structured_outputs[1]
 
-        def slopes(t, state):
+        def slopes(
+            t: tf.Tensor, state: tuple[tf.Tensor, ...]
+        ) -> tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
             return tuple(part for part in traced(t, state[0]) if part is not None), ()
 
+        options = {"time": (start, stop), "solve": solve, "tolerance": tolerance}
+        backward = functools.partial(_backward, function, traced, sources, **options)
+
         @tf.custom_gradient
-        def solved(z, *values):
+        def solved(z: tf.Tensor, *values: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
             # `traced` reads `values` itself; here they say where gradients go.
             state = (z,)
             if integrands is not None:
@@ -65,10 +90,10 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
             succeeded = result.succeeded
             solution = [_nan_unless(succeeded, part) for part in result.state]
 
-            def gradient(*cotangents, variables=None):
-                of_z, of_values = _backward(
-                    function, solution, succeeded, cotangents, sources, start, stop, solve
-                )
+            def gradient(
+                *cotangents: tf.Tensor, variables: Sequence[tf.Variable] | None = None
+            ) -> Any:
+                of_z, of_values = backward((z, solution[0]), succeeded, cotangents)
                 parts = (z, *values, *cotangents)
                 gradients = [
                     first_derivatives_only(tf.stop_gradient(g), parts, "adjoint")
@@ -83,52 +108,79 @@ def adjoint(function, initial, start, stop, solve, constants=(), name="adjoint")
         return solution[0], None if integrands is None else solution[1]
 
 
-def _backward(function, solution, succeeded, cotangents, sources, start, stop, solve):
-    """dL/dz(t_0), and dL/dw of each source w."""
-    z = solution[0]
+def _backward(
+    function: Callable[..., Any],
+    traced: Callable[..., Any],
+    sources: Sequence[tf.Tensor | tf.Variable],
+    ends: tuple[tf.Tensor, tf.Tensor],
+    succeeded: tf.Tensor,
+    cotangents: Sequence[tf.Tensor],
+    time: tuple[float, float],
+    solve: Callable[..., OdeResult],
+    tolerance: float,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """dL/dz(t_0), and dL/dw of each source w; `ends` are z(t_0) and z(t_1)."""
     # The tolerance is absolute below one, but cotangents may be of any size.
     largest = tf.reduce_max(tf.stack([tf.reduce_max(tf.abs(c)) for c in cotangents]))
     scale = tf.where((largest > 0.0) & tf.math.is_finite(largest), largest, tf.ones_like(largest))
-    # A row without a solution is not followed back, so that it leaves the others their gradients.
-    z, a, *b = (_zero_unless(succeeded, part) for part in (z, *(c / scale for c in cotangents)))
+    # A row without a solution, or on which no loss depends, is not followed back, so that it
+    # leaves the others their gradients.
+    counts = succeeded & tf.reduce_any(tf.concat(cotangents, axis=-1) != 0.0, axis=-1)
+    a, *b = (_zero_unless(counts, c / scale) for c in cotangents)
+    # In its place stands one that is: the field need not be a number at zero.
+    one = tf.argmax(tf.cast(counts, tf.int32))
+    first, last = (tf.where(counts[:, tf.newaxis], z, z[one]) for z in ends)
 
-    def transposed(t, z, a, *b):
+    def transposed(
+        t: tf.Tensor, z: tf.Tensor, a: tf.Tensor, *b: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             tape.watch([z, *sources])
             outputs = [part for part in function(t, z) if part is not None]
         of_z, *of_sources = tape.gradient(
             outputs, [z, *sources], [a, *b], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return outputs[0], -of_z, [-tf.convert_to_tensor(g) for g in of_sources]
+        return (outputs[0], -of_z), tuple(-tf.convert_to_tensor(g) for g in of_sources)
 
-    specs = [tf.TensorSpec([], z.dtype), _spec(z), _spec(a), *(_spec(part) for part in b)]
-    traced = _traced(transposed, specs)
+    specs = [tf.TensorSpec([], last.dtype), *(_spec(part) for part in (last, a, *b))]
+    back = _traced(transposed, specs)
 
-    def slopes(t, state):
-        slope, of_z, of_sources = traced(t, *state, *b)
-        return (slope, of_z), tuple(of_sources)
+    def found(
+        counts: tf.Tensor, first: tf.Tensor, last: tf.Tensor, a: tf.Tensor, *b: tf.Tensor
+    ) -> Any:
+        nothing = tuple(tf.zeros_like(source) for source in sources)
+        return solve_back(
+            lambda t, state: (traced(t, *state)[:1], ()),
+            lambda t, state: back(t, *state, *b),
+            (first, last),
+            a,
+            nothing,
+            counts,
+            time,
+            solve,
+            tolerance,
+        )
 
-    nothing = tuple(tf.zeros_like(source) for source in sources)
     with record.stop_recording():
-        result = solve(slopes, (z, a), stop, start, quadrature=nothing)
-    of_z = scale * _nan_unless(succeeded & result.succeeded, result.state[1])
-    nan = tf.constant(np.nan, z.dtype)
-    found = tf.reduce_all(result.succeeded)
-    of_sources = [tf.where(found, scale * q, nan) for q in result.quadrature]
-    return of_z, of_sources
+        # Loops of a graph, also in eager mode.
+        result = tf.function(found, autograph=False)(counts, first, last, a, *b)
+    nan = tf.constant(np.nan, last.dtype)
+    of_z = scale * _nan_unless(succeeded & result.succeeded, result.cotangents)
+    is_found = tf.reduce_all(result.succeeded)
+    return of_z, [tf.where(is_found, scale * q, nan) for q in result.integrals]
 
 
-def _traced(function, specs):
+def _traced(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> Any:
     return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
-def _spec(tensor):
+def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec(tensor.shape, tensor.dtype)
 
 
-def _nan_unless(rows, part):
+def _nan_unless(rows: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     return tf.where(rows[:, tf.newaxis], part, tf.constant(np.nan, part.dtype))
 
 
-def _zero_unless(rows, part):
+def _zero_unless(rows: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     return tf.where(rows[:, tf.newaxis], part, tf.zeros_like(part))

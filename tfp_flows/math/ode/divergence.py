@@ -1,9 +1,13 @@
 """The divergence of a vector field: exact, or estimated by a random projection."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
-def exact_divergence(function, t, z):
+def exact_divergence(
+    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], t: tf.Tensor, z: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """f(t, z), tr J = sum_i df_i/dz_i and |J|^2 = sum_ij (df_i/dz_j)^2, by D products a^T J.
 
     Args:
@@ -27,7 +31,12 @@ def exact_divergence(function, t, z):
     return f, divergence, square
 
 
-def hutchinson_divergence(function, t, z, noise):
+def hutchinson_divergence(
+    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    t: tf.Tensor,
+    z: tf.Tensor,
+    noise: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """f(t, z), and the estimates e^T J e of tr J and |e^T J|^2 of |J|^2, by one product e^T J.
 
     Unbiased for any e with zero mean and unit covariance; with random signs the variance is

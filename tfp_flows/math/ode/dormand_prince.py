@@ -1,6 +1,7 @@
 """Ordinary differential equations by Dormand and Prince's method, with steps of adaptive size."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -14,17 +15,19 @@ from tfp_flows.math.ode.runge_kutta import (
 
 
 def dormand_prince(
-    function,
-    state,
-    start,
-    stop,
+    function: Callable[
+        [tf.Tensor, tuple[tf.Tensor, ...]], tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]
+    ],
+    state: Sequence[tf.Tensor],
+    start: float,
+    stop: float,
     *,
-    rtol=1e-5,
-    atol=1e-5,
-    max_num_steps=1000,
-    quadrature=(),
-    quadrature_steers=True,
-):
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+    max_num_steps: int = 1000,
+    quadrature: Sequence[tf.Tensor] = (),
+    quadrature_steers: bool = True,
+) -> OdeResult:
     """Solves dz/dt = f(t, z) by steps of order 5, with an error estimate of order 4.
 
     All N rows share their steps. A step is accepted when, in every element of every row,
@@ -84,11 +87,15 @@ def dormand_prince(
         size.length, tf.stop_gradient(h), state, quadrature, slopes, tf.zeros_like(alive, dtype)
     )
 
-    def is_on_the_way(count, is_second, solution, alive):
+    def is_on_the_way(
+        count: tf.Tensor, is_second: tf.Tensor, solution: _Solution, alive: tf.Tensor
+    ) -> tf.Tensor:
         is_left = count < tf.where(is_second, 2 * max_num_steps, max_num_steps)
         return is_left & (solution.remaining > 0.0) & tf.reduce_any(alive)
 
-    def step(count, is_second, solution, alive):
+    def step(
+        count: tf.Tensor, is_second: tf.Tensor, solution: _Solution, alive: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, _Solution, tf.Tensor]:
         remaining, h, state, quadrature, slopes, num_alone = solution
         is_last = h >= remaining
         h = tf.minimum(h, remaining)
@@ -97,8 +104,9 @@ def dormand_prince(
         following, integrals, stages = runge_kutta_step(
             function, stop - direction * remaining, state, quadrature, dt, DORMAND_PRINCE, slopes
         )
+        weights = DORMAND_PRINCE.error_weights or ()
         errors, of_integrals = (
-            weighted_sum([tf.zeros_like(t) for t in part], dt, DORMAND_PRINCE.error_weights, of)
+            weighted_sum([tf.zeros_like(t) for t in part], dt, weights, of)
             for part, of in zip((state, quadrature), zip(*stages, strict=True), strict=True)
         )
         per_row = tf.stop_gradient(size.ratios(errors, state, following))
@@ -111,7 +119,7 @@ def dormand_prince(
             worst = tf.maximum(worst, tf.where(h > size.smallest, tf.stop_gradient(of_all), 0.0))
         accepted = worst <= 1.0
 
-        def chosen(new, old):
+        def chosen(new: Any, old: Any) -> Any:
             return tf.nest.map_structure(lambda a, b: tf.where(accepted, a, b), new, old)
 
         left = tf.where(is_last, tf.zeros_like(remaining), remaining - h)
@@ -124,7 +132,7 @@ def dormand_prince(
             chosen(num_alone + size.alone(per_row), num_alone),
         )
 
-        def out_of_steps():
+        def out_of_steps() -> tuple[tf.Tensor, _Solution, tf.Tensor]:
             # Errors of small steps are those of rounding, and no reason to give a row up.
             moves = [dt * slope for slope in slopes[0]]
             alone = size.alone(tf.nn.relu(per_row - size.roundings(moves, state, following)))
@@ -138,11 +146,11 @@ def dormand_prince(
         )
         return count + 1, again, solution, alive
 
-    def second_start(alive):
+    def second_start(alive: tf.Tensor) -> tuple[tf.Tensor, _Solution, tf.Tensor]:
         """As if these rows had been alone from the first."""
 
         # What is given up stands at zero, where it neither overflows nor has a gradient.
-        def kept(part):
+        def kept(part: tf.Tensor) -> tf.Tensor:
             mask = tf.reshape(alive, tf.concat([tf.shape(alive), [1] * (part.shape.rank - 1)], 0))
             return tf.where(mask, part, tf.zeros_like(part))
 

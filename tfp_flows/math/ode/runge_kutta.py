@@ -1,5 +1,6 @@
 """Explicit Runge-Kutta methods: their tables, one step, and a number of equal steps."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -72,7 +73,21 @@ class OdeResult(NamedTuple):
     num_steps: tf.Tensor
 
 
-def runge_kutta_step(function, t, state, quadrature, dt, tableau, first_slope=None):
+def runge_kutta_step(
+    function: Callable[
+        [tf.Tensor, tuple[tf.Tensor, ...]], tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]
+    ],
+    t: tf.Tensor,
+    state: Sequence[tf.Tensor],
+    quadrature: Sequence[tf.Tensor],
+    dt: tf.Tensor,
+    tableau: Tableau,
+    first_slope: tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]] | None = None,
+) -> tuple[
+    tuple[tf.Tensor, ...],
+    tuple[tf.Tensor, ...],
+    list[tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]],
+]:
     """z + dt sum_i b_i k_i,  k_i = f(t + c_i dt, z + dt sum_j a_ij k_j).
 
     Args:
@@ -88,7 +103,7 @@ def runge_kutta_step(function, t, state, quadrature, dt, tableau, first_slope=No
     Returns:
       The state and the quadrature after the step, and the slopes `[(of state, of quadrature)]`.
     """
-    slopes = []
+    slopes: list[tuple] = []
     for node, row in zip(tableau.nodes, tableau.matrix, strict=True):
         if slopes or first_slope is None:
             stage = weighted_sum(state, dt, row, [of_state for of_state, _ in slopes])
@@ -100,7 +115,12 @@ def runge_kutta_step(function, t, state, quadrature, dt, tableau, first_slope=No
     return state, quadrature, slopes
 
 
-def weighted_sum(start, dt, weights, slopes):
+def weighted_sum(
+    start: Sequence[tf.Tensor],
+    dt: tf.Tensor,
+    weights: Sequence[float],
+    slopes: Sequence[Sequence[tf.Tensor]],
+) -> tuple[tf.Tensor, ...]:
     """Returns `start + dt sum_i weights_i slopes_i` of each part; nothing is added for zeros."""
     terms = [(w, slope) for w, slope in zip(weights, slopes, strict=True) if w != 0.0]
     result = []
@@ -111,7 +131,18 @@ def weighted_sum(start, dt, weights, slopes):
     return tuple(result)
 
 
-def fixed_steps(function, state, start, stop, *, num_steps, tableau=RK4, quadrature=()):
+def fixed_steps(
+    function: Callable[
+        [tf.Tensor, tuple[tf.Tensor, ...]], tuple[tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]
+    ],
+    state: Sequence[tf.Tensor],
+    start: float,
+    stop: float,
+    *,
+    num_steps: int,
+    tableau: Tableau = RK4,
+    quadrature: Sequence[tf.Tensor] = (),
+) -> OdeResult:
     """Solves dz/dt = f(t, z) by equal steps, dt = (t_1 - t_0) / n.
 
     The error falls as dt^p, p = 1 for `EULER`, 4 for `RK4`, 5 for `DORMAND_PRINCE`. Gradients are
@@ -138,7 +169,9 @@ def fixed_steps(function, state, start, stop, *, num_steps, tableau=RK4, quadrat
     start, stop = tf.cast(start, dtype), tf.cast(stop, dtype)
     dt = (stop - start) / num_steps
 
-    def step(i, state, quadrature):
+    def step(
+        i: tf.Tensor, state: tuple[tf.Tensor, ...], quadrature: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
         t = start + tf.cast(i, dtype) * dt
         state, quadrature, _ = runge_kutta_step(function, t, state, quadrature, dt, tableau)
         return i + 1, state, quadrature
@@ -153,12 +186,12 @@ def fixed_steps(function, state, start, stop, *, num_steps, tableau=RK4, quadrat
     return OdeResult(state, quadrature, finite_rows(state), tf.constant(num_steps))
 
 
-def finite_rows(parts):
+def finite_rows(parts: Sequence[tf.Tensor]) -> tf.Tensor:
     """Whether each row is finite in all parts: boolean `[N]`."""
     return tf.reduce_all(
         tf.stack([tf.reduce_all(tf.math.is_finite(_rows(p)), axis=1) for p in parts]), axis=0
     )
 
 
-def _rows(part):
+def _rows(part: tf.Tensor) -> tf.Tensor:
     return part if part.shape.rank == 2 else tf.reshape(part, [tf.shape(part)[0], -1])

@@ -1,5 +1,7 @@
 """A network of block-triangular layers, increasing in each coordinate, and its inverse."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfp_flows.math._elementwise import tanh_input
@@ -7,7 +9,13 @@ from tfp_flows.math.linalg._block_matrix import log_matvec, log_tanh_slope
 from tfp_flows.math.solvers.find_root import find_root
 
 
-def block_network(layers, log_linear, y, first, last):
+def block_network(
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
+    log_linear: tf.Tensor,
+    y: tf.Tensor,
+    first: tf.Tensor,
+    last: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """x_i = exp(s_i) y_i + f_i(y_<=i), and log dx_i/dy_i, by one evaluation of f.
 
     f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh.
@@ -35,7 +43,13 @@ def block_network(layers, log_linear, y, first, last):
     return tf.exp(log_linear) * y + z + last, _log_add(log_linear, log_slope[..., 0])
 
 
-def solve_block_network(layers, log_linear, x, first, last):
+def solve_block_network(
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
+    log_linear: tf.Tensor,
+    x: tf.Tensor,
+    first: tf.Tensor,
+    last: tf.Tensor,
+) -> tf.Tensor:
     """y of `block_network(..., y, ...)[0] = x`, one coordinate after the other.
 
     A search for y_i needs the diagonal blocks only, and all searches together evaluate the rest
@@ -47,14 +61,14 @@ def solve_block_network(layers, log_linear, x, first, last):
     last += tf.zeros_like(x)
     first += tf.zeros([tf.shape(x)[0], layers[0][0].shape[0]], x.dtype)
 
-    def coordinate(i, layer):
+    def coordinate(i: tf.Tensor, layer: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Rows of W and b, and the diagonal block, for the units of y_i."""
         matrix, log_block, bias = layers[layer]
         num_out = log_block.shape[1]
         rows = tf.gather(tf.reshape(matrix, [size, num_out, -1]), i)
         return rows, tf.gather(log_block, i), tf.gather(tf.reshape(bias, [size, num_out]), i)
 
-    def step(i, y, *hidden):
+    def step(i: tf.Tensor, y: tf.Tensor, *hidden: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # What the coordinates before y_i add to each layer: later ones are zero in `hidden`.
         blocks, offsets = [], []
         for layer, h in enumerate(hidden):
@@ -69,7 +83,7 @@ def solve_block_network(layers, log_linear, x, first, last):
         offsets[-1] += tf.gather(last, i, axis=1)[:, tf.newaxis]
         s_i, x_i = tf.gather(s, i), tf.gather(x, i, axis=1)
 
-        def value_and_slope(y_i):
+        def value_and_slope(y_i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             _, value, log_slope = _one_coordinate(blocks, offsets, s_i, y_i)
             return value, tf.exp(log_slope)
 
@@ -93,7 +107,9 @@ def solve_block_network(layers, log_linear, x, first, last):
     return y
 
 
-def _one_coordinate(blocks, offsets, s_i, y_i):
+def _one_coordinate(
+    blocks: Sequence[tf.Tensor], offsets: Sequence[tf.Tensor], s_i: tf.Tensor, y_i: tf.Tensor
+) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
     """All of h_l for y_i, then x_i and log dx_i/dy_i; `offsets` is what other coordinates add."""
     h, log_slope = tanh_input(y_i)[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
     hidden = []
@@ -107,6 +123,6 @@ def _one_coordinate(blocks, offsets, s_i, y_i):
     return hidden, tf.exp(s_i) * y_i + z[:, 0], _log_add(s_i, log_slope[:, 0])
 
 
-def _log_add(a, b):
+def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """log(exp(a) + exp(b)), with a zero gradient where one term is nothing beside the other."""
     return a + tf.math.softplus(b - a)

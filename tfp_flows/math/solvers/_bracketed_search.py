@@ -1,5 +1,6 @@
 """Newton's iteration within a bracket, elementwise: the search of `find_root`."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import ml_dtypes
@@ -20,7 +21,14 @@ class Search(NamedTuple):
     done: tf.Tensor
 
 
-def bracketed_search(value_and_slope, target, start, radius, tolerance, max_iterations):
+def bracketed_search(
+    value_and_slope: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    target: tf.Tensor,
+    start: tf.Tensor,
+    radius: tf.Tensor,
+    tolerance: float,
+    max_iterations: int,
+) -> Search:
     """The search of `find_root`, without gradients, from `start` and with steps up to `radius`.
 
     Returns:
@@ -30,7 +38,16 @@ def bracketed_search(value_and_slope, target, start, radius, tolerance, max_iter
     dtype = target.dtype
     largest = tf.constant(dtype.max, dtype)
 
-    def step(num_iterations, x, low, high, last_step, radius, found, done):
+    def step(
+        num_iterations: tf.Tensor,
+        x: tf.Tensor,
+        low: tf.Tensor,
+        high: tf.Tensor,
+        last_step: tf.Tensor,
+        radius: tf.Tensor,
+        found: tf.Tensor,
+        done: tf.Tensor,
+    ) -> Search:
         value, slope = (tf.ensure_shape(t, x.shape) for t in value_and_slope(x))
         residual = value - target
         invalid = tf.math.is_nan(residual)
@@ -98,7 +115,16 @@ def bracketed_search(value_and_slope, target, start, radius, tolerance, max_iter
     return tf.nest.map_structure(tf.stop_gradient, result)
 
 
-def _guess(x, newton_step, last_step, low, middle, high, radius, below):
+def _guess(
+    x: tf.Tensor,
+    newton_step: tf.Tensor,
+    last_step: tf.Tensor,
+    low: tf.Tensor,
+    middle: tf.Tensor,
+    high: tf.Tensor,
+    radius: tf.Tensor,
+    below: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The x to try next, and how far a step without a bracket may go after that."""
     largest = tf.constant(x.dtype.max, x.dtype)
     newton = x + newton_step
@@ -115,15 +141,15 @@ def _guess(x, newton_step, last_step, low, middle, high, radius, below):
     return tf.where(bracketed, within, beyond), tf.where(bracketed, radius, grown)
 
 
-def eps_of(x):
+def eps_of(x: tf.Tensor) -> float:
     return float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).eps)
 
 
-def _is_bracket(low, high):
+def _is_bracket(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     return tf.math.is_finite(low) & tf.math.is_finite(high)
 
 
-def _middle(low, high):
+def _middle(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     """The middle of the bracket, on a logarithmic scale while the bracket is wide."""
     smallest = tf.minimum(tf.abs(low), tf.abs(high))
     wide = high - low > tf.maximum(tf.ones_like(low), smallest)
@@ -132,5 +158,5 @@ def _middle(low, high):
     return tf.clip_by_value(tf.where(wide, logarithmic, 0.5 * low + 0.5 * high), low, high)
 
 
-def _log_scale(x):
+def _log_scale(x: tf.Tensor) -> tf.Tensor:
     return tf.sign(x) * tf.math.log1p(tf.abs(x))

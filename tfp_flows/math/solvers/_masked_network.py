@@ -1,5 +1,7 @@
 """A network of masked convolutions, increasing in each number of an image, and its inverse."""
 
+from collections.abc import Sequence
+
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
@@ -12,7 +14,7 @@ from tfp_flows.math.solvers.find_root import find_root
 NEWTON_SWEEPS = 30
 
 
-def masked_kernel(raw, channels):
+def masked_kernel(raw: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
     """A kernel that looks at what comes before, and the squares by which units see their own.
 
     Numbers of an image are in the order of rows, columns and channels, and units stand next to
@@ -38,7 +40,9 @@ def masked_kernel(raw, channels):
     return tf.where(mask, raw, tf.zeros([], raw.dtype)), tf.square(own)
 
 
-def masked_network(layers, log_linear, x):
+def masked_network(
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], log_linear: tf.Tensor, x: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y_i = exp(s) x_i + f_i(x_<=i), and log dy_i/dx_i, by one evaluation of f.
 
     f has layers h_l = tanh(W_l * h_{l-1} + b_l), h_0 = x, the last without tanh.
@@ -56,7 +60,9 @@ def masked_network(layers, log_linear, x):
     return y, tf.math.log(slopes)
 
 
-def solve_masked_network(layers, log_linear, y):
+def solve_masked_network(
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], log_linear: tf.Tensor, y: tf.Tensor
+) -> tf.Tensor:
     """x of `masked_network(..., x)[0] = y`, by sweeps over all numbers at once.
 
     A sweep solves each equation for its own x_i, with all others as they were, by one evaluation
@@ -76,10 +82,10 @@ def solve_masked_network(layers, log_linear, y):
       x, of the shape of y. Where y is infinite x is, too. An event with a NaN is all NaN, and an
       x_i is if its equation is off by more than ten thousand roundings: its weights are too large.
     """
-    frozen = tf.nest.map_structure(tf.stop_gradient, (layers, log_linear))
+    frozen, frozen_linear = tf.nest.map_structure(tf.stop_gradient, (layers, log_linear))
     is_nan, target = tf.math.is_nan(y), tf.clip_by_value(y, y.dtype.min, y.dtype.max)
     target = tf.where(is_nan, tf.zeros_like(y), target)
-    x, left = _sweeps(*frozen, tf.stop_gradient(target))
+    x, left = _sweeps(frozen, frozen_linear, tf.stop_gradient(target))
     lost = tf.reduce_any(is_nan, axis=[1, 2, 3], keepdims=True)
     # An x beyond the dtype has no equation.
     lost |= tf.math.is_finite(x) & ~(left <= 1e4)
@@ -95,7 +101,9 @@ def solve_masked_network(layers, log_linear, y):
     return tf.where(usable, point, tf.stop_gradient(x))
 
 
-def _value_and_slope(layers, log_linear, x):
+def _value_and_slope(
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], log_linear: tf.Tensor, x: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y, and dy_i/dx_i, of `masked_network`."""
     linear = tf.exp(log_linear)
     h, slope = tanh_input(x), tf.ones_like(x)[..., tf.newaxis]
@@ -108,17 +116,21 @@ def _value_and_slope(layers, log_linear, x):
     return linear * x + z, linear + slope[..., 0]
 
 
-def _sweeps(layers, log_linear, y):
+def _sweeps(
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], log_linear: tf.Tensor, y: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The solution, without derivatives, and how many roundings each of its equations is off."""
     rounding = float(ml_dtypes.finfo(y.dtype.as_numpy_dtype).eps)
     kernel, own, bias = layers[-1]
     reach = tf.reduce_sum(tf.abs(kernel), axis=[0, 1, 2]) + tf.reduce_sum(own, axis=[1, 2])
 
-    def is_unsettled(x, left):
+    def is_unsettled(x: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
         # An x beyond the dtype has no equation.
         return (left > 4.0) & tf.math.is_finite(x)
 
-    def sweep(i, x, left, newton):
+    def sweep(
+        i: tf.Tensor, x: tf.Tensor, left: tf.Tensor, newton: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         following = tf.cond(
             i <= NEWTON_SWEEPS,
             lambda: x + newton,
@@ -143,7 +155,12 @@ def _sweeps(layers, log_linear, y):
     return tf.stop_gradient(x), tf.stop_gradient(left)
 
 
-def _roots(layers, log_linear, x, y):
+def _roots(
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
+    log_linear: tf.Tensor,
+    x: tf.Tensor,
+    y: tf.Tensor,
+) -> tf.Tensor:
     """The solution of each equation for its own number, given all others."""
     linear = tf.exp(log_linear)
     before, h = [], tanh_input(x)
@@ -153,7 +170,7 @@ def _roots(layers, log_linear, x, y):
         if len(before) < len(layers):
             h = tf.tanh(z + _convolution(h, _own_kernel(own, (1, 1))))
 
-    def value_and_slope(x):
+    def value_and_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         h, slope = tanh_input(x)[..., tf.newaxis], tf.ones_like(x)[..., tf.newaxis]
         for layer, (_, own, _) in enumerate(layers):
             z = before[layer] + _times_own(h, own)
@@ -169,13 +186,13 @@ def _roots(layers, log_linear, x, y):
     return find_root(value_and_slope, y, lower=guess - radius, upper=guess + radius).root
 
 
-def _convolution(h, kernel):
+def _convolution(h: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """With zeros beyond the image, for a kernel that reaches up, but not down."""
     above, side = kernel.shape[0] - 1, kernel.shape[1] // 2
     return tf.nn.conv2d(h, kernel, 1, [[0, 0], [above, 0], [side, side], [0, 0]])
 
 
-def _own_kernel(own, shape):
+def _own_kernel(own: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     """The kernel, of that shape, of units that see their own number only."""
     channels, units_in, units_out = own.shape
     blocks = tf.eye(channels, dtype=own.dtype)[:, tf.newaxis, :, tf.newaxis]
@@ -185,11 +202,11 @@ def _own_kernel(own, shape):
     return tf.pad(blocks, [[shape[0] - 1, 0], [side, side], [0, 0], [0, 0]])
 
 
-def _times_own(h, own):
+def _times_own(h: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
     """Of units `[N, H, W, C, K_in]`, those of the next layer that see them."""
     return tf.einsum("nhwci,cij->nhwcj", h, own)
 
 
-def _by_number(z, own):
+def _by_number(z: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
     """Units `[N, H, W, C K]` as `[N, H, W, C, K]`."""
     return tf.reshape(z, [-1, *z.shape[1:3], own.shape[0], own.shape[2]])

@@ -7,7 +7,9 @@ from tfp_flows.math._elementwise import tanh_and_slope
 from tfp_flows.math.solvers.find_root import find_root
 
 
-def solve_triangular_tanh(v, r, t, b, p):
+def solve_triangular_tanh(
+    v: tf.Tensor, r: tf.Tensor, t: tf.Tensor, b: tf.Tensor, p: tf.Tensor
+) -> tf.Tensor:
     """The s of v = s + R tanh(T s + b), where each p_i = 1 + r_ii t_ii is positive.
 
     The last equation has one unknown, the one before it then one more, and so on: M searches of
@@ -40,11 +42,13 @@ def solve_triangular_tanh(v, r, t, b, p):
     return tf.where(found, s, tf.constant(np.nan, s.dtype))
 
 
-def _search(v, r, t, b, p):
+def _search(v: tf.Tensor, r: tf.Tensor, t: tf.Tensor, b: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
     """One coordinate after another, from the last to the first."""
     num_units = v.shape[-1]
 
-    def step(count, s, h):
+    def step(
+        count: int | tf.Tensor, s: tf.Tensor, h: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         i = num_units - 1 - count
         # Coordinates that are not known yet are zero in s and h.
         offset = tf.reduce_sum(tf.gather(t, i, axis=-2) * s, axis=-1) + tf.gather(b, i, axis=-1)
@@ -54,7 +58,7 @@ def _search(v, r, t, b, p):
         t_i = tf.gather(tf.linalg.diag_part(t), i, axis=-1)
         p_i = tf.gather(p, i, axis=-1)
 
-        def value_and_slope(s_i):
+        def value_and_slope(s_i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             h_i, slope = tanh_and_slope(t_i * s_i + offset)
             return s_i + r_i * h_i, tf.square(h_i) + slope * p_i
 

@@ -1,9 +1,11 @@
 """The root of an increasing function, elementwise, with exact derivatives."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math.solvers._bracketed_search import bracketed_search, eps_of
 
@@ -23,15 +25,15 @@ class RootResult(NamedTuple):
 
 
 def find_root(
-    value_and_slope,
-    target,
+    value_and_slope: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    target: ArrayLike,
     *,
-    lower=-1.0,
-    upper=1.0,
-    tolerance=None,
-    max_iterations=200,
-    name="find_root",
-):
+    lower: float | tf.Tensor = -1.0,
+    upper: float | tf.Tensor = 1.0,
+    tolerance: float | None = None,
+    max_iterations: int = 200,
+    name: str = "find_root",
+) -> RootResult:
     """x with f(x) = y, for a strictly increasing f, elementwise.
 
     Newton's iteration x <- x - (f(x) - y) / f'(x) from the middle of `[lower, upper]`, which is
@@ -114,14 +116,22 @@ def find_root(
         return RootResult(root, found | infinite, search.num_iterations)
 
 
-def _polished(value_and_slope, target, x, low, high, found, tolerance):
+def _polished(
+    value_and_slope: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    target: tf.Tensor,
+    x: tf.Tensor,
+    low: tf.Tensor,
+    high: tf.Tensor,
+    found: tf.Tensor,
+    tolerance: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Two Newton steps from `x`, within the bracket, with the derivatives of whole steps.
 
     Returns the root, and where it is one.
     """
     largest = tf.constant(target.dtype.max, target.dtype)
 
-    def newton(x):
+    def newton(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         value, slope = value_and_slope(x)
         residual = target - value
         usable = found & tf.math.is_finite(value) & (slope > 0.0) & tf.math.is_finite(slope)
@@ -149,12 +159,12 @@ def _polished(value_and_slope, target, x, low, high, found, tolerance):
     return root, found
 
 
-def _moved(value, x):
+def _moved(value: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """`value`, to the bit, with the gradient of x, which is finite."""
     return tf.stop_gradient(value) + (x - tf.stop_gradient(x))
 
 
-def _half(end, target):
+def _half(end: float | tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Half an end of the first bracket, without gradients; one beyond the dtype is its largest."""
     largest = target.dtype.max
     end = tf.stop_gradient(tf.clip_by_value(tf.cast(end, target.dtype), -largest, largest))

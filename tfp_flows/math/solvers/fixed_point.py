@@ -1,10 +1,12 @@
 """The fixed point of a contraction, with derivatives by the implicit function theorem."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math._linearized import Linearized
 from tfp_flows.math._transposed_solution import transposed_solution
@@ -25,14 +27,14 @@ class FixedPointResult(NamedTuple):
 
 
 def fixed_point(
-    function,
-    initial,
+    function: Callable[[tf.Tensor], tf.Tensor],
+    initial: ArrayLike,
     *,
-    tolerance=None,
-    max_iterations=1000,
-    event_ndims=1,
-    name="fixed_point",
-):
+    tolerance: float | None = None,
+    max_iterations: int = 1000,
+    event_ndims: int = 1,
+    name: str = "fixed_point",
+) -> FixedPointResult:
     """z = g(z), by the iteration z <- g(z), for a contraction g of vectors.
 
     Converges for any start when the Lipschitz constant L of g is below 1; the error falls by L
@@ -101,13 +103,21 @@ def fixed_point(
         return FixedPointResult(tf.where(found_event, point, nan), found, num_iterations)
 
 
-def _iterate(function, initial, tolerance, max_iterations, event_ndims):
+def _iterate(
+    function: Callable[[tf.Tensor], tf.Tensor],
+    initial: tf.Tensor,
+    tolerance: float,
+    max_iterations: int,
+    event_ndims: int,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     axes = tuple(range(-event_ndims, 0))
 
-    def largest(x):
+    def largest(x: tf.Tensor) -> tf.Tensor:
         return tf.reduce_max(tf.abs(x), axis=axes) if axes else tf.abs(x)
 
-    def step(num_iterations, z, found, done):
+    def step(
+        num_iterations: tf.Tensor, z: tf.Tensor, found: tf.Tensor, done: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         following = tf.ensure_shape(function(z), z.shape)
         # Asked for by itself: `reduce_max` may pass over a NaN.
         finite = tf.math.is_finite(following)
@@ -129,15 +139,21 @@ def _iterate(function, initial, tolerance, max_iterations, event_ndims):
     return tf.stop_gradient(z), tf.stop_gradient(found), num_iterations
 
 
-def _over_event(mask, event_ndims):
+def _over_event(mask: tf.Tensor, event_ndims: int) -> tf.Tensor:
     return mask[(..., *[tf.newaxis] * event_ndims)]
 
 
-def _with_implicit_gradient(function, z, tolerance, max_iterations, event_ndims):
+def _with_implicit_gradient(
+    function: Callable[[tf.Tensor], tf.Tensor],
+    z: tf.Tensor,
+    tolerance: float,
+    max_iterations: int,
+    event_ndims: int,
+) -> tf.Tensor:
     """The fixed point z, with the derivative of z = g(z)."""
     axes = tuple(range(-event_ndims, 0))
 
-    def solve(matvec, u):
+    def solve(matvec: Callable[..., Any], u: tf.Tensor) -> tf.Tensor:
         scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True) if axes else tf.abs(u)
         # The tolerance is absolute below one, but cotangents may be of any size.
         scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
@@ -149,8 +165,8 @@ def _with_implicit_gradient(function, z, tolerance, max_iterations, event_ndims)
     linearized = Linearized(function, z)
 
     @tf.custom_gradient
-    def solved(g):
-        def gradient(u):
+    def solved(g: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
+        def gradient(u: tf.Tensor) -> tf.Tensor:
             return transposed_solution(linearized, u, solve, solve, [g], "fixed_point")
 
         # Forward mode would pass over the gradient where the value has derivatives itself.

@@ -1,9 +1,12 @@
 """Triangular equations by Jacobi's iteration: all coordinates at once, until nothing changes."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import ml_dtypes
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math._first_derivatives_only import first_derivatives_only
 from tfp_flows.math._linearized import Linearized
@@ -24,7 +27,14 @@ class JacobiResult(NamedTuple):
     num_steps: tf.Tensor
 
 
-def jacobi(function, initial, position, *, tolerance=None, name="jacobi"):
+def jacobi(
+    function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    initial: ArrayLike,
+    position: Sequence[int] | np.ndarray,
+    *,
+    tolerance: float | None = None,
+    name: str = "jacobi",
+) -> JacobiResult:
     """y_i = g_i(y_j for all j that come before i), i = 1 .. D, by the iteration y <- g(y).
 
     The k-th coordinate is exact after k steps, whatever the start, so that D steps are always
@@ -94,7 +104,12 @@ def jacobi(function, initial, position, *, tolerance=None, name="jacobi"):
         return JacobiResult(point, extra, num_steps)
 
 
-def _iterate(function, initial, place, margin):
+def _iterate(
+    function: Callable[..., Any],
+    initial: tf.Tensor,
+    place: tf.Tensor,
+    margin: Callable[[tf.Tensor], tf.Tensor],
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y <- function(y), where a coordinate depends only on those with places before its own.
 
     `margin` says, for coordinates of some size, which changes are none.
@@ -102,7 +117,9 @@ def _iterate(function, initial, place, margin):
     largest = initial.dtype.max
     guess_limit = tf.constant(float(largest) ** 0.5, initial.dtype)
 
-    def step(k, y, is_done):
+    def step(
+        k: tf.Tensor, y: tf.Tensor, is_done: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         # Those before have had all that they depend on: their last change was their last.
         is_exact = place < k
         is_seen = tf.abs(y) <= tf.where(is_exact, tf.constant(largest, y.dtype), guess_limit)
@@ -120,11 +137,16 @@ def _iterate(function, initial, place, margin):
     return tf.stop_gradient(y), num_steps
 
 
-def _with_implicit_gradient(function, y, position, tolerance):
+def _with_implicit_gradient(
+    function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    y: tf.Tensor,
+    position: Sequence[int] | np.ndarray,
+    tolerance: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """g and the extra output at the solution y, with the derivatives of y = g(y)."""
 
-    def solver(place):
-        def solve(matvec, u):
+    def solver(place: Sequence[int] | np.ndarray) -> Callable[..., Any]:
+        def solve(matvec: Callable[..., Any], u: tf.Tensor) -> tf.Tensor:
             margin = tolerance * tf.reduce_max(tf.abs(u), axis=-1, keepdims=True)
             return _iterate(
                 lambda v: u + matvec(v),
@@ -141,8 +163,8 @@ def _with_implicit_gradient(function, y, position, tolerance):
     linearized = Linearized(function, y)
 
     @tf.custom_gradient
-    def solved(g, extra):
-        def gradient(of_point, of_extra):
+    def solved(g: tf.Tensor, extra: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
+        def gradient(of_point: tf.Tensor, of_extra: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             u = of_point + linearized.transposed(of_extra, linearized.value[1])
             v = transposed_solution(linearized, u, *solves, [g], "jacobi")
             # The extra output has been differentiated with y standing still, too.

@@ -1,9 +1,10 @@
 """Bins of a monotone spline: their sizes, and which of them holds a position."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow_probability.python.internal import prefer_static as ps
 
 
@@ -17,12 +18,12 @@ class Piece(NamedTuple):
     y: tf.Tensor
     width: tf.Tensor
     height: tf.Tensor
-    slope_left: tf.Tensor | None
-    slope_right: tf.Tensor | None
+    slope_left: Any
+    slope_right: Any
     ends: tuple | None
 
 
-def fractions(raw, minimum):
+def fractions(raw: tf.Tensor, minimum: float | tf.Tensor) -> tf.Tensor:
     """m + (1 - K m) softmax(raw) over the bin axis, the last but one.
 
     By hand, because `tf.nn.softmax` on another axis than the last fails in a differentiated
@@ -33,7 +34,7 @@ def fractions(raw, minimum):
     return minimum + (1.0 - raw.shape[-2] * minimum) * softmax
 
 
-def slopes_at_all_knots(slopes, num_bins):
+def slopes_at_all_knots(slopes: tf.Tensor, num_bins: int) -> tf.Tensor:
     """The slopes `[..., K + 1, D]`: those given, or one at both ends beside `[..., K - 1, D]`."""
     if slopes.shape[-2] != num_bins - 1:
         return slopes
@@ -43,7 +44,15 @@ def slopes_at_all_knots(slopes, num_bins):
     return tf.concat([ends, slopes, ends], axis=-2)
 
 
-def select(position, on_x, widths, heights, slopes, lower_x, lower_y):
+def select(
+    position: ArrayLike,
+    on_x: bool,
+    widths: ArrayLike,
+    heights: ArrayLike,
+    slopes: Any,
+    lower_x: ArrayLike,
+    lower_y: ArrayLike,
+) -> Piece:
     """Finds the bin of each position, by masks and masked sums: no gather and no one-hot.
 
     Args:
@@ -94,11 +103,11 @@ def select(position, on_x, widths, heights, slopes, lower_x, lower_y):
         upper_y = lower_y + tf.reduce_sum(heights, axis=-2)
         ends = (lower_x, upper_x, lower_y, upper_y, slopes[..., 0, :], slopes[..., -1, :])
     x, y = lower_x + before[0], lower_y + before[1]
-    own += [None] * (4 - len(own))
-    return Piece(given, inside, position, x, y, *own, ends)
+    width, height, slope_left, slope_right = own + [None] * (4 - len(own))
+    return Piece(given, inside, position, x, y, width, height, slope_left, slope_right, ends)
 
 
-def into(offset, size):
+def into(offset: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """The offset moved into [0, size], with the gradient of the offset.
 
     Two roundings of one knot may differ by a unit in the last place; a negative theta would
@@ -107,7 +116,9 @@ def into(offset, size):
     return offset + tf.stop_gradient(tf.clip_by_value(offset, 0.0, size) - offset)
 
 
-def with_tail(piece, on_x, value, log_slope):
+def with_tail(
+    piece: Piece, on_x: bool, value: tf.Tensor, log_slope: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Value and log-slope, outside of the knots those of the line there."""
     value_outside, log_slope_outside = _tail(piece, on_x)
     return (
@@ -116,7 +127,7 @@ def with_tail(piece, on_x, value, log_slope):
     )
 
 
-def _tail(piece, on_x):
+def _tail(piece: Piece, on_x: bool) -> tuple[tf.Tensor, tf.Tensor]:
     position = piece.given
     if piece.ends is None:
         return position, tf.zeros([], position.dtype)
@@ -134,7 +145,7 @@ def _tail(piece, on_x):
     return first + offset / slope, -log_slope
 
 
-def _knots(sizes, lower):
+def _knots(sizes: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
     """The K + 1 knots, used in comparisons only.
 
     Masked sums: under XLA `tf.cumsum` is four times slower, and sums one after the other are as
@@ -148,7 +159,7 @@ def _knots(sizes, lower):
     return lower + tf.reduce_sum(before * sizes, axis=-2)
 
 
-def _same_batch(tensors):
+def _same_batch(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
     """Broadcasts the batch shapes, which `tf.stack` does not do; nothing when they agree."""
     shapes = [t.shape[:-2] + t.shape[-1:] for t in tensors]
     if all(shape.is_fully_defined() and shape == shapes[0] for shape in shapes):

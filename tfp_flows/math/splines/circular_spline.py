@@ -3,6 +3,7 @@
 import math
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math.splines.rational_quadratic_spline import (
     inverse_rational_quadratic_spline,
@@ -12,7 +13,14 @@ from tfp_flows.math.splines.rational_quadratic_spline import (
 _PERIOD = 2.0 * math.pi
 
 
-def circular_spline(x, widths, heights, slopes, shift, lower):
+def circular_spline(
+    x: tf.Tensor,
+    widths: ArrayLike,
+    heights: ArrayLike,
+    slopes: tf.Tensor,
+    shift: tf.Tensor,
+    lower: ArrayLike,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y = g(x) + shift modulo 2 pi, elementwise, with the rational-quadratic spline g.
 
     The spline maps [lower, lower + 2 pi) onto itself with the same slope at both ends, so that
@@ -39,7 +47,14 @@ def circular_spline(x, widths, heights, slopes, shift, lower):
     return _wrap(y + shift, lower), log_slope
 
 
-def inverse_circular_spline(y, widths, heights, slopes, shift, lower):
+def inverse_circular_spline(
+    y: tf.Tensor,
+    widths: ArrayLike,
+    heights: ArrayLike,
+    slopes: tf.Tensor,
+    shift: tf.Tensor,
+    lower: ArrayLike,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """x = g^{-1}(y - shift modulo 2 pi), in [lower, lower + 2 pi).
 
     Letters, arguments and source as in `circular_spline`.
@@ -53,12 +68,12 @@ def inverse_circular_spline(y, widths, heights, slopes, shift, lower):
     return _wrap(x, lower), log_slope
 
 
-def _closed(slopes):
+def _closed(slopes: tf.Tensor) -> tf.Tensor:
     """The slopes at all K + 1 knots: the last knot is the first."""
     return tf.concat([slopes, slopes[..., :1, :]], axis=-2)
 
 
-def _wrap(angle, lower):
+def _wrap(angle: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
     """The angle modulo 2 pi in [lower, lower + 2 pi), to the bit where it is there already."""
     angle = tf.convert_to_tensor(angle)
     lower = tf.convert_to_tensor(lower, angle.dtype)

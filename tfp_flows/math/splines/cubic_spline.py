@@ -2,11 +2,19 @@
 
 import ml_dtypes
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math.splines import _spline_bins
 
 
-def cubic_spline(x, widths, heights, slopes, lower_x, lower_y):
+def cubic_spline(
+    x: ArrayLike,
+    widths: ArrayLike,
+    heights: ArrayLike,
+    slopes: ArrayLike,
+    lower_x: ArrayLike,
+    lower_y: ArrayLike,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y = y_k + h theta (theta^2 + (3 - b) theta phi + a phi^2), elementwise.
 
     Here bin k holds x, w and h are its width and height, (x_k, y_k) is its left knot,
@@ -48,7 +56,14 @@ def cubic_spline(x, widths, heights, slopes, lower_x, lower_y):
     return _spline_bins.with_tail(piece, True, y, tf.math.log(s) + tf.math.log(slope))
 
 
-def inverse_cubic_spline(y, widths, heights, slopes, lower_x, lower_y):
+def inverse_cubic_spline(
+    y: ArrayLike,
+    widths: ArrayLike,
+    heights: ArrayLike,
+    slopes: ArrayLike,
+    lower_x: ArrayLike,
+    lower_y: ArrayLike,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """x = x_k + w theta, the root theta in [0, 1] of the cubic of `cubic_spline`.
 
     The closed form of the root is good to about the square root of the precision where the
@@ -78,7 +93,7 @@ def inverse_cubic_spline(y, widths, heights, slopes, lower_x, lower_y):
     return _spline_bins.with_tail(piece, False, x, -tf.math.log(s) - tf.math.log(slope))
 
 
-def steffen_slopes(widths, heights):
+def steffen_slopes(widths: tf.Tensor, heights: tf.Tensor) -> tf.Tensor:
     """d_k = min(2 s_{k-1}, 2 s_k, p_k), at the K - 1 interior knots.
 
     Here `s = h / w` are the slopes of the chords, and
@@ -100,14 +115,16 @@ def steffen_slopes(widths, heights):
     return tf.minimum(2.0 * tf.minimum(s0, s1), p)
 
 
-def _unit_cubic(theta, phi, a, b):
+def _unit_cubic(
+    theta: tf.Tensor, phi: tf.Tensor, a: tf.Tensor, b: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """From (0, 0) to (1, 1) with the slopes a and b: value and slope."""
     value = theta * (theta * (theta + (3.0 - b) * phi) + a * phi * phi)
     slope = a * phi * phi + 2.0 * (3.0 - a - b) * theta * phi + b * theta * theta
     return value, slope
 
 
-def _root(eta, xi, a, b):
+def _root(eta: tf.Tensor, xi: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """theta of value eta <= 1/2, by a cubic in z = theta / phi whose first coefficient is xi.
 
     `eta (theta + phi)^3 = theta^3 + (3 - b) theta^2 phi + a theta phi^2` is

@@ -1,11 +1,14 @@
 """The monotone linear spline: value, inverse and log-derivatives."""
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math.splines import _spline_bins
 
 
-def linear_spline(x, widths, heights, lower_x, lower_y):
+def linear_spline(
+    x: ArrayLike, widths: ArrayLike, heights: ArrayLike, lower_x: ArrayLike, lower_y: ArrayLike
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y = y_k + h theta, elementwise.
 
     Here bin k holds x, w and h are its width and height, (x_k, y_k) is its left knot, and
@@ -31,7 +34,9 @@ def linear_spline(x, widths, heights, lower_x, lower_y):
     return _spline_bins.with_tail(piece, True, piece.y + h * theta, tf.math.log(h) - tf.math.log(w))
 
 
-def inverse_linear_spline(y, widths, heights, lower_x, lower_y):
+def inverse_linear_spline(
+    y: ArrayLike, widths: ArrayLike, heights: ArrayLike, lower_x: ArrayLike, lower_y: ArrayLike
+) -> tuple[tf.Tensor, tf.Tensor]:
     """x = x_k + w eta, with eta = (y - y_k) / h.
 
     Letters, arguments and source as in `linear_spline`.

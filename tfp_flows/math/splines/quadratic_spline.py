@@ -1,11 +1,14 @@
 """The monotone quadratic spline, whose slope is piecewise linear: value, inverse, log-slopes."""
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math.splines import _spline_bins
 
 
-def quadratic_spline(x, widths, slopes, lower_x, lower_y):
+def quadratic_spline(
+    x: ArrayLike, widths: ArrayLike, slopes: ArrayLike, lower_x: ArrayLike, lower_y: ArrayLike
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y = y_k + w theta (d_k (1 + phi) + d_{k+1} theta) / 2, elementwise.
 
     Here bin k holds x, w is its width, (x_k, y_k) its left knot, d_k and d_{k+1} are the slopes
@@ -46,7 +49,9 @@ def quadratic_spline(x, widths, slopes, lower_x, lower_y):
     return _spline_bins.with_tail(piece, True, y, tf.math.log(d0 * phi + d1 * theta))
 
 
-def inverse_quadratic_spline(y, widths, slopes, lower_x, lower_y):
+def inverse_quadratic_spline(
+    y: ArrayLike, widths: ArrayLike, slopes: ArrayLike, lower_x: ArrayLike, lower_y: ArrayLike
+) -> tuple[tf.Tensor, tf.Tensor]:
     """x = x_k + w theta, with theta = eta (d_k + d_{k+1}) / (d_k + r).
 
     With `eta = (y - y_k) / h` and `xi = 1 - eta`, the slope at the root,
@@ -76,7 +81,7 @@ def inverse_quadratic_spline(y, widths, slopes, lower_x, lower_y):
     return _spline_bins.with_tail(piece, False, x, -tf.math.log(r))
 
 
-def quadratic_heights(widths, slopes):
+def quadratic_heights(widths: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
     """h = w (d_k + d_{k+1}) / 2, `[..., K, D]`, of the arguments of `quadratic_spline`."""
     slopes = _spline_bins.slopes_at_all_knots(slopes, widths.shape[-2])
     return 0.5 * widths * (slopes[..., :-1, :] + slopes[..., 1:, :])

@@ -1,13 +1,22 @@
 """The monotone rational-quadratic spline: value, inverse and log-derivatives."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfp_flows.math.splines import _spline_bins
 
 
-def rational_quadratic_spline(x, widths, heights, slopes, lower_x, lower_y):
+def rational_quadratic_spline(
+    x: ArrayLike,
+    widths: ArrayLike,
+    heights: ArrayLike,
+    slopes: ArrayLike,
+    lower_x: ArrayLike,
+    lower_y: ArrayLike,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y = y_k + h theta p / q,  q = theta p + phi r,  p = theta + a phi,  r = phi + b theta.
 
     Here bin k holds x, w and h are its width and height, (x_k, y_k) is its left knot,
@@ -47,7 +56,14 @@ def rational_quadratic_spline(x, widths, heights, slopes, lower_x, lower_y):
     return _spline_bins.with_tail(piece, True, piece.y + rise, log_slope)
 
 
-def inverse_rational_quadratic_spline(y, widths, heights, slopes, lower_x, lower_y):
+def inverse_rational_quadratic_spline(
+    y: ArrayLike,
+    widths: ArrayLike,
+    heights: ArrayLike,
+    slopes: ArrayLike,
+    lower_x: ArrayLike,
+    lower_y: ArrayLike,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """x = x_k + w theta, the root theta in [0, 1] of eta q = theta p.
 
     With `eta = (y - y_k) / h`, `xi = 1 - eta`, `t = a xi - b eta` and
@@ -74,7 +90,9 @@ def inverse_rational_quadratic_spline(y, widths, heights, slopes, lower_x, lower
 
 
 @tf.custom_gradient
-def _rise(offset, w, h, slope_left, slope_right):
+def _rise(
+    offset: tf.Tensor, w: tf.Tensor, h: tf.Tensor, slope_left: tf.Tensor, slope_right: tf.Tensor
+) -> tuple[Any, Callable[..., Any]]:
     """`(y - y_k, log dy/dx)` of x - x_k."""
     per_w = 1.0 / w
     # phi from the right knot: 1 - theta would have lost the digits of a small phi.
@@ -85,7 +103,7 @@ def _rise(offset, w, h, slope_left, slope_right):
     # q^2 may overflow where its logarithm is harmless.
     log_slope = tf.math.log(point.n * h * per_w) - 2.0 * tf.math.log(point.q)
 
-    def gradient(to_rise, to_log_slope):
+    def gradient(to_rise: tf.Tensor, to_log_slope: tf.Tensor) -> tuple[tf.Tensor, ...]:
         through_value = to_rise * h * (point.n * per_q * per_q)
         to_theta = through_value + to_log_slope * _log_slope_by_theta(point)
         to_shape = _to_shape(point, w, h, to_rise * f, through_value, to_log_slope, to_theta)
@@ -95,7 +113,9 @@ def _rise(offset, w, h, slope_left, slope_right):
 
 
 @tf.custom_gradient
-def _run(offset, w, h, slope_left, slope_right):
+def _run(
+    offset: tf.Tensor, w: tf.Tensor, h: tf.Tensor, slope_left: tf.Tensor, slope_right: tf.Tensor
+) -> tuple[Any, Callable[..., Any]]:
     """`(x - x_k, log dx/dy)` of y - y_k."""
     per_h = 1.0 / h
     eta, xi = offset * per_h, (h - offset) * per_h
@@ -115,7 +135,7 @@ def _run(offset, w, h, slope_left, slope_right):
     point = _point(theta, phi, w_over_h, slope_left, slope_right)
     log_slope = tf.math.log(point.q * w_over_h) - tf.math.log(root)
 
-    def gradient(to_run, to_log_slope):
+    def gradient(to_run: tf.Tensor, to_log_slope: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # y stands still: what a parameter adds to it, x takes back.
         to_log = -to_log_slope
         to_theta = to_run * w + to_log * _log_slope_by_theta(point)
@@ -140,19 +160,33 @@ class _Point(NamedTuple):
     n: tf.Tensor
 
 
-def _point(theta, phi, w_over_h, slope_left, slope_right):
+def _point(
+    theta: tf.Tensor,
+    phi: tf.Tensor,
+    w_over_h: tf.Tensor,
+    slope_left: tf.Tensor,
+    slope_right: tf.Tensor,
+) -> _Point:
     a, b = slope_left * w_over_h, slope_right * w_over_h
     p, r = theta + a * phi, phi + b * theta
     return _Point(theta, phi, w_over_h, a, b, p, r, theta * p + phi * r, theta * r + phi * p)
 
 
-def _log_slope_by_theta(point):
+def _log_slope_by_theta(point: _Point) -> tf.Tensor:
     """d/dtheta (log n - 2 log q) = 2 (r - p) / n - 2 (a + b - 2) (phi - theta) / q."""
     theta, phi, _, a, b, p, r, q, n = point
     return 2.0 * ((r - p) / n - (a + b - 2.0) * (phi - theta) / q)
 
 
-def _to_shape(point, w, h, to_height, through_value, to_log_slope, to_theta):
+def _to_shape(
+    point: _Point,
+    w: tf.Tensor,
+    h: tf.Tensor,
+    to_height: tf.Tensor,
+    through_value: tf.Tensor,
+    to_log_slope: tf.Tensor,
+    to_theta: tf.Tensor,
+) -> tuple[tf.Tensor, ...]:
     """Gradients to w, h, d_k and d_{k+1} at a fixed x - x_k.
 
     With f = theta p / q they are those of h f and of log(n h / w) - 2 log q, where

@@ -1,0 +1,223 @@
+"""A distribution of vectors of which some numbers are whole, from a continuous one."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import prefer_static as ps
+
+from tfp_flows import _checks
+from tfp_flows._lost_in_keras import LostDistribution
+from tfp_flows._tree import deep_copy
+from tfp_flows.bijectors._networks import layer_variables
+from tfp_flows.distributions.dequantization_noise import DequantizationNoise
+
+tfd = tfp.distributions
+
+
+class WholeColumns(LostDistribution, tfd.Distribution):
+    """log p(x) = log int p(x + u) du >= E[log p(x + u)],  u uniform in [0, 1] in whole columns.
+
+    x is a vector of D numbers, of which those in `columns` are whole, from `low` to `high`; in the
+    others u is zero. p(x + u) is the density of the given `distribution`, a flow over all D, whose
+    values in a whole column reach from `low` to `high + 1`. So p(x) is a density of the other
+    columns and a probability of the whole ones.
+
+    `elbo(x)` is the bound on the right, in nats, from one draw of u for each event; there is no
+    `log_prob`, since the integral has no closed form. By Jensen's inequality the mean of `elbo`
+    over draws is below log p(x) and never above it, and so is a mean over the rows of a data set.
+    Noise is drawn anew in Keras's training mode, and otherwise always the same, so that
+    `evaluate` is deterministic. For data that are whole in every column, as pixels, there is
+    `Dequantized`, whose noise can be learned.
+
+    `sample` draws from `distribution`, and rounds whole columns down. What mass it has beyond the
+    range is lost to the bound; samples from there become `low` or `high`.
+
+    Shapes: x is `[..., D]`, of the dtype of `distribution`; `elbo` takes any numeric dtype.
+
+    Source: Theis, van den Oord and Bethge (2016), arXiv:1511.01844; of some columns only,
+    Uria, Murray and Larochelle (2013), RNADE, arXiv:1306.0186.
+
+    Args:
+      distribution: of x + u, a TFP distribution over vectors of D.
+      columns: places of whole numbers, distinct integers from 0 to D - 1.
+      low: the least number of each of these columns, whole.
+      high: the largest of each, whole, not below `low`.
+      seed: Python `int`, of the noise.
+      noise: the layer that draws it, made of the seed when it is `None`; copies share it.
+      validate_args: Python `bool`.
+      allow_nan_stats: Python `bool`, as in TFP.
+      name: Python `str`.
+
+    Raises:
+      TypeError: if `distribution` is something else, or a number no integer.
+      ValueError: if a column is named twice or out of range, or has no range that the dtype can
+        count; in eager mode, if `elbo` is asked for values that are not whole numbers of the range.
+        In a graph their bound is minus infinity.
+    """
+
+    __deepcopy__ = deep_copy
+
+    def __init__(
+        self,
+        distribution,
+        columns,
+        low,
+        high,
+        seed=None,
+        noise=None,
+        validate_args=False,
+        allow_nan_stats=True,
+        name="whole_columns",
+    ):
+        parameters = dict(locals())
+        if not isinstance(distribution, tfd.Distribution):
+            raise TypeError(
+                "`distribution` must be a TFP distribution. "
+                f"Received: distribution={distribution!r}"
+            )
+        size = distribution.event_shape[0] if distribution.event_shape.rank == 1 else None
+        if size is None:
+            raise ValueError(
+                "`distribution` must be over vectors of a known size. "
+                f"Received: distribution.event_shape={distribution.event_shape}"
+            )
+        columns = _checked_columns(columns, size)
+        low, high = (_whole_numbers(*each) for each in ((low, "low"), (high, "high")))
+        _check_range(columns, low, high, distribution.dtype)
+        if noise is None:
+            with tf.init_scope():
+                noise = DequantizationNoise(seed, dtype=distribution.dtype.name)
+        # The layer holds the state of the seeds, which copies share.
+        parameters.update(noise=noise)
+        self._noise = noise
+        self._noise_variables = layer_variables(noise)
+        self._distribution = distribution
+        self._is_whole = np.isin(np.arange(size), columns)
+        self._low, self._high = np.full([2, size], [[-np.inf], [np.inf]])
+        self._low[list(columns)], self._high[list(columns)] = low, high
+        super().__init__(
+            dtype=distribution.dtype,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def distribution(self):
+        """The distribution of x + u."""
+        return self._distribution
+
+    @property
+    def density_dtype(self):
+        """The dtype of `elbo`."""
+        return self._distribution.dtype
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"distribution": tfp.util.BatchedComponentProperties()}
+
+    def elbo(self, x, num_samples=1):
+        """A lower bound of log p(x) in nats, `[...]`, by draws of u.
+
+        Args:
+          x: vectors `[..., D]`.
+          num_samples: draws for each event, whose bounds are averaged.
+
+        Raises:
+          ValueError: if `x` has another shape; in eager mode, for values of whole columns that are
+            not whole, or out of range.
+        """
+        num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
+        _checks.not_symbolic(x, "x")
+        x = tf.convert_to_tensor(x)
+        if x.shape.rank == 0 or not _checks.has_event_shape(x, self.event_shape):
+            raise ValueError(
+                f"`x` must have shape [..., {_checks.listed(self.event_shape)}]. "
+                f"Received: x.shape={tuple(x.shape)}"
+            )
+        if tf.executing_eagerly():
+            self.check_values(x.numpy(), "x")
+        x = tf.cast(x, self.dtype)
+        low, high = (tf.constant(bound, self.dtype) for bound in (self._low, self._high))
+        is_value = ~self._is_whole | ((x >= low) & (x <= high) & (x == tf.floor(x)))
+        # Others must not spoil gradients of a batch.
+        x = tf.where(self._is_whole, tf.clip_by_value(x, low, high), x)
+        batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], self.batch_shape_tensor())
+        shape = ps.concat([[num_samples], batch_shape, self.event_shape], axis=0)
+        x = tf.broadcast_to(x, shape)
+        u = tf.where(self._is_whole, self._noise(x), tf.zeros([], self.dtype))
+        bound = tf.reduce_mean(self._distribution.log_prob(x + u), axis=0)
+        impossible = tf.constant(-np.inf, bound.dtype)
+        return tf.where(tf.reduce_all(is_value, axis=-1), bound, impossible)
+
+    def check_values(self, x, name):
+        """Refuses an array with numbers in whole columns that are not whole or out of range."""
+        x = np.asarray(x)
+        wrong = self._is_whole & ((x < self._low) | (x > self._high) | (x != np.floor(x)))
+        if wrong.any():
+            place = tuple(np.argwhere(wrong)[0])
+            low, high = (int(bound[place[-1]]) for bound in (self._low, self._high))
+            raise ValueError(
+                f"`{name}` must hold whole numbers from {low} to {high} in column {place[-1]}. "
+                f"Received: {x[place]} among them"
+            )
+
+    def _log_prob(self, x):
+        raise NotImplementedError(
+            f"`{self.name}` has a bound of log p(x) only, `elbo(x)`. Received: a call of `log_prob`"
+        )
+
+    def _event_shape(self):
+        return self._distribution.event_shape
+
+    def _event_shape_tensor(self):
+        return self._distribution.event_shape_tensor()
+
+    def _sample_n(self, n, seed=None):
+        x = self._distribution.sample(n, seed=seed)
+        low, high = (tf.constant(bound, self.dtype) for bound in (self._low, self._high))
+        return tf.where(self._is_whole, tf.clip_by_value(tf.floor(x), low, high), x)
+
+
+def _checked_columns(columns, size):
+    columns = _integers(columns, "columns")
+    if not columns or len(set(columns)) < len(columns) or not set(columns) <= set(range(size)):
+        raise ValueError(
+            f"`columns` must be distinct integers from 0 to {size - 1}, at least one. "
+            f"Received: columns={columns!r}"
+        )
+    return columns
+
+
+def _integers(values, name):
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise TypeError(f"`{name}` must be a list of integers. Received: {name}={values!r}")
+    return [_checks.integer_at_least(value, 0, name) for value in values]
+
+
+def _whole_numbers(values, name):
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all() or (values != np.floor(values)).any():
+        raise ValueError(
+            f"`{name}` must be a list of whole numbers, one for each of `columns`. "
+            f"Received: {name}={values.tolist()}"
+        )
+    return values
+
+
+def _check_range(columns, low, high, dtype):
+    if not len(columns) == len(low) == len(high) or (low > high).any():
+        raise ValueError(
+            "`low` and `high` must have a number for each of `columns`, and `low` none above "
+            f"`high`. Received: low={low.tolist()}, high={high.tolist()} for columns={columns!r}"
+        )
+    # Of x + u there must be left some digits of u.
+    most = 2.0 ** (np.finfo(dtype.as_numpy_dtype).nmant - 3)
+    if max(np.abs(low).max(), np.abs(high).max()) > most:
+        raise ValueError(
+            f"`low` and `high` must be within {most:.0f} of zero, since {dtype.name} has no digits "
+            "beyond for the noise: take 'float64', or model the column as one of real numbers. "
+            f"Received: low={low.tolist()}, high={high.tolist()}"
+        )
