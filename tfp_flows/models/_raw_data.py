@@ -1,6 +1,8 @@
 """A word, before training, on data that a flow was not made for: far off, or beyond its splines."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -43,11 +45,11 @@ class RawData:
       distribution: a TFP distribution.
     """
 
-    def __init__(self, distribution):
+    def __init__(self, distribution: tfp.distributions.Distribution) -> None:
         self._distribution = distribution
         self._has_looked = False
 
-    def look_at_rows(self, x, sample_weight=None):
+    def look_at_rows(self, x: np.ndarray, sample_weight: Any = None) -> None:
         """Looks at an array `[N, *event_shape]`, without rows of weight zero, `[N]`."""
         found = None if self._has_looked else _first_trained(self._distribution)
         self._has_looked = True
@@ -59,7 +61,7 @@ class RawData:
         if len(x) >= _LEAST_ROWS:
             _warn(*found, x)
 
-    def looked_at(self, batches, unpacked):
+    def looked_at(self, batches: Any, unpacked: Callable) -> Any:
         """Looks at the first batch of a dataset, `PyDataset` or generator.
 
         Args:
@@ -77,7 +79,7 @@ class RawData:
         return batches
 
 
-def _first_trained(distribution):
+def _first_trained(distribution: tfp.distributions.Distribution) -> tuple | None:
     """`(parts before it, the first trained layer, intervals)`; `None` if there is nothing to say.
 
     Parts are pairs `(bijector, is_inverted)`, and intervals those of all splines of the flow.
@@ -102,7 +104,7 @@ def _first_trained(distribution):
     return None
 
 
-def _expects_standard(part):
+def _expects_standard(part: tfb.Bijector) -> bool:
     """Whether a layer neither learns location and scale by itself nor holds what does."""
     if isinstance(part, Affine) or any(
         isinstance(node, ActNorm | BatchNorm | Standardize) for node in walk(part)
@@ -111,11 +113,11 @@ def _expects_standard(part):
     return isinstance(part, _WITH_NETWORKS)
 
 
-def _is_circular(node):
+def _is_circular(node: Any) -> bool:
     return isinstance(node, CircularSpline) or getattr(node, "transformer", None) is CircularSpline
 
 
-def _interval(node):
+def _interval(node: Any) -> tuple[float, float] | None:
     """Where a spline, or the one that a layer makes by its network, is no tail; or `None`."""
     if hasattr(node, "range_min") and hasattr(node, "bin_widths"):
         low, widths = np.asarray(node.range_min), np.asarray(node.bin_widths)
@@ -130,7 +132,7 @@ def _interval(node):
     return (0.0, 1.0) if kwargs["unit_interval"] else (-bound, bound)
 
 
-def _warn(fixed, layer, intervals, x):
+def _warn(fixed: list, layer: tfb.Bijector, intervals: list, x: np.ndarray) -> None:
     """One warning of rows `[N, ...]`, if they give a reason."""
     z = tf.constant(x)
     for part, is_inverted in fixed:
@@ -156,7 +158,7 @@ def _warn(fixed, layer, intervals, x):
     )
 
 
-def _far(z):
+def _far(z: np.ndarray) -> str | None:
     """The column that is furthest from standard, in words, or `None`."""
     with np.errstate(all="ignore"):
         mean, deviation = z.mean(axis=0), z.std(axis=0)
@@ -176,7 +178,7 @@ def _far(z):
     )
 
 
-def _outside(z, intervals):
+def _outside(z: np.ndarray, intervals: list) -> str | None:
     """The column with most rows outside of all splines, in words, or `None`."""
     if not intervals:
         return None
