@@ -141,6 +141,18 @@ def context_size(value: Any) -> int | tuple[int, ...]:
     return tuple(integer_at_least(size, 1, "context_size") for size in value)
 
 
+def flat_context_size(value: Any, minimum: int = 0) -> int:
+    """Refuses what is no C, for parts that take no contexts of several axes."""
+    if isinstance(value, tuple | list):
+        raise TypeError(
+            f"`context_size` must be an integer of at least {minimum}: here contexts are vectors. "
+            "Flatten them, `context.reshape([N, -1])` with `context_size` the product of the "
+            "sizes; contexts of several axes are for recipes of series, such as `wavenet`. "
+            f"Received: context_size={value!r}"
+        )
+    return integer_at_least(value, minimum, "context_size")
+
+
 def context_shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
     """The shape of one context of a `context_size`: `(C,)`, or the sizes of its axes."""
     return size if isinstance(size, tuple) else (size,)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
 
 import tfp_flows as tfpf
 
+tfd = tfp.distributions
 B, L = tfpf.bijectors, tfpf.layers
 
 
@@ -103,3 +105,44 @@ def test_models_without_a_place_for_the_context_are_refused():
     same = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match=r"`network` must be .* Received: .* 1 inputs$"):
         B.Residual(same, coefficient=0.5, context_size=3)
+
+
+# --- Networks of `tf_keras` ------------------------------------------------------------------
+
+
+def tf_keras_model(num_outputs, *inputs):
+    """A functional model of `tf_keras` over inputs of names and sizes."""
+    inputs = [tf_keras.Input([size], name=name) for name, size in inputs]
+    joined = inputs[0] if len(inputs) == 1 else tf_keras.layers.Concatenate()(inputs)
+    return tf_keras.Model(inputs, tf_keras.layers.Dense(num_outputs)(joined))
+
+
+def test_a_functional_model_of_tf_keras_is_trained_and_not_saved(tmp_path):
+    network = tf_keras_model(2, ("a", 1))
+    coupling = B.Coupling(network, B.Affine, mask=[True, False])
+    base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+    model = tfpf.FlowModel(tfpf.distributions.Flow(base, coupling))
+    model.compile("adam", jit_compile=True)
+    before = network.get_weights()
+    model.fit(np.random.default_rng(0).normal(size=[32, 2]).astype("float32"), verbose=0)
+    assert all(np.any(a != b) for a, b in zip(before, network.get_weights(), strict=True))
+    with pytest.raises(ValueError, match="conditioner` cannot be saved.*Received: <tf_keras"):
+        model.save(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("inputs", [[("a", 1), ("b", 3)], [("context", 3), ("x", 1)]])
+def test_a_functional_model_of_tf_keras_takes_a_context(inputs):
+    network = tf_keras_model(2, *inputs)
+    coupling = B.Coupling(network, B.Affine, mask=[True, False], context_size=3)
+    x, context = tf.constant([[0.3, -1.0]]), tf.constant([[1.0, 2.0, -0.5]])
+    parts = [context, x[:, :1]] if inputs[0][0] == "context" else [x[:, :1], context]
+    shift, log_scale = tf.unstack(network(parts), axis=-1)
+    y = tfpf.condition(coupling, context).forward(x)
+    np.testing.assert_allclose(y[:, 1], x[:, 1] * tf.exp(log_scale) + shift, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "context_size"), [(1, 3), (2, 0)])
+def test_a_functional_model_of_tf_keras_with_other_inputs_is_refused(count, context_size):
+    network = tf_keras_model(2, *[("a", 1), ("b", 3)][:count])
+    with pytest.raises(ValueError, match=f"`conditioner` must.*Received: .*{count} inputs"):
+        B.Coupling(network, B.Affine, mask=[True, False], context_size=context_size)

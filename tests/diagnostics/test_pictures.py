@@ -40,6 +40,7 @@ def test_pairs():
         ((X,), {"columns": [0, 2]}, ValueError, "columns"),
         ((X,), {"columns": [-1]}, ValueError, "columns"),
         ((X,), {"columns": [0.5]}, TypeError, "columns"),
+        ((X,), {"columns": 1}, TypeError, "columns"),
         ((X,), {"columns": []}, ValueError, "columns"),
         ((X, X[:, :1]), {}, ValueError, "data"),
         ((X[:1],), {}, ValueError, "samples"),

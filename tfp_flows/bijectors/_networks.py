@@ -35,11 +35,12 @@ def check_network_inputs(network: Any, name: str, takes_context: bool) -> None:
     if not _is_ready_made(network):
         return
     wanted = ("x", "the context") if takes_context else ("x",)
-    if len(network.inputs) != len(wanted):
+    num_inputs = 1 if network.inputs is None else len(network.inputs)
+    if num_inputs != len(wanted):
         raise ValueError(
             f"`{name}` must be a layer called as {call}, or a functional model whose inputs are "
             f"{' and '.join(wanted)}. "
-            f"Received: {name}={network!r} with {len(network.inputs)} inputs"
+            f"Received: {name}={network!r} with {num_inputs} inputs"
         )
     # A sequential model, which has one input, has no `input`.
     keys = set(network.input) if takes_context and isinstance(network.input, dict) else None
@@ -66,8 +67,13 @@ def network_with_context(network: Any) -> Callable[..., Any]:
 
 
 def _is_ready_made(network: Any) -> bool:
-    """Whether it is called as `keras.Sequential` and functional models are."""
-    return isinstance(network, keras.Model) and type(network).call.__module__.startswith("keras.")
+    """Whether it is called as sequential and functional models are, of Keras 3 or of `tf_keras`."""
+    # By name, since importing `tf_keras` takes a second.
+    is_model = isinstance(network, keras.Model) or any(
+        cls.__name__ == "Model" and cls.__module__.startswith("tf_keras.")
+        for cls in type(network).__mro__
+    )
+    return is_model and type(network).call.__module__.startswith(("keras.", "tf_keras."))
 
 
 def row_shapes(network: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:

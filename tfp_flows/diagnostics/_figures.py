@@ -24,6 +24,8 @@ def chosen_columns(columns: Sequence[int] | None, size: int, most: int) -> list[
                 f"`columns=[0, 1]`. Received: columns=None, {size} columns"
             )
         return list(range(size))
+    if not hasattr(columns, "__iter__"):
+        raise TypeError(f"`columns` must be a list of integers. Received: columns={columns!r}")
     columns = [_checks.integer_at_least(column, 0, "columns") for column in columns]
     if not columns or len(set(columns)) < len(columns) or max(columns) >= size:
         raise ValueError(

@@ -76,7 +76,7 @@ class ConditionalNormal(TakesContext, OneDimension, LostDistribution, tfd.Distri
         self._event_size = _checks.integer_at_least(event_size, 1, "event_size")
         self._max_log_scale = _checks.positive_number(max_log_scale, "max_log_scale")
         dtype = dtype_of(conditioner, dtype) or tf.float32
-        _checks.integer_at_least(context_size, 1, "context_size")
+        _checks.flat_context_size(context_size, 1)
         self._bind_context(context, context_size, dtype, name)
         if context is None:
             # A misfit is found when the distribution is made; a bound copy has had its look.

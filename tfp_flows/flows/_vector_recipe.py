@@ -87,7 +87,7 @@ def vector_layer(
     policy = _recipe.network_policy(dtype)
     network = MLP(size, hidden_units, activation, seed=seed, dtype=policy)
     params = tf.Variable(start, dtype=dtype, name="params")
-    if _checks.integer_at_least(context_size, 0, "context_size") == 0:
+    if _checks.flat_context_size(context_size) == 0:
         return transformer.new(params, **transformer_kwargs)
     _recipe.build(network, context_size, 0)
     return Amortized(network, transformer, transformer_kwargs, params, context_size=context_size)

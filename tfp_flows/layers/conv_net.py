@@ -66,7 +66,7 @@ class ConvNet(ShapedNetwork):
     ) -> None:
         context_shape = _checked_context_shape(context_shape)
         size = int(np.prod(context_shape)) if context_shape else context_size
-        super().__init__(_checks.integer_at_least(size, 0, "context_size"), seed, **kwargs)
+        super().__init__(_checks.flat_context_size(size), seed, **kwargs)
         self.context_shape = context_shape
         self.output_channels = _checks.integer_at_least(output_channels, 1, "output_channels")
         self.hidden_channels = _widths.block_widths(hidden_channels, "hidden_channels")

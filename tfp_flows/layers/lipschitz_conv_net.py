@@ -55,7 +55,7 @@ class LipschitzConvNet(ShapedNetwork):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(_checks.integer_at_least(context_size, 0, "context_size"), seed, **kwargs)
+        super().__init__(_checks.flat_context_size(context_size), seed, **kwargs)
         lipschitz_activation(activation)  # refuses an unknown one now
         self.hidden_channels = _widths.widths(hidden_channels, "hidden_channels")
         self.kernel_sizes = _widths.widths(kernel_sizes, "kernel_sizes")

@@ -58,7 +58,7 @@ class MaskedConvNet(ShapedNetwork):
     ) -> None:
         # Roots are to be found in full precision, whatever the policy computes in.
         super().__init__(
-            _checks.integer_at_least(context_size, 0, "context_size"),
+            _checks.flat_context_size(context_size),
             seed,
             autocast=False,
             **kwargs,

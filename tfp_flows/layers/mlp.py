@@ -64,7 +64,7 @@ class MLP(keras.layers.Layer):
         self.hidden_units = _widths.widths(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
         self._is_elementwise = is_known_elementwise(self.activation)
-        self.context_size = _checks.integer_at_least(context_size, 0, "context_size")
+        self.context_size = _checks.flat_context_size(context_size)
         self.dropout = _checks.rate(dropout, "dropout")
         self.layer_norm = layer_norm
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

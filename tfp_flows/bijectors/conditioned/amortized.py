@@ -59,7 +59,7 @@ class Amortized(ConditionerBijector):
         name: str = "amortized",
     ) -> None:
         parameters = dict(locals())
-        _checks.integer_at_least(context_size, 1, "context_size")
+        _checks.flat_context_size(context_size, 1)
         with tf.name_scope(name):
             super().__init__(
                 conditioner=conditioner,

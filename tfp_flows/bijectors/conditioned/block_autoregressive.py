@@ -90,7 +90,7 @@ class BlockAutoregressive(TakesContext, FlowBijector):
         parameters = dict(locals())
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         hidden_units = _widths.at_least_one_layer(hidden_units, "hidden_units")
-        context_size = _checks.integer_at_least(context_size, 0, "context_size")
+        context_size = _checks.flat_context_size(context_size)
         sizes = (1, *hidden_units, 1)
         pairs = list(itertools.pairwise(event_size * h for h in sizes))
         shapes = {
