@@ -26,6 +26,7 @@ NAMES = (
     "quickstart",
     "simulation_based_inference",
     "tables",
+    "vae",
 )
 SHORT = "TFP_FLOWS_SHORT"
 MAX_BYTES = 1_000_000
