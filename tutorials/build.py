@@ -26,6 +26,8 @@ NAMES = (
     "quickstart",
     "simulation_based_inference",
     "tables",
+    "vae",
+    "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"
 MAX_BYTES = 1_000_000

@@ -291,7 +291,7 @@ for name, value in figures.items():
 # - Leave out the noise. How far does the training loss fall, and what happens to the validation
 #   loss?
 # - Split the rows at random instead of by days. How many nats does that seem to gain?
-# - Replace the voltage instead of the heating in the changed rows. Why is that harder to see?
+# - Replace the voltage instead of the heating in the changed rows. Is that easier or harder to see?
 # - Let the conditional flow predict the heating. Which bijector does it need?
 # - `tfpf.table_flow` makes a flow from the kinds of the columns, and can treat the minute as an
 #   angle. Compare its samples with those above.
