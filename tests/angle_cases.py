@@ -13,7 +13,7 @@ def angles(rng, shape):
 
 CASES = [
     Case(
-        "circular_spline",
+        "torus",
         recipe(tfpf.flows.circular_spline, num_layers=3, num_bins=4),
         ("circular_spline",),
         domain=angles,
