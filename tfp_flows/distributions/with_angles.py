@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
@@ -161,9 +162,12 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
     def _draws(self, sample_shape: Any) -> Any:
         """The sample shape of the angles: where they take no context, each has its own."""
         self._check_is_bound()
-        sample_shape = ps.reshape(sample_shape, [-1])
         if self._context is None or size_of_context(self._angles):
             return sample_shape
+        if tf.is_tensor(sample_shape):
+            sample_shape = tf.reshape(sample_shape, [-1])
+        else:
+            sample_shape = np.reshape(np.asarray(sample_shape, np.int32), [-1])
         return ps.concat([sample_shape, self._context_batch_shape()], axis=0)
 
     def _given(self, angles: tf.Tensor) -> tfd.Distribution:
