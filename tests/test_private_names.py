@@ -23,7 +23,7 @@ BIJECTORS = "tensorflow_probability.python.bijectors"
 DISTRIBUTIONS = "tensorflow_probability.python.distributions"
 PREFER_STATIC = (
     "broadcast_shape cast concat convert_to_shape_tensor equal logical_not not_equal ones rank "
-    "reduce_prod reshape shape size smart_where"
+    "reduce_prod shape size smart_where"
 ).split()
 
 # Modules, and what is taken from them: why nothing public will do.
