@@ -36,6 +36,7 @@ nb_execution_mode = "off"  # notebooks come with their outputs
 # The pages in api/ are made anew, so that none stays of a name that is gone.
 shutil.rmtree(_HERE / "api", ignore_errors=True)
 
+
 def _gallery(source, target):
     """Copies the notebooks, each with its last picture as a thumbnail, in place of old ones."""
     shutil.rmtree(target, ignore_errors=True)

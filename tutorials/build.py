@@ -85,6 +85,7 @@ def run(notebook):
             resources={"metadata": {"path": folder}},
         )
         client.execute(env={**environment, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    notebook.metadata["language_info"] = {"name": "python"}  # the kernel adds its version
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
