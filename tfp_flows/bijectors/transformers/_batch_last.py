@@ -64,7 +64,9 @@ def apply(
         results = kernel(value, *(_to_batch_last(t) for t in parameters), *scalars)
         return tuple(tf.reshape(tf.transpose(t), shape) for t in results)
     # Each element of a batch of parameters has a value of its own, in either direction.
-    batches = [t[..., 0] for t in parameters if t.shape.rank > 1] + list(scalars)
+    # Sums have the shape of the batch, also where there is no unit; nothing else of them counts.
+    sums = [tf.reduce_sum(t, axis=-1) for t in parameters if t.shape.rank > 1]
+    batches = sums + list(scalars)
     value = _broadcast(value, batches)
     scalar = value.shape.rank == 0
     if scalar:
