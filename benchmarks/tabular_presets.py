@@ -132,7 +132,8 @@ def neural_spline(size, settings, seed):
     params_size = RationalQuadraticSpline.params_size(**spline)
     hidden_units = (settings["hidden_units"],) * settings["num_blocks"]
     seeds = layer_seeds(seed, num_layers)
-    permutations = tfpf.flows._linear_layers.permutations(size, layer_seeds(seed + 1, num_layers + 1))
+    more_seeds = layer_seeds(seed + 1, num_layers + 1)
+    permutations = tfpf.flows._linear_layers.permutations(size, more_seeds)
     layers = [LULinear(size, permutations[0])]
     for i in range(num_layers):
         common = {"dropout": settings["dropout"], "seed": seeds[i]}

@@ -142,6 +142,7 @@ def test_a_variational_model_compiles_once_and_fits_it(monkeypatch):
     assert "Exp" in traced and "PartitionedCall" not in traced
 
 
+@pytest.mark.slow  # Six seconds; our own model fits it above.
 def test_tfp_fits_it():
     def train(posterior, target):
         tfp.vi.fit_surrogate_posterior(

@@ -45,6 +45,7 @@ def model_of(kind):
     return tfpf.FlowModel(normal)
 
 
+@pytest.mark.slow  # Memory shows after thousands of steps.
 @pytest.mark.parametrize(
     ("kind", "options", "optimizer"),
     [

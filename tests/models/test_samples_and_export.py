@@ -95,6 +95,7 @@ assert "tfp_flows" not in sys.modules
 """
 
 
+@pytest.mark.slow  # It starts another process, which imports TensorFlow.
 def test_exported_endpoints_are_served_without_the_package(tmp_path):
     models = made(recipe=tfpf.flows.maf), made(context_size=3)
     for i, model in enumerate(models):
@@ -122,6 +123,7 @@ def test_repr_shows_layers_sizes_and_weights():
     assert "Invert Autoregressive of Affine  MADE (4,)" in text
 
 
+@pytest.mark.slow  # Two trainings, each compiled: six seconds.
 def test_two_fits_of_one_seed_end_with_equal_weights():
     def reached(seed):
         keras.utils.set_random_seed(seed)

@@ -102,6 +102,7 @@ def test_batches_copies_and_keras_variables():
     np.testing.assert_array_equal(bijector.log_scale, np.ones(3))
 
 
+@pytest.mark.slow  # Thirteen seconds; the guide trains the same without XLA.
 def test_a_flow_of_one_dimension_is_fitted_under_xla():
     x = np.random.default_rng(0).normal(3.0, 0.5, size=256).astype("float32")
     variable = tf.Variable([0.0, 0.0])
