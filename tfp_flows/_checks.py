@@ -129,6 +129,15 @@ def has_event_shape(tensor: tf.Tensor, event_shape: tf.TensorShape) -> bool:
     return (tf.TensorShape([None] * num_others) + event_shape).is_compatible_with(tensor.shape)
 
 
+def event(tensor: tf.Tensor, event_shape: tf.TensorShape, name: str) -> None:
+    """Refuses a tensor whose last axes are known not to be those of an event."""
+    if not has_event_shape(tensor, event_shape):
+        raise ValueError(
+            f"`{name}` must have shape [..., {listed(event_shape)}]. "
+            f"Received: {name}.shape={tuple(tensor.shape)}"
+        )
+
+
 def context_size(value: Any) -> int | tuple[int, ...]:
     """Refuses what is no `context_size`: C, 0 for no context, or the sizes of several axes."""
     if not isinstance(value, tuple | list):

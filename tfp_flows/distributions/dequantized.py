@@ -158,11 +158,7 @@ class Dequantized(LostInKeras, tfd.Distribution):
         x = _checks.not_symbolic(x, "x")
         x = tf.convert_to_tensor(x)
         rank = self.event_shape.rank
-        if not _checks.has_event_shape(x, self.event_shape):
-            raise ValueError(
-                f"`x` must have shape [..., {_checks.listed(self.event_shape)}]. "
-                f"Received: x.shape={tuple(x.shape)}"
-            )
+        _checks.event(x, self.event_shape, "x")
         if tf.executing_eagerly():
             self.check_values(x.numpy(), "x")
         x = tf.cast(x, self.density_dtype)

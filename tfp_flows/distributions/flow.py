@@ -93,7 +93,10 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         event_ndims = tf.nest.map_structure(lambda shape: shape.rank, self.event_shape)
         if kwargs or not self.bijector._is_injective or None in tf.nest.flatten(event_ndims):
             return super()._log_prob(y, **kwargs)
-        tf.nest.map_structure(_check_event, y, self.event_shape)
+        # Parts of TFP broadcast points of another size, or drop some numbers of them.
+        tf.nest.map_structure(
+            lambda y, shape: _checks.event(y, shape, "value"), y, self.event_shape
+        )
         # A copy, which parts of TFP have not met.
         y = tf.nest.map_structure(tf.identity, y)
 
@@ -134,15 +137,3 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         """As in TFP, on a copy of `y`."""
         y = tf.nest.map_structure(tf.identity, y)
         return super().experimental_local_measure(y, backward_compat=backward_compat, **kwargs)
-
-
-def _check_event(y: tf.Tensor, event_shape: Any) -> None:
-    """Refuses points of another size, which parts of TFP broadcast, or of which they drop some."""
-    rank = event_shape.rank
-    if y.shape.rank is not None and (
-        y.shape.rank < rank or not _checks.has_event_shape(y, event_shape)
-    ):
-        raise ValueError(
-            f"`value` must have shape [..., {_checks.listed(event_shape)}]. "
-            f"Received: value.shape={tuple(y.shape)}"
-        )

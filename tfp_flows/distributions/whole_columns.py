@@ -138,11 +138,7 @@ class WholeColumns(LostDistribution, tfd.Distribution):
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
         _checks.not_symbolic(x, "x")
         x = tf.convert_to_tensor(x)
-        if x.shape.rank == 0 or not _checks.has_event_shape(x, self.event_shape):
-            raise ValueError(
-                f"`x` must have shape [..., {_checks.listed(self.event_shape)}]. "
-                f"Received: x.shape={tuple(x.shape)}"
-            )
+        _checks.event(x, self.event_shape, "x")
         if tf.executing_eagerly():
             self.check_values(x.numpy(), "x")
         x = tf.cast(x, self.dtype)

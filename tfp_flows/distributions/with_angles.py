@@ -137,11 +137,7 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         x = self._broadcast_with_context(tf.convert_to_tensor(x, self.dtype))
-        if not _checks.has_event_shape(x, self.event_shape):
-            raise ValueError(
-                f"`value` must have shape [..., {_checks.listed(self.event_shape)}]. "
-                f"Received: value.shape={tuple(x.shape)}"
-            )
+        _checks.event(x, self.event_shape, "value")
         x, angles = tf.split(x, [self._num_numbers, self._num_angles], axis=-1)
         return self._angles.log_prob(angles) + self._given(angles).log_prob(x)
 
