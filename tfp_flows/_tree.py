@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability.python.distributions import transformed_distribution
 
 
 def is_node(value: Any) -> bool:
@@ -24,6 +25,17 @@ def is_node(value: Any) -> bool:
 def parameters_of(node: Any) -> dict[str, Any]:
     """The parameters of a TFP object, a `dict`."""
     return node.parameters or {}
+
+
+def bijectors_to_base(
+    distribution: tfp.distributions.Distribution,
+) -> tuple[list[tfp.bijectors.Bijector], tfp.distributions.Distribution]:
+    """The bijectors of a distribution that transforms others, from data to base, and the base."""
+    bijectors = []
+    while isinstance(distribution, transformed_distribution._TransformedDistribution):
+        bijectors.append(distribution.bijector)
+        distribution = distribution.distribution
+    return bijectors, distribution
 
 
 # What these two are made of is Python; AutoGraph would warn that it cannot read them.

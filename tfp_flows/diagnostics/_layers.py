@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.bijectors import composition, invert
-from tensorflow_probability.python.distributions import transformed_distribution
 
-from tfp_flows._tree import walk
+from tfp_flows._tree import bijectors_to_base, walk
 from tfp_flows.bijectors import (
     Autoregressive,
     MaskedConvolution,
@@ -134,16 +133,13 @@ def bijectors_and_base(
     """The bijectors of a distribution over others, from data to base, and the base."""
     if isinstance(flow, tfb.Bijector):
         return [flow], None
-    bijectors = []
-    while isinstance(flow, transformed_distribution._TransformedDistribution):
-        bijectors.append(flow.bijector)
-        flow = flow.distribution
+    bijectors, base = bijectors_to_base(flow)
     if not bijectors:
         raise TypeError(
             "`flow` must be a `TransformedDistribution`, as recipes return, or a bijector. "
             f"Received: {type(flow).__name__} {flow.name!r}"
         )
-    return bijectors, flow
+    return bijectors, base
 
 
 def _layers(seen: Sequence[Evaluation], count: int, parts_of_flow: set[int]) -> list[Layer]:

@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.bijectors import blockwise, chain, invert
-from tensorflow_probability.python.distributions import transformed_distribution
 
+from tfp_flows._tree import bijectors_to_base
 from tfp_flows.bijectors.normalization.standardize_context import StandardizeContext
 from tfp_flows.bijectors.transformers.affine import Affine
 from tfp_flows.distributions.whole_columns import WholeColumns
@@ -49,10 +49,8 @@ def support(distribution: tfp.distributions.Distribution) -> tuple[tf.Tensor, tf
     """
     if isinstance(distribution, WholeColumns):
         distribution = distribution.distribution
-    parts, node = [], distribution
-    while isinstance(node, transformed_distribution._TransformedDistribution):
-        parts += parts_to_base(node.bijector)
-        node = node.distribution
+    bijectors, _ = bijectors_to_base(distribution)
+    parts = [part for bijector in bijectors for part in parts_to_base(bijector)]
     if not parts or not isinstance(distribution.dtype, tf.DType):
         return None
     if distribution.event_shape.rank is None:

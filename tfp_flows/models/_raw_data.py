@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_flows import _checks
-from tfp_flows._tree import walk
+from tfp_flows._tree import bijectors_to_base, walk
 from tfp_flows.bijectors import (
     ActNorm,
     Affine,
@@ -22,7 +21,6 @@ from tfp_flows.distributions._support import parts_to_base
 from tfp_flows.models._adapting import first_batch
 
 tfd = tfp.distributions
-
 tfb = tfp.bijectors
 
 # A column is far from standard if its mean is beyond 3 of the larger of 1 and its deviation (there
@@ -86,10 +84,7 @@ def _first_trained(distribution: tfd.Distribution) -> Any:
 
     Parts are pairs `(bijector, is_inverted)`, and intervals those of all splines of the flow.
     """
-    bijectors, node = [], distribution
-    while isinstance(node, transformed_distribution._TransformedDistribution):
-        bijectors.append(node.bijector)
-        node = node.distribution
+    bijectors, _ = bijectors_to_base(distribution)
     if not bijectors or not isinstance(distribution.event_shape, tf.TensorShape):
         return None
     if distribution.event_shape.rank not in (0, 1) or not distribution.dtype.is_floating:
