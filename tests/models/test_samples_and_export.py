@@ -10,7 +10,7 @@ import tensorflow as tf
 from cases import perturb
 
 import tfp_flows as tfpf
-from tfp_flows.models import _drawing
+from tfp_flows.models import _draws
 
 X = np.random.default_rng(0).normal(size=[40, 2]).astype("float32")
 C = np.random.default_rng(1).normal(size=[40, 3]).astype("float32")
@@ -71,7 +71,7 @@ def test_log_prob_of_rows():
 def test_a_bar_shows_what_takes_long(monkeypatch, capsys):
     made().sample(6, batch_size=2)
     assert not capsys.readouterr().out
-    monkeypatch.setattr(_drawing, "_SECONDS_IN_SILENCE", -1.0)
+    monkeypatch.setattr(_draws, "_SECONDS_IN_SILENCE", -1.0)
     made().sample(6, batch_size=2)
     assert "3/3" in capsys.readouterr().out
 

@@ -1,45 +1,88 @@
-"""What a step of a `VariationalModel` draws, and what Keras is given in place of data."""
+"""Samples in batches, however many are wanted."""
 
-from typing import Any
+import random
+import time
 
 import keras
+import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
-from tfp_flows.models._batches import BY_ROWS
+from tfp_flows import _checks
+from tfp_flows._inlined_maps import inlined_maps
+from tfp_flows.conditioning import condition
 
-
-class Samples(keras.Layer):
-    """Samples and their densities in one pass, as a layer, so that networks know the mode."""
-
-    def __init__(self, flow: tfp.distributions.Distribution, num_samples: int) -> None:
-        super().__init__(name="samples", dtype="float32", autocast=False)
-        self._flow = flow
-        self._num_samples = num_samples
-        self.built = True
-
-    def call(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `(x, log q(x))` for a seed `[2]`."""
-        return self._flow.experimental_sample_and_log_prob(self._num_samples, seed=seed)
+_BATCH_SIZE = 10_000
+_SECONDS_IN_SILENCE = 3.0
 
 
-def steps(count: int, num_replicas: int) -> tf.data.Dataset:
-    """The numbers of the draws, one for each replica in each step: Keras wants some data."""
-    dataset = tf.data.Dataset.range(count * num_replicas).batch(num_replicas, drop_remainder=True)
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = BY_ROWS
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
-    return dataset.with_options(options)
+class Draws:
+    """A model of a distribution, which draws samples of it."""
+
+    def sample(
+        self,
+        n: int,
+        context: ArrayLike | None = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
+        """Draws n samples in batches: an array `[n, *event_shape]`, with a bar if it takes long.
+
+        Args:
+          n: Python `int`, how many, for each context if there are several.
+          context: an array `[C]`, or `[M, C]` for samples `[n, M, *event_shape]`.
+          seed: Python `int`; samples follow from it and from `batch_size`. Drawn if it is `None`.
+          batch_size: Python `int`, samples drawn at once; 10,000 by default.
+        """
+        return _draw(self, n, context, seed, batch_size)
 
 
-def data_given(name: str, value: Any) -> ValueError:
-    """The error that data end in, which a `VariationalModel` has no use for."""
-    return ValueError(
-        f"`{name}` must not be given: the samples are the data. "
-        f"Received: {name} of type {type(value).__name__}"
-    )
+def _draw(
+    model: keras.Model,
+    num_samples: int,
+    context: ArrayLike | None,
+    seed: int | None,
+    batch_size: int | None,
+) -> np.ndarray:
+    """Returns `num_samples` draws as one array; a bar shows what takes long.
 
+    Args:
+      model: a `FlowModel`.
+      num_samples: Python `int`.
+      context: an array to bind, or `None`.
+      seed: Python `int`, or `None` for one of Python's generator.
+      batch_size: Python `int`, or `None`.
 
-def replica() -> tf.Tensor:
-    """The number of this device among those that train."""
-    return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+    Raises:
+      ValueError: for a number below one, or a context where none is taken or needed.
+    """
+    distribution, is_conditional = model.distribution, model._is_conditional
+    if (context is not None) != is_conditional:
+        wanted = "be given to a conditional flow" if is_conditional else "not be given"
+        raise ValueError(f"`context` must {wanted}. Received: context={context!r}")
+    if context is not None:
+        context = tf.convert_to_tensor(context, model.compute_dtype)
+    num_samples = _checks.integer_at_least(num_samples, 1, "n")
+    if batch_size is None:
+        batch_size = _BATCH_SIZE
+    batch_size = min(_checks.integer_at_least(batch_size, 1, "batch_size"), num_samples)
+    if seed is None:
+        # The generator that `keras.utils.set_random_seed` sets.
+        seed = random.randrange(2**31 - 1)
+    seed = _checks.integer_at_least(seed, 0, "seed")
+
+    def batch(seed: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
+        bound = distribution if context is None else condition(distribution, context)
+        with inlined_maps():
+            return bound.sample(batch_size, seed=seed)
+
+    run = model._program(("sample", batch_size), batch)
+    steps = -(-num_samples // batch_size)
+    bar, start, parts = None, time.monotonic(), []
+    for i in range(steps):
+        parts.append(np.array(run(tf.constant([seed, i], tf.int32), context)))
+        if bar is None and time.monotonic() - start > _SECONDS_IN_SILENCE and i + 1 < steps:
+            bar = keras.utils.Progbar(steps, unit_name="batch")
+        if bar is not None:
+            bar.update(i + 1)
+    return np.concatenate(parts)[:num_samples]

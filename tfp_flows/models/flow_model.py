@@ -16,7 +16,7 @@ from tfp_flows.models._arrays import Arrays, checked_batch_size
 from tfp_flows.models._batches import batches
 from tfp_flows.models._densities import Densities
 from tfp_flows.models._devices import average_devices
-from tfp_flows.models._drawing import Draws
+from tfp_flows.models._draws import Draws
 from tfp_flows.models._first_look import no_batches, with_batches
 from tfp_flows.models._given_data import checked_dataset, is_array, split
 from tfp_flows.models._raw_data import RawData

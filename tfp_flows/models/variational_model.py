@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from tfp_flows import _checks, saving
 from tfp_flows._inlined_maps import inlined_maps
 from tfp_flows.conditioning import context_size, waits_for_context
-from tfp_flows.models import _draws
+from tfp_flows.models import _elbo_steps
 from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._watch import watched
 from tfp_flows.models._whole_step import WholeStep
@@ -87,7 +87,7 @@ class VariationalModel(DistributionModel):
             # Of the generator that `keras.utils.set_random_seed` sets.
             seed = random.randrange(2**31 - 1)
         self.seed = _checks.integer_at_least(seed, 0, "seed")
-        self.samples = _draws.Samples(flow, self.num_samples)
+        self.samples = _elbo_steps.Samples(flow, self.num_samples)
         self._loss_mean = keras.metrics.Mean(name="loss", dtype=self.compute_dtype)
         self._elbo_mean = keras.metrics.Mean(name="elbo", dtype=self.compute_dtype)
 
@@ -143,10 +143,10 @@ class VariationalModel(DistributionModel):
         self._check_trainable()
         self._check_target()
         for name in _OF_DATA & kwargs.keys():
-            raise _draws.data_given(name, kwargs[name])
+            raise _elbo_steps.data_given(name, kwargs[name])
         count = _checks.integer_at_least(steps_per_epoch, 1, "steps_per_epoch")
         return super().fit(
-            _draws.steps(count, self._num_replicas()),
+            _elbo_steps.steps(count, self._num_replicas()),
             epochs=epochs,
             verbose=verbose,
             callbacks=watched(self, callbacks),
@@ -161,20 +161,20 @@ class VariationalModel(DistributionModel):
         """
         self._check_target()
         return_dict = kwargs.pop("return_dict", False)
-        data = _draws.steps(_checks.integer_at_least(steps, 1, "steps"), self._num_replicas())
+        data = _elbo_steps.steps(_checks.integer_at_least(steps, 1, "steps"), self._num_replicas())
         result = super().evaluate(data, return_dict=True, **kwargs)
         return result if return_dict else float(result["elbo"])
 
     def train_on_batch(self, x: Any = None, **kwargs: Any) -> Any:
         """As in Keras, on one draw of samples; it takes no data."""
         if x is not None:
-            raise _draws.data_given("x", x)
+            raise _elbo_steps.data_given("x", x)
         return super().train_on_batch(tf.zeros([], tf.int64), **kwargs)
 
     def test_on_batch(self, x: Any = None, **kwargs: Any) -> Any:
         """As in Keras, on the first draw of `evaluate`; it takes no data."""
         if x is not None:
-            raise _draws.data_given("x", x)
+            raise _elbo_steps.data_given("x", x)
         return super().test_on_batch(tf.zeros([], tf.int64), **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class VariationalModel(DistributionModel):
         del data
         # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
         step = tf.cast(self._count_of_steps().value, tf.int32)
-        seed = tf.stack([self.seed, step * self._num_replicas() + _draws.replica()])
+        seed = tf.stack([self.seed, step * self._num_replicas() + _elbo_steps.replica()])
         whole_step = WholeStep(self)
         (loss, elbo), gradients = self._differentiated(self._loss_of_seed, seed)
         loss = self._update(whole_step, gradients, loss)
