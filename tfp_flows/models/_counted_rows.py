@@ -110,9 +110,10 @@ class Found:
     def on_all_devices(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Whether weights are good on every device, and whether a row counts on any."""
         is_good, has_weight = self.has_good_weights(), self.has_weight()
-        if not (self._is_unknown and is_one_of_several()):
+        if not is_one_of_several():
             return is_good, has_weight
-        # The first is bad where it is bad on one of them.
+        # The first is bad where it is bad on one of them. Not `~`: an element of a stack that is
+        # negated twice has the wrong value in graphs of TensorFlow 2.21.
         flags = tf.stack([1.0 - tf.cast(is_good, tf.float32), tf.cast(has_weight, tf.float32)])
         context = tf.distribute.get_replica_context()
         is_bad, has_weight = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, flags) > 0)

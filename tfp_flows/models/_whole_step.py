@@ -149,11 +149,7 @@ class WholeStep:
         has_loss, has_good_weights = tf.math.is_finite(loss), tf.constant(True)
         has_weight = tf.constant(True)
         if found is not None:
-            has_good_weights, has_weight = found.has_good_weights(), found.has_weight()
-            flags = self._agreed([has_good_weights, ~has_weight])
-            # Not by index: TensorFlow 2.21 negates such an element wrongly in graphs.
-            has_good_weights, has_none = tf.unstack(flags)
-            has_weight = ~has_none
+            has_good_weights, has_weight = found.on_all_devices()
         has_failed = self._model._outcome.has_failed()
         if self._is_fused:
             may_change = has_loss & has_good_weights & has_weight & ~has_failed
