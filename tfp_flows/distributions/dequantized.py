@@ -13,16 +13,15 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostInKeras
 from tfp_flows._tree import deep_copy
-from tfp_flows.bijectors._networks import layer_variables
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det
-from tfp_flows.distributions.dequantization_noise import DequantizationNoise
+from tfp_flows.distributions._dequantizing import Dequantizing, checked_distribution
 from tfp_flows.math._elementwise import softplus
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
 
 
-class Dequantized(LostInKeras, tfd.Distribution):
+class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
     """log P(x) = log int p(x + u) du >= E_q[log p(x + u) - log q(u | x)],  u in [0, 1]^D.
 
     x is an event of D whole numbers from 0 to K - 1. p is the density of v = x + u, for which
@@ -79,11 +78,7 @@ class Dequantized(LostInKeras, tfd.Distribution):
         name: str = "dequantized",
     ) -> None:
         parameters = dict(locals())
-        if not isinstance(distribution, tfd.Distribution):
-            raise TypeError(
-                "`distribution` must be a TFP distribution. "
-                f"Received: distribution={distribution!r}"
-            )
+        checked_distribution(distribution)
         if dequantizer is not None and not isinstance(dequantizer, tfb.Bijector):
             raise TypeError(
                 f"`dequantizer` must be a TFP bijector. Received: dequantizer={dequantizer!r}"
@@ -96,14 +91,8 @@ class Dequantized(LostInKeras, tfd.Distribution):
         self._num_values = _checks.integer_at_least(num_values, 2, "num_values")
         if alpha is not None and not 0 < _checks.positive_number(alpha, "alpha") < 0.5:
             raise ValueError(f"`alpha` must be in (0, 0.5), or None. Received: alpha={alpha}")
-        if noise is None:
-            with tf.init_scope():
-                noise = DequantizationNoise(seed, dtype=distribution.dtype.name)
-        # The layer holds the state of the seeds, which copies share.
-        parameters.update(noise=noise)
-        self._noise = noise
-        self._noise_variables = layer_variables(noise)
-        self._distribution, self._dequantizer = distribution, dequantizer
+        parameters.update(noise=self._keep(distribution, seed, noise))
+        self._dequantizer = dequantizer
         self._values = _values_bijector(num_values, alpha, distribution.dtype)
         super().__init__(
             dtype=tf.uint8 if num_values <= 256 else tf.int32,
@@ -128,11 +117,6 @@ class Dequantized(LostInKeras, tfd.Distribution):
     def num_values(self) -> int:
         """K."""
         return self._num_values
-
-    @property
-    def density_dtype(self) -> tf.DType:
-        """The dtype of `elbo`."""
-        return self._distribution.dtype
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType, num_classes: Any = None) -> dict[str, Any]:
@@ -217,12 +201,6 @@ class Dequantized(LostInKeras, tfd.Distribution):
         raise NotImplementedError(
             f"`{self.name}` has a bound of log P(x) only, `elbo(x)`. Received: a call of `log_prob`"
         )
-
-    def _event_shape(self) -> tf.TensorShape:
-        return self._distribution.event_shape
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return self._distribution.event_shape_tensor()
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         v = self._values.forward(self._distribution.sample(n, seed=seed))

@@ -12,13 +12,12 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostDistribution
 from tfp_flows._tree import deep_copy
-from tfp_flows.bijectors._networks import layer_variables
-from tfp_flows.distributions.dequantization_noise import DequantizationNoise
+from tfp_flows.distributions._dequantizing import Dequantizing, checked_distribution
 
 tfd = tfp.distributions
 
 
-class WholeColumns(LostDistribution, tfd.Distribution):
+class WholeColumns(Dequantizing, LostDistribution, tfd.Distribution):
     """log p(x) = log int p(x + u) du >= E[log p(x + u)],  u uniform in [0, 1] in whole columns.
 
     x is a vector of D numbers, of which those in `columns` are whole, from `low` to `high`; in the
@@ -74,11 +73,7 @@ class WholeColumns(LostDistribution, tfd.Distribution):
         name: str = "whole_columns",
     ) -> None:
         parameters = dict(locals())
-        if not isinstance(distribution, tfd.Distribution):
-            raise TypeError(
-                "`distribution` must be a TFP distribution. "
-                f"Received: distribution={distribution!r}"
-            )
+        checked_distribution(distribution)
         size = distribution.event_shape[0] if distribution.event_shape.rank == 1 else None
         if size is None:
             raise ValueError(
@@ -88,14 +83,7 @@ class WholeColumns(LostDistribution, tfd.Distribution):
         columns = _checked_columns(columns, size)
         low, high = (_whole_numbers(*each) for each in ((low, "low"), (high, "high")))
         _check_range(columns, low, high, distribution.dtype)
-        if noise is None:
-            with tf.init_scope():
-                noise = DequantizationNoise(seed, dtype=distribution.dtype.name)
-        # The layer holds the state of the seeds, which copies share.
-        parameters.update(noise=noise)
-        self._noise = noise
-        self._noise_variables = layer_variables(noise)
-        self._distribution = distribution
+        parameters.update(noise=self._keep(distribution, seed, noise))
         self._is_whole = np.isin(np.arange(size), columns)
         self._low, self._high = np.full([2, size], [[-np.inf], [np.inf]])
         self._low[list(columns)], self._high[list(columns)] = low, high
@@ -112,11 +100,6 @@ class WholeColumns(LostDistribution, tfd.Distribution):
     def distribution(self) -> tfd.Distribution:
         """The distribution of x + u."""
         return self._distribution
-
-    @property
-    def density_dtype(self) -> tf.DType:
-        """The dtype of `elbo`."""
-        return self._distribution.dtype
 
     @classmethod
     def _parameter_properties(
@@ -170,12 +153,6 @@ class WholeColumns(LostDistribution, tfd.Distribution):
         raise NotImplementedError(
             f"`{self.name}` has a bound of log p(x) only, `elbo(x)`. Received: a call of `log_prob`"
         )
-
-    def _event_shape(self) -> tf.TensorShape:
-        return self._distribution.event_shape
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return self._distribution.event_shape_tensor()
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         x = self._distribution.sample(n, seed=seed)

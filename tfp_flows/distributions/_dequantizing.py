@@ -1,0 +1,50 @@
+"""What distributions of whole numbers share: a continuous one, and the noise that leads to it."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors._networks import layer_variables
+from tfp_flows.distributions.dequantization_noise import DequantizationNoise
+
+tfd = tfp.distributions
+
+
+class Dequantizing:
+    """A distribution of x by that of a function of x + u, where a layer draws u.
+
+    A subclass calls `_keep` before it is a TFP distribution, and puts the layer that this returns
+    among its parameters: it holds the state of the seeds, which copies share.
+    """
+
+    _distribution: Any
+
+    def _keep(self, distribution: Any, seed: int | None, noise: Any) -> Any:
+        """Keeps the continuous distribution and the noise, which is made if it is `None`."""
+        if noise is None:
+            with tf.init_scope():
+                noise = DequantizationNoise(seed, dtype=distribution.dtype.name)
+        self._noise = noise
+        self._noise_variables = layer_variables(noise)
+        self._distribution = distribution
+        return noise
+
+    @property
+    def density_dtype(self) -> tf.DType:
+        """The dtype of `elbo`."""
+        return self._distribution.dtype
+
+    def _event_shape(self) -> tf.TensorShape:
+        return self._distribution.event_shape
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return self._distribution.event_shape_tensor()
+
+
+def checked_distribution(distribution: Any) -> None:
+    """Refuses what is no TFP distribution."""
+    if not isinstance(distribution, tfd.Distribution):
+        raise TypeError(
+            f"`distribution` must be a TFP distribution. Received: distribution={distribution!r}"
+        )
