@@ -8,10 +8,16 @@ import os
 import pathlib
 import re
 import shutil
+import sys
+
+from sphinx.ext import autosummary
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 _HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(_HERE))
+
+from _links import Links  # noqa: E402
 
 project = "tfp_flows"
 author = copyright = "The tfp_flows authors"
@@ -68,15 +74,19 @@ napoleon_use_ivar = True
 default_role = "code"
 
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+_EXAMPLE = re.compile(r" *>>> ")
 _FENCE = re.compile(r"^( *)```(\w*)$")
 
 
 def _as_rst(app, what, name, obj, options, lines):
-    """Fenced blocks, `code` and links to arXiv as RST has them, a bare `|` without its meaning."""
-    out, indent = [], None
+    """Fenced blocks, `code`, `$formulas$` and links to arXiv as RST has them; examples as they are."""
+    out, indent, example = [], None, False
     for line in lines:
         fence = _FENCE.match(line)
-        if fence and indent is None:
+        example = _EXAMPLE.match(line) or (example and line.strip())
+        if example:
+            out.append(line)
+        elif fence and indent is None:
             indent = fence[1]
             out += [f"{indent}.. code-block:: {fence[2] or 'text'}", ""]
         elif fence:
@@ -93,6 +103,14 @@ def _as_rst(app, what, name, obj, options, lines):
 
 
 def _text(text):
+    """Plain text as RST has it: `$...$` is a formula, arXiv numbers are links."""
+    texts_and_formulas = re.split(r"(?<!\w)\$([^$]+)\$(?!\w)", text)
+    texts_and_formulas[::2] = [_prose(text) for text in texts_and_formulas[::2]]
+    texts_and_formulas[1::2] = [f":math:`{formula}`" for formula in texts_and_formulas[1::2]]
+    return "".join(texts_and_formulas)
+
+
+def _prose(text):
     text = text.replace("|", r"\|")
     return _ARXIV.sub(r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
 
@@ -106,7 +124,21 @@ def _of_init(app, what, name, obj, options, signature, return_annotation):
     return None
 
 
+def _in_words(lines, settings):
+    """The summary of an overview: words, not the equation that a docstring opens with."""
+    lines = list(lines)
+    if lines and lines[0].startswith(":math:"):
+        end = next((i for i, line in enumerate(lines) if not line.strip()), len(lines))
+        lines = lines[end + 1 :] or lines
+    return _SUMMARY(lines, settings)
+
+
+# Sphinx has no setting for it.
+_SUMMARY, autosummary.extract_summary = autosummary.extract_summary, _in_words
+
+
 def setup(app):
     """Sphinx calls this; priority 400 comes before napoleon's 500."""
     app.connect("autodoc-process-docstring", _as_rst, priority=400)
     app.connect("autodoc-process-signature", _of_init)
+    app.add_transform(Links)
