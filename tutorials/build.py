@@ -25,6 +25,7 @@ NAMES = (
     "maf_iaf_real_nvp",
     "quickstart",
     "simulation_based_inference",
+    "variational_inference",
     "tables",
     "vae",
     "your_own_bijector",

@@ -37,6 +37,16 @@ FULL = {
         "oscillation, nats gained over the prior": (2.0, 6.0),
         # Its calibration fails at 0.05, as the text says: it has few simulations.
     },
+    "variational_inference": {
+        "flow, nats from the posterior": (-0.005, 0.05),
+        "independent normals, nats from the posterior": (0.05, 1.0),
+        "largest R-hat of NUTS": (0.99, 1.02),
+        "flow, largest shift of a mean": (0.0, 0.1),
+        "flow, smallest ratio of deviations": (0.9, 1.1),
+        "flow, largest ratio of deviations": (0.9, 1.1),
+        "flow, Pareto k": (-1.0, 0.7),
+        "flow, error of the weighted mean": (-0.05, 0.05),
+    },
     "tables": {
         "flow above normal, nats": (1.0, 5.0),
         "anomalies, AUC": (0.8, 1.0),
@@ -77,6 +87,11 @@ SHORT = {
         "two moons, nats from the exact posterior": (0.0, 4.0),  # the prior is 5.05 away
         "too narrow on purpose, p of calibration": (0.0, 1e-3),
         "oscillation, nats gained over the prior": (0.1, 6.0),
+    },
+    "variational_inference": {
+        "flow, nats from the posterior": (-0.02, 0.6),  # independent normals: 0.92
+        "flow, Pareto k": (-1.0, 0.9),
+        "flow, error of the weighted mean": (-0.3, 0.3),
     },
     "tables": {
         "flow above normal, nats": (0.5, 5.0),
