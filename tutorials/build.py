@@ -26,6 +26,7 @@ NAMES = (
     "quickstart",
     "simulation_based_inference",
     "variational_inference",
+    "neutra",
     "tables",
     "vae",
     "your_own_bijector",
