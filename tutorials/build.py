@@ -24,6 +24,7 @@ NAMES = (
     "what_a_flow_is",
     "maf_iaf_real_nvp",
     "quickstart",
+    "one_target_every_flow",
     "simulation_based_inference",
     "variational_inference",
     "neutra",
