@@ -49,7 +49,7 @@ _NSF_AUTOREGRESSIVE = {
 }
 
 # Papamakarios et al. (2017), arXiv:1705.07057, app. D, and the authors' code. They trained until
-# validation had not improved for 30 epochs, and chose one or two hidden layers by it. Here it is two.
+# validation had not improved for 30 epochs, and so chose one or two hidden layers. Here it is two.
 _MAF = {
     "batch_size": 100,
     "steps": None,

@@ -100,7 +100,7 @@ class Rows:
         shape = tf.TensorShape([x.shape[0], *_checks.context_shape(self._context_size)])
         if not shape.is_compatible_with(context.shape):
             raise ValueError(
-                f"`context` must have a row for each of `x`, {tuple(shape)}. "
+                f"`context` must have a row for each row of `x`, shape {tuple(shape)}. "
                 f"Received: context.shape={context.shape} with x.shape={x.shape}"
             )
         return tf.cast(tf.ensure_shape(context, shape), self._compute_dtype)
