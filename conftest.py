@@ -33,12 +33,12 @@ get_seed = random_seed.get_seed
 asked_for_seed = [True]
 
 
-def noting_get_seed(op_seed):
+def _noting_get_seed(op_seed):
     asked_for_seed[0] = True
     return get_seed(op_seed)
 
 
-random_seed.get_seed = noting_get_seed
+random_seed.get_seed = _noting_get_seed
 
 
 @pytest.fixture(autouse=True)

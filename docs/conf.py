@@ -79,7 +79,7 @@ _FENCE = re.compile(r"^( *)```(\w*)$")
 
 
 def _as_rst(app, what, name, obj, options, lines):
-    """Fenced blocks, `code`, `$formulas$` and links to arXiv as RST has them; examples as they are."""
+    """Fences, `code`, `$formulas$` and arXiv numbers as RST has them; examples as they are."""
     out, indent, example = [], None, False
     for line in lines:
         fence = _FENCE.match(line)
