@@ -34,7 +34,7 @@ def fit_mixture(node: Any, changed: dict[str, Any]) -> dict[str, Any]:
     """New parameters for a `tfd.Mixture` some of whose components have been bound to a context.
 
     TFP wants one batch shape for all, so the weights and the components without a context are
-    broadcast. They stay the variables of the mixture, so that another context can be bound later.
+    broadcast. Variables stay those of the mixture, so that another context can be bound later.
     """
     if not isinstance(node, mixture._Mixture) or "components" not in changed:
         return {}

@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def is_in_data(self) -> bool:
-        """Whether that row is counted in the data; otherwise it is counted in the batch."""
+        """Whether that row number refers to the data; otherwise it refers to the batch."""
         return bool(tf.identity(self._is_in_data))
 
     @property

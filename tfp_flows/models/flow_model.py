@@ -50,8 +50,8 @@ class FlowModel(Draws, Densities):
     Wrap a flow of images (`uint8`) in `tfpf.distributions.Dequantized`. The model then uses a lower
     bound of the log-density in its place, and also reports `bits_per_dimension`. Every distribution
     with a bound `elbo(x)` is fitted by it, such as `tfpf.flows.pointflow` for sets. A continuous
-    flow (`tfpf.flows.ffjord`) trains many times as fast with `objective="flow_matching"`: `fit` and
-    `evaluate` then report a squared error (see `FlowMatching`), `predict` still the log-density.
+    flow (`tfpf.flows.ffjord`) trains many times as fast with `objective="flow_matching"`. `fit` and
+    `evaluate` then report a squared error (see `FlowMatching`); `predict` is still in nats.
 
     Args:
       distribution: any TFP distribution with variables, such as the flow that a recipe returns. It
