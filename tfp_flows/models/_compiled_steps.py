@@ -163,7 +163,7 @@ class CompiledSteps(keras.Model):
             self.jit_compile = jit_compile
 
     def _program(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, compiled by XLA if that is wanted; of each key, the first function."""
+        """The first function of that key, compiled by XLA if that is wanted."""
         if self.run_eagerly:
             return function
         if self._jit_inside:  # Each device has a program of its own, with its own variables.

@@ -95,7 +95,7 @@ def _flush(path: str) -> None:
 
 def _naming(error: OSError, filepath: str) -> OSError:
     """The same system error, but for the user's file, not for the one beside it."""
-    reason = f"{error.strerror or error} (while writing it; the old file is kept)"
+    reason = f"{error.strerror or error} (while writing it; any old file is kept)"
     if error.errno is None:
         return OSError(f"{reason}: {filepath!r}")
     return OSError(error.errno, reason, filepath)
