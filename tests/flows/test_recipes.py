@@ -202,7 +202,7 @@ def test_bad_input_is_named(name, change, error, named):
 def test_options_are_checked():
     with pytest.raises(ValueError, match="`spline`.*Received: spline='wavy'"):
         tfpf.flows.neural_spline(2, spline="wavy")
-    with pytest.raises(ValueError, match="`solver` is of autoregressive layers.*Received: solver="):
+    with pytest.raises(ValueError, match="`solver` applies only to auto.*Received: solver="):
         tfpf.flows.neural_spline(2, solver="jacobi")
     with pytest.raises(ValueError, match="`bound`"):
         tfpf.flows.neural_spline(2, bound=0.0)
