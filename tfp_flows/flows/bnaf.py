@@ -24,7 +24,7 @@ def bnaf(
 ) -> Flow:
     r"""$u_i = \exp(s_i) x_i + f_i(x_{\le i})$
 
-    B-NAF: each layer is one block-masked network that increases in each coordinate.
+    B-NAF: each layer is one block-masked network, whose i-th output increases in the i-th input.
 
     The equation goes from data to base. Layers take the coordinates in alternating order.
 

@@ -38,10 +38,10 @@ def ffjord(
 
     FFJORD: a continuous flow along a vector field f, which a network computes.
 
-    Being continuous, it has no layer artifacts: choose it for smooth densities in few dimensions,
-    where tens to hundreds of network evaluations with derivatives are affordable. In any number of
-    dimensions `tfpf.FlowModel(flow, objective="flow_matching")` trains it without solving the
-    equation.
+    Choose it for smooth densities in few dimensions: being continuous, it has no layer artifacts. A
+    density or a sample needs tens to hundreds of network evaluations with derivatives. In any
+    number of dimensions `tfpf.FlowModel(flow, objective="flow_matching")` trains it without solving
+    the equation.
 
     Cost: a density or a sample takes one solution of the equation for each vector field, with about
     6 network evaluations per step of "dormand_prince". Both are exact up to the tolerance. Each
@@ -62,7 +62,7 @@ def ffjord(
       rtol: relative tolerance of "dormand_prince", 1e-5 by default.
       atol: absolute tolerance of "dormand_prince", 1e-5 by default.
       trace: how training computes traces, "hutchinson" or "exact".
-      gradient: "adjoint" or "direct".
+      gradient: how training computes gradients, "adjoint" or "direct" (see `Continuous`).
       kinetic: weight of the squared speed in the training loss, not negative.
       jacobian: weight of the squared norm of $df/dz$ in the training loss, not negative.
       base: any TFP distribution over vectors of size D; a standard normal by default.

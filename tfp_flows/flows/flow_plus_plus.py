@@ -80,7 +80,8 @@ def flow_plus_plus(
       dtype: float32 or float64.
 
     Returns:
-      A `tfpf.distributions.Flow` that is close to its base at the start.
+      A `tfpf.distributions.Flow`. At the start it is close to its base; for images the channels are
+      rotated.
 
     Raises:
       TypeError: if a size is not an integer, or `base` is not a distribution.

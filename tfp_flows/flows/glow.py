@@ -40,7 +40,7 @@ def glow(
     Source: Kingma and Dhariwal (2018), arXiv:1807.03039.
 
     Args:
-      event_shape: `(H, W, C)`; H and W must be divisible by two once for every scale.
+      event_shape: `(H, W, C)`; H and W are multiples of `2 ** num_scales`.
       context_size: C, or 0 for an unconditional flow.
       num_scales: number of scales, L in the paper.
       num_layers: number of steps in each scale, K in the paper.
@@ -60,7 +60,7 @@ def glow(
 
     Raises:
       TypeError: if a size is not an integer, or `base` is not a distribution.
-      ValueError: if a size is below its minimum, or a side cannot be halved often enough.
+      ValueError: if a size is below its minimum, or H or W does not fit `num_scales`.
 
     Example:
       >>> import tfp_flows as tfpf

@@ -30,8 +30,7 @@ def iaf(
 
     Choose it as a variational posterior: samples together with their own densities, from
     `experimental_sample_and_log_prob`, cost one network evaluation per layer. The density of any
-    other point takes as long as about three, in D sequential steps. All are exact. Support: all of
-    $R^D$.
+    other point costs about three, in D sequential steps. All are exact. Support: all of $R^D$.
 
     Source: Kingma et al. (2016), arXiv:1606.04934.
 

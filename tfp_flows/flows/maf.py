@@ -29,8 +29,8 @@ def maf(
     MAF: affine autoregressive layers with fast densities, in alternating order.
 
     Choose it to estimate densities: its layers are more flexible than couplings. A density costs
-    one network evaluation per layer. A sample takes as long as about three, in D sequential steps.
-    Both are exact. Support: all of $R^D$.
+    one network evaluation per layer. A sample costs about three, in D sequential steps. Both are
+    exact. Support: all of $R^D$.
 
     Source: Papamakarios, Pavlakou and Murray (2017), arXiv:1705.07057.
 

@@ -46,7 +46,7 @@ def mintnet(
     Source: Song, Meng and Ermon (2019), MintNet, arXiv:1907.07945.
 
     Args:
-      event_shape: `(H, W, C)`; H and W must be divisible by two once for every scale but one.
+      event_shape: `(H, W, C)`; H and W are multiples of `2 ** (num_scales - 1)`.
       context_size: C, or 0 for an unconditional flow.
       num_scales: number of scales.
       num_layers: number of masked convolutions in each scale.
@@ -64,7 +64,7 @@ def mintnet(
 
     Raises:
       TypeError: if a size is not an integer, or `base` is not a distribution.
-      ValueError: if a size is below its minimum, or a side cannot be halved often enough.
+      ValueError: if a size is below its minimum, or H or W does not fit `num_scales`.
 
     Example:
       >>> import tensorflow as tf

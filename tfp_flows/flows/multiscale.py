@@ -46,7 +46,7 @@ def multiscale(
     Source: Dinh, Sohl-Dickstein and Bengio (2017), arXiv:1605.08803.
 
     Args:
-      event_shape: `(H, W, C)`; H and W must be divisible by two once for every scale but one.
+      event_shape: `(H, W, C)`; H and W are multiples of `2 ** (num_scales - 1)`.
       context_size: C, or 0 for an unconditional flow.
       num_scales: number of scales.
       num_layers: number of couplings of each kind in a scale.
@@ -66,7 +66,7 @@ def multiscale(
 
     Raises:
       TypeError: if a size is not an integer, or `base` is not a distribution.
-      ValueError: if a size is below its minimum, or a side cannot be halved often enough.
+      ValueError: if a size is below its minimum, or H or W does not fit `num_scales`.
 
     Example:
       >>> import tfp_flows as tfpf

@@ -33,8 +33,8 @@ def naf(
     The equation goes from data to base. Layers take the coordinates in alternating order.
 
     Choose it to estimate densities with many modes in few layers. A density costs one network
-    evaluation per layer. A sample takes as long as about three, in D sequential steps, each with a
-    search of about 7 evaluations of the transformer. Both are exact. Support: all of $R^D$.
+    evaluation per layer. A sample costs about three, in D sequential steps, each with a search of
+    about 7 evaluations of the transformer. Both are exact. Support: all of $R^D$.
 
     Source: Huang, Krueger, Lacoste and Courville (2018), Neural autoregressive flows,
     arXiv:1804.00779.

@@ -56,9 +56,9 @@ def neural_spline(
 
     Choose it first: among the flows in closed form it fits the most shapes. As a coupling flow, a
     density or a sample costs one network evaluation per layer. With `autoregressive=True` it fits
-    better still for the same number of weights, but a sample takes as long as about three network
-    evaluations per layer, in D sequential steps. Both are exact. Support: all of $R^D$. Outside
-    [-bound, bound] each spline is the identity, so standardize the data.
+    better still for the same number of weights, but a sample costs about three network evaluations
+    per layer, in D sequential steps. Both are exact. Support: all of $R^D$. Outside [-bound, bound]
+    each spline is the identity, so standardize the data.
 
     For images `[H, W, C]` it is `tfpf.flows.glow` with splines: each of `num_scales` scales has
     `num_layers` steps of an `ActNorm`, a 1x1 convolution and a coupling of channels.
@@ -67,13 +67,12 @@ def neural_spline(
     same cost. "cubic" has fewer raw numbers per bin and a slower inverse. Densities of "quadratic"
     have kinks, those of "linear" have jumps.
 
-    Source: Durkan, Bekasov, Murray and Papamakarios (2019), arXiv:1906.04032; linear and
-    quadratic, Mueller et al. (2019), arXiv:1808.03856; cubic, Durkan et al. (2019),
-    arXiv:1906.02145.
+    Source: Durkan, Bekasov, Murray and Papamakarios (2019), arXiv:1906.04032; linear and quadratic,
+    Mueller et al. (2019), arXiv:1808.03856; cubic, Durkan et al. (2019), arXiv:1906.02145.
 
     Args:
-      event_shape: D or `(D,)`, D at least two for couplings; or `(H, W, C)`, where H and W must be
-        divisible by two once for every scale.
+      event_shape: D or `(D,)`, D at least two for couplings; or `(H, W, C)`, where H and W are
+        multiples of `2 ** num_scales`.
       autoregressive: whether layers are `Autoregressive` instead of `Coupling`.
       spline: "linear", "quadratic", "cubic" or "rational_quadratic".
       num_bins: K, number of bins of each spline.
@@ -94,7 +93,8 @@ def neural_spline(
       dtype: float32 or float64.
 
     Returns:
-      A `tfpf.distributions.Flow` that equals its base at the start.
+      A `tfpf.distributions.Flow`. At the start it equals its base; for images the channels are
+      rotated.
 
     Raises:
       TypeError: if a size is not an integer, or `base` is not a distribution.
@@ -120,7 +120,7 @@ def neural_spline(
     splines: dict[str, Any] = {
         "transformer": transformer,
         "transformer_kwargs": {"num_bins": num_bins, "bound": bound},
-        # Bins of equal width must be at the data's end: log |dy/dx| jumps at the knots, and
+        # Bins of equal width must be on the side of the data: log |dy/dx| jumps at the knots, and
         # gradients do not see a jump whose place depends on parameters (a fit then misses the
         # optimum by 1.9 nats, instead of 0.03).
         "invert_transformer": transformer is LinearSpline,

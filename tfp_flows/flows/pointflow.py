@@ -74,7 +74,7 @@ def pointflow(
       rtol: relative tolerance of "dormand_prince", 1e-5 by default.
       atol: absolute tolerance of "dormand_prince", 1e-5 by default.
       trace: how training computes traces, "exact" or "hutchinson".
-      gradient: "adjoint" or "direct".
+      gradient: how training computes gradients, "adjoint" or "direct" (see `Continuous`).
       base: any TFP distribution of u over vectors of size D; a standard normal by default.
       seed: Python `int` that fixes the initial weights of the networks and the draws.
       dtype: float32 or float64.

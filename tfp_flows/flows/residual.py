@@ -56,8 +56,7 @@ def residual(
     Source: Chen et al. (2019), Residual flows for invertible generative modeling, arXiv:1906.02735.
 
     Args:
-      event_shape: D or `(D,)`; or `(H, W, C)`, where H and W must be divisible by two once for
-        every scale.
+      event_shape: D or `(D,)`; or `(H, W, C)`, where H and W are multiples of `2 ** num_scales`.
       context_size: C, or 0 for an unconditional flow.
       num_layers: number of residual blocks; for images, in each scale.
       num_scales: number of scales, only for images; 2 by default.
@@ -73,7 +72,8 @@ def residual(
       dtype: float32 or float64.
 
     Returns:
-      A `tfpf.distributions.Flow` that equals its base at the start.
+      A `tfpf.distributions.Flow`. At the start it equals its base; for images the coordinates are
+      in another order.
 
     Raises:
       TypeError: if a size is not an integer, or `base` is not a distribution.

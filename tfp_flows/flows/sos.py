@@ -37,8 +37,8 @@ def sos(
     The equation goes from data to base. Layers take the coordinates in alternating order.
 
     Choose it where few parameters must suffice, or where the moments of the data matter. A density
-    costs one network evaluation per layer and polynomials in closed form. A sample takes as long as
-    about three, in D sequential steps, each with a search of about 10 polynomials. Both are exact.
+    costs one network evaluation per layer and polynomials in closed form. A sample costs about
+    three, in D sequential steps, each with a search of about 10 polynomials. Both are exact.
     Support: all of $R^D$. Outside [-bound, bound] each layer has slope one in $x_i$.
 
     Source: Jaini, Selby and Yu (2019), Sum-of-squares polynomial flow, arXiv:1905.02325.

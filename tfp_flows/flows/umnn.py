@@ -33,13 +33,12 @@ def umnn(
     The equation goes from data to base. Layers take the coordinates in alternating order.
 
     Choose it where a smooth density matters and affine layers are not flexible enough. A density
-    costs one network evaluation and one quadrature of `num_nodes` per layer. A sample takes as long
-    as about three network evaluations, in D sequential steps, each with a search of about 7
+    costs one network evaluation and one quadrature of `num_nodes` per layer. A sample costs about
+    three network evaluations per layer, in D sequential steps, each with a search of about 7
     quadratures. Both are exact up to the error of the quadrature (see `MonotoneIntegral`). Support:
     all of $R^D$.
 
-    Source: Wehenkel and Louppe (2019), Unconstrained monotonic neural networks,
-    arXiv:1908.05164.
+    Source: Wehenkel and Louppe (2019), Unconstrained monotonic neural networks, arXiv:1908.05164.
 
     Args:
       event_shape: D or `(D,)`.
