@@ -135,7 +135,7 @@ def quantile(distribution: tfd.Distribution, p: tf.Tensor) -> tf.Tensor:
         log_slope = distribution.log_prob(_with_axes(x, distribution)) - lower - upper
         return lower - upper, tf.exp(log_slope)
 
-    # Log-odds are steep in neither tail, as probabilities are flat in both.
+    # The search is for log-odds: probabilities are flat in both tails, log-odds in neither.
     target = tf.math.log(p) - tf.math.log1p(-p)
     shape = ps.broadcast_shape(ps.shape(p), distribution.batch_shape_tensor())
     return find_root(log_odds_and_slope, tf.broadcast_to(target, shape)).root

@@ -201,7 +201,7 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
         if self._dequantizer is None:
             return u, tf.zeros([], x.dtype)
         given = x / self._num_values - 0.5
-        # log q(e), which is the derivative of the sigmoid.
+        # log q(e), the logarithm of the derivative of the sigmoid.
         log_q = tf.math.log(u) + tf.math.log1p(-u)
         e = tf.math.log(u) - tf.math.log1p(-u)
         joined = tf.concat([given, e], axis=-1)
