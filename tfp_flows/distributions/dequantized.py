@@ -129,12 +129,12 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
 
     @property
     def dequantizer(self) -> tfb.Bijector | None:
-        """g, or `None`."""
+        """The bijector g, or `None`."""
         return self._dequantizer
 
     @property
     def num_values(self) -> int:
-        """K."""
+        """The number of values, K."""
         return self._num_values
 
     @classmethod

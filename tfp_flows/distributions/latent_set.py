@@ -132,12 +132,12 @@ class LatentSet(LostDistribution, tfd.Distribution):
 
     @property
     def prior(self) -> tfd.Distribution:
-        """p(w)."""
+        """The distribution of the latent, p(w)."""
         return self._prior
 
     @property
     def points(self) -> tfd.Distribution:
-        """$p(x_m | w)$, to which w is the context."""
+        """The distribution of one point, $p(x_m | w)$, to which w is the context."""
         return self._points
 
     @property
@@ -147,12 +147,12 @@ class LatentSet(LostDistribution, tfd.Distribution):
 
     @property
     def num_points(self) -> int | None:
-        """M, or `None` for any number."""
+        """The number of points, M, or `None` for any number."""
         return self._num_points
 
     @property
     def latent_size(self) -> int:
-        """L."""
+        """The size of the latent, L."""
         return self._latent_size
 
     @classmethod

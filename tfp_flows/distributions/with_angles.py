@@ -116,12 +116,12 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
 
     @property
     def numbers(self) -> tfd.Distribution:
-        """p(x | cos a, sin a), to which these are the context."""
+        """The distribution of the numbers, p(x | cos a, sin a), whose context is the angles."""
         return self._numbers
 
     @property
     def angles(self) -> tfd.Distribution:
-        """p(a)."""
+        """The distribution of the angles, p(a)."""
         return self._angles
 
     @classmethod
