@@ -212,7 +212,7 @@ def test_scales_of_a_layer_are_bounded_by_e_squared(name, num_moved):
 def test_options_are_checked():
     with pytest.raises(ValueError, match="`spline`.*Received: spline='wavy'"):
         tfpf.flows.neural_spline(2, spline="wavy")
-    with pytest.raises(ValueError, match="`solver` is of autoregressive layers.*Received: solver="):
+    with pytest.raises(ValueError, match="`solver` applies only to auto.*Received: solver="):
         tfpf.flows.neural_spline(2, solver="jacobi")
     with pytest.raises(ValueError, match="`bound`"):
         tfpf.flows.neural_spline(2, bound=0.0)
