@@ -39,9 +39,9 @@ class Affine(FlowBijector):
     Example:
       >>> import tfp_flows as tfpf
       >>> affine = tfpf.bijectors.Affine(shift=1.0, log_scale=[0.0, 1.0])
-      >>> affine.forward([2.0, 2.0]).numpy()
+      >>> affine.forward([2.0, 2.0]).numpy().round(2)
       array([3.  , 6.44], dtype=float32)
-      >>> affine.forward_log_det_jacobian([2.0, 2.0]).numpy()
+      >>> affine.forward_log_det_jacobian([2.0, 2.0]).numpy().round(2)
       array([0., 1.], dtype=float32)
 
     See also: `tfpf.bijectors.Coupling` and `tfpf.bijectors.Autoregressive`, which compute the

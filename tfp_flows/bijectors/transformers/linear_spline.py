@@ -51,7 +51,7 @@ class LinearSpline(_spline.Spline):
     Example:
       >>> import tfp_flows as tfpf
       >>> spline = tfpf.bijectors.LinearSpline([1.0, 1.0], [0.5, 1.5], range_min=0.0)
-      >>> spline.forward([0.5, 1.0, 1.5, 3.0]).numpy()  # slope 0.5, then 1.5, then y = x
+      >>> spline.forward([0.5, 1.0, 1.5, 3.0]).numpy().round(2)  # slope 0.5, then 1.5, then y = x
       array([0.25, 0.5 , 1.25, 3.  ], dtype=float32)
 
     See also: `tfpf.bijectors.QuadraticSpline`, `tfpf.math.linear_spline`.

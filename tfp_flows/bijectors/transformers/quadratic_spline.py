@@ -56,7 +56,7 @@ class QuadraticSpline(_spline.Spline):
     Example:
       >>> import tfp_flows as tfpf
       >>> spline = tfpf.bijectors.QuadraticSpline([2.0], knot_slopes=[0.5, 1.5], range_min=0.0)
-      >>> spline.forward([0.0, 1.0, 2.0, 3.0]).numpy()  # slopes 0.5, 1, 1.5 and a line
+      >>> spline.forward([0.0, 1.0, 2.0, 3.0]).numpy().round(2)  # slopes 0.5, 1, 1.5 and a line
       array([0.  , 0.75, 2.  , 3.5 ], dtype=float32)
 
     See also: `tfpf.bijectors.RationalQuadraticSpline`, `tfpf.math.quadratic_spline`.
