@@ -13,7 +13,7 @@ def chosen_columns(columns: Sequence[int] | None, size: int, most: int) -> list[
     """The columns to draw: those that were chosen, or all if they are not too many.
 
     Raises:
-      ValueError: if a column is named twice or is out of range, or if none are chosen and there are
+      ValueError: if a column is named twice or is out of range, or if none is chosen and there are
         more than `most`.
       TypeError: if a column is not an integer.
     """

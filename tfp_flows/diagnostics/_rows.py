@@ -44,7 +44,7 @@ def checked_rows(
     Args:
       flow: a TFP distribution or bijector.
       x: anything that converts to an array of numbers `[M, *event]`.
-      context: contexts `[M, *context]`, likewise, or `None`.
+      context: contexts `[M, *context]`, or `None`.
       num_rows: the most rows, a Python `int` of at least two.
       seed: a Python `int`.
 

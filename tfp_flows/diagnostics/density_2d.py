@@ -25,7 +25,7 @@ def density_2d(
     """Draws p(x) over a grid of two columns.
 
     Args:
-      flow: a TFP distribution over vectors of two, or a model around one.
+      flow: a TFP distribution over vectors of two numbers, or a model around one.
       ax: axes of matplotlib, or `None` for a new figure.
       context: one context `[*context]` of a conditional flow.
       bounds: `(low, high)` of the first column and of the second, for example `((-3, 3), (-3, 3))`.
@@ -54,7 +54,7 @@ def density_2d(
     flow = distribution_of(flow)
     if flow.event_shape != [2]:
         raise ValueError(
-            f"`flow` must be over vectors of two. Received: event_shape={flow.event_shape}"
+            f"`flow` must be over vectors of two numbers. Received: event_shape={flow.event_shape}"
         )
     flow = given_one_context(flow, context)
     num_points = _checks.integer_at_least(num_points, 2, "num_points")

@@ -36,7 +36,7 @@ def pairs(
     Raises:
       TypeError: if `samples` or `data` are not numbers.
       ValueError: if `data` has another width than `samples`, a column is named twice or is out of
-        range, there are more than 20 columns and none are chosen, or `names` or `axes` have the
+        range, there are more than 20 columns and none is chosen, or `names` or `axes` have the
         wrong number.
       ImportError: if matplotlib is not installed.
 

@@ -32,7 +32,7 @@ def transport(
     Points keep their color, which shows their angle around the origin of the base.
 
     Args:
-      flow: a `TransformedDistribution` of vectors of at least two, or a model around one.
+      flow: a `TransformedDistribution` over vectors of at least two numbers, or a model around one.
       axes: axes of matplotlib, one for each panel, or `None` for a new figure.
       context: one context `[*context]` of a conditional flow.
       columns: the two columns that are drawn.
@@ -64,7 +64,8 @@ def transport(
     size = flow.event_shape[0] if flow.event_shape.rank == 1 else 0
     if size < 2:
         raise ValueError(
-            f"`flow` must be over vectors of at least two. Received: event_shape={flow.event_shape}"
+            "`flow` must be over vectors of at least two numbers. "
+            f"Received: event_shape={flow.event_shape}"
         )
     i, j = _two(chosen_columns(columns, size, 2))
     num_points = _checks.integer_at_least(num_points, 1, "num_points")

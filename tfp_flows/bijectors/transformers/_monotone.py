@@ -15,7 +15,7 @@ from tfp_flows.math.solvers.find_root import find_root
 class Monotone(FlowBijector):
     """$y = f(x)$
 
-    An elementwise, strictly increasing f, whose inverse `find_root` finds.
+    An elementwise, strictly increasing function; `find_root` computes its inverse.
 
     A subclass lists its parameters (`_parameters_by_unit`) and makes f from them (`_map`), in the
     layout of `_batch_last`. Each pass calls `_map` once, so that the steps of the search do not

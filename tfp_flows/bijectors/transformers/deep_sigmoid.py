@@ -41,8 +41,7 @@ class DeepSigmoid(Monotone):
       log_slope: float `Tensor` `[..., L, K]`, log a.
       shift: float `Tensor` `[..., L, K]`, b.
       logits: float `Tensor` `[..., L, K]`; w = softmax(logits).
-      validate_args: Python `bool`. If `True` a y without a root is an error, otherwise x is NaN
-        there.
+      validate_args: Python `bool`. If `True` a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:

@@ -45,8 +45,7 @@ class DenseDeepSigmoid(Monotone):
       num_units: Python `int` K, at least 1.
       max_log_slope: positive `float` m. A raw number r gives $\log a = r / (1 + |r| / m)$, which
         stays in (-m, m) and keeps the map well conditioned.
-      validate_args: Python `bool`. If `True` a y without a root is an error, otherwise x is NaN
-        there.
+      validate_args: Python `bool`. If `True` a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:

@@ -14,7 +14,7 @@ from tfp_flows.bijectors.transformers._monotone import Monotone
 from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
 
-# The sum of the activations' weights at the start: gradients reach them, near the identity.
+# The activations' weights at the start add up to this: near the identity, but with gradients.
 _START = 0.05
 _LEAK = 0.01
 
