@@ -25,9 +25,9 @@ class ClassifierTest:
     Attributes:
       accuracy: the share of held-out rows that are classified correctly. It is 0.5 if the flow is
         exact, and 1 if every row is recognized.
-      p_value: that the classifier only guesses, from the binomial distribution (one-sided).
+      p_value: for a classifier that only guesses, from the binomial distribution (one-sided).
       num_test: the number of held-out rows, data and samples together.
-      probabilities: that a held-out row is data, by the classifier, `[num_test]`.
+      probabilities: the classifier's probability that a held-out row is data, `[num_test]`.
       is_data: whether it is data, `[num_test]`.
 
     Example:

@@ -31,9 +31,9 @@ class Coverage:
       bands: the largest distance of a share from its level in 95 of 100 exact flows, for each level
         alone, `[L]`.
       credibilities: the level of the smallest region that holds a row, `[N]`.
-      p_value: that credibilities are uniform and, given a context, do not depend on it.
-      uniform_p_value: that they are uniform (Kolmogorov and Smirnov).
-      context_p_value: that they do not depend on the context, or `None`.
+      p_value: for credibilities that are uniform and, given a context, do not depend on it.
+      uniform_p_value: for uniform credibilities alone (Kolmogorov and Smirnov).
+      context_p_value: for independence of the context alone, or `None`.
 
     Example:
       >>> import numpy as np

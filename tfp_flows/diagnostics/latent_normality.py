@@ -23,11 +23,11 @@ class LatentNormality:
       means: the mean of each column, `[D]`, in standard deviations of the base.
       deviations: the standard deviation of each column, `[D]`. It is one if the flow is exact, and
         above one if the flow is too narrow.
-      column_p_values: that a column is standard normal (Kolmogorov and Smirnov), `[D]`.
-      density_p_value: that the base's density at the latents is distributed as at its own draws.
-      correlation_p_value: that columns, and their squares, are not correlated. `None` for one
+      column_p_values: for each column being standard normal (Kolmogorov and Smirnov), `[D]`.
+      density_p_value: for the base's density at the latents being distributed as at its draws.
+      correlation_p_value: for uncorrelated columns and uncorrelated squares. `None` for one
         column, or for a base that is not a standard normal.
-      context_p_value: that latents and their squares do not depend on the context, or `None`.
+      context_p_value: for latents and squares that do not depend on the context, or `None`.
       p_value: the smallest of all of these, corrected for their number.
 
     Example:

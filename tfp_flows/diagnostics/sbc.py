@@ -35,8 +35,8 @@ class Calibration:
       band_low: the lower end of a band, `[K]`. It holds the whole `ecdf` of an exact column in 95
         of 100 cases.
       band_high: the upper end of the band, `[K]`.
-      column_p_values: that the ranks of a column are uniform, `[D]`, at least 1 / 2001.
-      context_p_value: that ranks do not depend on the context, or `None`.
+      column_p_values: for uniform ranks in each column, `[D]`, at least 1 / 2001.
+      context_p_value: for ranks that do not depend on the context, or `None`.
       p_value: the smallest of these, corrected for their number.
 
     Example:
