@@ -33,7 +33,7 @@ def householder_product(vectors: tf.Tensor, x: tf.Tensor, transpose: bool = Fals
       >>> import tensorflow as tf
       >>> import tfp_flows as tfpf
       >>> vectors = tf.constant([[1.0, 0.0], [1.0, -1.0]])  # two reflections: a quarter turn
-      >>> tfpf.math.householder_product(vectors, tf.constant([3.0, 4.0])).numpy()
+      >>> tfpf.math.householder_product(vectors, tf.constant([3.0, 4.0])).numpy().round(3)
       array([-4., 3.], dtype=float32)
 
     See also: `tfpf.bijectors.HouseholderLinear`, `tfpf.bijectors.QRLinear`.
