@@ -1,4 +1,4 @@
-"""Keras 3 layers that turn inputs, and a context, into the raw parameters of a transformer."""
+"""Keras 3 networks: conditioners that give raw parameters, and networks of other bijectors."""
 
 from tfp_flows.layers.circular_mlp import CircularMLP
 from tfp_flows.layers.conv_net import ConvNet
