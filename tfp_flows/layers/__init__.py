@@ -1,4 +1,4 @@
-"""Keras 3 networks: conditioners that give raw parameters, and networks of other bijectors."""
+"""Keras 3 layers: conditioners, and the networks of residual and continuous bijectors."""
 
 from tfp_flows.layers.circular_mlp import CircularMLP
 from tfp_flows.layers.conv_net import ConvNet

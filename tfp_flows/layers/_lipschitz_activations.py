@@ -44,7 +44,7 @@ def full_sort(z: tf.Tensor) -> tf.Tensor:
 
 
 def elu(z: tf.Tensor) -> tf.Tensor:
-    """Returns z above zero and exp(z) - 1 below. Under XLA on CPUs it is twice as fast as tf's."""
+    """Returns z above zero, exp(z) - 1 below; under XLA on CPUs twice as fast as `tf.nn.elu`."""
     return tf.where(z > 0.0, z, tf.exp(tf.minimum(z, 0.0)) - 1.0)
 
 

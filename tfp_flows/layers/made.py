@@ -22,7 +22,7 @@ from tfp_flows.layers.mlp import MLP
 class MADE(MLP):
     r"""$h_i = f_i(x_{<i}, c)$
 
-    A masked autoregressive network, which computes all D conditioners of a flow in one pass.
+    A masked network, which computes autoregressive parameters of all coordinates in one pass.
 
     It is called as `made(x)` or `made(x, context=c)` with `x` `[..., D]` and `c` `[..., C]`, and
     returns `[..., D * P]`, where number j belongs to coordinate j // P. It is an `MLP` (or, with
@@ -33,14 +33,14 @@ class MADE(MLP):
     Let p(j) in 1 .. D be the position of coordinate j in the order. A hidden unit of degree m sees
     the inputs with $p(j) \le m$, the hidden units of degrees up to m and the whole context. Output
     i sees hidden units of degrees below p(i) (eqs. 12 and 13 of the paper). Degrees start at 1, or
-    with a context at 0, and end at D - 1. Units of degree 0 see only the context. A layer with
-    fewer units than degrees cannot represent every dependence. Its degrees are evenly spaced.
+    with a context at 0, and end at D - 1. Units of degree 0 see only the context. With fewer units
+    than degrees, a layer has evenly spaced degrees (0 among them if there is a context) and cannot
+    represent every dependence.
 
-    Source: Germain et al. (2015), MADE, arXiv:1502.03509; residual blocks: Durkan et al. (2019),
-    arXiv:1906.04032.
+    Source: Germain et al. (2015), arXiv:1502.03509; blocks: Durkan et al. (2019), arXiv:1906.04032.
 
     Args:
-        event_size: D.
+        event_size: the number of coordinates, D.
         params_size: P, the number of raw parameters of each coordinate.
         hidden_units: the widths of the hidden layers, or of the residual blocks.
         activation: a Keras activation that acts on each unit by itself, as a string or an object.

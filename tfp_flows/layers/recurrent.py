@@ -39,7 +39,7 @@ class Recurrent(MLP):
     Oliva et al. (2018), Transformation autoregressive networks, arXiv:1801.09819.
 
     Args:
-        event_size: D.
+        event_size: the number of coordinates, D.
         params_size: P, the number of raw parameters of each coordinate.
         hidden_units: the sizes of the states of the stacked cells.
         cell: `"gru"` or `"lstm"`.
@@ -53,8 +53,7 @@ class Recurrent(MLP):
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
-        event_size: D.
-        params_size: P.
+        event_size, params_size: D and P.
         order: the order, as a tuple of integers.
 
     Raises:

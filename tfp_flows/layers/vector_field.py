@@ -27,7 +27,7 @@ class VectorField(keras.layers.Layer):
     "concat".
 
     Args:
-        event_size: D.
+        event_size: the number of coordinates, D.
         hidden_units: the widths of the hidden layers.
         activation: any smooth Keras activation, as a string or an object.
         context_size: C, or 0 if no context is taken.

@@ -18,7 +18,7 @@ def block_matrix(
     Args:
       raw: float `Tensor` `[D H, D K]`.
       log_gains: float `Tensor` `[D H]`, g: the logarithms of the norms of the rows.
-      num_blocks: D.
+      num_blocks: the number of blocks, D.
 
     Returns:
       `(W, log_blocks)`: W is `[D H, D K]`, and `log_blocks`, `[D, H, K]`, the logarithms of its

@@ -70,8 +70,8 @@ def paired_vectors(num_vectors: int, size: int, seed: int | None = None) -> np.n
     If K is odd, the last vector is e_1, which changes the sign of the first coordinate.
 
     Args:
-      num_vectors: K.
-      size: D.
+      num_vectors: the number of vectors, K.
+      size: the size of each vector, D.
       seed: Python `int`, or `None`.
 
     Returns:

@@ -37,7 +37,7 @@ def dormand_prince(
 
         |error| <= atol + rtol max(|z before|, |z after|),
 
-    so the error of a row does not depend on the number of rows. A row is given up if it is not
+    so the bound for a row does not depend on the number of rows. A row is given up if it is not
     finite, or if it fails with the smallest step that the dtype resolves. It then holds no other
     row back. A row that alone would take more than `max_num_steps` is given up as well: when the
     steps are used up, the other rows start again without it, with as many steps.
