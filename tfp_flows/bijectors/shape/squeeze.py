@@ -134,7 +134,6 @@ class Squeeze(FlowBijector):
             raise ValueError(
                 f"`{self.name}` takes {self._kind()[1]} [..., {self._kind()[2]}, channels] of "
                 f"known size. Received: shape {shape}"
-
             )
         return shape[-n:].as_list()
 
