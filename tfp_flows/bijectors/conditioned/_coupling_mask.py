@@ -99,7 +99,7 @@ def checked_mask(mask: Any) -> tuple[Any, int]:
     values = values.astype(bool)
     if values.all() or not values.any():
         raise ValueError(
-            "`mask` must leave at least one coordinate on either side, so an event must have at "
+            "`mask` must leave at least one coordinate on either side, so an event needs at "
             f"least two. Received: mask={mask!r}"
         )
     return _nested_tuples(values), values.ndim

@@ -108,7 +108,7 @@ class Coupling(ConditionerBijector):
         flat: Any = None if isinstance(mask, str) else parts(mask, None, None, name)
         if identity_transformer is not None and not isinstance(flat, AxisMask):
             raise ValueError(
-                "`mask` must be booleans of the last axis if `identity_transformer` is given, "
+                "`mask` must be booleans of the last axis when `identity_transformer` is given, "
                 f"since they set the number of its parameters. Received: mask={mask!r}"
             )
         identity_transformer_kwargs = dict(identity_transformer_kwargs or {})
