@@ -41,7 +41,7 @@ def counted(conditioner):
 def test_word_for_events_of_unknown_size_is_refused():
     bijector = Coupling(to_half(2), mask="alternate")
     forward = tf.function(bijector.forward, input_signature=[tf.TensorSpec([5, None])])
-    with pytest.raises(ValueError, match="known size. Received: a tensor of shape"):
+    with pytest.raises(ValueError, match="known size. Received: shape"):
         forward(tf.zeros([5, 4]))
 
 
