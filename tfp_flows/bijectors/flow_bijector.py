@@ -33,8 +33,8 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
     As in TFP, equal bijectors share a cache: `forward(x)` on the same tensor `x` returns the cached
     `y` while it is alive, even if variables have changed; `tf.identity(x)` forces a new evaluation.
     So in eager mode a bare `tfd.TransformedDistribution` gives its own sample the density of the
-    time when it was drawn. Bijectors cannot prevent this: `tfb.Chain` has its own cache, and without
-    one samplers would be slow. Use `tfp_flows.distributions.Flow`, which evaluates densities anew.
+    time when it was drawn. Bijectors cannot prevent this: `tfb.Chain` has its own cache, and
+    samplers need one to be fast. Use `tfp_flows.distributions.Flow`, which always evaluates anew.
 
     Args:
       event_size: the size of the last axis of x and y, or `None` for any.
