@@ -18,7 +18,7 @@ def maf(
     num_layers: int = 5,
     hidden_units: Sequence[int] = (128, 128),
     activation: str | Callable[..., tf.Tensor] = "relu",
-    max_log_scale: float | None = 5.0,
+    max_log_scale: float | None = 2.0,
     solver: str = "sequential",
     base: tfp.distributions.Distribution | None = None,
     seed: int | None = None,

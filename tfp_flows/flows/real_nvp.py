@@ -20,7 +20,7 @@ def real_nvp(
     num_layers: int = 8,
     hidden_units: Sequence[int] = (128, 128),
     activation: str | Callable[..., tf.Tensor] = "relu",
-    max_log_scale: float | None = 5.0,
+    max_log_scale: float | None = 2.0,
     base: tfp.distributions.Distribution | None = None,
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
