@@ -48,7 +48,7 @@ class PixelMask:
     """A part A of the pixels of an image, or of the steps of a time series.
 
     Both parts have the shape of the image, with zeros in place of the other part. So convolutions
-    keep the positions, but the results for A are computed in vain.
+    keep the positions, but the results for A are not used.
     """
 
     def __init__(self, mask: Any, name: str) -> None:

@@ -35,8 +35,8 @@ class Autoregressive(ConditionerBijector):
     with gradients as well; `Recurrent` takes about one. A causal `tfp_flows.layers.WaveNet` takes T
     steps. `tfb.Invert` swaps the two directions, and turns MAF into IAF.
 
-    With `solver="jacobi"`, `forward` computes all coordinates at once, again and again until
-    nothing changes. This takes at most D evaluations, and far fewer if coordinates depend on few
+    With `solver="jacobi"`, `forward` computes all coordinates at once, repeatedly until nothing
+    changes. This takes at most D evaluations, and far fewer if coordinates depend on few
     others, or weakly. It pays on hardware where an evaluation for all coordinates is as fast as for
     one; on a CPU "sequential" is faster. It has first derivatives only.
 

@@ -48,8 +48,8 @@ class BlockAutoregressive(TakesContext, FlowBijector):
       event_size: D, a Python `int` of at least one.
       hidden_units: $H_l$ of each hidden layer, units for each coordinate; at least one layer.
       reverse: Python `bool`. If `True`, the last coordinate comes first, in x and in y.
-      weights: raw $W_l$, `tf.Variable`s or `Tensor`s `[D H_l, D H_{l-1}]`, one for each layer and
-        the last (H = 1). If `None`, random variables are made, here and in the next four.
+      weights: raw $W_l$, a `tf.Variable` or `Tensor` `[D H_l, D H_{l-1}]` for each layer; H = 1 for
+        the last one. If `None`, random variables are made, here and in the next four.
       biases: $b_l$, each `[D H_l]`.
       log_gains: $g_l$, each `[D H_l]`.
       log_linear: s, `[D]`.

@@ -26,7 +26,7 @@ class Coupling(ConditionerBijector):
     `[..., T, C]`, as the mask says. `forward_min_event_ndims` is 1, 3 or 2. Domain: that of the
     transformer.
 
-    Cost: one evaluation of the conditioner in both directions.
+    Cost: one evaluation of the conditioner in each direction.
 
     A mask of an image selects channels or pixels. For channels, `[1, 1, C]`, the conditioner maps
     those of A, `[N, H, W, |A|]`, to `[N, H, W, |B| * P]`. For pixels, `[H, W, C]` or `[H, W, 1]`,

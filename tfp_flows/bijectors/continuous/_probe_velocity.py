@@ -19,7 +19,7 @@ def probe_velocity(
     Args:
       velocity: callable, `(t, z, c, training=...)`, which checks what the field returns.
       t0: a time.
-      event_size: D.
+      event_size: D, the size of z.
       context_shape: the shape of one context.
       dtype: that of the bijector, or `None`.
     """

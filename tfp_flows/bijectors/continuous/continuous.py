@@ -49,7 +49,7 @@ class Continuous(TakesContext, FlowBijector):
     Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 
     Args:
-      field: f.
+      field: f, a callable as above.
       event_size: D; by default `field.event_size`, else that of the first input.
       t0, t1: floats, the times of the base and of the data.
       solver: "dormand_prince" (adaptive), "rk4" or "euler" (fixed steps).

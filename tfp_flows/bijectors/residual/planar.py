@@ -132,7 +132,7 @@ class Planar(FlowBijector):
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`.
-          event_size: D.
+          event_size: D, the size of x.
           nonlinearity: as in the constructor.
           validate_args: Python `bool`.
           name: Python `str`.

@@ -101,7 +101,7 @@ class Radial(FlowBijector):
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`.
-          event_size: D.
+          event_size: D, the size of x.
           validate_args: Python `bool`.
           name: Python `str`.
 

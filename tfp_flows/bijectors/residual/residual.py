@@ -27,8 +27,7 @@ from tfp_flows.math.solvers.fixed_point import fixed_point
 class Residual(TakesContext, FlowBijector):
     r"""$y = x + g(x), \quad |g(a) - g(b)| \le k |a - b|, \quad k < 1$
 
-    A residual flow: the identity plus a contraction g, such as a network with bounded Lipschitz
-    norm.
+    A residual flow: the identity plus a contraction g.
 
     $\log |\det dy/dx| = \log \det(I + J)$ with J = dg/dx, in nats, is computed
 

@@ -53,7 +53,7 @@ class Sylvester(FlowBijector):
 
     Args:
       params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
-      event_size: D.
+      event_size: D, the size of x.
       num_units: M, at most D. If `None`, the smaller of D and 16.
       form: `"orthogonal"`, `"householder"` or `"triangular"`.
       num_reflections: for the form `"householder"`. If `None`, M.
