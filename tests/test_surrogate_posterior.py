@@ -182,9 +182,9 @@ def test_what_is_no_pinned_joint_distribution_is_refused():
     ):
         with pytest.raises(TypeError, match="experimental_pin.*Received: "):
             tfpf.surrogate_posterior(value)
-    with pytest.raises(TypeError, match="`recipe` must give.*Received: "):
+    with pytest.raises(TypeError, match="`recipe` must return.*Received: "):
         tfpf.surrogate_posterior(named(), lambda size, dtype: None)
-    with pytest.raises(ValueError, match="`recipe` must give.*7 dimensions.*Received: "):
+    with pytest.raises(ValueError, match="`recipe` must return.*7 dimensions.*Received: "):
         tfpf.surrogate_posterior(named(), lambda size, dtype: tfpf.flows.iaf(2, **SMALL))
     with pytest.raises(ValueError, match="no batch shape.*Received: "):
         joint = tfd.JointDistributionSequential(

@@ -260,7 +260,7 @@ def test_values_outside_of_the_range():
 
 
 def test_there_is_no_log_prob():
-    with pytest.raises(NotImplementedError, match="`dequantized` has a bound .*`elbo.*Received: "):
+    with pytest.raises(NotImplementedError, match="`dequantized` has a .*`elbo.*Received: "):
         Dequantized(normal(), K).log_prob(X)
 
 
@@ -314,7 +314,7 @@ def test_events_without_axes():
     same = vector.elbo(x[..., np.newaxis], num_samples=2_000).numpy()
     assert (many <= exact + 0.02).all()
     np.testing.assert_allclose(many, same, atol=0.05)
-    with pytest.raises(ValueError, match="`dequantizer` must be None where events have no axes"):
+    with pytest.raises(ValueError, match="`dequantizer` must be None if events have no axes"):
         Dequantized(tfd.Normal(0.0, 1.0), K, dequantizer=tfb.Shift(1.0))
     with pytest.raises(ValueError, match="whole numbers from 0 to 3"):
         tfpf.FlowModel(Dequantized(tfd.Normal(tf.Variable(0.0), 1.0), K)).predict(np.array([7]))

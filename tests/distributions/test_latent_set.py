@@ -242,7 +242,7 @@ def test_saving_and_training_goes_on(tmp_path):
 
 
 def test_there_is_no_log_prob():
-    with pytest.raises(NotImplementedError, match="`latent_set` has a bound .*`elbo.*Received: "):
+    with pytest.raises(NotImplementedError, match="`latent_set` has a .*`elbo.*Received: "):
         linear().log_prob(X)
 
 

@@ -18,12 +18,14 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 """
 
 TRAINING = """
+# Keras 3.12 does not divide the penalty by the number of rows: two devices pay it twice.
+PENALTY = None if keras.__version__.startswith("3.12.") else "l2"
 reached = []
 x = np.random.default_rng(0).normal(1.0, size=(512, 2)).astype("float32")
 # XLA on each of two devices, and not even a graph on one.
 for scope, jit_compile in ((contextlib.nullcontext, False), (strategy.scope, True)):
     with scope():
-        dense = keras.layers.Dense(2, activity_regularizer="l2", kernel_initializer="ones")
+        dense = keras.layers.Dense(2, activity_regularizer=PENALTY, kernel_initializer="ones")
         network = keras.Sequential([keras.Input((1,)), dense])
         coupling = tfpf.bijectors.Coupling(network, mask=[True, False])
         normal = tfp.distributions.MultivariateNormalDiag(tf.Variable([0.1, 0.0]), [1.0, 1.0])
@@ -65,7 +67,7 @@ with strategy.scope():
     parts = [tfpf.bijectors.ActNorm(2), tfpf.bijectors.BatchNorm(2, momentum=0.5)]
     base = tfp.distributions.Sample(tfp.distributions.Normal(0.0, 1.0), 2)
     model = tfpf.FlowModel(tfpf.distributions.Flow(base, tfp.bijectors.Chain(parts)))
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=True)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
 model.fit(y, epochs=2, batch_size=128, shuffle=False, verbose=0)
 # The start from data is the same on every device, and so are running statistics at the end, which
 # each has kept for its own rows.

@@ -344,7 +344,7 @@ def test_conditional_flow_that_is_not_bound():
     ids=["discrete", "mixture"],
 )
 def test_samples_that_are_not_reparameterised(make):
-    with pytest.raises(ValueError, match="reparameterised samples.*NOT_REPARAMETERIZED"):
+    with pytest.raises(ValueError, match="reparameterized samples.*NOT_REPARAMETERIZED"):
         tfpf.VariationalModel(make(), banana)
 
 

@@ -346,20 +346,26 @@ def test_saved_flow_gives_the_same_densities_and_goes_on_with_its_noise(tmp_path
     assert len({value.numpy().tobytes() for value in drawn}) == 3 and model.losses[0] > 0
 
 
-@pytest.mark.parametrize("weight", [0.0, 1e-4, 0.1])
 @pytest.mark.parametrize("gradient", ["adjoint", "direct"])
-def test_gradients_of_a_field_that_is_zero_and_oscillates(gradient, weight):
+def test_gradients_of_a_field_that_is_zero_and_oscillates(gradient):
     """z' = w sin(20 t): where w = 0 no step has an error, but the gradient's steps have."""
-    w = tf.Variable(weight, dtype=tf.float64)
+    w = tf.Variable(0.0, dtype=tf.float64)
 
     def field(t, z):
         return w * tf.sin(20.0 * t) * tf.ones_like(z)
 
     bijector = B.Continuous(field, event_size=1, gradient=gradient, max_num_steps=100)
-    with tf.GradientTape() as tape:
-        value = tf.reduce_sum(bijector.forward(tf.zeros([4, 1], tf.float64)))
+
+    @tf.function(autograph=False)
+    def derivative():
+        with tf.GradientTape() as tape:
+            value = tf.reduce_sum(bijector.forward(tf.zeros([4, 1], tf.float64)))
+        return tape.gradient(value, w)
+
     exact = 4.0 * (1.0 - np.cos(20.0)) / 20.0
-    np.testing.assert_allclose(tape.gradient(value, w), exact, atol=4e-5)
+    for weight in (0.0, 1e-4, 0.1):
+        w.assign(weight)
+        np.testing.assert_allclose(derivative(), exact, atol=4e-5, err_msg=f"{weight}")
 
 
 @pytest.mark.parametrize("gradient", ["adjoint", "direct"])
@@ -383,7 +389,7 @@ def test_gradients_of_a_log_det_that_is_zero_and_oscillates_under_xla(gradient):
 def test_a_row_that_exhausts_the_steps_is_nan_alone(gradient):
     """z' = 50 z sin z^2 is stiff at 40, where stable steps are of 2e-5."""
     w = tf.Variable(50.0, dtype=tf.float64)
-    options = {"event_size": 1, "dtype": "float64", "t1": 0.1, "max_num_steps": 100}
+    options = {"event_size": 1, "dtype": "float64", "t1": 0.1, "max_num_steps": 20}
     bijector = B.Continuous(lambda t, z: w * z * tf.sin(z**2), gradient=gradient, **options)
 
     def solved(x):

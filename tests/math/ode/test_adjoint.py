@@ -43,7 +43,7 @@ def gradients_of(loss, weights, mode="graph"):
             value = loss(*inputs, scale)
         return tape.gradient(value, [*inputs, weights])
 
-    return run if mode == "eager" else tf.function(run, jit_compile=mode == "xla")
+    return run if mode == "eager" else tf.function(run, jit_compile=mode == "xla", autograph=False)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def exact(precise):
 
 
 def test_gradients_are_those_of_finite_differences(weights, exact):
-    evaluate = tf.function(make_loss(weights))
+    evaluate = tf.function(make_loss(weights), autograph=False)
     h, start = 1e-5, tf.identity(weights)
     for i, gradient in enumerate(exact):
         direction = tf.constant(np.random.default_rng(i).normal(size=gradient.shape))
@@ -147,7 +147,7 @@ def test_a_failed_row_is_nan_and_leaves_the_others_their_gradients():
             value = tf.reduce_sum(tf.where(tf.math.is_finite(end), end, 0.0))
         return end, tape.gradient(value, [z, c])
 
-    end, (of_z, of_c) = tf.function(run, jit_compile=True)(start)
+    end, (of_z, of_c) = tf.function(run, jit_compile=True, autograph=False)(start)
     # z / (1 - c z t)
     np.testing.assert_allclose(end, [[1.0], [np.nan]], rtol=1e-5)
     np.testing.assert_allclose(of_z, [[4.0], [np.nan]], rtol=1e-5)
@@ -201,7 +201,7 @@ def to_the_attractor(rows, rate):
         return tape.gradient(value, [z, rate])
 
     z = tf.constant(rows, tf.float64)[:, tf.newaxis]
-    of_z, of_rate = tf.function(run, jit_compile=True)(z, rate)
+    of_z, of_rate = tf.function(run, jit_compile=True, autograph=False)(z, rate)
     return of_z[:, 0], of_rate
 
 
