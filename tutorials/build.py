@@ -25,6 +25,8 @@ NAMES = (
     "maf_iaf_real_nvp",
     "quickstart",
     "simulation_based_inference",
+    "variational_inference",
+    "neutra",
     "tables",
     "vae",
     "your_own_bijector",

@@ -37,6 +37,27 @@ FULL = {
         "oscillation, nats gained over the prior": (2.0, 6.0),
         # Its calibration fails at 0.05, as the text says: it has few simulations.
     },
+    "variational_inference": {
+        "flow, nats from the posterior": (-0.005, 0.05),
+        "independent normals, nats from the posterior": (0.05, 1.0),
+        "largest R-hat of NUTS": (0.99, 1.02),
+        "flow, largest shift of a mean": (0.0, 0.1),
+        "flow, smallest ratio of deviations": (0.9, 1.1),
+        "flow, largest ratio of deviations": (0.9, 1.1),
+        "flow, Pareto k": (-1.0, 0.7),
+        "flow, error of the weighted mean": (-0.05, 0.05),
+    },
+    "neutra": {
+        "flow, nats from the funnel": (-0.01, 0.1),  # 2.6 at the start
+        "through the flow, ESS of v": (3_000.0, 40_000.0),  # of 16,000 draws
+        "through the flow, ESS of v^2": (2_000.0, 40_000.0),
+        "through the flow, R-hat of v": (0.99, 1.02),
+        "through the flow, deviation of v": (2.85, 3.15),  # 3
+        "through the flow, share of v below -5": (0.038, 0.058),  # 0.048
+        "gain in effective draws per gradient": (10.0, 10_000.0),
+        "rough flow itself, deviation of v": (1.0, 2.85),
+        "through the rough flow, deviation of v": (2.8, 3.2),
+    },
     "tables": {
         "flow above normal, nats": (1.0, 5.0),
         "anomalies, AUC": (0.8, 1.0),
@@ -77,6 +98,16 @@ SHORT = {
         "two moons, nats from the exact posterior": (0.0, 4.0),  # the prior is 5.05 away
         "too narrow on purpose, p of calibration": (0.0, 1e-3),
         "oscillation, nats gained over the prior": (0.1, 6.0),
+    },
+    "variational_inference": {
+        "flow, nats from the posterior": (-0.02, 0.6),  # independent normals: 0.92
+        "flow, Pareto k": (-1.0, 0.9),
+        "flow, error of the weighted mean": (-0.3, 0.3),
+    },
+    "neutra": {
+        "flow, nats from the funnel": (-0.02, 0.5),  # 1.57 at the start
+        "through the flow, deviation of v": (2.3, 3.7),  # 3; HMC alone: 2.0
+        "gain in effective draws per gradient": (3.0, 1_000.0),
     },
     "tables": {
         "flow above normal, nats": (0.5, 5.0),
