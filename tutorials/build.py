@@ -27,6 +27,7 @@ NAMES = (
     "simulation_based_inference",
     "tables",
     "vae",
+    "continuous_flows",
     "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"
