@@ -29,6 +29,7 @@ NAMES = (
     "neutra",
     "tables",
     "vae",
+    "continuous_flows",
     "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"

@@ -70,6 +70,17 @@ FULL = {
         "gain by both flows": (3.0, 12.0),
         "prior, nats above the normal": (1.0, float("inf")),  # nothing ties the scale
     },
+    "continuous_flows": {
+        "likelihood, nats from the truth": (-0.02, 0.2),  # a normal is 0.81 away
+        "flow matching, nats from the truth": (-0.02, 0.2),
+        "log-determinant, largest difference": (0.0, 1e-3),
+        "likelihood, nats of samples": (-0.05, 0.4),
+        "flow matching, nats of samples": (-0.05, 0.4),
+        "likelihood, evaluations": (14, 400),
+        "flow matching, evaluations": (14, 400),
+        "likelihood, error of samples": (0.0, 1e-3),
+        "flow matching, error of samples": (0.0, 1e-3),
+    },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),
         "log-determinant, largest error": (0.0, 1e-10),
@@ -117,6 +128,13 @@ SHORT = {
     },
     "vae": {
         "flow prior, flow posterior, ELBO": (-145.0, -100.0),  # -530 at the start
+    },
+    "continuous_flows": {
+        "likelihood, nats from the truth": (-0.02, 0.75),
+        "flow matching, nats from the truth": (-0.02, 0.75),
+        "log-determinant, largest difference": (0.0, 1e-2),
+        "likelihood, error of samples": (0.0, 1e-2),
+        "flow matching, error of samples": (0.0, 1e-2),
     },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),
