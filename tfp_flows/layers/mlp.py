@@ -105,8 +105,8 @@ class MLP(keras.layers.Layer):
             return self._raw_parameters(x, context, training)
         batch_shape = tf.shape(x)[:-1]
         x = tf.reshape(x, [-1, self._x_size])
-        context = None if context is None else tf.reshape(context, [-1, self.context_size])
-        h = self._raw_parameters(x, context, training)
+        c = None if context is None else tf.reshape(context, [-1, self.context_size])
+        h = self._raw_parameters(x, c, training)
         return tf.reshape(h, tf.concat([batch_shape, [self.output_size]], axis=0))
 
     @property
@@ -179,10 +179,10 @@ class MLP(keras.layers.Layer):
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
     def _reseeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
-        # A Keras initializer with a fixed seed gives all kernels of one shape the same numbers.
+        # With a fixed seed all kernels of one shape would be equal.
         config = initializer.get_config() if hasattr(initializer, "get_config") else {}
-        given = config.get("seed")
-        if "seed" not in config or not (given is None or isinstance(given, int)):
+        given = config.get("seed", initializer)
+        if not (given is None or isinstance(given, int)):
             return initializer
         seed = derived_seed(given if self.seed is None else self.seed, name)
         return type(initializer).from_config({**config, "seed": seed})
@@ -231,7 +231,8 @@ class MLP(keras.layers.Layer):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config()`."""
-        self.build((None, config["x_size"]), (None, self.context_size) if self.context_size else None)
+        c = self.context_size
+        self.build((None, config["x_size"]), (None, c) if c else None)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
