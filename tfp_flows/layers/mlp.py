@@ -231,8 +231,7 @@ class MLP(keras.layers.Layer):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config()`."""
-        c = self.context_size
-        self.build((None, config["x_size"]), (None, c) if c else None)
+        self.build((None, config["x_size"]), (None, c) if (c := self.context_size) else None)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
