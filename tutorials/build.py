@@ -25,8 +25,11 @@ NAMES = (
     "maf_iaf_real_nvp",
     "quickstart",
     "simulation_based_inference",
+    "variational_inference",
+    "neutra",
     "tables",
     "vae",
+    "continuous_flows",
     "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"

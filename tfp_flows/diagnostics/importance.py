@@ -143,7 +143,7 @@ def importance(
         target_log_prob_fn = getattr(flow, "target_log_prob_fn", None)
     if not callable(target_log_prob_fn):
         raise TypeError(
-            "`target_log_prob_fn` must be callable, or `flow` must be a `VariationalModel`. "
+            "`target_log_prob_fn` must be callable, or `flow` a `VariationalModel` with a target. "
             f"Received: target_log_prob_fn={target_log_prob_fn!r}"
         )
     flow = distribution_of(flow)
