@@ -83,6 +83,7 @@ def _is_documented(owner, method):
     module, _, name = owner.rpartition(".")
     cls = getattr(importlib.import_module(module), name, None)
     own = vars(cls).get(method) if inspect.isclass(cls) else None
+    own = getattr(own, "__func__", own)  # of a class method or a static one
     return inspect.isfunction(own) and not method.startswith("_") and bool(own.__doc__)
 
 

@@ -49,6 +49,7 @@ TFP = "https://www.tensorflow.org/probability/api_docs/python/tfp"
         ("tfpf.math.linear_spline", "tfp_flows.math.linear_spline"),
         ("tfpf.models.FlowModel", "tfp_flows.FlowModel"),
         ("FlowModel.adapt", "tfp_flows.FlowModel.adapt"),
+        ("B.Affine.new", "tfp_flows.bijectors.Affine.new"),
         ("tfpf.diagnostics.diagnose", "tfp_flows.diagnose"),
         ("tfb.Sigmoid(low, high)", f"{TFP}/bijectors/Sigmoid"),
         ("tfp.vi.fit_surrogate_posterior", f"{TFP}/vi/fit_surrogate_posterior"),
