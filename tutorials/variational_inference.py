@@ -240,8 +240,8 @@ for name in ("flow", "independent normals"):
     )
 
 # %% [markdown]
-# The picture shows where the three differ. If tau is small, all schools have about the same effect.
-# If it is large, their effects spread. Independent normals cannot follow that. They leave out the
+# The picture shows where they differ. If tau is small, all schools have nearly the same effect. If
+# it is large, their effects spread. Independent normals cannot follow that. They leave out the
 # smallest tau, where log tau has a long tail.
 
 # %%
