@@ -27,6 +27,7 @@ NAMES = (
     "simulation_based_inference",
     "tables",
     "vae",
+    "images",
     "continuous_flows",
     "your_own_bijector",
 )
