@@ -29,6 +29,7 @@ NAMES = (
     "neutra",
     "tables",
     "vae",
+    "images",
     "continuous_flows",
     "your_own_bijector",
 )
