@@ -103,6 +103,8 @@ def _as_rst(app, what, name, obj, options, lines):
         else:
             texts_and_codes = re.split(r"`([^`]+)`", line)
             texts_and_codes[::2] = [_text(text) for text in texts_and_codes[::2]]
+            # RST asks for a mark where a letter follows code, as in "`int`s".
+            texts_and_codes[2::2] = [re.sub(r"^(?=\w)", r"\\ ", t) for t in texts_and_codes[2::2]]
             texts_and_codes[1::2] = [f"``{code}``" for code in texts_and_codes[1::2]]
             out.append("".join(texts_and_codes))
     lines[:] = out

@@ -27,7 +27,7 @@ class Importance:
     """The result of `importance`.
 
     Attributes:
-      num_samples: S.
+      num_samples: S, the number of samples.
       pareto_k: the shape of the tail of the weights. Above `limit` the flow is not a good proposal.
       limit: min(1 - 1 / log10(S), 0.7), above which estimates cannot be trusted.
       effective_samples: (sum w)^2 / sum w^2 of the smoothed weights, from 1 to S. It may be large
