@@ -6,12 +6,12 @@ import tfp_flows as tfpf
 
 MODULES = ("flows", "bijectors", "layers", "distributions", "models", "diagnostics", "math")
 
-# What is no class and no function has no docstring.
+# What is no class and no function has no docstring. Sphinx shows only what follows a colon.
 CONSTANTS = {
     "tfp_flows.math.EULER": "Euler's method of order 1, with one slope a step.",
-    "tfp_flows.math.RK4": "The classical method of Kutta (1901), of order 4: four slopes a step.",
-    "tfp_flows.math.DORMAND_PRINCE": "The method of Dormand and Prince (1980), of order 5: six "
-    "slopes a step. The difference to its method of order 4 estimates the error.",
+    "tfp_flows.math.RK4": "The method of Kutta (1901), of order 4, with four slopes a step.",
+    "tfp_flows.math.DORMAND_PRINCE": "The method of Dormand and Prince (1980), of order 5, with "
+    "six slopes a step. The difference to its method of order 4 estimates the error.",
 }
 
 # By the folder or file of `tfp_flows/MODULE/` that defines a name.
