@@ -29,6 +29,7 @@ NAMES = (
     "vae",
     "images",
     "continuous_flows",
+    "residual_flows",
     "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"

@@ -67,6 +67,18 @@ FULL = {
         "likelihood, error of samples": (0.0, 1e-3),
         "flow matching, error of samples": (0.0, 1e-3),
     },
+    "residual_flows": {
+        "exact, largest error": (0.0, 1e-12),
+        "cut series, largest error over bound": (0.0, 1.0),
+        "series, 2 terms, standard errors away": (5.0, float("inf")),
+        "roulette, survival 0.85, standard errors away": (0.0, 4.0),
+        "fixed point, k = 0.97, error": (0.0, 1e-10),
+        "residual, loss minus exact": (-0.1, 0.1),
+        "iresnet, loss minus exact": (-5.0, -0.05),  # its loss promises too much
+        "residual, nats from the truth": (-0.02, 0.15),
+        "largest norm of J": (0.3, 0.9001),  # 0.9 is the bound
+        "there and back, largest error": (0.0, 1e-3),
+    },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),
         "log-determinant, largest error": (0.0, 1e-10),
@@ -117,6 +129,16 @@ SHORT = {
         "log-determinant, largest difference": (0.0, 1e-2),
         "likelihood, error of samples": (0.0, 1e-2),
         "flow matching, error of samples": (0.0, 1e-2),
+    },
+    "residual_flows": {
+        "exact, largest error": (0.0, 1e-12),
+        "cut series, largest error over bound": (0.0, 1.0),
+        "series, 2 terms, standard errors away": (3.0, float("inf")),
+        "roulette, survival 0.85, standard errors away": (0.0, 4.0),
+        "fixed point, k = 0.97, error": (0.0, 1e-10),
+        "residual, nats from the truth": (-0.02, 1.05),  # 1.22 at the start
+        "largest norm of J": (0.05, 0.9001),
+        "there and back, largest error": (0.0, 1e-3),
     },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),
