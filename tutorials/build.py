@@ -30,6 +30,7 @@ NAMES = (
     "images",
     "continuous_flows",
     "residual_flows",
+    "sets_and_sound",
     "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"
