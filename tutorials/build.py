@@ -31,6 +31,8 @@ NAMES = (
     "vae",
     "images",
     "continuous_flows",
+    "residual_flows",
+    "sets_and_sound",
     "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"

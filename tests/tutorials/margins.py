@@ -88,6 +88,26 @@ FULL = {
         "likelihood, error of samples": (0.0, 1e-3),
         "flow matching, error of samples": (0.0, 1e-3),
     },
+    "residual_flows": {
+        "exact, largest error": (0.0, 1e-12),
+        "cut series, largest error over bound": (0.0, 1.0),
+        "series, 2 terms, standard errors away": (5.0, float("inf")),
+        "roulette, survival 0.85, standard errors away": (0.0, 4.0),
+        "fixed point, k = 0.97, error": (0.0, 1e-10),
+        "residual, loss minus exact": (-0.1, 0.1),
+        "iresnet, loss minus exact": (-5.0, -0.05),  # its loss promises too much
+        "residual, nats from the truth": (-0.02, 0.15),
+        "largest norm of J": (0.3, 0.9001),  # 0.9 is the bound
+        "there and back, largest error": (0.0, 1e-3),
+    },
+    "sets_and_sound": {
+        "sets, exact minus elbo": (-0.5, 12.0),
+        "sets, elbo above the ring": (5.0, 30.0),
+        "sets, share of points near the circle": (0.9, 1.0),
+        "sound, nats from the truth": (-0.5, 15.0),  # a normal is 21 away
+        "sound, nats above a normal": (5.0, 25.0),
+        "sound, median error of the pitch": (0.0, 0.006),  # a normal: 0.02, the data: 0.0012
+    },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),
         "log-determinant, largest error": (0.0, 1e-10),
@@ -148,6 +168,20 @@ SHORT = {
         "log-determinant, largest difference": (0.0, 1e-2),
         "likelihood, error of samples": (0.0, 1e-2),
         "flow matching, error of samples": (0.0, 1e-2),
+    },
+    "residual_flows": {
+        "exact, largest error": (0.0, 1e-12),
+        "cut series, largest error over bound": (0.0, 1.0),
+        "series, 2 terms, standard errors away": (3.0, float("inf")),
+        "roulette, survival 0.85, standard errors away": (0.0, 4.0),
+        "fixed point, k = 0.97, error": (0.0, 1e-10),
+        "residual, nats from the truth": (-0.02, 1.05),  # 1.22 at the start
+        "largest norm of J": (0.05, 0.9001),
+        "there and back, largest error": (0.0, 1e-3),
+    },
+    "sets_and_sound": {
+        "sets, exact minus elbo": (-0.5, 60.0),
+        "sound, nats from the truth": (-0.5, 60.0),
     },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),
