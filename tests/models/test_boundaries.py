@@ -19,7 +19,7 @@ NAMED = r"support.*column 1 in \(0, 1\).*Received: 2 rows outside, the first is 
 
 
 def made_model(kind=tfpf.distributions.Flow, parts=(), **options):
-    base = tfd.MultivariateNormalDiag(tf.Variable([0.1, -0.2]), [1.0, 2.0])
+    base = tfd.Independent(tfd.Normal(tf.Variable([0.1, -0.2]), [1.0, 2.0]), 1)
     model = tfpf.FlowModel(kind(base, tfb.Chain([tfb.Sigmoid(), *parts])))
     model.compile(keras.optimizers.SGD(0.0), jit_compile=False, **options)
     return model

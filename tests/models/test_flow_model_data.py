@@ -19,13 +19,16 @@ WEIGHT = RNG.uniform(size=10).astype("float32")
 
 
 def made_model(context_size=0, eager=False):
-    """A model of a distribution that costs little: data pass alike to all of them."""
+    """A model of a distribution that costs little: data pass alike to all of them.
+
+    A `MultivariateNormalDiag` costs six times as much.
+    """
     if context_size:
         network = tfpf.layers.MLP(4, (), seed=0)
         network.build((None, context_size))
         distribution = tfpf.distributions.ConditionalNormal(network, 2, context_size)
     else:
-        distribution = tfd.MultivariateNormalDiag(tf.Variable([0.0, 0.0]), [1.0, 2.0])
+        distribution = tfd.Independent(tfd.Normal(tf.Variable([0.0, 0.0]), [1.0, 2.0]), 1)
     perturb(distribution.variables)
     model = tfpf.FlowModel(distribution)
     model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=eager)

@@ -34,7 +34,7 @@ def noise_target(location):
 
 def variational_model():
     location = tf.Variable([0.0, 0.0])
-    normal = tfd.MultivariateNormalDiag(location, [1.0, 1.0])
+    normal = tfd.Independent(tfd.Normal(location, 1.0), 1)
     model = tfpf.VariationalModel(normal, noise_target(location), num_samples=8, seed=3)
     return model, location
 
@@ -108,7 +108,7 @@ def test_a_saved_model_goes_on_within_an_accumulation(tmp_path):
         if is_saved:
             model.save(tmp_path / "m.keras")
             model = keras.saving.load_model(tmp_path / "m.keras")
-            model.target_log_prob_fn = noise_target(model.distribution.parameters["loc"])
+            model.target_log_prob_fn = noise_target(model.distribution.distribution.loc)
         model.fit(steps_per_epoch=1, verbose=0)
         reached.append(values(model))
     assert np.all(reached[0] != 0.0)

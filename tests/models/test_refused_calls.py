@@ -111,7 +111,7 @@ def test_a_callable_that_fails_and_then_makes_its_variable():
         return x * held[0]
 
     location = tfp.util.DeferredTensor(tf.Variable([0.0, 0.0]), shift, shape=[2], dtype=tf.float32)
-    model = tfpf.FlowModel(tfd.MultivariateNormalDiag(location, [1.0, 1.0]))
+    model = tfpf.FlowModel(tfd.Independent(tfd.Normal(location, 1.0), 1))
     model.compile(jit_compile=False)
     with pytest.raises(RuntimeError, match="not yet"):
         model.fit(X, verbose=0)
