@@ -117,7 +117,7 @@ def test_flow_matching_and_whole_numbers():
     def dequantized(x):
         flow = tfd.Independent(tfd.Normal(tf.Variable([0.0, 0.0]), 1.0), 1)
         flow = tfpf.distributions.Dequantized(flow, 4, seed=1)
-        return trained(flow, weighted(x), jit_compile=False)
+        return eager(flow, weighted(x))
 
     whole = (4 * X).astype("int32")
     spoiled = np.where(IDLE[:, None], 7, whole).astype("int32")
@@ -128,7 +128,7 @@ def test_boundary_rows_in_arrays():
     x = np.where(IDLE[:, None], 1.0, X).astype("float32")
     for data in (SPOILED, x):
         model = tfpf.FlowModel(sigmoid_flow())
-        model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=False, run_eagerly=True)
         if data is SPOILED:
             with pytest.raises(ValueError, match="`x` must be finite.*first is row 1.*column 1"):
                 model.fit(data, sample_weight=WEIGHT, verbose=0)

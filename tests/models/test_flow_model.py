@@ -102,7 +102,7 @@ def test_fit_changes_every_trainable_weight(make_flow):
 
 def test_evaluate_is_the_mean_over_every_row(model):
     expected = mean_negative_log_prob(model)
-    for batch_size in (None, 1, 3, 4, 10, 100):
+    for batch_size in (None, 3, 10, 100):
         value = model.evaluate(X, batch_size=batch_size, verbose=0)
         assert isinstance(value, float)
         np.testing.assert_allclose(value, expected, rtol=1e-6)
