@@ -111,7 +111,7 @@ x = tf.constant(np.random.default_rng(0).normal(size=[16, 2]), tf.float32)
 with strategy.scope():
     noise = tfpf.bijectors.HutchinsonNoise("gaussian", seed=1)
     dropout = PhiloxDropout(0.5, seed=1)
-    series = ResidualLogDet("power_series", coefficient=0.9, seed=1)
+    series = ResidualLogDet("power_series", coefficient=0.9, num_terms=2, seed=1)
     flow = tfpf.flows.ffjord(2, hidden_units=(4,), solver="euler", num_steps=1, seed=1)
     model = tfpf.FlowModel(flow, objective="flow_matching")
     model.compile(jit_compile=False)
@@ -190,8 +190,8 @@ from tfp_flows.models._devices import average_devices
 good = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
 bad = good.copy()
 bad[6] = np.nan  # of the second device
-def trained(model, start, *arrays):
-    for variable, value in zip([*model.weights, *model.optimizer.variables], start):
+def trained(variables, start, *arrays):
+    for variable, value in zip(variables, start, strict=True):
         variable.assign(value)
     dataset = tf.data.Dataset.from_tensor_slices(np.concatenate(arrays)).batch(8)
     try:
@@ -200,7 +200,6 @@ def trained(model, start, *arrays):
     except FloatingPointError as error:
         message = str(error)
     average_devices(model)  # as at the end of a whole `fit`
-    variables = [*model.weights, *model.optimizer.variables]
     return message, [
         np.array(value)
         for variable in variables
@@ -214,11 +213,13 @@ for jit_compile in (False, True):
         model.compile(keras.optimizers.Adam(0.1), jit_compile=jit_compile)
         model.optimizer.build(model.trainable_variables)
     # Both fits of one model, whose steps are compiled once, from the same start.
-    start = [v.numpy() for v in [*model.weights, *model.optimizer.variables]]
-    message, expected = trained(model, start, good)
+    variables = [*model.trainable_weights, *model.non_trainable_weights]
+    variables += model.optimizer.variables
+    start = [variable.numpy() for variable in variables]
+    message, expected = trained(variables, start, good)
     assert not message
-    assert any(np.any(value != before) for value, before in zip(expected, start))
-    message, stopped = trained(model, start, good, bad, good)
+    assert all(np.any(w.numpy() != old) for w, old in zip(model.trainable_weights, start))
+    message, stopped = trained(variables, start, good, bad, good)
     assert "step 2 of epoch 1" in message and "Received: loss=nan" in message, message
     for this, that in zip(stopped, expected, strict=True):
         np.testing.assert_array_equal(this, that)
@@ -233,13 +234,16 @@ def data(x, weight):
     return tf.data.Dataset.from_tensor_slices((x, np.zeros(8, "float32"), weight)).map(
         lambda x, _, w: ((x,), w)
     ).batch(8)
+with strategy.scope():
+    base = normal_of(tf.Variable([0.5, 0.0]))
+    chain = tfp.bijectors.Chain([tfpf.bijectors.BatchNorm(2)])
+    model = tfpf.FlowModel(tfpf.distributions.Flow(base, chain))
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+start = [w.numpy() for w in model.weights]
 reached = []
 for x in (bad, good):
-    with strategy.scope():
-        base = normal_of(tf.Variable([0.5, 0.0]))
-        chain = tfp.bijectors.Chain([tfpf.bijectors.BatchNorm(2)])
-        model = tfpf.FlowModel(tfpf.distributions.Flow(base, chain))
-        model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    for variable, value in zip(model.weights, start, strict=True):
+        variable.assign(value)
     model.fit(data(x, weight), epochs=2, verbose=0)
     score = model.evaluate(data(x, weight), verbose=0)
     weights = [np.ravel(w.numpy()) for w in model.trainable_weights]
