@@ -23,12 +23,12 @@ def made_model(context_size=0, eager=False):
 
     A `MultivariateNormalDiag` costs six times as much.
     """
+    distribution = tfd.Independent(tfd.Normal(tf.Variable([0.0, 0.0]), [1.0, 2.0]), 1)
     if context_size:
-        network = tfpf.layers.MLP(4, (), seed=0)
-        network.build((None, context_size))
-        distribution = tfpf.distributions.ConditionalNormal(network, 2, context_size)
-    else:
-        distribution = tfd.Independent(tfd.Normal(tf.Variable([0.0, 0.0]), [1.0, 2.0]), 1)
+        network = tfpf.layers.MLP(2, (), context_size=context_size, seed=0)
+        network.build((None, 1), (None, context_size))
+        coupling = tfpf.bijectors.Coupling(network, mask=[True, False], context_size=context_size)
+        distribution = tfpf.distributions.Flow(distribution, coupling)
     perturb(distribution.variables)
     model = tfpf.FlowModel(distribution)
     model.compile(keras.optimizers.SGD(0.0), jit_compile=False, run_eagerly=eager)

@@ -46,14 +46,16 @@ np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 ADAM = """
 x = np.random.default_rng(0).normal([3.0, -2.0], size=(64, 2)).astype("float32")
 reached = []
-for scope in (contextlib.nullcontext, strategy.scope):
+# Eager on one device, as above.
+for scope, on_two in ((contextlib.nullcontext, False), (strategy.scope, True)):
     with scope():
         location = tf.Variable([0.0, 0.0])
         normal = normal_of(location)
         model = tfpf.FlowModel(normal)
         # With so large an epsilon the size of a gradient counts, and whether it is clipped before
         # or after those of devices are summed.
-        model.compile(keras.optimizers.Adam(0.5, clipnorm=0.5, epsilon=1.0), jit_compile=True)
+        optimizer = keras.optimizers.Adam(0.5, clipnorm=0.5, epsilon=1.0)
+        model.compile(optimizer, jit_compile=on_two, run_eagerly=not on_two)
     model.fit(x, batch_size=16, epochs=2, shuffle=False, verbose=0)
     assert int(model.optimizer.iterations.numpy()) == 8
     values = strategy.experimental_local_results(location)
@@ -173,11 +175,12 @@ np.testing.assert_allclose(model.predict(x, batch_size=4, verbose=0), log_prob, 
 LAYER = """
 x = np.random.default_rng(0).normal(1.0, size=(64, 2)).astype("float32")
 reached = []
-for scope in (contextlib.nullcontext, strategy.scope):
+for scope, on_two in ((contextlib.nullcontext, False), (strategy.scope, True)):
     with scope():
         flow = tfpf.flows.real_nvp(2, num_layers=1, hidden_units=(2,), seed=1)
         model = keras.Sequential([keras.Input([2]), tfpf.DistributionLayer(flow)])
-        model.compile(keras.optimizers.SGD(0.1), loss=lambda _, value: -value, jit_compile=False)
+        options = {"jit_compile": False, "run_eagerly": not on_two}
+        model.compile(keras.optimizers.SGD(0.1), loss=lambda _, value: -value, **options)
     before = np.concatenate([np.ravel(w.numpy()) for w in model.weights])
     model.fit(x, np.zeros(64), batch_size=32, shuffle=False, verbose=0)
     reached.append(np.concatenate([np.ravel(w.numpy()) for w in model.weights]))

@@ -75,9 +75,11 @@ def test_figures_of_the_committed_run(name):
 
 
 # More than ten seconds each, for tracing what other tests trace smaller: those of the recipes, and
-# `test_tfp_interplay.py`, train and sample MAF, IAF and RealNVP, also beside TFP's own; and
-# `test_distribution_layer.py` trains a flow between the layers of a user's model, as a VAE has it.
-MARKS = {"maf_iaf_real_nvp": pytest.mark.slow, "vae": pytest.mark.slow}
+# `test_tfp_interplay.py`, train and sample MAF, IAF and RealNVP, also beside TFP's own;
+# `test_distribution_layer.py` trains a flow between the layers of a user's model, as a VAE and an
+# embedding have it; `test_flow_model.py` trains given a context, and `diagnostics/` calibrates.
+LONG = ("maf_iaf_real_nvp", "simulation_based_inference", "vae")
+MARKS = dict.fromkeys(LONG, pytest.mark.slow)
 
 
 # The short form of the quickstart has its own command in `.ci/run`.
