@@ -1,11 +1,11 @@
-"""Rows a second with one worker and with two of `MultiWorkerMirroredStrategy`, one core each.
+"""Rows per second with one worker and with two of `MultiWorkerMirroredStrategy`, one core each.
 
     python benchmarks/clusters.py
 
 starts the workers as processes on the loopback address, each pinned to a core of its own and with
-one thread, and fits `real_nvp(20)` with batches of 4,096 rows in all. One worker and two take
-turns. It prints the rows a second of each round, and the median of the ratios. Workers on one
-machine share its memory and caches; between machines the network comes in instead.
+one thread, and fits `real_nvp(20)` with batches of 4,096 rows in all. Runs with one worker and with
+two take turns. It prints the rows per second of each round, and the median of the ratios. Workers
+on one machine share its memory and caches; between machines the network limits them instead.
 """
 
 import argparse
@@ -23,7 +23,7 @@ BATCH, EVENT_SIZE, STEPS = 4096, 20, 30
 
 
 def work(strategy_is_needed):
-    """Fits, and prints the rows a second of an epoch after the one that compiles."""
+    """Fits, and prints the rows per second of an epoch after the one that compiles."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -44,7 +44,7 @@ def work(strategy_is_needed):
 
 
 def rows_per_second(cores):
-    """Those of the first worker, of as many as there are `cores`."""
+    """The rows per second of the first worker, with one worker for each of `cores`."""
     sockets = [socket.socket() for _ in cores]
     for each in sockets:
         each.bind(("127.0.0.1", 0))

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfp_flows import _checks
+from tfp_flows._lost_digits import warn_of_lost_digits
 from tfp_flows._mixtures import component_depths, fit_mixture
 from tfp_flows._tree import is_node, parameters_of, rebuild, walk
 
@@ -100,7 +101,7 @@ def condition(
             raise TypeError(f"`context` must be numbers. Received: context.dtype={context.dtype}")
         dtype = parts[0].dtype or tf.float32
         rows = context.reshape([-1, *context.shape[-len(_checks.context_shape(size)) :]])
-        _checks.warn_of_lost_digits(rows, dtype.as_numpy_dtype, "context")
+        warn_of_lost_digits(rows, dtype.as_numpy_dtype, "context")
         context = tf.cast(tf.convert_to_tensor(context), dtype)
     if parts[0].dtype not in (None, context.dtype):
         raise TypeError(

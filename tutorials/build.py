@@ -25,8 +25,14 @@ NAMES = (
     "maf_iaf_real_nvp",
     "quickstart",
     "simulation_based_inference",
+    "variational_inference",
+    "neutra",
     "tables",
     "vae",
+    "images",
+    "continuous_flows",
+    "residual_flows",
+    "sets_and_sound",
     "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"

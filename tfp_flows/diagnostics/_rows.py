@@ -152,7 +152,7 @@ def samples_and_log_prob(
 
     Args:
       flow: a TFP distribution.
-      num_samples: S.
+      num_samples: S, the number of samples.
       context: contexts `[N, ...]`, or `None`.
       seed: a Python `int`.
 

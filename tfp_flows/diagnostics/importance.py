@@ -27,7 +27,7 @@ class Importance:
     """The result of `importance`.
 
     Attributes:
-      num_samples: S.
+      num_samples: S, the number of samples.
       pareto_k: the shape of the tail of the weights. Above `limit` the flow is not a good proposal.
       limit: min(1 - 1 / log10(S), 0.7), above which estimates cannot be trusted.
       effective_samples: (sum w)^2 / sum w^2 of the smoothed weights, from 1 to S. It may be large
@@ -143,7 +143,7 @@ def importance(
         target_log_prob_fn = getattr(flow, "target_log_prob_fn", None)
     if not callable(target_log_prob_fn):
         raise TypeError(
-            "`target_log_prob_fn` must be callable, or `flow` must be a `VariationalModel`. "
+            "`target_log_prob_fn` must be callable, or `flow` a `VariationalModel` with a target. "
             f"Received: target_log_prob_fn={target_log_prob_fn!r}"
         )
     flow = distribution_of(flow)

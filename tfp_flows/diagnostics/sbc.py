@@ -29,7 +29,7 @@ class Calibration:
     Attributes:
       ranks: of each number of a row among its samples, `[N, D]`, integers from 0 to S: uniform if
         the flow is exact.
-      num_samples: S.
+      num_samples: S, the number of samples.
       points: the fractions of ranks at which the distribution of ranks is compared, `[K]`.
       ecdf: the share of rows whose rank is below a fraction, `[K, D]`.
       band_low: the lower end of a band, `[K]`. It holds the whole `ecdf` of an exact column in 95

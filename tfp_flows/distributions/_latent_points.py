@@ -20,7 +20,7 @@ class LatentPoints:
     Args:
       points: $p(x_m | w)$, a TFP distribution over vectors of size D with an unbound context of
         size L.
-      latent_size: L.
+      latent_size: L, the size of a latent.
       dtype: float dtype of w.
 
     Raises:

@@ -21,7 +21,7 @@ class LatentPosterior:
 
     Args:
       encoder: a callable from `[N, M, D]` to `[N, L, 2]` or `[N, 2 L]`.
-      latent_size: L.
+      latent_size: L, the size of a latent.
       max_log_scale: m, a positive number.
       noise: the layer that draws standard normal numbers when no seed is given.
       dtype: float dtype of w.

@@ -36,8 +36,8 @@ def mixture_of_gaussians(
     Source: Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057, sec. 4 (MAF MoG).
 
     Args:
-      event_size: D.
-      num_components: K.
+      event_size: D, the size of a point.
+      num_components: K, the number of normals.
       seed: Python `int` that fixes the initial centers.
       dtype: float dtype.
 

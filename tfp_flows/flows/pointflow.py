@@ -60,7 +60,7 @@ def pointflow(
     Args:
       event_shape: D or `(D,)`, the shape of a point.
       num_points: M, or `None` for any number.
-      latent_size: L.
+      latent_size: L, the size of a latent.
       context_size: C, size of a context of the prior, such as the class of a set; or 0.
       num_layers: number of vector fields, one after the other, for the points and for the prior.
       hidden_units: widths of the hidden layers of each `VectorField` of the points.

@@ -61,6 +61,11 @@ def columns(x: tf.Tensor) -> tf.Tensor:
     return tf.matmul(tf.constant(np.eye(n), x.dtype), x, transpose_b=True)
 
 
+def by_rows(layer: Callable[[tf.Tensor], tf.Tensor], h: tf.Tensor) -> tf.Tensor:
+    """Applies a layer that takes and returns `[N, units]` to `[units, N]`."""
+    return tf.transpose(layer(tf.transpose(h)))
+
+
 @tf.custom_gradient
 def _plus_bias(product: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
     """Adds the bias. Its gradient is a product, since XLA does not vectorize sums over rows."""

@@ -12,7 +12,7 @@ from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._elementwise import is_known_elementwise
 from tfp_flows.layers._philox_dropout import PhiloxDropout
-from tfp_flows.layers._rows_last_dense import RowsLastDense, columns
+from tfp_flows.layers._rows_last_dense import RowsLastDense, by_rows, columns
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -21,10 +21,9 @@ class MLP(keras.layers.Layer):
 
     A conditioner: a multilayer perceptron of an input and an optional context.
 
-    It is called as `mlp(x)` or `mlp(x, context=c)`. `x` is `[..., D]`, `c` is `[..., C]` with the
-    same batch dimensions, and h is `[..., output_size]`. The last kernel and bias start at zero. So
-    h starts at zero, which every transformer reads as (close to) the identity. Two-dimensional
-    input needs no reshape.
+    Call it as `mlp(x)` or `mlp(x, context=c)`: `x` is `[..., D]`, `c` is `[..., C]`, h is
+    `[..., output_size]`. The last kernel and bias start at zero. So h starts at zero, which every
+    transformer reads as (close to) the identity. Two-dimensional input needs no reshape.
 
     Args:
         output_size: the number of raw parameters, D_out * P for D_out coordinates of P each.
@@ -106,8 +105,8 @@ class MLP(keras.layers.Layer):
             return self._raw_parameters(x, context, training)
         batch_shape = tf.shape(x)[:-1]
         x = tf.reshape(x, [-1, self._x_size])
-        context = None if context is None else tf.reshape(context, [-1, self.context_size])
-        h = self._raw_parameters(x, context, training)
+        c = None if context is None else tf.reshape(context, [-1, self.context_size])
+        h = self._raw_parameters(x, c, training)
         return tf.reshape(h, tf.concat([batch_shape, [self.output_size]], axis=0))
 
     @property
@@ -180,10 +179,10 @@ class MLP(keras.layers.Layer):
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
     def _reseeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
-        # A Keras initializer with a fixed seed gives all kernels of one shape the same numbers.
+        # With a fixed seed all kernels of one shape would be equal.
         config = initializer.get_config() if hasattr(initializer, "get_config") else {}
-        given = config.get("seed")
-        if "seed" not in config or not (given is None or isinstance(given, int)):
+        given = config.get("seed", initializer)
+        if not (given is None or isinstance(given, int)):
             return initializer
         seed = derived_seed(given if self.seed is None else self.seed, name)
         return type(initializer).from_config({**config, "seed": seed})
@@ -208,12 +207,8 @@ class MLP(keras.layers.Layer):
                 f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none). "
                 f"Received: {received}={context_shape}"
             )
-        if context_shape is None:
-            return
-        if len(x_shape) != len(context_shape) or any(
-            None not in (n, m) and n != m
-            for n, m in zip(x_shape[:-1], context_shape[:-1], strict=True)
-        ):
+        batch_shape = tf.TensorShape(x_shape[:-1])
+        if context_shape is not None and not batch_shape.is_compatible_with(context_shape[:-1]):
             raise ValueError(
                 f"{this} takes `x` and `context` of equal batch dimensions. "
                 f"Received: x.shape={x_shape}, context.shape={context_shape}"
@@ -236,8 +231,7 @@ class MLP(keras.layers.Layer):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config()`."""
-        context_shape = (None, self.context_size) if self.context_size else None
-        self.build((None, config["x_size"]), context_shape)
+        self.build((None, config["x_size"]), (None, c) if (c := self.context_size) else None)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -254,8 +248,3 @@ class MLP(keras.layers.Layer):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "seed": self.seed,
         }
-
-
-def by_rows(layer: Callable[[tf.Tensor], tf.Tensor], h: tf.Tensor) -> tf.Tensor:
-    """Applies a layer that takes and returns `[N, units]` to `[units, N]`."""
-    return tf.transpose(layer(tf.transpose(h)))

@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import _widths
-from tfp_flows.layers._rows_last_dense import columns
-from tfp_flows.layers.mlp import MLP, by_rows
+from tfp_flows.layers._rows_last_dense import by_rows, columns
+from tfp_flows.layers.mlp import MLP
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")

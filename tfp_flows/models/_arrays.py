@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike, DTypeLike
 
 from tfp_flows import _checks
+from tfp_flows._lost_digits import warn_of_lost_digits
 from tfp_flows.distributions._support import support
 from tfp_flows.models._batches import batches
 
@@ -239,7 +240,7 @@ def _finite(array: np.ndarray, name: str, dtype: DTypeLike, warns: bool = True) 
             f"{_at(place, ' in ')}"
         )
     if warns:
-        _checks.warn_of_lost_digits(array, np.dtype(dtype), name)
+        warn_of_lost_digits(array, np.dtype(dtype), name)
     return result
 
 

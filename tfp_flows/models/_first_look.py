@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows._lost_digits import warn_of_lost_digits
 from tfp_flows.models._rows import Rows
 
 
@@ -87,7 +88,7 @@ def _look(batch: Any, rows: Rows) -> None:
     rows.unpacked(tensors)
     for name, part in named.items():
         if part is not None and name != "sample_weight":
-            _checks.warn_of_lost_digits(np.asarray(part), rows.numpy_dtype(name), name)
+            warn_of_lost_digits(np.asarray(part), rows.numpy_dtype(name), name)
 
 
 def _checked_parts(batch: Any, rows: Rows) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class SumOfSquares(Monotone):
 
     @property
     def tails(self) -> str:
-        """The tails: `"linear"`, with the slope at +-B, or `"unit"`, with slope one."""
+        """`"linear"` for tails with the slope at +-B, `"unit"` for tails of slope one."""
         return self._tails
 
     @classmethod
