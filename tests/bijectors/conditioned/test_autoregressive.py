@@ -292,7 +292,8 @@ def test_context_that_does_not_fit():
     with pytest.raises(ValueError, match=match):
         Autoregressive(to_order((0, 1)), context=tf.zeros([4, 2]))
     make = autoregressive(Affine, context_size=2)
-    with pytest.raises(ValueError, match=r"must have shape \[..., 2\]. Received: context of shape"):
+    match = r"must have shape \[..., 2\] for the part 'autoregressive'\. Received: context of shape"
+    with pytest.raises(ValueError, match=match):
         make("float32").copy(context=tf.zeros([4, 3]))
 
 
