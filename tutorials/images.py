@@ -128,11 +128,11 @@ def trained(name, flow, *data, epochs):
 real_nvp = tfpf.flows.multiscale(
     (8, 8, 1), seed=1, **(size or {"num_layers": 2, "hidden_channels": (16, 16)})
 )
-real_nvp = trained("multiscale", real_nvp, x, epochs=1 if SHORT else 12)
+real_nvp = trained("multiscale", real_nvp, x, epochs=4 if SHORT else 12)
 
 # %%
 glow = tfpf.flows.glow((8, 8, 1), context_size=10, seed=1, **size)
-glow = trained("glow", glow, classes[labels], x, epochs=3 if SHORT else 40)
+glow = trained("glow", glow, classes[labels], x, epochs=12 if SHORT else 40)
 
 # %% [markdown]
 # ## Bits, and the rule of Bayes
@@ -214,7 +214,8 @@ for t in (1.0, 0.7) if SHORT else (1.0, 0.7, 0.4):
     figures[f"samples read as their class, T = {t}"] = float(share)
 
 # %%
-figure, panels = plt.subplots(2 * len(drawn), 10, figsize=(9, 1.9 * len(drawn)))
+shape = {"nrows": 2 * len(drawn), "ncols": 10}
+figure, panels = plt.subplots(**shape, figsize=(9, 2 * len(drawn)), layout="constrained")
 for (t, samples), rows in zip(drawn.items(), np.split(panels, len(drawn)), strict=True):
     for row, of_classes in zip(rows, samples, strict=True):
         for image, panel in zip(of_classes, row, strict=True):

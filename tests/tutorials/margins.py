@@ -159,7 +159,7 @@ SHORT = {
     "images": {
         "multiscale, bits": (1.5, 3.2),
         "glow, bits": (1.5, 3.2),
-        "share classified right": (0.2, 1.0),  # by chance: 0.1
+        "share classified right": (0.3, 1.0),  # by chance: 0.1
         "there and back, largest error": (0.0, 1e-2),
     },
     "continuous_flows": {
@@ -180,8 +180,8 @@ SHORT = {
         "there and back, largest error": (0.0, 1e-3),
     },
     "sets_and_sound": {
-        "sets, exact minus elbo": (-0.5, 60.0),
-        "sound, nats from the truth": (-0.5, 60.0),
+        "sets, exact minus elbo": (-0.5, 38.0),  # 43 at the start
+        "sound, nats from the truth": (-0.5, 35.0),  # more than 40 at the start
     },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),

@@ -96,9 +96,9 @@ def solve_back(
             count: tf.Tensor, a: tf.Tensor, integrals: tuple[tf.Tensor, ...], succeeded: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tf.Tensor]:
             i = number - 1 - count
-            state = (points[i], a)
+            state = (tf.gather(points, i), a)
             result = solve(segment(slopes, i, number), state, 1.0, 0.0, quadrature=integrals)
-            begin = tf.where(i == 0, first, points[tf.maximum(i - 1, 0)])
+            begin = tf.where(i == 0, first, tf.gather(points, tf.maximum(i - 1, 0)))
             is_found = result.succeeded & _close(result.state[0], begin, tolerance)
             succeeded &= is_found | ~counts
             return count + 1, result.state[1], result.quadrature, succeeded

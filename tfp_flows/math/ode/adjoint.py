@@ -145,8 +145,10 @@ def _backward(
     counts = succeeded & tf.reduce_any(tf.concat(cotangents, axis=-1) != 0.0, axis=-1)
     a, *b = (_zero_unless(counts, c / scale) for c in cotangents)
     # A row that counts takes its place. Zeros would not do: the field may not be finite there.
+    # It is gathered: for a slice at a tensor XLA makes a constant of all that the tensor is
+    # computed from, weights included, and compiles every step of training anew.
     one = tf.argmax(tf.cast(counts, tf.int32))
-    first, last = (tf.where(counts[:, tf.newaxis], z, z[one]) for z in ends)
+    first, last = (tf.where(counts[:, tf.newaxis], z, tf.gather(z, one)) for z in ends)
 
     def transposed(
         t: tf.Tensor, z: tf.Tensor, a: tf.Tensor, *b: tf.Tensor
