@@ -74,20 +74,9 @@ def test_figures_of_the_committed_run(name):
     assert_within(figures, margins.FULL[name])
 
 
-# More than ten seconds each, for tracing what other tests trace smaller: those of the recipes, and
-# `test_tfp_interplay.py`, train and sample MAF, IAF and RealNVP, also beside TFP's own;
-# `test_distribution_layer.py` trains a flow between the layers of a user's model, as a VAE and an
-# embedding have it; `test_flow_model.py` trains given a context, and `diagnostics/` calibrates.
-LONG = ("maf_iaf_real_nvp", "simulation_based_inference", "vae")
-MARKS = dict.fromkeys(LONG, pytest.mark.slow)
-
-
 # The short form of the quickstart has its own command in `.ci/run`.
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")  # where there is a display
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=MARKS.get(n, ())) for n in build.NAMES if n != "quickstart"],
-)
+@pytest.mark.parametrize("name", [name for name in build.NAMES if name != "quickstart"])
 def test_short_form_runs_and_ends_with_its_figures(name, tmp_path, monkeypatch):
     matplotlib.use("Agg")
     from matplotlib import pyplot
