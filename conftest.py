@@ -65,3 +65,10 @@ def _collected():
     yield
     gc.collect()
     gc.freeze()
+
+
+# A class that an example makes belongs to the user, as at a prompt, and not to the module whose
+# docstring it is in: tests go through all bijectors of the package.
+@pytest.fixture(autouse=True, scope="session")
+def _examples_belong_to_main(doctest_namespace):
+    doctest_namespace["__name__"] = "__main__"

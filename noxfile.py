@@ -1,13 +1,13 @@
-"""The tests with other versions of what the package needs, and the package as it is installed.
+"""Tests the package with other versions of its dependencies, and as users install it.
 
-    nox -s suite             what is newest within the bounds of `setup.cfg`, on each Python
-    nox -s lower_bounds      the lower bounds
-    nox -s nightlies         what will be released next, whatever the bounds say, on each Python
+    nox -s suite             the newest versions within the bounds of `setup.cfg`, on each Python
+    nox -s lower_bounds      the oldest versions within the bounds
+    nox -s nightlies         nightly builds, whatever the bounds say, on each Python
     nox -s installed         the wheel and the sdist, each in an environment without this folder
 
-One Python is chosen as in `nox -s suite-3.12`. What stands behind `--` goes to pytest in place of
-`-m "not slow"`: `nox -s lower_bounds -- tests/models`. Each environment takes some 3 GB of disk; it
-is kept, and used again with `-R`. `pip install nox` brings the command.
+Choose one Python as in `nox -s suite-3.12`. Arguments after `--` replace pytest's `-m "not slow"`,
+as in `nox -s lower_bounds -- tests/models`. Each environment takes about 3 GB of disk. It is kept;
+`-R` uses it again. `pip install nox` installs the command.
 """
 
 import configparser
@@ -24,11 +24,11 @@ NIGHTLY = {
     "keras": "keras-nightly",
 }
 
-nox.options.sessions = []  # each is long: a bare `nox` runs none
+nox.options.sessions = []  # each takes long, so a bare `nox` runs none
 
 
 def requirements():
-    """What `setup.cfg` asks for, to run the package and to test it."""
+    """The requirements in `setup.cfg` for running and testing the package."""
     config = configparser.ConfigParser()
     config.read("setup.cfg")
     extras = config["options.extras_require"]
@@ -38,7 +38,7 @@ def requirements():
 
 
 def run_tests(session):
-    """Installs this folder beside what is there already, and runs the tests."""
+    """Installs this folder into an environment with its dependencies, and runs the tests."""
     session.install("--no-deps", "-e", ".")
     session.run("pip", "list", "--format=freeze", silent=False)
     session.run("pytest", *(session.posargs or ["-m", "not slow"]))
@@ -64,8 +64,8 @@ def lower_bounds(session):
 
 @nox.session(python=PYTHONS)
 def nightlies(session):
-    """Nightly builds of TensorFlow, TFP and Keras, with the bounds set aside."""
-    # tfp-nightly imports `distutils`, which Python 3.12 has only from setuptools.
+    """Nightly builds of TensorFlow, TFP and Keras, whatever the bounds say."""
+    # tfp-nightly imports `distutils`, which Python 3.12 gets only from setuptools.
     session.install("--pre", "setuptools", *NIGHTLY.values())
     session.install(*(str(each) for each in requirements() if each.name not in NIGHTLY))
     run_tests(session)
@@ -74,7 +74,7 @@ def nightlies(session):
 @nox.session(python=PYTHONS)
 @nox.parametrize("kind", ["wheel", "sdist"])
 def installed(session, kind):
-    """A package as users get it: complete, and without anything of this folder."""
+    """Tests the package as users get it: complete, and without this folder."""
     folder = pathlib.Path(session.create_tmp()).resolve()
     session.install("build")
     session.run("python", "-m", "build", f"--{kind}", "--outdir", str(folder))

@@ -2,14 +2,14 @@
 
 `python benchmarks/audio.py` makes a corpus of noisy chirps with their spectrograms, and
 
-- fits `waveglow` by maximum likelihood, without the spectrogram and given it, and sets its
-  log-density of held-out series beside that of normal distributions fitted to the same data:
-  of independent steps, of all steps together, and of all steps given the spectrogram;
-- fits `wavenet` given the spectrogram, the autoregressive teacher, and distils it into
-  `parallel_wavenet`, the student, by the reverse KL of the student's own samples: KL before and
-  after, on held-out spectrograms, with its standard error.
+- fits `waveglow` by maximum likelihood, with and without the spectrogram as context, and compares
+  its log-density of held-out series with that of normal distributions fitted to the same data: of
+  independent steps, of all steps together, and of all steps given the spectrogram;
+- fits `wavenet`, the autoregressive teacher, given the spectrogram, and distills it into
+  `parallel_wavenet`, the student, by the reverse KL of the student's own samples. It reports the KL
+  before and after, on held-out spectrograms, with its standard error.
 
-It prints what `THRESHOLDS` asks for and writes `audio.json`. `--minutes` limits each of the four
+It prints each figure of `THRESHOLDS` and writes `audio.json`. `--minutes` limits each of the four
 trainings by the CPU time of the process.
 """
 
@@ -41,24 +41,24 @@ NUM_TRAIN, NUM_TEST = 20_000, 2_000
 CONTEXT = (STEPS // HOP, BINS)
 SERIES = (STEPS, 1)
 
-# Written down before the first training, in nats a step but for the ratios. Fitted normals have
-# -1.425 (independent steps), -0.733 (all steps) and -0.736 (given the spectrogram); the noise
-# alone, above which no density can be, -0.080. A normal cannot know where in its cycle a chirp is.
+# Set before the first training; in nats per step, apart from the ratios. Fitted normals have -1.425
+# (independent steps), -0.733 (all steps) and -0.736 (given the spectrogram). The noise alone has
+# -0.080, which no density can exceed. A normal cannot know the phase of a chirp.
 THRESHOLDS = {
     "waveglow over independent": 0.80,
     "waveglow over multivariate": 0.15,
     "waveglow given the spectrogram over multivariate given it": 0.25,
-    # Of KL(student || teacher), to that before training and to that of the normal given the
-    # spectrogram: of a student that only learns second moments the latter is about one.
+    # KL(student || teacher) divided by that before training, and by that of the normal given the
+    # spectrogram. The latter is about one for a student that only learns second moments.
     "KL after to before": 0.10,
     "KL after to that of the normal": 0.50,
 }
 
 
 def chirps(count, seed):
-    """Series `[N, T, 1]` of unit variance, their log-spectrograms, and the noise of a step."""
+    """Series `[N, T, 1]` of unit variance, their log-spectrograms, and the noise per step."""
     rng = np.random.default_rng(seed)
-    start, end = rng.uniform(0.02, 0.2, size=[2, count, 1])  # cycles a step
+    start, end = rng.uniform(0.02, 0.2, size=[2, count, 1])  # cycles per step
     amplitude = rng.uniform(0.5, 1.5, size=[count, 1])
     phase = rng.uniform(0.0, 2.0 * math.pi, size=[count, 1])
     t = np.arange(STEPS)
@@ -76,7 +76,7 @@ def chirps(count, seed):
 
 
 def gaussians(x, context, x_test, context_test):
-    """Mean log-densities of held-out series under fitted normals, and the sampler of the last."""
+    """Mean log-densities of held-out series under fitted normals; mean and factor of the last."""
     x, x_test = x[..., 0].astype("float64"), x_test[..., 0].astype("float64")
 
     def nats(residuals, train_residuals, full):
@@ -103,9 +103,9 @@ def gaussians(x, context, x_test, context_test):
 
 
 class Clock(keras.callbacks.Callback):
-    """Sets the learning rate, half of a cosine, and ends when the CPU time is over.
+    """Sets the learning rate along half of a cosine, and stops when the CPU time is over.
 
-    It counts from the end of the first step, which compiles.
+    Time counts from the end of the first step, which compiles.
     """
 
     def __init__(self, seconds, learning_rate=2e-3):
@@ -119,26 +119,26 @@ class Clock(keras.callbacks.Callback):
         return self.learning_rate * max(0.5 * (1.0 + math.cos(math.pi * fraction)), 1e-3)
 
     def seconds(self):
-        """What has been counted."""
+        """The CPU time so far."""
         return 0.0 if self.start is None else time.process_time() - self.start
 
     def is_over(self):
-        """Counts a step; whether it was the last one."""
+        """Counts a step; returns whether it was the last one."""
         self.steps += 1
         if self.start is None:
             self.start = time.process_time()
         return self.seconds() >= self.limit
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Sets the rate."""
+        """Sets the learning rate."""
         self.model.optimizer.learning_rate = self.rate()
 
     def on_train_batch_end(self, batch, logs=None):
-        """Counts, and stops."""
+        """Counts a step, and stops after the last one."""
         self.model.stop_training = self.is_over() or self.model.stop_training
 
     def figures(self):
-        """For the file of results."""
+        """Figures for the file of results."""
         seconds = self.seconds()
         each = 1e3 * seconds / max(1, self.steps - 1)
         return {"steps": self.steps, "seconds": round(seconds), "ms a step": round(each, 1)}
@@ -149,7 +149,7 @@ def adam():
 
 
 def fit(flow, train, test, seconds):
-    """Maximum likelihood; the mean log-density of held-out series in nats a step, and figures."""
+    """Fits by maximum likelihood; returns held-out log-density in nats per step, and figures."""
     keras.utils.set_random_seed(0)
     model = tfpf.FlowModel(flow)
     model.compile(adam(), jit_compile=True)
@@ -160,7 +160,7 @@ def fit(flow, train, test, seconds):
 
 
 def distil(student, teacher, context, seconds):
-    """Reverse KL of the student's own samples, each given another spectrogram."""
+    """Minimizes the reverse KL of the student's own samples, each given another spectrogram."""
     variables, optimizer, clock = student.trainable_variables, adam(), Clock(seconds)
     optimizer.build(variables)
 
@@ -184,7 +184,7 @@ def distil(student, teacher, context, seconds):
 
 
 def kl(teacher, context, x, log_q):
-    """KL(q || teacher) in nats a step with its standard error, by a sample for each context."""
+    """KL(q || teacher) in nats per step with its standard error, from one sample per context."""
 
     @tf.function(jit_compile=True, autograph=False)
     def log_prob(context, x):
@@ -198,7 +198,7 @@ def kl(teacher, context, x, log_q):
 
 
 def kl_of_student(student, teacher, context):
-    """The same of the student's samples."""
+    """The `kl` of the student."""
     sample = tf.function(
         lambda c, s: tfpf.condition(student, c).experimental_sample_and_log_prob(seed=s),
         jit_compile=True,
@@ -210,7 +210,7 @@ def kl_of_student(student, teacher, context):
 
 
 def kl_of_normal(mean, factor, teacher, context):
-    """The same of the normal given the spectrogram, `mean + factor e`."""
+    """The `kl` of the normal given the spectrogram, `mean + factor e`."""
     e = np.random.default_rng(5).normal(size=mean.shape)
     x = (mean + e @ factor.T)[..., np.newaxis].astype("float32")
     log_q = -0.5 * np.sum(e**2, axis=1) - np.sum(np.log(np.diag(factor)))
@@ -218,7 +218,7 @@ def kl_of_normal(mean, factor, teacher, context):
 
 
 def milliseconds_of_samples(flow, context):
-    """CPU time of a series for each of the contexts, once compiled."""
+    """CPU time of drawing one series for each context, after compilation."""
     bound = tfpf.condition(flow, context)
     sample = tf.function(lambda s: bound.sample(seed=s), jit_compile=True, autograph=False)
     sample(tf.constant([0, 0])).numpy()
@@ -229,7 +229,7 @@ def milliseconds_of_samples(flow, context):
 
 
 def verdicts(nats, normals, kls):
-    """Each threshold with what was measured, and whether it is met."""
+    """Each threshold with the measured figure, and whether it is met."""
     figures = {
         "waveglow over independent": nats["blind"] - normals["independent"],
         "waveglow over multivariate": nats["blind"] - normals["multivariate"],
@@ -246,7 +246,7 @@ def verdicts(nats, normals, kls):
 
 
 def main():
-    """Trains, judges, and writes it down."""
+    """Trains, judges, and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.5, help="of each of four trainings")
     parser.add_argument("--core", type=int, default=one_core.default_core())

@@ -1,16 +1,16 @@
-"""From import to samples beside other packages: what a user waits for, and what it is worth.
+"""From import to samples beside other packages: how long a user waits, and for what likelihood.
 
     python benchmarks/end_to_end.py
 
-starts a fresh process for each library, which imports it, makes a flow, fits it to UCI POWER with
-validation and early stopping, scores 10,000 rows of test and draws 10,000 samples; for coupling
-splines and MAFs, and 2,000, 10,000 and 100,000 rows. It prints the time on the clock, the peak of
-the memory and the test likelihood in nats, and writes `end_to_end.json`; what stands there is not
-run again.
+starts a fresh process for each library. It imports the library, makes a flow, fits it to UCI POWER
+with validation and early stopping, scores 10,000 test rows and draws 10,000 samples. This is done
+for coupling splines and MAFs, and for 2,000, 10,000 and 100,000 rows. The script prints the
+wall-clock time, the peak memory and the test likelihood in nats, and writes `end_to_end.json`.
+Results that are already in that file are not run again.
 
-The time to likelihood is what counts: seconds from the start of the process until the final test
-likelihood of the best other library is reached, at the end of an epoch. Looking at the test rows
-after each epoch is not counted. FlowJAX's loop has no callbacks: of it only the end is known.
+The main figure is the time to likelihood: seconds from the start of the process until the final
+test likelihood of the best other library is reached, at the end of an epoch. Scoring the test rows
+after each epoch is not counted. FlowJAX's loop has no callbacks, so only its end is known.
 """
 
 import argparse
@@ -36,7 +36,7 @@ EPOCHS, PATIENCE = 30, 5
 
 
 def session(framework, model, data, seed, folder):
-    """What one process printed, as one `dict`."""
+    """The output of one process, as one `dict`."""
     command = [environments.python(framework, folder), HERE / "end_to_end_worker.py"]
     command += [framework, model, data, seed, EPOCHS, PATIENCE, time.time()]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
@@ -71,7 +71,7 @@ def run_all(arguments, path):
 
 
 def nats(result):
-    """Test nats of the epoch that was best in validation, or what the end has."""
+    """Test nats of the epoch that was best in validation, or else those at the end."""
     if result["epochs"]:
         return max(result["epochs"], key=lambda epoch: epoch["validation"])["nats"]
     return result.get("last_nats", math.nan)

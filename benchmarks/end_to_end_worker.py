@@ -2,11 +2,11 @@
 
     python benchmarks/end_to_end_worker.py FRAMEWORK MODEL DATA SEED EPOCHS PATIENCE STARTED
 
-DATA is a `.npz` of `train`, `validation` and `test`, float32; STARTED is `time.time()` of before
-the process. Lines of standard output are JSON.
+DATA is a `.npz` of `train`, `validation` and `test`, float32. STARTED is `time.time()` just before
+the process was started. Lines of standard output are JSON.
 
-A framework that has a training loop of its own offers `fit` in its worker; for others there is the
-plain loop that their users write.
+A framework that has a training loop of its own has a `fit` in its worker. For the others the plain
+loop that their users write is used.
 """
 
 import importlib
@@ -23,17 +23,17 @@ NUM_SAMPLES = 10_000
 
 
 class Clock:
-    """Seconds since the process began, without those in which we only look."""
+    """Seconds since the process began, without the time of our own measurements."""
 
     def __init__(self, started):
         self._started, self._looking = started, 0.0
 
     def seconds(self):
-        """Those that a user has waited so far."""
+        """The seconds that a user has waited so far."""
         return time.time() - self._started - self._looking
 
     def look(self, function):
-        """The result of what a user would not do here."""
+        """Calls a function that a user would not call here; its time is not counted."""
         begin = time.time()
         result = function()
         self._looking += time.time() - begin
@@ -41,7 +41,7 @@ class Clock:
 
 
 def plain_loop(tasks, sizes, train, validation, epochs, patience, seed, after_epoch):
-    """Epochs of shuffled batches, until validation has not improved for `patience` of them."""
+    """Trains in epochs of shuffled batches until validation has not improved for `patience`."""
     rng = np.random.default_rng(seed)
     best, waited = -np.inf, 0
     for _ in range(epochs):
@@ -57,7 +57,7 @@ def plain_loop(tasks, sizes, train, validation, epochs, patience, seed, after_ep
 
 
 def main(framework, model, data, seed, epochs, patience, started):
-    # What a framework prints must not get between the answers.
+    # Output of a framework must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 

@@ -1,4 +1,4 @@
-"""A virtual environment for each framework, so that none decides what another is installed with."""
+"""A virtual environment for each framework, so that their dependencies cannot conflict."""
 
 import pathlib
 import subprocess
@@ -10,19 +10,19 @@ REQUIREMENTS = HERE / "requirements"
 
 
 def python(framework, folder):
-    """The interpreter that has `framework`; its environment is made if it is not there.
+    """The interpreter that has `framework`; makes its environment if there is none.
 
     Args:
-      framework: the name of a file of `workers`. One without a file in `requirements` runs in
-        the interpreter that runs this.
-      folder: where environments are, `folder / framework`.
+      framework: the name of a file of `workers`. If it has no file in `requirements`, it runs in
+        the current interpreter.
+      folder: the folder of the environments, `folder / framework`.
     """
     wanted = REQUIREMENTS / f"{framework}.txt"
     if not wanted.exists():
         return sys.executable
     environment = pathlib.Path(folder).expanduser() / framework
     interpreter = environment / "bin" / "python"
-    # Written last, so that an installation that broke off is done again.
+    # Written last, so that an interrupted installation is done again.
     installed = environment / "installed.txt"
     if installed.exists() and installed.read_text() == wanted.read_text():
         return str(interpreter)

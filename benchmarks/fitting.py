@@ -2,8 +2,9 @@
 
 `python benchmarks/fitting.py` fits every recipe to two synthetic densities p by maximum likelihood
 and prints the table of KL(p || q) = E log p - E log q, estimated on fresh points, with its
-standard error. It leaves `fitting.json` in the current folder; recipes that stand there already are
-not fitted again, so that an interrupted run goes on. `--recipes` and `--densities` choose.
+standard error. It writes `fitting.json` to the current folder. Recipes that are already in that
+file are not fitted again, so that an interrupted run continues. `--recipes` and `--densities`
+choose what is fitted.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def eight_gaussians():
 
 
 def correlated_mixture():
-    """Three normals with correlations of 0.8, -0.6 and 0 between neighbours, in four dimensions."""
+    """Three normals with correlations of 0.8, -0.6 and 0 between neighbors, in four dimensions."""
     distance = np.abs(np.arange(4)[:, np.newaxis] - np.arange(4))
     correlations = np.array([0.8, -0.6, 0.0])[:, np.newaxis, np.newaxis]
     scales = np.linalg.cholesky(0.5 * correlations**distance)
@@ -56,15 +57,15 @@ def correlated_mixture():
 
 DENSITIES = {"eight_gaussians": eight_gaussians, "correlated_mixture": correlated_mixture}
 
-# Maker, learning rate, and steps. The widths are those that two cores train in about a minute.
+# Maker, learning rate, and steps. With these widths two cores train in about a minute.
 WIDE = {"hidden_units": (64, 64), "seed": 1}
 RECIPES = {
-    # Volume is kept: to part a disc into eight takes depth, and smooth networks.
+    # It keeps volume, so it needs depth and smooth networks to split a disc into eight.
     "nice": (lambda d: F.nice(d, num_layers=32, activation="silu", **WIDE), 2e-3, 20_000),
     "real_nvp": (lambda d: F.real_nvp(d, num_layers=8, **WIDE), 2e-3, 5000),
     "maf": (lambda d: F.maf(d, num_layers=8, **WIDE), 2e-3, 5000),
     "iaf": (lambda d: F.iaf(d, num_layers=8, **WIDE), 2e-3, 5000),
-    # Its log-det jumps at knots, for which couplings ended far off now and then (0.05 to 1.2).
+    # Its log-det jumps at knots, and some runs with couplings fail (0.05 to 1.2).
     "neural_spline, linear, autoregressive": (
         lambda d: F.neural_spline(
             d, num_layers=2, num_bins=32, bound=4.0, spline="linear", autoregressive=True, **WIDE
@@ -149,7 +150,7 @@ def table(results):
 
 
 def main():
-    """Fits what is asked for and is not yet in the file of results."""
+    """Fits the chosen recipes that are not yet in the file of results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--densities", nargs="+", choices=DENSITIES, default=list(DENSITIES))

@@ -2,10 +2,10 @@
 
     python benchmarks/gpu.py
 
-prints a table: seconds of the first call of each task, which compiles; milliseconds of a later
-call, the median; rows a second; and the peak of the device's memory. It stops to begin workloads
-when `--minutes` are nearly over, and says which it left out. `--device CPU` tries the script on a
-machine without a GPU. Numbers of a CPU are those of `speed.py`, which measures more carefully.
+prints a table: seconds of the first call of each task, which compiles; the median milliseconds of
+a later call; rows per second; and the peak memory of the device. It starts no more workloads when
+`--minutes` are nearly over, and says which it left out. `--device CPU` tries the script on a
+machine without a GPU. For numbers of a CPU use `speed.py`, which measures more carefully.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from workloads import WORKLOADS, Workload
 
 import tfp_flows as tfpf
 
-# Sizes at which a GPU has something to do: batches of thousands.
+# Sizes that keep a GPU busy: batches of thousands.
 BATCH, POINTS, SAMPLES = 4096, 100_000, 100_000
 VECTORS = ("affine_coupling", "spline_coupling", "spline_autoregressive", "maf", "umnn", "sos")
 IMAGE = (32, 32, 3)
 
 
 class Images(Workload):
-    """Images of 32 x 32 in the place of rows."""
+    """Images of 32 x 32 in place of rows."""
 
     def batch(self):
         """Images to train on."""
@@ -48,11 +48,11 @@ def glow(sizes):
 
 
 def workloads():
-    """Names with the function that makes the tasks, the sizes first."""
+    """Workloads by name: the sizes, and the function that makes the tasks."""
     found = {}
     for name in VECTORS:
         sizes = WORKLOADS[name]._replace(batch_size=BATCH, num_points=POINTS)
-        # Searches solve for every sample: fewer of them.
+        # Fewer samples, since each needs root searches.
         num_samples = SAMPLES if "coupling" in name else SAMPLES // 10
         found[name] = (ours.FLOWS[name], sizes._replace(num_samples=num_samples))
     found["glow, 32 x 32 x 3"] = (glow, Images(0, 24, (128, 128), 64, 256, 256))

@@ -1,4 +1,4 @@
-"""Memory and time of a train step against the side of images.
+"""Memory and time of a train step by the side of images.
 
     python benchmarks/image_size.py --flows multiscale glow --sides 8 16 32
 
@@ -28,7 +28,7 @@ BATCH = 16
 
 
 def measure(name, side, steps):
-    """Of one flow and one side, in this process: times in ms of CPU, memory in MB."""
+    """Measures one flow and one side in this process: times in ms of CPU, memory in MB."""
     import keras
     import numpy as np
 
@@ -72,7 +72,7 @@ def main():
     if options.one:
         print(json.dumps(measure(options.flows[0], options.sides[0], options.steps)))
         return
-    # Each in a process of its own, for memory that is given back is not always given up.
+    # Each in a process of its own, since freed memory does not always return to the system.
     pin(checked_core(parser, options.core))
     results = []
     print("| flow | side | weights | train step, ms (range) | first step, s | peak, MB |")

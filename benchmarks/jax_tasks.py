@@ -1,4 +1,4 @@
-"""The tasks of a framework on JAX whose density and draws are functions of a tree of weights."""
+"""The tasks of a JAX framework whose density and samples are functions of a tree of weights."""
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,13 @@ import optax
 def tasks(weights, sizes, log_prob, sample):
     """The number of weights, and a function for each task.
 
-    Those that train and score take other rows, too.
+    The tasks that train and score also take other rows.
 
     Args:
       weights: tree of arrays.
       sizes: a `Workload`.
       log_prob: callable, from weights and rows to log-densities.
-      sample: callable, from weights, a key and a number to as many rows.
+      sample: callable, from weights, a key and a number to that many rows.
     """
     optimizer = optax.adam(sizes.learning_rate)
     state = {"weights": weights, "adam": optimizer.init(weights), "seed": 0}

@@ -3,14 +3,14 @@
     python benchmarks/learning.py --data ../data
 
 trains coupling and autoregressive splines, affine couplings and MAFs in every framework that has
-them, with three seeds, and scores held-out rows after 200, 1,000 and 5,000 steps. It leaves
-`learning.json` in the current folder after each training; trainings that stand there are not done
-again. `--report` prints the table and draws `learning.png` from what there is. `--data` is the
-folder of `bsds300_gray.npz` and `miniboone_partial.npz`, as `benchmarks/README.md` says; without
-it these two are left out.
+them, with three seeds, and scores held-out rows after 200, 1,000 and 5,000 steps. It writes
+`learning.json` to the current folder after each training. Trainings that are already in that file
+are not repeated. `--report` prints the table and draws `learning.png` from that file. `--data` is
+the folder of `bsds300_gray.npz` and `miniboone_partial.npz`, as `benchmarks/README.md` says.
+Without it these two are left out.
 
-The aim, for each line of the table: the mean of the test log-likelihoods over seeds is at least
-that of the best other framework less 0.01 D nats, or less two standard errors if that is more.
+The aim for each line of the table is a mean test log-likelihood over seeds that is below that of
+the best other framework by at most 0.01 D nats, or two standard errors if that is more.
 """
 
 import argparse
@@ -38,7 +38,7 @@ NUM_TRAIN, NUM_TEST = 20_000, 10_000
 
 
 def even(x):
-    """Rows without the last column if their number is odd: two halves of all frameworks agree."""
+    """Rows without the last column if it is an odd one, so that all frameworks split alike."""
     return x[:, : x.shape[1] // 2 * 2]
 
 
@@ -59,7 +59,7 @@ def bsds300(folder):
 
 
 def miniboone(folder):
-    """The rows of validation train: of the published training rows too few are at hand."""
+    """Trains on the validation rows, since too few of the published training rows are at hand."""
     with np.load(folder / "miniboone_partial.npz") as file:
         return standardised(np.concatenate([file["train_head"], file["val"]]), file["test"])
 
@@ -74,7 +74,7 @@ def of_sklearn(load):
     return loaded
 
 
-# Loader, and the last step: a small table is learnt by heart after that.
+# Loader, and the last step, since after that flows memorize a small table.
 DATA = {
     "power": (power, 5000),
     "bsds300": (bsds300, 5000),
@@ -85,7 +85,7 @@ DATA = {
 
 
 def train(framework, model, data, seed, last_step, folder, core):
-    """The lines that one training printed, as one `dict`, with its error if it broke off."""
+    """The lines that one training printed, as one `dict`, with its error if it failed."""
     command = [environments.python(framework, folder), HERE / "learning_worker.py"]
     command += [framework, model, data, RATE, seed, *(s for s in STEPS if s <= last_step)]
     environment = {**os.environ, **ONE_THREAD}
@@ -106,7 +106,7 @@ def train(framework, model, data, seed, last_step, folder, core):
 
 
 def train_all(arguments, path, core):
-    """Trains what does not stand in the file at `path` yet, and writes it after each."""
+    """Runs the trainings that are not yet in the file at `path`; writes it after each."""
     results = json.loads(path.read_text()) if path.exists() else {}
     with tempfile.TemporaryDirectory() as scratch:
         for name in arguments.data_sets:
@@ -135,7 +135,7 @@ def train_all(arguments, path, core):
 
 
 def table(results):
-    """Lines `(data, model, step, scores of each framework [seeds], margin)`."""
+    """Lines of `(data, model, step, scores of each framework [seeds], margin)`."""
     lines = []
     for name in DATA:
         for model in MODELS:

@@ -1,4 +1,4 @@
-"""The process of one training: it prints the test likelihood after some numbers of steps.
+"""The process of one training: it prints the test likelihood after given numbers of steps.
 
     python benchmarks/learning_worker.py FRAMEWORK MODEL DATA RATE SEED STEPS [STEPS ...]
 
@@ -17,7 +17,7 @@ from seeds import set_seed
 
 
 def main(framework, model, data, rate, seed, *checkpoints):
-    # What a framework prints must not get between the answers.
+    # Output of a framework must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
@@ -38,7 +38,7 @@ def main(framework, model, data, rate, seed, *checkpoints):
     set_seed(seed)
     num_weights, tasks = module.WORKLOADS[model](sizes)
     answer(num_weights=int(num_weights))
-    # The same rows in the same order for every framework.
+    # Every framework gets the same rows in the same order.
     rng = np.random.default_rng(seed)
     step, start = 0, time.process_time()
     for checkpoint in map(int, checkpoints):

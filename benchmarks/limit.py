@@ -1,4 +1,4 @@
-"""How close a train step comes to that of the flow's networks alone: the floor.
+"""How close a train step comes to that of the flow's networks alone, the lower limit.
 
     python benchmarks/limit.py --workloads affine_coupling maf
 
@@ -14,8 +14,8 @@ import time
 
 from one_core import ONE_THREAD, check_known, checked_core, pin
 
-SHORT = 0.2  # s of CPU time; a step that takes less is made several times in a row
-# Those of `workloads.py` whose layers have conditioner networks.
+SHORT = 0.2  # seconds of CPU time; a shorter step is made several times in a row
+# The workloads of `workloads.py` whose layers have conditioner networks.
 NAMES = (
     "affine_coupling",
     "spline_coupling",
@@ -29,7 +29,7 @@ NAMES = (
 
 
 def steps(name):
-    """The train step of a flow, that of its networks alone, and the numbers of weights of both."""
+    """Train steps of a flow and of its networks alone, and the numbers of weights of both."""
     import keras
     import tensorflow as tf
     from workers import tfp_flows as ours
@@ -41,15 +41,15 @@ def steps(name):
     flow = ours.FLOWS[name](sizes)
     model = tfpf.FlowModel(flow)
     ours.draw_zero_kernels(model)
-    # Keras finds the variables of layers in a list.
+    # Keras finds the variables of layers that are in a list.
     bare = keras.layers.Layer()
     bare.networks = [layer.conditioner for layer in flow.bijector.bijectors]
 
     def sum_of_outputs(x):
-        """The products of matrices of the flow, forward and back, and no more.
+        """Only the matrix products of the flow, forward and backward.
 
-        Each network's inputs hang on the outputs of the one before, as in a flow: else no
-        gradient would go through the first kernels.
+        The inputs of each network depend on the outputs of the one before, as in a flow. Otherwise
+        no gradient would go through the first kernels.
         """
         h, total = x, 0.0
         for network in bare.networks:
@@ -78,7 +78,7 @@ def _input_size(network):
 
 
 def measure(name, repeats):
-    """Times of both in turn, and their ratios."""
+    """Times of both steps, measured in turn, and their ratios."""
     *both, (num_weights, num_bare_weights) = steps(name)
     calls = []
     for step in both:
@@ -135,13 +135,13 @@ def main():
     check_known(parser, "workload", arguments.workloads, NAMES)
     if arguments.repeats < 1:
         parser.error(f"--repeats must be at least 1. Received: {arguments.repeats}")
-    # Before TensorFlow is imported, which counts the cores then.
+    # Before TensorFlow is imported, since it counts the cores at that time.
     os.environ.update(ONE_THREAD)
     pin(checked_core(parser, arguments.core))
     results = {}
     for name in arguments.workloads:
         results[name] = measure(name, arguments.repeats)
-        # After each workload, so that a run that is broken off leaves what it has.
+        # After each workload, so that an interrupted run keeps its results.
         pathlib.Path(f"{arguments.output}.json").write_text(json.dumps(results, indent=1))
     print(table(results))
 

@@ -1,4 +1,4 @@
-"""What `speed.py` and `limit.py` share: one core, and the names they are asked for."""
+"""Choosing one core, and checking names; shared by the scripts that time on one core."""
 
 import os
 
@@ -20,7 +20,7 @@ def default_core():
 
 
 def checked_core(parser, core):
-    """The core that was asked for, or the default; ends the program if it may not run there."""
+    """The requested core, or the default; ends the program if it may not run there."""
     if core is None:
         return default_core()
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [core]
@@ -30,13 +30,13 @@ def checked_core(parser, core):
 
 
 def pin(core):
-    """Keeps this process on one core, where the system lets it."""
+    """Keeps this process on one core, if the system allows it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core)})
 
 
 def check_known(parser, kind, names, known):
-    """Ends the program with what there is, if a name is unknown."""
+    """Ends the program with a list of the known names if a name is unknown."""
     unknown = [name for name in names if name not in known]
     if unknown:
         parser.error(f"unknown {kind}: {', '.join(unknown)}. There are: {', '.join(known)}")

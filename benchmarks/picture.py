@@ -1,4 +1,4 @@
-"""The ratios of a run, as a picture."""
+"""A picture of the ratios of a run."""
 
 import matplotlib
 
@@ -13,7 +13,7 @@ MARKERS = "osD^vPX*"
 
 
 def draw(results, frameworks, path):
-    """A panel for each task, a line for each workload, a mark for each peer; left is faster."""
+    """Draws a panel per task, a line per workload, a mark per peer; left is faster."""
     ours, *others = frameworks
     workloads = list(results)
     figure, panels = plt.subplots(
@@ -29,7 +29,7 @@ def draw(results, frameworks, path):
             found = ratios(results[workload]["tasks"].get(task, {}), frameworks)
             for name, (median, least, largest) in found.items():
                 place = others.index(name)
-                # Marks of one line would lie on each other.
+                # Otherwise marks of one line would overlap.
                 y = height + 0.6 * ((place + 0.5) / len(others) - 0.5)
                 style = {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]}
                 axes.hlines(y, least, largest, color=style["color"], alpha=0.5)
@@ -38,7 +38,7 @@ def draw(results, frameworks, path):
                 axes.axhspan(height - 0.5, height + 0.5, color="black", alpha=0.04, linewidth=0)
         axes.axvline(1.0, color="black", linewidth=0.8)
         axes.set_xscale("log")
-        # A scale of less than a decade would have its numbers on each other.
+        # On an axis of less than a decade the numbers would overlap.
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, 0.1), max(high, 10.0))
         axes.xaxis.set_major_formatter("{x:g}")

@@ -1,10 +1,10 @@
-"""PointFlow on synthetic sets of points, against flows that know less of a set.
+"""PointFlow on synthetic sets of points, compared with models that know less about a set.
 
 `taskset -c 0 nice python benchmarks/point_sets.py` trains `pointflow` on circles, squares and
-crosses of random size and place, some ten minutes on one core. It prints the bound per point of
-fresh sets beside two baselines: the best normal of each set, which is fitted to that very set, and
-a spline flow of the points of all sets together. It leaves `point_sets.json`, with all settings,
-and `point_sets.png`: real sets, reconstructions of them, and samples (see `--output`).
+crosses of random size and place, for about ten minutes on one core. It prints the bound per point
+of fresh sets beside two baselines: the normal that fits each set best, and a spline flow of the
+points of all sets together. It writes `point_sets.json`, with all settings, and `point_sets.png`,
+with real sets, reconstructions of them, and samples (see `--output`).
 """
 
 import argparse
@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 import tfp_flows as tfpf
 
-# Nats per point by which the bound has to exceed each baseline; written down before the first run.
+# The nats per point by which the bound must exceed each baseline; set before the first run.
 MARGIN = 0.5
 NUM_POINTS = 48
 NOISE = 0.05
@@ -48,7 +48,7 @@ def outline(rng, kind, size):
 
 
 def draw_sets(num_sets, seed):
-    """As many sets of each kind, of random size and place: `[num_sets, NUM_POINTS, 2]`."""
+    """Equally many sets of each kind, of random size and place: `[num_sets, NUM_POINTS, 2]`."""
     rng = np.random.default_rng(seed)
     x = np.stack([outline(rng, KINDS[i % 3], [NUM_POINTS]) for i in range(num_sets)])
     x *= rng.uniform(0.5, 1.2, size=[num_sets, 1, 1])
@@ -57,7 +57,7 @@ def draw_sets(num_sets, seed):
 
 
 def log_density_of_fitted_normals(x):
-    """Mean log-density of a point under the normal of greatest likelihood of its own set."""
+    """Mean log-density of a point under the maximum-likelihood normal of its own set."""
     centred = x - x.mean(axis=1, keepdims=True)
     covariance = np.einsum("nmi,nmj->nij", centred, centred) / x.shape[1]
     return float(np.mean(-0.5 * np.linalg.slogdet(covariance)[1] - np.log(2.0 * np.pi) - 1.0))
@@ -72,8 +72,8 @@ def log_density_of_pooled_flow(x, test, seed, epochs):
 
 
 def train(x, arguments):
-    """Fits by few fixed steps, and returns the same flow with the solver of the default."""
-    # The rate falls along half of a cosine.
+    """Fits with few fixed solver steps; returns the same flow with the default solver."""
+    # The learning rate falls along half of a cosine.
     schedule = keras.optimizers.schedules.CosineDecay(arguments.learning_rate, arguments.steps)
     distribution = tfpf.flows.pointflow(
         2, solver="rk4", num_steps=4, seed=arguments.seed, **SETTINGS
@@ -104,7 +104,7 @@ def bound_per_point(distribution, test, num_samples):
 
 
 def picture(distribution, test, path, seed):
-    """Real sets, reconstructions, and samples, one row each."""
+    """Draws real sets, reconstructions, and samples, one row each."""
     count = 9
     rows = {
         "real": test[:count],
@@ -122,7 +122,7 @@ def picture(distribution, test, path, seed):
 
 
 def main(arguments=None):
-    """Trains, compares, draws."""
+    """Trains, compares, and draws."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=2_000, help="a multiple of 100")
     parser.add_argument("--batch-size", type=int, default=32)

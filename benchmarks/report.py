@@ -6,13 +6,13 @@ from workloads import TASKS
 
 
 def ratio(ours, theirs):
-    """Median, least and largest of the ratios of the rounds."""
+    """Median, smallest and largest of the ratios of the rounds."""
     ratios = [a / b for a, b in zip(ours["all_cpu_ms"], theirs["all_cpu_ms"], strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def ratios(cells, frameworks):
-    """By name, the ratios of the first framework to each other one that did the task."""
+    """The ratios of the first framework to each other one that did the task, by name."""
     ours, *others = (cells.get(framework, {}) for framework in frameworks)
     if "all_cpu_ms" not in ours:
         return {}
@@ -21,7 +21,7 @@ def ratios(cells, frameworks):
 
 
 def fastest(cells, frameworks):
-    """The name of the peer, any but the first framework, that takes the least; or `None`."""
+    """The name of the fastest framework other than the first, or `None`."""
     times = {f: cells[f]["cpu_ms"] for f in frameworks[1:] if "cpu_ms" in cells.get(f, {})}
     return min(times, key=times.get, default=None)
 
@@ -66,7 +66,7 @@ def versions(results):
 
 
 def errors(result):
-    """Pairs of a framework and what went wrong in it."""
+    """Pairs of a framework and its error."""
     for framework, about in result["about"].items():
         if "error" in about:
             yield framework, about["error"]
@@ -77,7 +77,7 @@ def errors(result):
 
 
 def _table(rows):
-    """Rows of strings, the first of them the head, in columns of even width."""
+    """Formats rows of strings, the first of them the head, in columns of even width."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     head, *body = ([cell.ljust(n) for cell, n in zip(row, widths, strict=True)] for row in rows)
     return "\n".join(

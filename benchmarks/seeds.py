@@ -1,4 +1,4 @@
-"""Seeds of frameworks whose generators are global."""
+"""Seeds frameworks whose generators are global."""
 
 import sys
 

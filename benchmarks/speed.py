@@ -1,4 +1,4 @@
-"""Times this package beside others: the same architecture, sizes, rows and core, in turn.
+"""Times this package and others in turn, with the same architecture, sizes, rows and core.
 
     python benchmarks/speed.py --workloads umnn sos --frameworks tfp_flows zuko
 
@@ -30,8 +30,8 @@ FRAMEWORKS = (
     "distrax",
     "bayesflow",
 )
-SHORT = 200.0  # ms of CPU time; a task that takes less is called several times in a row
-LONG = 60e3  # ms of CPU time; beyond it three rounds have to do
+SHORT = 200.0  # ms of CPU time; a shorter task is called several times in a row
+LONG = 60e3  # ms of CPU time; a longer task gets only three rounds
 
 
 class Worker:
@@ -49,7 +49,7 @@ class Worker:
         self.about = self._answer()
 
     def run(self, task, calls=1):
-        """CPU time of one call, in ms, and peak memory, in MB; or an error."""
+        """Returns CPU time of one call, in ms, and peak memory, in MB; or an error."""
         self._process.stdin.write(json.dumps({"task": task, "calls": calls}) + "\n")
         self._process.stdin.flush()
         return self._answer()
@@ -59,23 +59,23 @@ class Worker:
         return json.loads(line) if line else {"error": "the process died"}
 
     def stop(self):
-        """Ends the process, which ends with its input."""
+        """Ends the process by closing its input."""
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 
 
 def measure(workload, frameworks, folder, repeats, core, offers):
-    """What each framework needs for each task of a workload.
+    """Measures the time and memory of each framework for each task of a workload.
 
     Args:
       workload: its name.
-      frameworks: names.
-      folder: where the environments are.
-      repeats: rounds.
-      core: that of all processes.
-      offers: `dict` of the workloads that a framework has, filled on the way, so that later
-        no process is started in vain.
+      frameworks: their names.
+      folder: the folder of the environments.
+      repeats: the number of rounds.
+      core: the core of all processes.
+      offers: `dict` of the workloads that each framework has. It is filled here, so that later no
+        process is started for a workload that its framework does not have.
     """
     workers, about = {}, {}
     for framework in frameworks:
@@ -100,11 +100,11 @@ def measure(workload, frameworks, folder, repeats, core, offers):
 
 
 def _in_turn(task, workers, repeats):
-    """A, B, A, B, ...: whatever else the machine does then meets all of them alike."""
+    """Runs A, B, A, B, ..., so that other load on the machine affects all alike."""
     results = {}
 
     def run(framework, calls=1):
-        """The answer, or `None` and a note of the error."""
+        """Returns the answer, or `None` after noting the error."""
         answer = workers[framework].run(task, calls)
         if "error" in answer:
             results[framework] = {"error": answer["error"]}
@@ -169,7 +169,7 @@ def main():
             "frameworks": arguments.frameworks,
             "results": results,
         }
-        # After each workload, so that a run that is broken off leaves what it has.
+        # After each workload, so that an interrupted run keeps its results.
         pathlib.Path(f"{arguments.output}.json").write_text(json.dumps(written, indent=1))
     print(report.tables(results, arguments.frameworks))
     print("\n" + "; ".join(report.versions(results)))

@@ -1,13 +1,13 @@
-"""The published density estimates on tabular data, by the settings of their papers.
+"""Repeats published density estimates on tabular data, with the settings of their papers.
 
 `python benchmarks/tabular.py power neural_spline --preset coupling` trains for as long as the
-paper did, or for `--steps`, and leaves in a folder (see `--output`) `results.json`: settings, seed,
-times, commit, the curve of validation, and the test log-likelihood in nats with two standard
-errors, printed beside the published ones. It tests the weights that were best on validation rows.
+paper did, or for `--steps`. It writes `results.json` to a folder (see `--output`): settings, seed,
+times, commit, the validation curve, and the test log-likelihood in nats with two standard errors,
+which it prints beside the published ones. It tests the weights that were best on validation rows.
 
-A run that is killed goes on where it was when the same command is given again, and loses at most
-the steps since the last checkpoint. Which rows a step sees follows from the seed and the number of
-the step alone, the learning rate from the number of the step.
+If a run is killed, the same command continues it, and at most the steps since the last checkpoint
+are lost. The rows of a step depend only on the seed and the number of the step, and the learning
+rate depends only on the number of the step.
 """
 
 import argparse
@@ -39,9 +39,9 @@ def batches(x, batch_size, seed, steps):
     """A dataset of the rows of some steps, in an order that is new in every epoch.
 
     Args:
-      x: rows `[N, D]`; what does not fill a batch waits for another epoch.
-      batch_size: rows of a step.
-      seed: of the order.
+      x: rows `[N, D]`. Rows that do not fill a batch are left out of that epoch.
+      batch_size: the number of rows of a step.
+      seed: the seed of the order.
       steps: a `range` of numbers of steps, counted from the start of the training.
     """
     rows = tf.constant(x)
@@ -55,15 +55,15 @@ def batches(x, batch_size, seed, steps):
         return (tf.ensure_shape(tf.gather(rows, row), [batch_size, x.shape[1]]),)
 
     options = tf.data.Options()
-    # Where tf.data tunes itself, the end of a dataset can wait for it: up to 60 s after every
-    # interval (TensorFlow 2.21).
+    # With autotuning, the end of a dataset can wait up to 60 s, after every interval
+    # (TensorFlow 2.21).
     options.autotune.enabled = False
     dataset = tf.data.Dataset.range(steps.start, steps.stop)
     return dataset.map(batch).prefetch(2).with_options(options)
 
 
 class Training:
-    """A model in training, its record, and the files in which both outlive the process."""
+    """A model in training, its record, and the files in which both are kept."""
 
     def __init__(self, folder, size, settings, jit_compile):
         self.folder, self.settings = folder, settings
@@ -78,12 +78,12 @@ class Training:
 
     @property
     def step(self):
-        """Steps that are done."""
+        """The number of steps that are done."""
         return int(self.model.optimizer.iterations)
 
     @property
     def seconds(self):
-        """Of training, over all calls, without those that were lost and without validation."""
+        """Seconds of training over all runs, without lost steps and without validation."""
         return self.record["curve"][-1]["seconds"] if self.record["curve"] else 0.0
 
     def best(self):
@@ -91,11 +91,11 @@ class Training:
         return max(self.record["curve"], key=lambda entry: entry["validation"], default=None)
 
     def path(self, name):
-        """A file of the run."""
+        """The path of a file of the run."""
         return self.folder / name
 
     def restore(self):
-        """Goes on from the last checkpoint, if there is one.
+        """Continues from the last checkpoint, if there is one.
 
         Raises:
           ValueError: if it was made with other settings.
@@ -113,13 +113,13 @@ class Training:
             self.record = record
         if self.path("checkpoint.weights.h5").exists():
             self.model.load_weights(self.path("checkpoint.weights.h5"))
-        # What was written after the weights of the checkpoint is done again.
+        # Steps that were recorded after the weights of the checkpoint are done again.
         kept = [entry for entry in self.record["curve"] if entry["step"] <= self.step]
         self.record["curve"] = kept
         self.record["calls"].append({"from_step": self.step, "commit": commit()})
 
     def is_over(self, steps_per_epoch):
-        """Whether all steps are done, or validation has stayed behind its best for too long."""
+        """Whether all steps are done, or validation has not improved for too long."""
         if self.settings["steps"] is not None and self.step >= self.settings["steps"]:
             return True
         patience = self.settings.get("patience_epochs")
@@ -151,7 +151,7 @@ class Training:
             "validation": float(log_prob.mean(dtype="float64")),
         }
         self.record["curve"].append(entry)
-        # In this order a process that is killed in between does at most this interval again.
+        # In this order, if the process is killed in between, at most this interval is repeated.
         if best is None or entry["validation"] > best["validation"]:
             self.model.save_weights(self.path("best.weights.h5"))
         write_json(self.path("record.json"), self.record)
@@ -164,20 +164,20 @@ class Training:
         )
 
     def test_log_prob(self, test):
-        """Log-density of the test rows by the weights that were best on validation."""
+        """Log-densities of the test rows with the weights that were best on validation."""
         self.model.load_weights(self.path("best.weights.h5"))
         return self.model.predict(test, batch_size=SCORING_BATCH, verbose=0)
 
 
 def write_json(path, values):
-    """Writes a file that is either the old one or the new one, whole."""
+    """Writes a file so that either the old or the new one is there, whole."""
     scratch = path.with_suffix(".writing")
     scratch.write_text(json.dumps(values, indent=1))
     os.replace(scratch, path)
 
 
 def commit():
-    """The commit that runs, marked if files differ from it; `None` outside of a repository."""
+    """The current commit, marked if files differ from it; `None` outside of a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     folder = pathlib.Path(__file__).parent
     try:
@@ -235,7 +235,7 @@ def finish(training, rows, is_over, arguments):
 
 
 def main(arguments=None):
-    """Trains, or goes on with it, tests, and writes results."""
+    """Trains or continues training, tests, and writes results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("dataset", metavar="DATASET", help=", ".join(DATASETS))
     parser.add_argument("recipe", metavar="RECIPE", help=", ".join(PRESETS))

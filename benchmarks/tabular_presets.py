@@ -1,8 +1,8 @@
-"""What the papers trained, as named presets, and what they report.
+"""The flows that the papers trained, as named presets, and the values that they report.
 
-Each flow is put together from public parts, since the papers' have more in them than the recipes:
-a linear layer at both ends and splines of the identity half (`neural_spline`), batch normalisation
-and weight decay (`maf`, `real_nvp`). Where ours differ stands in `benchmarks/README.md`.
+Each flow is built from public parts, since the flows of the papers have more parts than the
+recipes: a linear layer at both ends and splines of the identity half (`neural_spline`), batch
+normalization and weight decay (`maf`, `real_nvp`). `benchmarks/README.md` lists the differences.
 """
 
 import keras
@@ -20,7 +20,7 @@ from tfp_flows.bijectors import (
 )
 from tfp_flows.layers import MADE, MLP, ResidualMLP
 
-# Durkan et al. (2019), arXiv:1906.04032, app. B.1, tables 5 and 6; the bound and the norm at which
+# Durkan et al. (2019), arXiv:1906.04032, app. B.1, tables 5 and 6. The bound and the norm to which
 # gradients are clipped are the same for all sets.
 _NSF = {"bound": 3.0, "gradient_norm": 5.0, "schedule": "cosine"}
 _NSF_COLUMNS = (
@@ -49,7 +49,7 @@ _NSF_AUTOREGRESSIVE = {
 }
 
 # Papamakarios et al. (2017), arXiv:1705.07057, app. D, and the authors' code. They trained until
-# validation had not improved for 30 epochs, and chose one or two hidden layers by it; here two.
+# validation had not improved for 30 epochs, and so chose one or two hidden layers. Here it is two.
 _MAF = {
     "batch_size": 100,
     "steps": None,
@@ -78,7 +78,7 @@ def _maf(make, num_layers):
     }
 
 
-# By recipe and name, the first being the default: settings for each set.
+# Settings for each set, by recipe and preset; the first preset is the default.
 PRESETS = {
     "neural_spline": {
         "coupling": _nsf(_NSF_COUPLING, False),
@@ -106,7 +106,7 @@ _PAPERS = {
 
 
 def published(dataset):
-    """A list of `(name with paper, mean, two standard errors)`, or of none for other sets."""
+    """A list of `(name with paper, mean, two standard errors)`; empty for other sets."""
     if dataset not in _SETS:
         return []
     at = 2 * _SETS.index(dataset)
@@ -126,7 +126,7 @@ def make_flow(size, settings, seed):
 
 
 def neural_spline(size, settings, seed):
-    """Linear layers and between each two of them splines, couplings or autoregressive."""
+    """Splines, coupling or autoregressive, between linear layers."""
     num_layers = settings["num_layers"]
     spline = {"num_bins": settings["num_bins"], "bound": settings["bound"]}
     params_size = RationalQuadraticSpline.params_size(**spline)
@@ -160,7 +160,7 @@ def neural_spline(size, settings, seed):
 
 
 def maf(size, settings, seed):
-    """Affine autoregressive layers in alternating order, each with batch normalisation."""
+    """Affine autoregressive layers in alternating order, each with batch normalization."""
     layers = []
     for i, layer_seed in enumerate(layer_seeds(seed, settings["num_layers"])):
         network = MADE(
@@ -178,7 +178,7 @@ def maf(size, settings, seed):
 
 
 def real_nvp(size, settings, seed):
-    """Affine couplings of every other coordinate in turn, each with batch normalisation."""
+    """Affine couplings of every other coordinate in turn, each with batch normalization."""
     layers = []
     for i, layer_seed in enumerate(layer_seeds(seed, settings["num_layers"])):
         mask = [j % 2 != i % 2 for j in range(size)]
@@ -191,7 +191,7 @@ def real_nvp(size, settings, seed):
 
 
 class ShiftAndScale(keras.Layer):
-    """A network of relu for shifts, one of tanh for log-scales, as the authors of MAF had."""
+    """A relu network for shifts and a tanh network for log-scales, as in the code of MAF."""
 
     def __init__(self, size, hidden_units, weight_decay, seed):
         super().__init__()
@@ -202,7 +202,7 @@ class ShiftAndScale(keras.Layer):
         )
 
     def build(self, shape):
-        """Builds both."""
+        """Builds both networks."""
         self.shift.build(shape)
         self.log_scale.build(shape)
 

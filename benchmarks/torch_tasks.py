@@ -1,4 +1,4 @@
-"""The tasks of a framework on torch, which differ only in how a model is asked."""
+"""The tasks of a torch framework, given its calls for densities and samples."""
 
 import torch
 
@@ -6,14 +6,14 @@ import torch
 def tasks(model, sizes, log_prob, sample, after_step=None):
     """The number of weights, and a function for each task.
 
-    Those that train and score take other rows, too.
+    The tasks that train and score also take other rows.
 
     Args:
       model: a `torch.nn.Module`.
       sizes: a `Workload`.
       log_prob: callable, from rows to their log-densities.
-      sample: callable, from a number to as many rows.
-      after_step: callable without arguments, what a train step does beyond the optimiser's.
+      sample: callable, from a number to that many rows.
+      after_step: callable without arguments that a train step calls after the optimizer.
     """
     torch.set_num_threads(1)
     optimizer = torch.optim.Adam(model.parameters(), lr=sizes.learning_rate, fused=True)

@@ -2,8 +2,8 @@
 
     python benchmarks/worker.py FRAMEWORK WORKLOAD CORE
 
-Each line of standard input is JSON, `{"task": "train", "calls": 3}`; the answer is a line of JSON
-on standard output. The first line that it writes says what it has built.
+Each line of standard input is JSON, `{"task": "train", "calls": 3}`. The answer is a line of JSON
+on standard output. The first output line describes the workload that was built.
 """
 
 import importlib
@@ -20,9 +20,9 @@ from seeds import set_seed
 
 
 def main(framework, workload, core):
-    # Before a framework is imported: some count the cores then, to start as many threads.
+    # Before a framework is imported, since some count the cores then and start as many threads.
     pin(core)
-    # What a framework prints must not get between the answers.
+    # Output of a framework must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
@@ -67,14 +67,14 @@ def _short(error):
 def memory(field):
     """Resident memory now (`VmRSS`) or at its peak (`VmHWM`), in MB."""
     status = pathlib.Path("/proc/self/status")
-    if not status.exists():  # Not Linux: the peak in either case, in bytes on macOS.
+    if not status.exists():  # Not Linux: the peak in both cases, in bytes on macOS.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     line = next(line for line in status.read_text().splitlines() if line.startswith(field))
     return float(line.split()[1]) * 1024 / 1e6
 
 
 def forget_peak():
-    """Starts the peak anew, where the system lets a process do so."""
+    """Resets the peak, if the system allows it."""
     try:
         pathlib.Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -1,27 +1,27 @@
-"""The sizes of what is timed, the same for every framework."""
+"""The sizes of the timed workloads, the same for every framework."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-# So small that all are timed at the weights they start with, however often they have stepped.
+# So small that all are timed at their initial weights, after any number of steps.
 LEARNING_RATE = 1e-6
 
 
 class Workload(NamedTuple):
-    """An architecture, and how many rows each task takes.
+    """An architecture, and the number of rows of each task.
 
     Attributes:
       event_size: D.
-      num_layers: transforms, one network each.
+      num_layers: the number of transforms, each with one network.
       hidden_units: widths of the hidden layers of each network.
-      batch_size: rows of a train step.
-      num_samples: samples drawn.
-      num_points: points of the log-density.
-      learning_rate: of Adam.
-      seed: of the weights.
-      is_timed: whether kernels that start at zero are drawn instead, so that searches cost what
-        they cost in a trained flow.
+      batch_size: the number of rows of a train step.
+      num_samples: the number of samples drawn.
+      num_points: the number of points of the log-density.
+      learning_rate: the learning rate of Adam.
+      seed: the seed of the weights.
+      is_timed: whether kernels that start at zero are drawn at random instead, so that searches
+        cost as much as in a trained flow.
     """
 
     event_size: int
@@ -46,7 +46,7 @@ class Workload(NamedTuple):
 def field_weights(sizes):
     """Kernels and biases of a vector field of (z, t), drawn as torch draws its own.
 
-    The same for all that take them, since a solver's steps depend on them.
+    They are the same for all frameworks that take them, since a solver's steps depend on them.
     """
     rng = np.random.default_rng(3)
     widths = (sizes.event_size + 1, *sizes.hidden_units, sizes.event_size)
@@ -67,10 +67,10 @@ NUM_BINS, BOUND = 8, 3.0  # of both splines
 NUM_POLYNOMIALS, DEGREE = 3, 4  # of sums of squares
 BLOCK_UNITS = 8  # units for each coordinate, of block autoregressive networks
 NEGATIVE_SLOPE = 0.2  # of the leaky ReLU of planar layers
-# Of residual blocks: the bound of the Lipschitz constant; in training, the terms of the series
-# that are sure, and the chance of each further one (four on average).
+# Residual blocks: the bound of the Lipschitz constant; and in training the number of terms of the
+# series that are always taken, and the chance of each further term (four on average).
 COEFFICIENT, NUM_TERMS, MORE_TERMS = 0.9, 3, 0.5
-TOLERANCE = 1e-5  # relative and absolute, of the solvers of continuous flows
+TOLERANCE = 1e-5  # relative and absolute tolerance of the solvers of continuous flows
 
 WORKLOADS = {
     "affine_coupling": Workload(6, 10, (128, 128), 512),
@@ -89,5 +89,5 @@ WORKLOADS = {
     "ffjord6_hutchinson": Workload(6, 1, (64, 64), 512),
 }
 
-# Of learning curves: a table's columns are the event size.
+# For learning curves. The event size is the number of columns of the table.
 LEARNING = Workload(2, 6, (64, 64), 128, learning_rate=1e-3, is_timed=False)

@@ -17,6 +17,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 _HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(_HERE))
 
+from _groups import CONSTANTS, groups  # noqa: E402
 from _links import Links  # noqa: E402
 
 project = "tfp_flows"
@@ -31,9 +32,11 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]  # myst_nb writes the latter
 html_theme = "furo"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 templates_path = ["_templates"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -62,6 +65,7 @@ _gallery(_HERE.parent / "tutorials", _HERE / "tutorials")
 autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
+autosummary_context = {"groups": groups()}
 autodoc_member_order = "bysource"
 # Docstrings say what arguments are. In a signature `ArrayLike` would be a union of seven types.
 autodoc_typehints = "none"
@@ -80,6 +84,8 @@ _FENCE = re.compile(r"^( *)```(\w*)$")
 
 def _as_rst(app, what, name, obj, options, lines):
     """Fences, `code`, `$formulas$` and arXiv numbers as RST has them; examples as they are."""
+    if name in CONSTANTS:  # Python shows the docstring of their class
+        lines[:] = [CONSTANTS[name]]
     out, indent, example = [], None, False
     for line in lines:
         fence = _FENCE.match(line)
@@ -97,6 +103,8 @@ def _as_rst(app, what, name, obj, options, lines):
         else:
             texts_and_codes = re.split(r"`([^`]+)`", line)
             texts_and_codes[::2] = [_text(text) for text in texts_and_codes[::2]]
+            # RST asks for a mark where a letter follows code, as in "`int`s".
+            texts_and_codes[2::2] = [re.sub(r"^(?=\w)", r"\\ ", t) for t in texts_and_codes[2::2]]
             texts_and_codes[1::2] = [f"``{code}``" for code in texts_and_codes[1::2]]
             out.append("".join(texts_and_codes))
     lines[:] = out

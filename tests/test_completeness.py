@@ -1,6 +1,7 @@
 """Every bijector and every recipe of the package has a case; `__all__` is not trusted."""
 
 import importlib
+import inspect
 import pathlib
 import pkgutil
 
@@ -102,3 +103,18 @@ def test_a_recipe_without_a_case_would_be_found(tmp_path):
     for name in ("__init__", "_recipe", "maf", "made_up"):
         (tmp_path / f"{name}.py").touch()
     assert uncovered(recipes(tmp_path), CASES) == {"made_up"}
+
+
+def test_every_public_object_has_an_example():
+    """Pytest runs it. A constant has the docstring of its class."""
+    parts = [tfpf.bijectors, tfpf.diagnostics, tfpf.distributions, tfpf.flows, tfpf.layers]
+    parts += [tfpf.math, tfpf.models, tfpf]
+    objects = {
+        f"{part.__name__}.{name}": getattr(part, name) for part in parts for name in part.__all__
+    }
+    without = {
+        name
+        for name, found in objects.items()
+        if not inspect.ismodule(found) and "    >>> " not in (found.__doc__ or "")
+    }
+    assert len(objects) > 150 and without == set()

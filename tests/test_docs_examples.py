@@ -43,6 +43,7 @@ def without_xla(monkeypatch):
     XLA. That its models train under XLA README and the page on extending show.
     """
     flow_compile, variational_compile = tfpf.FlowModel.compile, tfpf.VariationalModel.compile
+    keras_compile = keras.Model.compile
 
     def compile_eager(self, *args, jit_compile=True, **options):
         return flow_compile(self, *args, jit_compile=False, run_eagerly=True, **options)
@@ -50,6 +51,12 @@ def without_xla(monkeypatch):
     def compile_graph(self, *args, jit_compile=True, **options):
         return variational_compile(self, *args, jit_compile=False, **options)
 
+    def compile_users_model(self, *args, **options):
+        if not isinstance(self, tfpf.FlowModel | tfpf.VariationalModel):
+            options["run_eagerly"] = True
+        return keras_compile(self, *args, **options)
+
+    monkeypatch.setattr(keras.Model, "compile", compile_users_model)
     monkeypatch.setattr(tfpf.FlowModel, "compile", compile_eager)
     monkeypatch.setattr(tfpf.VariationalModel, "compile", compile_graph)
 
@@ -57,7 +64,7 @@ def without_xla(monkeypatch):
 def test_guide(run_page, tmp_path, without_xla):
     # Its flows have half of the layers that are printed, which show the same in half of the time.
     names = run_page("guide.md", {'small = {"num_layers": 2': 'small = {"num_layers": 1'})
-    for name in ("flow", "squash", "squeeze", "torus"):
+    for name in ("flow", "torus"):
         assert (tmp_path / f"{name}.keras").exists()
     assert (0 < names["samples"].numpy()).all() and (names["samples"].numpy() < 1).all()
     assert names["given"].batch_shape == [5]
@@ -77,6 +84,20 @@ def test_extending(run_page):
     np.testing.assert_array_equal(given.log_prob(names["x"]), before.log_prob(names["x"]))
 
 
-@pytest.mark.parametrize("page", ["from_tfp.md", "training.md", "data.md"])
+def test_saving(run_page, tmp_path, without_xla):
+    run_page("saving.md")
+    for name in ("flow", "squash", "squeeze"):
+        assert (tmp_path / f"{name}.keras").exists()
+    assert (tmp_path / "served" / "saved_model.pb").exists()
+
+
+def test_keras_models(run_page, without_xla):
+    names = run_page("keras_models.md")
+    x = names["x"][:5]
+    prior, again = names["vae"].prior, names["again"].prior
+    np.testing.assert_array_equal(again(x[:, :2]), prior(x[:, :2]))
+
+
+@pytest.mark.parametrize("page", ["from_tfp.md", "training.md", "data.md", "devices.md"])
 def test_page(run_page, without_xla, page):
     run_page(page)

@@ -19,10 +19,11 @@ ALLOWED = {
     "_tree": set(),
     "_mixtures": {"_tree"},
     "_widths": {"_checks"},
+    "_lost_digits": {"_checks"},
     "bijectors": BOTTOM | {"bijectors", "conditioning"},
     "layers": BOTTOM | {"layers"},
     "distributions": BOTTOM | {"bijectors", "distributions", "conditioning"},
-    "conditioning": {"_checks", "_tree", "_mixtures"},
+    "conditioning": {"_checks", "_lost_digits", "_tree", "_mixtures"},
     "saving": {"_checks", "_tree", "bijectors", "distributions", "saving"},
     "flows": BOTTOM | {"bijectors", "layers", "distributions", "flows"},
     "surrogate_posterior": {"distributions", "flows"},
@@ -30,7 +31,8 @@ ALLOWED = {
     "table_flow": {"_checks", "bijectors", "column", "distributions", "flows"},
     "diagnostics": BOTTOM | {"bijectors", "conditioning", "diagnostics"},
     "models": BOTTOM
-    | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"},
+    | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"}
+    | {"_lost_digits"},
 }
 # The floors within a part: which of its folders the files of a folder may import, apart from those
 # of their own folder and of the ground floor, the files beside the folders.

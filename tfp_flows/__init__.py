@@ -9,7 +9,7 @@ _REMEDY = (
     "Keras's configuration file. Received: "
 )
 
-# Before Keras is imported: another backend may not even be installed.
+# This comes before the import of Keras, since another backend may not even be installed.
 if _os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
     raise ImportError(f"{_REMEDY}KERAS_BACKEND={_os.environ['KERAS_BACKEND']!r}")
 
@@ -28,7 +28,7 @@ from tfp_flows.table_flow import table_flow  # noqa: E402
 
 try:
     __version__ = _metadata.version("tfp_flows")
-except _metadata.PackageNotFoundError:  # a copy of the source that nobody has installed
+except _metadata.PackageNotFoundError:  # a copy of the source that is not installed
     __version__ = "0+unknown"
 
 __all__ = [

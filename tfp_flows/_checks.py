@@ -1,4 +1,4 @@
-"""Checks of arguments that every bijector makes in the same words."""
+"""Checks of arguments, so that all parts refuse bad input in the same words."""
 
 import inspect
 import numbers
@@ -13,7 +13,7 @@ from tensorflow_probability.python.internal import dtype_util, tensor_util
 
 
 def common_dtype(*values: Any) -> tf.DType:
-    """The float dtype that the values share; float32 when none of them says."""
+    """The float dtype that the values share; float32 if none of them has a dtype."""
     dtype = dtype_util.common_dtype(values, dtype_hint=tf.float32)
     if not dtype.is_floating:
         raise TypeError(f"Parameters must be floating point. Received: dtype={dtype.name}")
@@ -30,7 +30,7 @@ def not_symbolic(value: Any, name: str) -> Any:
     # By name, since importing `tf_keras` takes a second.
     if any(cls.__name__ == "KerasTensor" for cls in type(value).__mro__):
         raise TypeError(
-            f"`{name}` must be numbers. In a functional model of Keras 3 take a layer, "
+            f"`{name}` must be numbers. In a functional model of Keras 3 use the layer "
             "`tfp_flows.DistributionLayer(distribution)`, which is called with `x` or "
             f"`(context, x)`. Received: {name}={value!r}"
         )
@@ -38,7 +38,7 @@ def not_symbolic(value: Any, name: str) -> Any:
 
 
 def integer_at_least(value: Any, minimum: int, name: str) -> int:
-    """Refuses what is not an integer of at least `minimum`."""
+    """Refuses a value that is not an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, (numbers.Integral, np.integer)):
         raise TypeError(
             f"`{name}` must be an integer of at least {minimum}. Received: {name}={value!r}"
@@ -51,7 +51,7 @@ def integer_at_least(value: Any, minimum: int, name: str) -> int:
 
 
 def odd(value: Any, name: str) -> int:
-    """Refuses what is not an odd integer of at least one."""
+    """Refuses a value that is not an odd integer of at least one."""
     value = integer_at_least(value, 1, name)
     if value % 2 == 0:
         raise ValueError(f"`{name}` must be odd. Received: {name}={value}")
@@ -68,27 +68,27 @@ def _number(value: Any, name: str, wanted: str, is_wanted: Callable[[Any], bool]
 
 
 def finite_number(value: Any, name: str) -> float:
-    """Refuses what is not a finite number."""
+    """Refuses a value that is not a finite number."""
     return _number(value, name, "a finite number", np.isfinite)
 
 
 def positive_number(value: Any, name: str) -> float:
-    """Refuses what is not a finite number above zero."""
+    """Refuses a value that is not a finite number above zero."""
     return _number(value, name, "a positive number", lambda x: 0 < x < float("inf"))
 
 
 def fraction(value: Any, name: str) -> float:
-    """Refuses what is not a number strictly between zero and one."""
+    """Refuses a value that is not a number strictly between zero and one."""
     return _number(value, name, "a number in (0, 1)", lambda x: 0 < x < 1)
 
 
 def rate(value: Any, name: str) -> float:
-    """Refuses what is not a number from zero to below one."""
+    """Refuses a value that is not at least zero and below one."""
     return _number(value, name, "a number in [0, 1)", lambda x: 0 <= x < 1)
 
 
 def one_of(value: Any, options: Sequence[Any], name: str) -> Any:
-    """Refuses what is not among the options."""
+    """Refuses a value that is not one of the options."""
     if value not in options:
         listed = ", ".join(repr(option) for option in options)
         raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}")
@@ -96,7 +96,7 @@ def one_of(value: Any, options: Sequence[Any], name: str) -> Any:
 
 
 def last_axis(tensor: tf.Tensor, size: int, name: str) -> None:
-    """Refuses a tensor whose last axis has another static size."""
+    """Refuses a tensor whose last axis is known to have another size."""
     if tensor.shape.rank == 0 or tensor.shape[-1] not in (None, size):
         raise ValueError(
             f"`{name}` must have {size} numbers on its last axis. "
@@ -105,7 +105,7 @@ def last_axis(tensor: tf.Tensor, size: int, name: str) -> None:
 
 
 def permutation(value: Any, size: int, name: str) -> tuple[int, ...]:
-    """Refuses what is not a permutation of `range(size)`; returns a tuple of ints."""
+    """Refuses a value that is not a permutation of `range(size)`; returns a tuple of ints."""
     values = np.asarray(value)
     if values.ndim != 1 or sorted(values.tolist()) != list(range(size)) or size == 0:
         raise ValueError(
@@ -115,7 +115,7 @@ def permutation(value: Any, size: int, name: str) -> tuple[int, ...]:
 
 
 def event_size(tensor: tf.Tensor, size: int, name: str) -> None:
-    """Refuses a tensor whose last axis is not the event of `size` that the part acts on."""
+    """Refuses a tensor whose last axis is not an event of the `size` that the part acts on."""
     if tensor.shape.rank == 0 or tensor.shape[-1] not in (None, size):
         raise ValueError(
             f"`{name}` acts on events of {size} dimensions. "
@@ -124,13 +124,13 @@ def event_size(tensor: tf.Tensor, size: int, name: str) -> None:
 
 
 def has_event_shape(tensor: tf.Tensor, event_shape: tf.TensorShape) -> bool:
-    """Whether the last axes of a tensor have the sizes of an event, as far as they are known."""
+    """Whether the last axes of a tensor have the sizes of an event; unknown sizes pass."""
     num_others = max((tensor.shape.rank or 0) - len(event_shape), 0)
     return (tf.TensorShape([None] * num_others) + event_shape).is_compatible_with(tensor.shape)
 
 
 def event(tensor: tf.Tensor, event_shape: tf.TensorShape, name: str) -> None:
-    """Refuses a tensor whose last axes are known not to be those of an event."""
+    """Refuses a tensor whose last axes are known to differ from those of an event."""
     if not has_event_shape(tensor, event_shape):
         raise ValueError(
             f"`{name}` must have shape [..., {listed(event_shape)}]. "
@@ -139,24 +139,24 @@ def event(tensor: tf.Tensor, event_shape: tf.TensorShape, name: str) -> None:
 
 
 def context_size(value: Any) -> int | tuple[int, ...]:
-    """Refuses what is no `context_size`: C, 0 for no context, or the sizes of several axes."""
+    """Refuses a value that is not C, 0 for no context, or a tuple of the sizes of several axes."""
     if not isinstance(value, tuple | list):
         return integer_at_least(value, 0, "context_size")
     if len(value) < 2:
         raise ValueError(
-            "`context_size` must be C, or for contexts of more axes than one a tuple of their "
+            "`context_size` must be an integer, or for contexts of several axes a tuple of their "
             f"sizes. Received: context_size={value!r}"
         )
     return tuple(integer_at_least(size, 1, "context_size") for size in value)
 
 
 def flat_context_size(value: Any, minimum: int = 0) -> int:
-    """Refuses what is no C, for parts that take no contexts of several axes."""
+    """Refuses a value that is not C, for parts whose contexts have one axis."""
     if isinstance(value, tuple | list):
         raise TypeError(
             f"`context_size` must be an integer of at least {minimum}: here contexts are vectors. "
-            "Flatten them, `context.reshape([N, -1])` with `context_size` the product of the "
-            "sizes; contexts of several axes are for recipes of series, such as `wavenet`. "
+            "Flatten them, `context.reshape([N, -1])`, and give the product of the sizes. Contexts "
+            "of several axes are for recipes of series, such as `wavenet`. "
             f"Received: context_size={value!r}"
         )
     return integer_at_least(value, minimum, "context_size")
@@ -168,24 +168,24 @@ def context_shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def context(tensor: tf.Tensor, size: int | tuple[int, ...], name: str) -> None:
-    """Refuses a context that is not of the `context_size` that the part called `name` takes."""
+    """Refuses a context that does not fit the `context_size` of the part called `name`."""
     shape = context_shape(size)
     if tensor.shape.rank is None:
         return
     if tensor.shape.rank < len(shape) or not tensor.shape[-len(shape) :].is_compatible_with(shape):
         raise ValueError(
-            f"For the part {name!r} `context` must have shape [..., {listed(shape)}]. "
+            f"`context` must have shape [..., {listed(shape)}] for the part {name!r}. "
             f"Received: context of shape {tuple(tensor.shape)}"
         )
 
 
 def listed(shape: Iterable[Any]) -> str:
-    """The sizes of a shape as a message has them."""
+    """The sizes of a shape as text for a message."""
     return ", ".join(map(str, shape))
 
 
 def static_shape(tensor: tf.Tensor, shape: Sequence[int | None], name: str) -> None:
-    """Refuses a parameter whose static shape is another."""
+    """Refuses a parameter that is known to have another shape."""
     if not tensor.shape.is_compatible_with(shape):
         raise ValueError(
             f"`{name}` must have shape {tuple(shape)}. Received: {name}.shape={tuple(tensor.shape)}"
@@ -193,7 +193,7 @@ def static_shape(tensor: tf.Tensor, shape: Sequence[int | None], name: str) -> N
 
 
 def plain(value: Any, name: str) -> Any:
-    """Refuses what numpy would take for something else: gaps, which it fills, and sparse arrays."""
+    """Refuses masked arrays, whose gaps numpy fills, and sparse arrays, which it misreads."""
     if np.ma.is_masked(value):
         raise ValueError(
             f"`{name}` must have no gaps. Received: {name} with {np.ma.count_masked(value)} masked "
@@ -201,54 +201,19 @@ def plain(value: Any, name: str) -> Any:
         )
     if isinstance(value, tf.SparseTensor) or (hasattr(value, "nnz") and hasattr(value, "toarray")):
         raise TypeError(
-            f"`{name}` must be dense: `{name}.toarray()`. Received: {type(value).__name__} of "
+            f"`{name}` must be dense: call `{name}.toarray()`. Received: {type(value).__name__} of "
             f"shape {tuple(value.shape)}"
         )
     return value
 
 
-def warn_of_lost_digits(array: np.ndarray, dtype: DTypeLike, name: str) -> None:
-    """Warns when the dtype holds the differences within a column to less than a thousandth.
-
-    So do times in seconds since 1970: the spacing of float32 there is 128 seconds.
-
-    Args:
-      array: of numbers, `[N, ...]`; a column is what all rows have at one place.
-      dtype: the numpy dtype that the array is about to be cast to.
-      name: that of the array, for the message.
-    """
-    if array.ndim == 0 or array.size == 0 or array.dtype == dtype or array.dtype.kind not in "fiu":
-        return
-    columns = array.reshape([len(array), -1])
-    with np.errstate(over="ignore", invalid="ignore"):
-        is_exact = (columns.astype(dtype) == columns).all(axis=0)
-        # One that does not vary has nothing to lose.
-        suspects = np.flatnonzero(~is_exact & (columns[:1] != columns).any(axis=0))
-    for column in suspects:
-        values = columns[:, column].astype(np.float64)
-        largest, deviation = np.abs(values).max(), values.std()
-        with np.errstate(over="ignore", invalid="ignore"):
-            spacing = float(np.spacing(np.asarray(largest, dtype)))
-        if not np.isfinite(spacing) or 1000.0 * spacing <= deviation:
-            continue
-        place = np.unravel_index(column, array.shape[1:])
-        where = "" if not place else f"column {', '.join(map(str, place))} of "
-        warn(
-            f"{where}`{name}` loses its digits in {np.dtype(dtype).name}, whose numbers are "
-            f"{spacing:.3g} apart there, while the column has a standard deviation of "
-            f"{deviation:.3g}. Subtract an offset, such as the column's mean, in "
-            f"{array.dtype.name} first, or make the flow with `dtype='float64'`. "
-            f"Received: {name} of dtype {array.dtype.name} with numbers up to {largest:.10g}"
-        )
-
-
 def warn(message: str) -> None:
-    """A `UserWarning` at the line of the user that has called this package."""
+    """Issues a `UserWarning` at the user's line that called this package."""
     warnings.warn(message, UserWarning, stacklevel=_level_of_user())
 
 
 def _level_of_user() -> int:
-    """The `stacklevel` at which the code stands that has called this package."""
+    """The `stacklevel` of the code that called this package."""
     level, frame = 1, inspect.currentframe().f_back  # type: ignore[union-attr]  # CPython has it
     while frame is not None:
         if frame.f_globals.get("__name__", "").split(".")[0] not in ("tfp_flows", "keras"):

@@ -1,4 +1,4 @@
-"""What Keras 3 does not do with a TFP object, said aloud."""
+"""Warnings where Keras 3 would silently ignore the weights of a TFP object."""
 
 import inspect
 import warnings
@@ -14,27 +14,27 @@ from tfp_flows import _checks
 class LostInKeras:
     """A TFP object that warns where a Keras layer or model holds it as an attribute.
 
-    Keras tracks layers and variables of its own. A distribution that is an attribute of a layer
-    keeps its weights to itself: they are not trained and not saved, and Keras says nothing.
+    Keras tracks only its own layers and variables. If a distribution is an attribute of a layer,
+    Keras neither trains nor saves its weights, and does not say so.
     """
 
     def _maybe_initialize_trackable(self) -> None:
-        # TensorFlow calls this of whatever becomes an attribute of a layer. Who the layer is only
-        # the stack says.
+        # TensorFlow calls this when an object becomes an attribute of a layer. Only the stack tells
+        # which layer that is.
         super()._maybe_initialize_trackable()
         holder, level = _holder()
-        # While TFP makes the object itself it has no parameters yet.
+        # While TFP is still making the object, it has no parameters.
         if holder is not None and getattr(self, "variables", None):
             warnings.warn(
                 f"Keras does not see the weights of {self.name!r}, an attribute of {holder.name!r} "
-                f"({type(holder).__name__}): it neither trains nor saves them there. Hold "
-                f"{_remedy(self)} instead.",
+                f"({type(holder).__name__}): it neither trains nor saves them there. Use "
+                f"{_remedy(self)} as the attribute instead.",
                 stacklevel=level,
             )
 
 
 class LostDistribution(LostInKeras):
-    """A distribution, which also refuses the symbolic inputs of functional models."""
+    """A distribution that also refuses the symbolic inputs of functional models."""
 
     def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
         _checks.not_symbolic(value, "value")
@@ -48,11 +48,11 @@ class LostDistribution(LostInKeras):
 def _remedy(part: tf.Module) -> str:
     if isinstance(part, tfp.distributions.Distribution):
         return "`tfp_flows.DistributionLayer(distribution)`"
-    return "`tfp_flows.DistributionLayer(distribution)`, of the distribution that it is part of,"
+    return "`tfp_flows.DistributionLayer(distribution)` of the distribution that it is part of"
 
 
 def _holder() -> tuple[keras.Layer | None, int]:
-    """The Keras layer that is getting an attribute, or `None`, and how far up the stack."""
+    """The Keras layer that is getting an attribute, or `None`, and the level of the stack."""
     level, holder, frame = 2, None, inspect.currentframe().f_back.f_back
     while frame is not None:
         module = frame.f_globals.get("__name__", "")

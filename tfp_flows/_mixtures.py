@@ -1,4 +1,4 @@
-"""Mixtures of parts with a context: one mixture for each context."""
+"""Mixtures whose parts take a context: binding gives one mixture for each context."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +18,9 @@ from tfp_flows._tree import parameters_of, walk
 def component_depths(
     root: Any, parameters: Callable[[Any], dict[str, Any]] = parameters_of
 ) -> dict[int, int]:
-    """In how many mixtures of a family each part of a component stands, by its `id`.
+    """The number of `tfd.MixtureSameFamily` around each part of their components, by its `id`.
 
-    The batch of such components has an axis more than that of the mixture, at its end.
+    The batch shape of such components has one more axis than that of the mixture, at its end.
     """
     depths: dict[int, int] = {}
     for node in walk(root, parameters):
@@ -31,10 +31,10 @@ def component_depths(
 
 
 def fit_mixture(node: Any, changed: dict[str, Any]) -> dict[str, Any]:
-    """Weights, and components that take no context, for a `tfd.Mixture` whose others have one.
+    """New parameters for a `tfd.Mixture` some of whose components have been bound to a context.
 
-    TFP wants all of one batch shape. Variables stay those of the mixture, which are found again
-    when another context is bound.
+    TFP wants one batch shape for all, so the weights and the components without a context are
+    broadcast. Variables stay those of the mixture, so that another context can be bound later.
     """
     if not isinstance(node, mixture._Mixture) or "components" not in changed:
         return {}
@@ -66,7 +66,7 @@ class _BroadcastComponent(batch_broadcast._BatchBroadcast):
 
 
 class _BroadcastWeights(tfp.util.DeferredTensor):
-    """Weights `[..., K]` of the mixture, read anew at each use."""
+    """Weights `[..., K]` of the mixture, read again at each use."""
 
     def __init__(
         self, weights: tf.Tensor | tf.Variable, shape: tf.Tensor, static_shape: tf.TensorShape

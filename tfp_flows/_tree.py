@@ -1,8 +1,8 @@
-"""TFP objects as trees: every distribution and bijector knows what it was made of.
+"""TFP objects as trees: every distribution and bijector knows the parts that it was made of.
 
-`parameters` of a TFP object holds the arguments of its constructor. One walk over them serves
-conditioning (bind a context everywhere), training (find the networks), saving (write down what to
-make again) and copying.
+The `parameters` of a TFP object are the arguments of its constructor. One walk over them serves
+conditioning (bind a context everywhere), training (find the networks), saving (record how to make
+the object again) and copying.
 """
 
 import copy
@@ -23,14 +23,14 @@ def is_node(value: Any) -> bool:
 
 
 def parameters_of(node: Any) -> dict[str, Any]:
-    """The parameters of a TFP object, a `dict`."""
+    """The parameters of a TFP object, as a `dict`."""
     return node.parameters or {}
 
 
 def bijectors_to_base(
     distribution: tfp.distributions.Distribution,
 ) -> tuple[list[tfp.bijectors.Bijector], tfp.distributions.Distribution]:
-    """The bijectors of a distribution that transforms others, from data to base, and the base."""
+    """The bijectors of nested transformed distributions, from data to base, and the base."""
     bijectors = []
     while isinstance(distribution, transformed_distribution._TransformedDistribution):
         bijectors.append(distribution.bijector)
@@ -38,7 +38,7 @@ def bijectors_to_base(
     return bijectors, distribution
 
 
-# What these two are made of is Python; AutoGraph would warn that it cannot read them.
+# These two functions are plain Python; AutoGraph would warn that it cannot read them.
 @tf.autograph.experimental.do_not_convert
 def walk(root: Any, parameters: Callable[[Any], dict[str, Any]] = parameters_of) -> Iterator[Any]:
     """Yields every TFP object and every Keras layer below `root`, each once, parents first.
@@ -76,23 +76,23 @@ def rebuild(
     leaf: Callable[[Any], Any] | None = None,
     fit: Callable[[Any, dict[str, Any]], dict[str, Any]] = lambda node, changed: {},
 ) -> Any:
-    """Returns `root` with parameters or classes changed, sharing all that is not.
+    """Returns `root` with some parameters or classes changed; all other parts are shared.
 
     Args:
       root: a TFP object.
       changes: a callable that takes one of the TFP objects below (or at) `root` and returns a
         `dict` of its own parameters to change, empty for none.
-      twin: a callable that takes one of them and returns the class that it is to have, one with
-        the same parameters.
+      twin: a callable that takes one of them and returns the class to make it with. That class
+        must have the same parameters.
       parameters: a callable that gives the parameters of a TFP object that are walked through.
-      leaf: a callable that takes what is no TFP object, and no `dict`, list or tuple, and returns
-        what is to stand in its place; `None` to keep it.
+      leaf: a callable that takes a value that is neither a TFP object nor a `dict`, list or tuple,
+        and returns its replacement; `None` keeps all such values.
       fit: a callable that takes a TFP object and the parameters that have changed below it, and
         returns a `dict` of parameters that have to change with them.
 
     Returns:
-      The same object if nothing has changed in it, else a copy. What occurs twice in `root`
-      occurs twice in the result.
+      The same object if nothing in it has changed, else a copy. A part that occurs twice in `root`
+      also occurs twice in the result.
     """
     done = {}
 
@@ -108,7 +108,7 @@ def rebuild(
                 if changed:
                     changed.update(fit(value, changed))
                 cls = twin(value)
-                # `copy` of a distribution remembers the one that it came from, variables and all.
+                # A `copy` of a distribution keeps a reference to the original and its variables.
                 if cls is not type(value) or (changed and leaf is not None):
                     done[id(value)] = cls(**{**value.parameters, **changed})
                 else:
@@ -132,11 +132,11 @@ def rebuild(
 def deep_copy(root: Any, memo: dict[int, Any]) -> Any:
     """`root` with variables of its own, for `__deepcopy__`.
 
-    It is made anew of what it was made of: attribute by attribute distributions cannot be copied,
+    The copy is made again from parameters. Distributions cannot be copied attribute by attribute,
     and bijectors would list variables that their networks, which Keras copies, do not have.
     """
     copied = rebuild(root, leaf=lambda value: copy.deepcopy(value, memo))
-    # Some are made by constructors.
+    # Constructors make some variables with new values.
     for variable, value in zip(copied.variables, root.variables, strict=True):
         variable.assign(value)
     return copied

@@ -6,7 +6,7 @@ from tfp_flows import _checks
 
 
 def widths(value: Any, name: str) -> tuple[int, ...]:
-    """Refuses what is not a sequence of integers of at least one; returns a tuple of ints."""
+    """Refuses a value that is not a sequence of integers of at least one; returns a tuple."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise TypeError(
             f"`{name}` must be a tuple of integers of at least 1. Received: {name}={value!r}"
@@ -15,7 +15,7 @@ def widths(value: Any, name: str) -> tuple[int, ...]:
 
 
 def at_least_one_layer(value: Any, name: str) -> tuple[int, ...]:
-    """The widths of layers, of which there has to be one."""
+    """The widths of layers; refuses an empty sequence."""
     layers = widths(value, name)
     if not layers:
         raise ValueError(f"`{name}` must have at least one layer. Received: {name}={value!r}")
@@ -23,7 +23,7 @@ def at_least_one_layer(value: Any, name: str) -> tuple[int, ...]:
 
 
 def block_widths(value: Any, name: str) -> tuple[int, ...]:
-    """The widths of residual blocks: at least one, all equal."""
+    """The widths of residual blocks; refuses an empty sequence and unequal widths."""
     blocks = widths(value, name)
     if not blocks or len(set(blocks)) > 1:
         raise ValueError(

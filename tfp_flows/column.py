@@ -1,4 +1,4 @@
-"""What a column of a table holds."""
+"""The kind and the range of a column of a table."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ KINDS = ("real", "positive", "bounded", "integer", "angle", "category")
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """One column of a table: its kind, and the range of its values.
+    """The kind of one column of a table and the range of its values, for `tfpf.table_flow`.
 
     | kind | values | `low`, `high` |
     |---|---|---|
@@ -20,11 +20,11 @@ class Column:
     | "integer" | whole numbers from `low` to `high`, both included | both needed |
     | "angle" | numbers on a circle, where `high` is `low` again | -pi and pi by default |
 
-    Angles may be in any unit: hours of a day are `Column("angle", 0, 24)`.
+    Angles may be in any unit: for the hours of a day use `Column("angle", 0, 24)`.
 
-    The kind "category" is refused, since labels have no density and no order. A category that is
-    known when you sample is a context: `context_size=K` with one-hot rows. Labels from 0 to K - 1
-    may also be an "integer" column, whose bound has to fit steps between labels.
+    The kind "category" is refused, since labels have no density and no order. If you know the
+    category when you sample, give it as a context: `context_size=K` with one-hot rows. Labels from
+    0 to K - 1 can also be an "integer" column; the flow then has to learn steps between labels.
 
     Args:
       kind: one of the kinds of the table above.
@@ -32,9 +32,17 @@ class Column:
       high: a number above `low`, or `None`.
 
     Raises:
-      TypeError: if a bound is no number.
-      ValueError: for an unknown kind, a bound that the kind does not take, one that is missing, is
-        not finite, or for "integer" is not whole, or a `high` that is not above `low`.
+      TypeError: if a bound is not a number.
+      ValueError: if the kind is unknown, if a bound is missing, not finite or not taken by the
+        kind, if a bound of "integer" is not whole, or if `high` is not above `low`.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> columns = [tfpf.Column("positive"), tfpf.Column("angle", low=0, high=24)]
+      >>> [(column.kind, column.low, column.high) for column in columns]
+      [('positive', 0.0, None), ('angle', 0, 24)]
+
+    See also: `tfpf.table_flow`.
     """
 
     kind: str
@@ -45,9 +53,9 @@ class Column:
         _checks.one_of(self.kind, KINDS, "kind")
         if self.kind == "category":
             raise ValueError(
-                "`kind` must not be 'category' in a flow: labels have no density. Give them as a "
-                "context, one-hot, to a flow with `context_size=K`; or, with a bound in place of "
-                "the density, as Column('integer', 0, K - 1). Received: kind='category'"
+                "`kind` must not be 'category', since labels have no density. Give one-hot labels "
+                "as the context of a flow with `context_size=K`; or use Column('integer', 0, "
+                "K - 1), with a bound in place of the density. Received: kind='category'"
             )
         defaults = {"positive": (0.0, None), "angle": (-math.pi, math.pi)}
         for name, default in zip(
@@ -58,7 +66,7 @@ class Column:
         takes = {"real": (), "positive": ("low",)}.get(self.kind, ("low", "high"))
         for name in ("low", "high"):
             self._check_bound(name, name in takes)
-        is_interval = len(takes) == 2  # so that both bounds are numbers
+        is_interval = len(takes) == 2  # then both bounds are numbers
         if is_interval and not self.low < self.high:  # type: ignore[operator]  # see above
             raise ValueError(
                 f"`high` must be above `low`. Received: low={self.low!r}, high={self.high!r}"

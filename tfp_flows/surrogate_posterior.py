@@ -18,36 +18,28 @@ def surrogate_posterior(
     recipe: Callable[..., tfd.Distribution] = flows.iaf,
     **recipe_kwargs: Any,
 ) -> JointFlow:
-    """z = restructure(constrain(x)), x of a flow over R^D: a posterior for all latents of a model.
+    r"""$z = r(k(x)), \; x \sim q$
 
-    D is the number of unconstrained dimensions of all latents together. The flow joins them, so
-    that it learns their dependence, and samples have the structure of the model: a `StructTuple`,
-    a `dict` or a list, each latent within the support of its prior.
+    Makes a flow that can be fitted as the joint posterior of all latents of a Bayesian model.
 
-    ```python
-    @tfd.JointDistributionCoroutineAutoBatched
-    def joint():
-        scale = yield tfd.HalfNormal(1.0, name="scale")
-        yield tfd.Sample(tfd.Normal(0.0, scale), 3, name="x")
+    q is a flow over the D unconstrained dimensions of all latents together, so that it learns how
+    they depend on each other. k maps each latent into the support of its prior, and r gives
+    samples the structure of the model: a `StructTuple`, a `dict` or a list.
 
-    pinned = joint.experimental_pin(x=[0.5, -0.3, 0.8])
-    posterior = tfp_flows.surrogate_posterior(pinned, num_layers=2, hidden_units=(16,))
-    model = tfp_flows.VariationalModel(posterior, pinned.unnormalized_log_prob, num_samples=64)
-    ```
+    Fit it with `tfpf.VariationalModel(posterior, pinned.unnormalized_log_prob)` or with
+    `tfp.vi.fit_surrogate_posterior`. Samples and densities cost as much as those of the flow, so
+    choose a recipe that samples fast, such as `iaf` or a coupling flow. The density of given
+    latents, in nats, is exact. If scales and effects depend strongly on each other, the model is
+    easier to fit in its non-centered form.
 
-    It is fitted as here, or by `tfp.vi.fit_surrogate_posterior`. Samples and their densities cost
-    what those of the flow do; choose a recipe whose samples are fast, as `iaf` and coupling flows.
-    The density of given latents is exact, in nats, as fast as the flow's own. A model with strong
-    dependence between scales and effects is easier in its non-centred form.
-
-    It is not saved with `VariationalModel.save`, since a model is a function; weights are, by
-    `save_weights`.
+    `VariationalModel.save` cannot save the posterior, since the Bayesian model is a function;
+    `save_weights` saves the weights.
 
     Source: Rezende and Mohamed (2015), arXiv:1505.05770; Kucukelbir et al. (2017), Automatic
     differentiation variational inference, arXiv:1603.00788.
 
     Args:
-      pinned: a joint distribution with its data pinned, `joint.experimental_pin(...)`.
+      pinned: a joint distribution with its data pinned: `joint.experimental_pin(...)`.
       recipe: a recipe for vectors of `tfp_flows.flows`, or a function with its signature.
       **recipe_kwargs: keywords of the recipe, such as `num_layers`.
 
@@ -55,9 +47,27 @@ def surrogate_posterior(
       A `tfp_flows.distributions.JointFlow`.
 
     Raises:
-      TypeError: if `pinned` is no pinned joint distribution, or `recipe` gives no distribution.
-      ValueError: if a latent is discrete, has no known constraint or no static shape, if latents
-        have unequal dtypes, the model a batch shape, or the flow another number of dimensions.
+      TypeError: if `pinned` is not a pinned joint distribution, or if `recipe` does not return a
+        distribution.
+      ValueError: if a latent is discrete or has no known constraint or static shape, if latents
+        have different dtypes, if the model has a batch shape, or if the flow does not have D
+        dimensions.
+
+    Example:
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> tfd = tfp.distributions
+      >>> joint = tfd.JointDistributionNamedAutoBatched({
+      ...     "scale": tfd.HalfNormal(1.0),
+      ...     "x": lambda scale: tfd.Sample(tfd.Normal(0.0, scale), 3),
+      ... })
+      >>> pinned = joint.experimental_pin(x=[0.5, -0.3, 0.8])
+      >>> posterior = tfpf.surrogate_posterior(pinned, num_layers=1, hidden_units=(8,))
+      >>> latents = posterior.sample(100, seed=1)
+      >>> list(latents), bool((latents["scale"] > 0).numpy().all())
+      (['scale'], True)
+
+    See also: `tfpf.VariationalModel`.
     """
     if not isinstance(pinned, tfp.experimental.distributions.JointDistributionPinned):
         raise TypeError(
@@ -70,10 +80,10 @@ def surrogate_posterior(
     sizes = [shape.num_elements() for shape in tf.nest.flatten(shapes)]
     flow = recipe(sum(sizes), **{"dtype": dtype.name, **recipe_kwargs})
     if not isinstance(flow, tfd.Distribution):
-        raise TypeError(f"`recipe` must give a TFP distribution. Received: {flow!r}")
+        raise TypeError(f"`recipe` must return a TFP distribution. Received: {flow!r}")
     if flow.event_shape != [sum(sizes)] or flow.dtype != dtype:
         raise ValueError(
-            f"`recipe` must give a distribution over {sum(sizes)} dimensions in {dtype.name}. "
+            f"`recipe` must return a distribution over {sum(sizes)} dimensions in {dtype.name}. "
             f"Received: {flow!r}"
         )
     structure = tf.nest.pack_sequence_as(pinned.dtype, range(len(sizes)))
@@ -86,11 +96,11 @@ def surrogate_posterior(
 
 
 def _checked_dtype(pinned: tfp.experimental.distributions.JointDistributionPinned) -> tf.DType:
-    """The one float dtype of all latents of a model without a batch shape."""
+    """The one float dtype of all latents; refuses a model with a batch shape."""
     dtypes = tf.nest.flatten(pinned.dtype)
     if not dtypes:
         raise ValueError(
-            "`pinned` must leave latents. Received: a model whose parts are all pinned"
+            "`pinned` must have latents left. Received: a model whose parts are all pinned"
         )
     if any(not dtype.is_floating for dtype in dtypes) or len(set(dtypes)) > 1:
         raise ValueError(
@@ -100,7 +110,7 @@ def _checked_dtype(pinned: tfp.experimental.distributions.JointDistributionPinne
     batch_shapes = tf.nest.flatten(pinned.batch_shape)
     if any(shape.rank != 0 for shape in batch_shapes):
         raise ValueError(
-            "`pinned` must have no batch shape: take `tfd.Sample` or `tfd.Independent`, or an "
+            "`pinned` must have no batch shape: use `tfd.Sample` or `tfd.Independent`, or an "
             "automatically batched joint distribution. "
             f"Received: pinned.batch_shape={pinned.batch_shape}"
         )
@@ -119,7 +129,7 @@ def _constraint(pinned: tfp.experimental.distributions.JointDistributionPinned) 
         constrain.inverse_event_shape(pinned.event_shape)
     except (NotImplementedError, AttributeError) as error:
         raise ValueError(
-            "`pinned` must have latents with known constraints, which its distributions give by "
+            "`pinned` must have latents with known constraints: their distributions need an "
             f"`experimental_default_event_space_bijector`. Received: {pinned!r} ({error})"
         ) from error
     return constrain

@@ -19,8 +19,8 @@ tfd = tfp.distributions
 
 # Keywords that the flow of the angles shares with the recipe of the other columns.
 _SHARED = ("num_layers", "num_bins", "hidden_units", "activation")
-# How far the range of x + u is wider than that of the data, where the inverse of the sigmoid has
-# long tails: a flow of counts was 0.04 nats better than with 0.001.
+# The range of x + u is wider than that of the data by this much on each side, since the inverse of
+# the sigmoid has long tails at its ends. A flow of counts was 0.04 nats better than with 0.001.
 _MARGIN = 0.05
 
 
@@ -29,54 +29,67 @@ def table_flow(
     recipe: Callable[..., Any] = flows.neural_spline,
     **recipe_kwargs: Any,
 ) -> tfd.Distribution:
-    """x = constrain(m + s z), z of a flow of a recipe: rows of a table, each column as it is.
+    r"""$x = k(m + s z)$
 
-    Events are vectors of one number for each of `columns`, in their order and units. Columns that
-    are "positive" go through an exponential, so that their unit does not matter; "bounded" ones
-    through a sigmoid; then all but angles are standardised, by `FlowModel.adapt`. Angles have a
-    flow of their own, `circular_spline`, and the others are given their cosines and sines (see
-    `tfp_flows.distributions.WithAngles`). With an "integer" column the result is a
-    `tfp_flows.distributions.WholeColumns`: it has a bound of the log-density, `elbo`, which
-    `FlowModel` maximises, and no `log_prob`. Else it is a `Flow`, and its density is exact. Cost:
-    those of the recipe's flow, and of the angles'.
+    Makes a flow over the rows of a table whose columns may be of different kinds.
 
-    ```python
-    columns = {
-        "height": tfp_flows.Column("real"),
-        "income": tfp_flows.Column("positive"),
-        "children": tfp_flows.Column("integer", 0, 12),
-        "hour": tfp_flows.Column("angle", 0, 24),
-    }
-    flow = tfp_flows.table_flow(columns, num_layers=2, hidden_units=(32,))
-    model = tfp_flows.FlowModel(flow)
-    ```
+    An event holds one number for each of `columns`, in their order and units. z is an event of the
+    recipe's flow; m and s are learned from the data by `FlowModel.adapt`; k maps each column into
+    its range:
 
-    Then `model.adapt(x)`, `model.compile`, `model.fit(x)`, with rows x `[N, 4]` of floats. Samples
-    of integers are whole numbers from `low` to `high`, and those of angles are within the circle;
-    other angles have the density of the angle that they are modulo `high - low`. A category that is
-    known when you sample is a context, one-hot, with `context_size`.
+    - "positive" columns go through an exponential, so their unit does not matter;
+    - "bounded" and "integer" columns go through a sigmoid;
+    - "angle" columns are not standardized and have a flow of their own,
+      `tfpf.flows.circular_spline`. The flow of the other columns is given their cosines and sines
+      (see `tfpf.distributions.WithAngles`).
+
+    Without "integer" columns the result is a `tfpf.distributions.Flow` with an exact density. With
+    them it is a `tfpf.distributions.WholeColumns`. That has no `log_prob`, but a lower bound of the
+    log-density, `elbo`, which `FlowModel` maximizes. Cost: the recipe's flow plus that of the
+    angles.
+
+    Train with `model = tfpf.FlowModel(flow)`, `model.adapt(x)`, `model.compile()` and
+    `model.fit(x)`, where x holds floats `[N, len(columns)]`. Samples of "integer" columns are whole
+    numbers from `low` to `high`. Samples of angles lie between their `low` and `high`; densities
+    take any angle, modulo `high - low`. If you know a category when you sample, give it as a
+    one-hot context, with `context_size`.
 
     Args:
-      columns: a list of `tfp_flows.Column`, or a `dict` of them by name; a kind that needs no
-        bounds may be given as a string.
+      columns: a list of `tfpf.Column`, or a `dict` of them by name. A kind that needs no bounds may
+        be given as a string.
       recipe: a recipe for vectors of `tfp_flows.flows`, or a function with its signature. With
         angles it must take a context.
       **recipe_kwargs: keywords of the recipe, such as `num_layers`, `context_size`, `seed` and
-        `dtype`. Those that say the size of layers and networks, and `num_bins`, are those of the
-        angles' flow, too; with angles alone all are.
+        `dtype`. The flow of the angles also takes `num_layers`, `num_bins`, `hidden_units` and
+        `activation`. If all columns are angles, it takes all of the keywords.
 
     Returns:
-      A `tfp_flows.distributions.Flow`, or with integers a `WholeColumns`.
+      A `tfpf.distributions.Flow`, or with "integer" columns a `tfpf.distributions.WholeColumns`.
 
     Raises:
-      TypeError: if `columns` or one of them is something else, or `recipe` gives no distribution.
-      ValueError: if there is no column, a kind or bound is wrong (see `Column`), or the flow has
-        another number of dimensions.
+      TypeError: if `columns` is not a list or `dict` of columns, or if `recipe` does not return a
+        distribution.
+      ValueError: if there is no column, if a kind or bound is wrong (see `tfpf.Column`), or if the
+        flow has another number of dimensions.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> columns = {
+      ...     "height": "real",
+      ...     "income": "positive",
+      ...     "children": tfpf.Column("integer", 0, 12),
+      ... }
+      >>> flow = tfpf.table_flow(columns, num_layers=1, hidden_units=(8,))
+      >>> x = flow.sample(100, seed=1).numpy()
+      >>> x.shape, bool((x[:, 1] > 0).all()), bool((x[:, 2] % 1 == 0).all())
+      ((100, 3), True, True)
+
+    See also: `tfpf.Column`, `tfpf.FlowModel`.
     """
     columns = _checked(columns)
     dtype = _recipe.float_dtype(recipe_kwargs.get("dtype", "float32"))
     kinds = np.array([column.kind for column in columns])
-    # Columns of one bijector side by side, and angles last, where `WithAngles` has them.
+    # Columns that share a bijector are side by side. Angles are last, as `WithAngles` has them.
     groups = [
         np.flatnonzero(np.isin(kinds, names))
         for names in (("real",), ("positive",), ("bounded", "integer"), ("angle",))
@@ -105,7 +118,7 @@ def table_flow(
 
 
 def _checked(columns: Any) -> list[Column]:
-    """A list of `Column`s."""
+    """The columns as a list of `Column`s."""
     if isinstance(columns, dict):
         named = {f"columns[{name!r}]": column for name, column in columns.items()}
     elif isinstance(columns, list | tuple):
@@ -116,12 +129,12 @@ def _checked(columns: Any) -> list[Column]:
             f"Received: columns={columns!r}"
         )
     if not named:
-        raise ValueError(f"`columns` must have a column. Received: columns={columns!r}")
+        raise ValueError(f"`columns` must have at least one column. Received: columns={columns!r}")
     checked = []
     for name, column in named.items():
         if not isinstance(column, Column | str):
             raise TypeError(
-                f"`{name}` must be a `tfp_flows.Column`, or a kind. Received: {name}={column!r}"
+                f"`{name}` must be a `tfp_flows.Column` or a kind. Received: {name}={column!r}"
             )
         checked.append(Column(column) if isinstance(column, str) else column)
     return checked
@@ -134,7 +147,7 @@ def _positive(columns: Sequence[Column], dtype: Any) -> tfb.Bijector:
 
 
 def _bounded(columns: Sequence[Column], dtype: Any) -> tfb.Bijector:
-    """Onto (low, high), of integers onto the range of x + u."""
+    """Onto (low, high); for integers onto the range of x + u."""
     low = np.array([column.low for column in columns], np.float64)
     high = np.array([column.high for column in columns], np.float64)
     is_whole = np.array([column.kind == "integer" for column in columns])
@@ -155,7 +168,7 @@ def _circle(columns: Sequence[Column], dtype: Any) -> tfb.Bijector:
 
 
 def _standardized(num_numbers: int, num_angles: int, dtype: Any) -> list[tfb.Bijector]:
-    """What learns mean and scale of all columns but angles: a list of bijectors."""
+    """Bijectors that learn the mean and scale of all columns but angles."""
     if not num_numbers:
         return []
     standardize = Standardize(num_numbers, dtype=dtype)
@@ -172,13 +185,13 @@ def _base(
     recipe_kwargs: dict[str, Any],
     dtype: Any,
 ) -> tfd.Distribution:
-    """The distribution of standardised numbers and then angles."""
+    """The distribution of the standardized numbers, followed by the angles."""
     if not num_numbers:
         return flows.circular_spline(num_angles, **recipe_kwargs)
     seeds = _recipe.seeds(recipe_kwargs.get("seed"), 2)
     options = {**recipe_kwargs, "dtype": dtype, "seed": seeds[0]}
     if recipe is flows.neural_spline and num_numbers == 1:
-        options.setdefault("autoregressive", True)  # couplings need two
+        options.setdefault("autoregressive", True)  # couplings need two dimensions
     if not num_angles:
         return _made(recipe, num_numbers, options)
     context_size = _checks.integer_at_least(options.get("context_size", 0), 0, "context_size")
@@ -193,10 +206,10 @@ def _base(
 def _made(recipe: Callable[..., Any], size: int, options: dict[str, Any]) -> tfd.Distribution:
     flow = recipe(size, **options)
     if not isinstance(flow, tfd.Distribution):
-        raise TypeError(f"`recipe` must give a TFP distribution. Received: {flow!r}")
+        raise TypeError(f"`recipe` must return a TFP distribution. Received: {flow!r}")
     if flow.event_shape != [size] or flow.dtype.name != options["dtype"]:
         raise ValueError(
-            f"`recipe` must give a distribution over {size} dimensions in {options['dtype']}. "
+            f"`recipe` must return a distribution over {size} dimensions in {options['dtype']}. "
             f"Received: {flow!r}"
         )
     return flow

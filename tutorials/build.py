@@ -30,6 +30,10 @@ NAMES = (
     "neutra",
     "tables",
     "vae",
+    "images",
+    "continuous_flows",
+    "residual_flows",
+    "sets_and_sound",
     "your_own_bijector",
 )
 SHORT = "TFP_FLOWS_SHORT"

@@ -1,11 +1,11 @@
-"""The posterior of eight schools: a surrogate of each form against long chains of NUTS.
+"""The posterior of eight schools: a surrogate of each form compared with long NUTS chains.
 
     python benchmarks/posteriors/eight_schools.py reference   # 4 x 10,000 draws of NUTS
     python benchmarks/posteriors/eight_schools.py noncentred centred
 
-The first writes `eight_schools_nuts.json` beside this file, the second reads it, fits the
-surrogates, and prints how far their moments are from those of the chains, in standard deviations of
-the chains, the ratios of the spreads, and the Pareto k of their importance weights.
+The first command writes `eight_schools_nuts.json` beside this file. The second reads it and fits
+the surrogates. It prints how far their means are from those of the chains, in standard deviations
+of the chains, the ratios of the standard deviations, and the Pareto k of the importance weights.
 
 Model: Rubin (1981); Gelman et al. (2013), Bayesian Data Analysis, sec. 5.5.
 """
@@ -97,7 +97,7 @@ def reference():
 
 
 def pareto_k(log_ratios):
-    """The shape of the generalised Pareto distribution of the largest weights.
+    """The shape of the generalized Pareto distribution of the largest weights.
 
     Source: Zhang and Stephens (2009), as in Vehtari et al. (2024), arXiv:1507.02646.
     """
@@ -126,7 +126,7 @@ def fit(form, num_steps):
     model = tfpf.VariationalModel(posterior, target, num_samples=256, seed=1)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, num_steps)
     model.compile(keras.optimizers.Adam(rate, clipnorm=10.0))
-    # Of the process, so that what else the machine does is not counted.
+    # CPU time of this process, so that other load on the machine is not counted.
     start = time.process_time()
     model.fit(steps_per_epoch=1, verbose=0)
     first = time.process_time() - start

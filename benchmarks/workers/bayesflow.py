@@ -16,7 +16,7 @@ VERSIONS = ("bayesflow", "keras", "jax", "optax")
 def _network(transform, **transform_kwargs):
     def make(sizes):
         return bayesflow.networks.CouplingFlow(
-            depth=sizes.num_layers // 2,  # a layer of its own is two couplings
+            depth=sizes.num_layers // 2,  # one of its layers is two couplings
             transform=transform,
             permutation=None,
             use_actnorm=False,
@@ -34,7 +34,7 @@ def _network(transform, **transform_kwargs):
 
 NETWORKS = {
     "affine_coupling": _network("affine", clamp=False),
-    # It also learns where the interval begins and how long it is: four numbers a coordinate more.
+    # It also learns the start and the length of the interval: four more numbers per coordinate.
     "spline_coupling": _network(
         "spline",
         bins=NUM_BINS,
@@ -58,7 +58,7 @@ def _workload(make):
             return call(weights, x, density=True)[1]
 
         def sample(weights, key, number):
-            # Its base draws by a state that is kept outside of what is compiled.
+            # Its base draws with a state that is kept outside of the compiled function.
             z = jax.random.normal(key, (number, sizes.event_size))
             return call(weights, z, inverse=True)
 
@@ -72,7 +72,7 @@ WORKLOADS = {name: _workload(make) for name, make in NETWORKS.items()}
 
 
 def fit(name, sizes, train, validation, epochs, patience, seed, after_epoch):
-    """As a user fits: its workflow, offline, with early stopping."""
+    """Fits as a user would: its workflow, offline, with early stopping."""
     workflow = bayesflow.BasicWorkflow(
         inference_network=NETWORKS[name](sizes),
         inference_variables=["x"],

@@ -1,4 +1,4 @@
-"""The workloads in distrax, on JAX's CPU backend, under XLA; the networks are written out."""
+"""The workloads in distrax, on JAX's CPU backend, under XLA, with networks of our own."""
 
 import functools
 
@@ -40,7 +40,7 @@ def _affine(params):
 
 
 def _spline(params):
-    # It takes slopes at both ends, too, and puts one there.
+    # It also takes slopes at both ends, and sets them to one.
     params = jnp.pad(params, [(0, 0)] * (params.ndim - 1) + [(1, 1)])
     params = jnp.roll(params, -1, axis=-1)
     return distrax.RationalQuadraticSpline(params, -BOUND, BOUND, boundary_slopes="identity")

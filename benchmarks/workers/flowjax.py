@@ -53,7 +53,7 @@ def tasks(flow, sizes):
 
     def sample():
         state["seed"] += 1
-        # A key, not an integer, which `filter_jit` would compile in, anew for every call.
+        # A key, since `filter_jit` would compile an integer in, again for every call.
         key = jax.random.key(state["seed"])
         jax.block_until_ready(sample_of(state["weights"], key))
 
@@ -99,12 +99,12 @@ def planar(sizes):
 
 
 def _spline():
-    """FlowJAX's spline with the slopes at both ends held at one, as everywhere else."""
-    # It counts the knots inside, one fewer than bins.
+    """FlowJAX's spline with the slopes at both ends fixed at one, as in the other frameworks."""
+    # It counts the inner knots, one fewer than bins.
     spline = RationalQuadraticSpline(knots=NUM_BINS - 1, interval=BOUND)
 
     def positive(raw):
-        # FlowJAX unwraps stacked layers in one go: only the last axis is that of the knots.
+        # FlowJAX unwraps stacked layers at once, so only the last axis is that of the knots.
         widths = [(0, 0)] * (raw.ndim - 1) + [(1, 1)]
         return jnp.pad(jax.nn.softplus(raw) + 1e-3, widths, constant_values=1.0)
 
@@ -139,9 +139,9 @@ WORKLOADS = {name: _workload(flow) for name, flow in FLOWS.items()}
 
 
 def fit(name, sizes, train, validation, epochs, patience, seed, after_epoch):
-    """As a user fits: `fit_to_data`, which chooses the rows of validation itself.
+    """Fits as a user would: `fit_to_data`, which chooses the validation rows itself.
 
-    It has no callbacks, so that nothing is known of epochs before the last.
+    It has no callbacks, so nothing is known about epochs before the last.
     """
     del after_epoch
     rows = np.concatenate([train, validation])

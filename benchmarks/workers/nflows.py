@@ -13,7 +13,7 @@ _SPLINE = {"num_bins": NUM_BINS, "tails": "linear", "tail_bound": BOUND}
 
 
 class _Conditioner(MLP):
-    """Its MLP, with the second argument that its couplings give."""
+    """Its MLP, with the second argument that its couplings pass."""
 
     def forward(self, inputs, context=None):
         return super().forward(inputs)
@@ -32,7 +32,7 @@ def _coupling(transform, **kwargs):
         half = sizes.event_size // 2
         layers = []
         for i in range(sizes.num_layers):
-            # What is above zero is transformed.
+            # Coordinates with a mask above zero are transformed.
             mask = torch.tensor([(j < half) == (i % 2 == 1) for j in range(sizes.event_size)])
             layers.append(transform(mask.int(), conditioner, **kwargs))
         return _tasks(layers, sizes)

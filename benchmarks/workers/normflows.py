@@ -15,7 +15,7 @@ NUM_ITERATIONS = 5  # power iterations for a spectral norm, after each step
 
 
 class _Inverted(nf.flows.Flow):
-    """A layer whose fast direction is to be that of the density."""
+    """A layer, inverted so that its fast direction is that of the density."""
 
     def __init__(self, layer):
         super().__init__()
@@ -29,7 +29,7 @@ class _Inverted(nf.flows.Flow):
 
 
 class _Conditioner(nf.nets.MLP):
-    """Its MLP, with the second argument that its spline couplings give."""
+    """Its MLP, with the second argument that its spline couplings pass."""
 
     def forward(self, inputs, context=None):
         return super().forward(inputs)
@@ -57,7 +57,7 @@ def affine_coupling(sizes):
 
 
 def spline_coupling(sizes):
-    """From parts: the ready-made layer has a residual network, and a spline of its own besides."""
+    """Built from parts, since the ready-made layer has a residual network and an extra spline."""
     half = sizes.event_size // 2
 
     def conditioner(inputs, outputs):
@@ -65,7 +65,7 @@ def spline_coupling(sizes):
 
     layers = []
     for i in range(sizes.num_layers):
-        # What is above zero is transformed.
+        # Coordinates with a mask above zero are transformed.
         mask = torch.tensor([(j < half) == (i % 2 == 1) for j in range(sizes.event_size)])
         layers.append(
             _Inverted(PiecewiseRationalQuadraticCoupling(mask.int(), conditioner, **_SPLINE))
@@ -103,12 +103,12 @@ def residual(sizes):
     for _ in range(sizes.num_layers):
         network = nf.nets.LipschitzMLP(
             widths,
-            # Its bound is that of each kernel, ours that of the network.
+            # It bounds each kernel; we bound the network.
             lipschitz_const=COEFFICIENT ** (1 / (len(widths) - 1)),
             max_lipschitz_iter=NUM_ITERATIONS,
             init_zeros=False,
         )
-        # The first of the further terms is sure, too.
+        # The first of the further terms is always taken, too.
         layers.append(
             nf.flows.Residual(network, n_exact_terms=NUM_TERMS - 1, geom_p=1.0 - MORE_TERMS)
         )

@@ -1,6 +1,6 @@
 """The workloads in TFP's own bijectors with its own Keras, on TensorFlow's CPU backend, under XLA.
 
-FFJORD runs in graph mode: under XLA the gradient of its exact trace fails, and the rest is slower.
+FFJORD runs in graph mode: under XLA the gradient of its exact trace fails, and all else is slower.
 """
 
 import functools
@@ -65,7 +65,7 @@ def _mlp(inputs, hidden_units, outputs, activation="relu"):
 
 
 def _spline(params):
-    """A spline of raw parameters `[..., SPLINE_SIZE]`, in the manner of TFP's documentation."""
+    """A spline of raw parameters `[..., SPLINE_SIZE]`, as in TFP's documentation."""
     widths, heights, slopes = tf.split(params, [NUM_BINS, NUM_BINS, NUM_BINS - 1], axis=-1)
     least = 1e-3
 

@@ -31,14 +31,14 @@ VERSIONS = ("tfp_flows", "tensorflow", "tensorflow-probability", "keras")
 def tasks(flow, sizes):
     """The number of weights, and a function for each task.
 
-    Those that train and score take other rows, too.
+    The tasks that train and score also take other rows.
     """
     model = tfpf.FlowModel(flow)
     if sizes.is_timed:
         draw_zero_kernels(model)
     batch, points = tf.constant(sizes.batch()), tf.constant(sizes.points())
     state = {"seed": 0}
-    # Residual flows and estimated traces differ in training.
+    # Residual flows and estimated traces behave differently in training.
     step = train_step(
         lambda x: -tf.reduce_mean(model(x, training=True)), model, sizes.learning_rate
     )
@@ -66,7 +66,7 @@ def tasks(flow, sizes):
 
 
 def train_step(loss_of, model, learning_rate):
-    """A compiled step of Adam on `model`, a layer: callable, from rows to the loss."""
+    """A compiled Adam step of the layer `model`, a callable from rows to the loss."""
     optimizer = keras.optimizers.Adam(learning_rate)
     optimizer.build(model.trainable_variables)
 
@@ -82,7 +82,7 @@ def train_step(loss_of, model, learning_rate):
 
 
 def draw_zero_kernels(model):
-    """Draws the kernels that start at zero as torch draws its own, else searches are too easy."""
+    """Draws kernels that start at zero as torch does, since searches would be too easy."""
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         if len(variable.shape) == 2 and not np.any(variable.numpy()):
@@ -99,7 +99,7 @@ def maf(sizes):
 
 
 def spline_coupling(sizes):
-    """From parts: the recipe has residual networks and linear layers, which peers have not."""
+    """Built from parts, since the recipe has residual networks and linear layers; peers do not."""
     size, kwargs = sizes.event_size, {"num_bins": NUM_BINS, "bound": BOUND}
     layers = []
     for i in range(sizes.num_layers):
@@ -132,7 +132,7 @@ def spline_autoregressive(sizes):
 
 
 def _raw_scale(sizes):
-    """As the recipe of splines has it: raw parameters move by less in the first steps."""
+    """The scale of the spline recipe, with which raw parameters move less in the first steps."""
     return 0.6 / np.sqrt(sizes.hidden_units[-1])
 
 
@@ -184,7 +184,7 @@ def _ffjord(trace):
             rtol=TOLERANCE,
             atol=TOLERANCE,
             trace=trace,
-            # The recipe's densities are exact; peers estimate them, too.
+            # The recipe's densities are exact; here they are estimated, as those of the peers are.
             noise=B.HutchinsonNoise(in_inference=True, seed=0),
         )
         return _flow([bijector], sizes.event_size)
@@ -226,7 +226,7 @@ WORKLOADS = {name: _workload(flow) for name, flow in FLOWS.items()}
 
 
 def fit(name, sizes, train, validation, epochs, patience, seed, after_epoch):
-    """As a user fits: `model.fit` with early stopping. Returns `log_prob` and `sample`."""
+    """Fits as a user would, with early stopping. Returns `log_prob` and `sample`."""
     model = tfpf.FlowModel(FLOWS[name](sizes))
     model.compile(keras.optimizers.Adam(sizes.learning_rate), jit_compile=True)
 

@@ -34,7 +34,7 @@ def _workload(flow, **kwargs):
 
 def _ffjord(exact):
     def build(sizes):
-        # With one frequency the time is two inputs of the network, sine and cosine: the fewest.
+        # With one frequency, time gives the fewest inputs of the network: its sine and cosine.
         flow = zuko.flows.CNF(
             sizes.event_size,
             freqs=1,

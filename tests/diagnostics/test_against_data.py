@@ -1,8 +1,5 @@
 """Tests of a flow against data are right on an exact flow and see one that is wrong."""
 
-import inspect
-import re
-
 import known_flows
 import numpy as np
 import pytest
@@ -217,10 +214,3 @@ def test_samples_that_are_not_finite_are_no_number_of_a_test():
         d.coverage(known_flows.unconditional(), known_flows.X, num_samples=1)
     with pytest.raises(TypeError, match="TransformedDistribution"):
         d.latent_normality(tfd.Sample(tfd.Normal(0.0, 1.0), 2), known_flows.X)
-
-
-@pytest.mark.parametrize("name", d.__all__)
-def test_examples_of_docstrings_run(name):
-    text = inspect.getdoc(getattr(d, name))
-    for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-        exec(compile(block, name, "exec"), {"np": np, "tf": tf, "tfp_flows": tfpf})

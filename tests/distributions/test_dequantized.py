@@ -181,7 +181,7 @@ def test_fit_on_uint8_with_bits_per_dimension():
     flow = tfpf.flows.neural_spline(2, num_layers=1, hidden_units=(32,), seed=0)
     model = tfpf.FlowModel(Dequantized(flow, 8, seed=0))
     model.compile(keras.optimizers.Adam(2e-2), jit_compile=False)
-    options = {"validation_data": correlated(500, 1), "batch_size": 100, "epochs": 8}
+    options = {"validation_data": correlated(500, 1), "batch_size": 100, "epochs": 5}
     history = model.fit(x, verbose=0, **options).history
     assert set(history) == {
         "loss",
@@ -242,7 +242,7 @@ def test_is_saved(tmp_path):
 
 def test_values_outside_of_the_range():
     distribution = Dequantized(normal(dtype=tf.float32), K)
-    compiled = tf.function(distribution.elbo, jit_compile=True)
+    compiled = tf.function(distribution.elbo, jit_compile=True, autograph=False)
     model = tfpf.FlowModel(Dequantized(Flow(normal(dtype=tf.float32), LULinear(3)), K))
     model.compile("adam")
     for value in (-1, K, 255, 0.5):
@@ -260,7 +260,7 @@ def test_values_outside_of_the_range():
 
 
 def test_there_is_no_log_prob():
-    with pytest.raises(NotImplementedError, match="`dequantized` has a bound .*`elbo.*Received: "):
+    with pytest.raises(NotImplementedError, match="`dequantized` has a .*`elbo.*Received: "):
         Dequantized(normal(), K).log_prob(X)
 
 
@@ -314,7 +314,7 @@ def test_events_without_axes():
     same = vector.elbo(x[..., np.newaxis], num_samples=2_000).numpy()
     assert (many <= exact + 0.02).all()
     np.testing.assert_allclose(many, same, atol=0.05)
-    with pytest.raises(ValueError, match="`dequantizer` must be None where events have no axes"):
+    with pytest.raises(ValueError, match="`dequantizer` must be None if events have no axes"):
         Dequantized(tfd.Normal(0.0, 1.0), K, dequantizer=tfb.Shift(1.0))
     with pytest.raises(ValueError, match="whole numbers from 0 to 3"):
         tfpf.FlowModel(Dequantized(tfd.Normal(tf.Variable(0.0), 1.0), K)).predict(np.array([7]))

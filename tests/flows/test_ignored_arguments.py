@@ -70,12 +70,12 @@ def test_a_seed_of_numpy_is_an_integer(name):
     ],
 )
 def test_what_is_for_images_is_refused_for_vectors(name, argument, value, event_shape):
-    with pytest.raises(ValueError, match=f"`{argument}` is for images.*Received: {argument}="):
+    with pytest.raises(ValueError, match=f"`{argument}` is only for images.*Received: {argument}="):
         getattr(F, name)(event_shape, num_layers=1, **{argument: value})
 
 
 def test_what_is_for_images_is_refused_for_autoregressive_splines():
-    with pytest.raises(ValueError, match="`num_scales` is for images.*Received: num_scales=2"):
+    with pytest.raises(ValueError, match="`num_scales` is only for images.*Received: num_scales=2"):
         F.neural_spline(2, autoregressive=True, num_scales=2)
 
 
@@ -131,7 +131,7 @@ def test_defaults_are_those_that_the_documents_name(name, vectors, images):
     ],
 )
 def test_accuracy_of_another_solver_is_refused(name, solver, argument, value):
-    with pytest.raises(ValueError, match=f"`{argument}` is .*Received: {argument}=.*solver="):
+    with pytest.raises(ValueError, match=f"`{argument}` applies .*Received: {argument}=.*solver="):
         getattr(F, name)(2, solver=solver, **{argument: value})
 
 

@@ -294,7 +294,7 @@ def test_other_distributions_that_are_refused():
     with pytest.raises(ValueError, match="must have variables.*Received: "):
         tfpf.DistributionLayer(BASE)
     bound = tfpf.condition(small_flow(context_size=3), Z)
-    with pytest.raises(ValueError, match=r"called with `\(context, x\)`. Received: "):
+    with pytest.raises(ValueError, match=r"call the layer with `\(context, x\)`. Received: "):
         tfpf.DistributionLayer(bound)
     with pytest.raises(ValueError, match="`dtype` must not be given"):
         tfpf.DistributionLayer(small_flow(), dtype="float32")

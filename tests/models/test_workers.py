@@ -96,7 +96,7 @@ def test_each_row_is_met_once(trained):
 def test_workers_that_made_different_flows_are_refused(trained):
     for worker in trained[0]:
         assert "Every worker must make the same flow" in worker["refused"]
-        assert worker["refused"].endswith("Received: 2 different ones on 2 devices")
+        assert worker["refused"].endswith("Received: 2 different flows on 2 devices")
 
 
 def test_what_workers_save_loads_in_one_process(folder, trained):

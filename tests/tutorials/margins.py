@@ -81,6 +81,44 @@ FULL = {
         "gain by both flows": (3.0, 12.0),
         "prior, nats above the normal": (1.0, float("inf")),  # nothing ties the scale
     },
+    "images": {
+        "multiscale, bits": (1.5, 2.433),  # independent pixels take 2.433
+        "glow, bits": (1.5, 2.433),
+        "share classified right": (0.91, 1.0),  # by independent pixels: 0.909
+        "samples read as their class, T = 0.7": (0.7, 1.0),
+        "there and back, largest error": (0.0, 1e-2),  # of pixels from 0 to 16
+    },
+    "continuous_flows": {
+        "likelihood, nats from the truth": (-0.02, 0.2),  # a normal is 0.81 away
+        "flow matching, nats from the truth": (-0.02, 0.2),
+        "log-determinant, largest difference": (0.0, 1e-3),
+        "likelihood, nats of samples": (-0.05, 0.4),
+        "flow matching, nats of samples": (-0.05, 0.4),
+        "likelihood, evaluations": (14, 400),
+        "flow matching, evaluations": (14, 400),
+        "likelihood, error of samples": (0.0, 1e-3),
+        "flow matching, error of samples": (0.0, 1e-3),
+    },
+    "residual_flows": {
+        "exact, largest error": (0.0, 1e-12),
+        "cut series, largest error over bound": (0.0, 1.0),
+        "series, 2 terms, standard errors away": (5.0, float("inf")),
+        "roulette, survival 0.85, standard errors away": (0.0, 4.0),
+        "fixed point, k = 0.97, error": (0.0, 1e-10),
+        "residual, loss minus exact": (-0.1, 0.1),
+        "iresnet, loss minus exact": (-5.0, -0.05),  # its loss promises too much
+        "residual, nats from the truth": (-0.02, 0.15),
+        "largest norm of J": (0.3, 0.9001),  # 0.9 is the bound
+        "there and back, largest error": (0.0, 1e-3),
+    },
+    "sets_and_sound": {
+        "sets, exact minus elbo": (-0.5, 12.0),
+        "sets, elbo above the ring": (5.0, 30.0),
+        "sets, share of points near the circle": (0.9, 1.0),
+        "sound, nats from the truth": (-0.5, 15.0),  # a normal is 21 away
+        "sound, nats above a normal": (5.0, 25.0),
+        "sound, median error of the pitch": (0.0, 0.006),  # a normal: 0.02, the data: 0.0012
+    },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),
         "log-determinant, largest error": (0.0, 1e-10),
@@ -133,6 +171,33 @@ SHORT = {
     },
     "vae": {
         "flow prior, flow posterior, ELBO": (-145.0, -100.0),  # -530 at the start
+    },
+    "images": {
+        "multiscale, bits": (1.5, 3.2),
+        "glow, bits": (1.5, 3.2),
+        "share classified right": (0.3, 1.0),  # by chance: 0.1
+        "there and back, largest error": (0.0, 1e-2),
+    },
+    "continuous_flows": {
+        "likelihood, nats from the truth": (-0.02, 0.75),
+        "flow matching, nats from the truth": (-0.02, 0.75),
+        "log-determinant, largest difference": (0.0, 1e-2),
+        "likelihood, error of samples": (0.0, 1e-2),
+        "flow matching, error of samples": (0.0, 1e-2),
+    },
+    "residual_flows": {
+        "exact, largest error": (0.0, 1e-12),
+        "cut series, largest error over bound": (0.0, 1.0),
+        "series, 2 terms, standard errors away": (3.0, float("inf")),
+        "roulette, survival 0.85, standard errors away": (0.0, 4.0),
+        "fixed point, k = 0.97, error": (0.0, 1e-10),
+        "residual, nats from the truth": (-0.02, 1.05),  # 1.22 at the start
+        "largest norm of J": (0.05, 0.9001),
+        "there and back, largest error": (0.0, 1e-3),
+    },
+    "sets_and_sound": {
+        "sets, exact minus elbo": (-0.5, 38.0),  # 43 at the start
+        "sound, nats from the truth": (-0.5, 35.0),  # more than 40 at the start
     },
     "your_own_bijector": {
         "there and back, largest error": (0.0, 1e-10),

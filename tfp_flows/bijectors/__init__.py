@@ -1,4 +1,4 @@
-"""Bijectors of normalizing flows, each a `tfb.Bijector`."""
+"""Bijectors of normalizing flows, each one a `tfb.Bijector`."""
 
 from tfp_flows.bijectors.conditioned import (
     Amortized,

@@ -1,4 +1,4 @@
-"""Whether a bijector increases, where an event is one number."""
+"""Whether a bijector is increasing, if an event is one number."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 
 class SaysWhetherIncreasing:
-    """A bijector that says whether y increases with x, for the `cdf` of a distribution.
+    """A mixin for bijectors that says whether y increases with x, for the `cdf` of a distribution.
 
-    A subclass sets `_increases` where the answer is the same for all parameters, or has a method
-    `_is_increasing()`, which returns a bool or a `Tensor` of them, of the batch shape. Affine
+    A subclass sets `_increases` if the answer is the same for all parameters. Otherwise it has a
+    method `_is_increasing()`, which returns a bool, or a bool `Tensor` of the batch shape. Affine
     bijectors need neither.
     """
 
     _increases: bool | None = None
-    # Of the bijector that this is mixed into.
+    # Attributes of the bijector that this is mixed into.
     name: str
     is_constant_jacobian: bool
     forward_min_event_ndims: int
@@ -27,17 +27,17 @@ class SaysWhetherIncreasing:
     def _is_increasing(self) -> bool | tf.Tensor:
         if self._increases is not None:
             return self._increases
-        if not self.is_constant_jacobian:  # by which TFP means affine
+        if not self.is_constant_jacobian:  # to TFP this means affine
             raise NotImplementedError
         return _is_affine_increasing(self, self.forward_min_event_ndims)
 
     def _internal_is_increasing(
         self, name: str = "is_increasing", **kwargs: Any
     ) -> bool | tf.Tensor:
-        # TFP asks for any event: of several dimensions its `cdf` would be a wrong number.
+        # TFP calls this for any event. With several dimensions its `cdf` would be wrong.
         if self.forward_min_event_ndims and not self._is_of_one_dimension():
             raise NotImplementedError(
-                f"`{self.name}` increases or falls only where an event is known to be one number. "
+                f"`{self.name}` must have events of one number to be increasing or decreasing. "
                 f"Received: {self!r}"
             )
         return is_increasing(self, self.forward_min_event_ndims)
@@ -49,21 +49,21 @@ class SaysWhetherIncreasing:
 
 
 def is_increasing(bijector: tfb.Bijector, event_ndims: int) -> bool | tf.Tensor:
-    """Whether y increases with x, of a `tfb.Bijector` whose events are one number each.
+    """Returns whether y increases with x, for a `tfb.Bijector` whose events are one number each.
 
-    TFP's own answer is of bijectors of scalars. Here the one number may have axes, as in a vector
-    of one dimension, which the answer leaves out. What is known stays a Python `bool`, so that only
-    one tail of a distribution is computed.
+    TFP's own method is for bijectors of scalars. Here the one number may have axes, as in a vector
+    with one dimension; the answer leaves these axes out. A known answer stays a Python `bool`, so
+    that only one tail of a distribution is computed.
 
     Args:
-      bijector: a `tfb.Bijector`; chains and inverses are looked into.
+      bijector: a `tfb.Bijector`; chains and inverses are taken apart.
       event_ndims: the number of axes of x that make one event, all of size one.
 
     Returns:
       A Python `bool`, or a bool `Tensor` that broadcasts with a batch of events.
 
     Raises:
-      NotImplementedError: if a part does not say it.
+      NotImplementedError: if the answer for a part is not known.
     """
     if isinstance(bijector, invert._Invert):
         return is_increasing(bijector.bijector, bijector.forward_event_ndims(event_ndims))
@@ -79,21 +79,21 @@ def is_increasing(bijector: tfb.Bijector, event_ndims: int) -> bool | tf.Tensor:
         if not bijector.is_constant_jacobian:
             raise NotImplementedError(
                 f"`{bijector.name}` must say whether it increases, by a method `_is_increasing()`. "
-                f"Received: a bijector of class {type(bijector).__name__!r}, which does not"
+                f"Received: a bijector of class {type(bijector).__name__!r} without it"
             ) from None
         return _is_affine_increasing(bijector, event_ndims)
     return _without_axes(increasing, event_ndims - bijector.forward_min_event_ndims)
 
 
 def _is_affine_increasing(bijector: tfb.Bijector, event_ndims: int) -> bool | tf.Tensor:
-    """The same of an affine bijector, by its values at zero and one."""
+    """Returns whether an affine bijector is increasing, from its values at zero and one."""
     zero = tf.zeros([1] * event_ndims, bijector.dtype or tf.float32)
     difference = bijector.forward(zero + 1.0) - bijector.forward(zero)
     return _without_axes(difference > 0.0, bijector.forward_event_ndims(event_ndims))
 
 
 def _without_axes(increasing: Any, event_ndims: int) -> bool | tf.Tensor:
-    """Leaves out the last axes, those of an event: what broadcasts may have fewer."""
+    """Removes the last `event_ndims` axes, or fewer if there are fewer."""
     if not tf.is_tensor(increasing):
         return increasing
     for _ in range(min(event_ndims, increasing.shape.rank)):

@@ -1,4 +1,4 @@
-"""Running Keras layers in inference mode without a trace on what comes after."""
+"""Runs Keras layers in inference mode, and restores the mode afterwards."""
 
 import contextlib
 import threading
@@ -10,11 +10,11 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def inference_mode() -> Iterator[None]:
-    """Gives Keras its training mode back at the end.
+    """Restores Keras's training mode at the end of the block.
 
-    A layer that is called with `training=False` within the call of a model turns training off
-    for all layers that the model calls later, not only for those within it. The mode is that of
-    the thread, as in Keras: another one may train meanwhile.
+    If a layer is called with `training=False` within the call of a model, Keras turns training off
+    for all layers that the model calls later, not only for those within the layer. As in Keras, the
+    mode belongs to the thread, and another thread may train meanwhile.
     """
     nothing = tf.zeros([])
     _MODE(nothing)
@@ -27,7 +27,7 @@ def inference_mode() -> Iterator[None]:
 
 
 class _Mode(keras.layers.Layer):
-    """Sees the mode, or sets it, as any layer that is called."""
+    """A layer that reads the current mode, or sets it, when it is called."""
 
     def __init__(self) -> None:
         super().__init__(name="mode", dtype="float32", autocast=False)
@@ -39,5 +39,5 @@ class _Mode(keras.layers.Layer):
 
 
 _MODE = _Mode()
-# Not an attribute of the layer, which all threads share.
+# All threads share the layer, so the mode is not one of its attributes.
 _SEEN = threading.local()

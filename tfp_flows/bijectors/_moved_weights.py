@@ -1,4 +1,4 @@
-"""Weights away from where they start: a last layer of zeros would hide what its network sees."""
+"""Moves weights away from their start, where a last layer of zeros would hide dependences."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def moved(variables: Iterable[tf.Variable]) -> Iterator[None]:
-    """Adds noise to those of the variables that are trainable, and puts all back at the end."""
+    """Adds noise to the trainable variables among these, and restores all values at the end."""
     variables = [v for v in variables if v.trainable and v.dtype.is_floating]
     kept = [tf.identity(variable) for variable in variables]
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What TFP objects have to see to for networks inside of them: checks, variables, a dtype."""
+"""What TFP objects need for the networks inside of them: checks, variables and a dtype."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,12 @@ import tensorflow as tf
 
 
 def check_network(network: Any, call: str, name: str) -> None:
-    """Refuses what cannot be called, and a layer that has no variables yet.
+    """Refuses an object that is not callable, and a layer that has no variables yet.
 
     Args:
-      network: what was given.
+      network: the argument.
       call: how it is called, such as "field(t, z)", for the message.
-      name: the argument that it was given as.
+      name: the name of the argument.
     """
     if not callable(network):
         raise TypeError(f"`{name}` must be callable as {call}. Received: {name}={network!r}")
@@ -25,10 +25,10 @@ def check_network(network: Any, call: str, name: str) -> None:
 
 
 def check_network_inputs(network: Any, name: str, takes_context: bool) -> None:
-    """Checks a network that is called with `x`, and by `network_with_context` with a context, too.
+    """Checks a network that is called with `x`, and by `network_with_context` with a context.
 
-    A sequential or functional model would drop a context without a word: it must have an input for
-    it.
+    A sequential or functional model without an input for the context would ignore it silently, so
+    it is refused.
     """
     call = f"{name}(x, context=c)" if takes_context else f"{name}(x)"
     check_network(network, call, name)
@@ -42,7 +42,7 @@ def check_network_inputs(network: Any, name: str, takes_context: bool) -> None:
             f"{' and '.join(wanted)}. "
             f"Received: {name}={network!r} with {num_inputs} inputs"
         )
-    # A sequential model, which has one input, has no `input`.
+    # A sequential model has one input, and no attribute `input`.
     keys = set(network.input) if takes_context and isinstance(network.input, dict) else None
     if keys not in (None, {"x", "context"}):
         raise ValueError(
@@ -52,10 +52,10 @@ def check_network_inputs(network: Any, name: str, takes_context: bool) -> None:
 
 
 def network_with_context(network: Any) -> Callable[..., Any]:
-    """What is called as `(x, context=c)`: the network itself, unless it is a functional model.
+    """Returns a callable `(x, context=c)`: the network itself, unless it is a functional model.
 
-    That wants `[x, c]`, or c first if that input is named "context", or a `dict` of "x" and
-    "context".
+    A functional model is called with `[x, c]`, with `[c, x]` if its first input is named "context",
+    or with a `dict` of "x" and "context".
     """
     if not _is_ready_made(network):
         return network
@@ -67,8 +67,8 @@ def network_with_context(network: Any) -> Callable[..., Any]:
 
 
 def _is_ready_made(network: Any) -> bool:
-    """Whether it is called as sequential and functional models are, of Keras 3 or of `tf_keras`."""
-    # By name, since importing `tf_keras` takes a second.
+    """Returns whether it is a sequential or functional model, of Keras 3 or of `tf_keras`."""
+    # Compared by name, since importing `tf_keras` takes a second.
     is_model = isinstance(network, keras.Model) or any(
         cls.__name__ == "Model" and cls.__module__.startswith("tf_keras.")
         for cls in type(network).__mro__
@@ -77,9 +77,9 @@ def _is_ready_made(network: Any) -> bool:
 
 
 def row_shapes(network: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The shape of a row that goes in and of one that comes out, or `None` if that is not said.
+    """Returns the shapes of an input row and an output row, or `None` if they are not known.
 
-    A network says it by `input_shape`, as functional models of Keras do.
+    A network says them by `input_shape`, as functional models of Keras do.
     """
     shape = getattr(network, "input_shape", None)
     if not isinstance(shape, tuple) or None in shape[1:]:
@@ -88,16 +88,17 @@ def row_shapes(network: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
 
 
 def layer_variables(*parts: Any) -> list[tf.Variable]:
-    """The `tf.Variable`s of those parts that are Keras layers.
+    """Returns the `tf.Variable`s of those parts that are Keras layers.
 
-    A TFP object keeps them as an attribute: its trackers see a `tf.Variable`, but no Keras 3 layer.
+    A TFP object keeps them as an attribute, since its trackers find a `tf.Variable` but no Keras 3
+    layer.
     """
     layers = [part for part in parts if isinstance(part, keras.Layer)]
     return [variable.value for layer in layers for variable in layer.variables]
 
 
 def dtype_of(network: Any, dtype: tf.DType | str | None = None) -> tf.DType | None:
-    """`dtype`; by default that of a Keras layer's variables, and `None` for another callable."""
+    """Returns `dtype`, or by default that of a Keras layer's variables; `None` for others."""
     if dtype is None and isinstance(network, keras.Layer):
         dtype = network.variable_dtype
     return None if dtype is None else tf.as_dtype(dtype)

@@ -1,4 +1,4 @@
-"""A layer of random numbers that are new in training, and otherwise always the same."""
+"""A layer of random numbers that are new in training, and always the same otherwise."""
 
 import abc
 from typing import Any
@@ -11,10 +11,11 @@ from tfp_flows.math._replica_seed import next_replica_seed
 
 
 class Noise(keras.layers.Layer, abc.ABC):
-    """Random numbers of the shape of a tensor: new in training, else always the same.
+    """A layer that returns random numbers of the shape of its input.
 
-    Keras's training mode decides, as it does for dropout, so that `evaluate`, `predict` and a plain
-    `elbo` give the same numbers each time. The state of the seeds is saved with the model.
+    They are new in each training step, and always the same otherwise. Keras's training mode
+    decides, as it does for dropout. So `evaluate`, `predict` and a plain `elbo` return the same
+    numbers each time. The state of the seeds is saved with the model.
 
     Args:
         seed: a non-negative integer, or `None`.
@@ -29,7 +30,7 @@ class Noise(keras.layers.Layer, abc.ABC):
 
     @abc.abstractmethod
     def draw(self, shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """Returns numbers of the shape, by a seed `[2]`."""
+        """Returns random numbers of this shape, for a seed of shape `[2]`."""
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns noise of the shape and dtype of `x`."""

@@ -1,7 +1,7 @@
-"""What bijectors say of their parameters to `tfp.experimental.util.make_trainable`.
+"""The parameter properties of bijectors, for `tfp.experimental.util.make_trainable`.
 
-It makes a variable for each parameter that is a tensor and was not given, of the shape that the
-parameter says. One that says none must be given.
+It makes a variable for each tensor parameter that was not given, in the shape that the parameter's
+properties say. A parameter without a shape must be given.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ UNKNOWN = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
 
 
 def raw_numbers(params_size: Callable[[int], int]) -> tfp.util.ParameterProperties:
-    """Properties of raw numbers `[..., P]` of a map of vectors; `params_size(D)` gives P."""
+    """Returns properties of raw numbers `[..., P]` of a map of vectors; `params_size(D)` is P."""
 
     def shape_fn(sample_shape: Any) -> Any:
         return ps.concat([sample_shape[:-1], [params_size(_last(sample_shape))]], axis=0)
@@ -25,10 +25,10 @@ def raw_numbers(params_size: Callable[[int], int]) -> tfp.util.ParameterProperti
 
 
 def own(ndims: int | None = None) -> tfp.util.ParameterProperties:
-    """Properties of a parameter without batches, which the constructor makes if it is `None`.
+    """Returns properties of a parameter without a batch that the constructor makes if it is `None`.
 
-    What `make_trainable` returns calls the constructor for each use: variables that are made there
-    would be others each time. With `ndims` the shape is D on each of so many axes.
+    The function that `make_trainable` returns calls the constructor for each use, which would make
+    new variables each time. With `ndims` the shape is D on each of this many axes.
     """
 
     def shape_fn(sample_shape: Any) -> list[int]:
@@ -41,7 +41,7 @@ def own(ndims: int | None = None) -> tfp.util.ParameterProperties:
 
 
 def _last(sample_shape: Any) -> int:
-    """D, the size of the last axis of points of the shape."""
+    """Returns D, the size of the last axis of points of this shape."""
     sizes = tf.get_static_value(ps.convert_to_shape_tensor(sample_shape))
     if sizes is None or len(sizes) == 0:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The memory of one pass: a point, its image and the log-det that came with it."""
+"""The cache of one pass: a point, its image and the log-det that was computed with it."""
 
 import threading
 from typing import Any
@@ -8,20 +8,21 @@ from tensorflow_probability.python.internal import cache_util
 
 
 class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
-    """Remembers `(x, y, log-det)` of one evaluation while both ends live.
+    """Remembers `(x, y, log-det)` of one evaluation while both points are alive.
 
     TFP scores a point by `x = inverse(y)` followed by `forward_log_det_jacobian(x)`. With this
-    memory the second call finds what the first has computed, so that each conditioner runs once.
-    Two things differ from TFP's own cache, which returns stale log-densities in eager training
-    and hands tensors of one graph to another (TFP issue 840):
+    cache the second call finds the result of the first, so that each conditioner runs once. TFP's
+    own cache returns stale log-densities in eager training and hands tensors of one graph to
+    another (TFP issue 840). This one differs from it in two ways:
 
-    - the log-det is dropped as soon as either end of the pair is gone, since the next evaluation
-      may see other variables or another dropout mask;
-    - entries are keyed by graph, so that nothing leaks from one `tf.function` trace to the next,
-      and by thread: one that trains, with dropout, hands nothing to one that does not.
+    - It drops the log-det as soon as one point of the pair is gone, since the next evaluation may
+      see other variables or another dropout mask.
+    - Its entries are keyed by graph, so that no tensor leaks from one `tf.function` trace to the
+      next. They are also keyed by thread, so that a thread that trains, with dropout, hands nothing
+      to one that does not.
 
-    It stands on a private class of TFP 0.25; `tests/bijectors/test_pass_cache.py` pins what is
-    used of it.
+    It is based on a private class of TFP 0.25. `tests/bijectors/test_pass_cache.py` tests what is
+    used of that class.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
 
 
 class _ThreadKey(threading.local):
-    """A key of its own for each thread; the number of one that has ended is given to others."""
+    """A unique key for each thread, since Python reuses the ids of threads that have ended."""
 
     def __init__(self) -> None:
         self.value = object()
@@ -63,8 +64,8 @@ _THREAD = _ThreadKey()
 
 
 def _current_place() -> tuple[int | None, object]:
-    """The graph and the thread in which a pass is evaluated."""
-    # An id may be reused after its graph has died, but then every symbolic tensor of the old
-    # graph is dead too, and with it the entry.
+    """Returns the graph and the thread in which a pass is evaluated."""
+    # The id of a graph may be reused after the graph is gone. But then all its symbolic tensors are
+    # gone as well, and with them the entry.
     graph = None if tf.executing_eagerly() else id(tf.compat.v1.get_default_graph())
     return graph, _THREAD.value

@@ -1,4 +1,4 @@
-"""A promise that no log-det will be asked for, by which sampling may cost less."""
+"""A promise that no log-det will be needed, which makes sampling cheaper."""
 
 import contextlib
 import contextvars
@@ -9,10 +9,10 @@ _promised = contextvars.ContextVar("skip_log_det", default=False)
 
 @contextlib.contextmanager
 def skip_log_det() -> Iterator[None]:
-    """Within it, `forward` and `inverse` need not compute log-dets in the same evaluation.
+    """Lets `forward` and `inverse` skip the log-det within the block.
 
-    A bijector whose log-det costs more than its value (`Continuous`) leaves it out. One that is
-    asked for all the same takes another evaluation.
+    A bijector whose log-det costs more than its value (`Continuous`) then leaves the log-det out.
+    If it is needed after all, this takes another evaluation.
     """
     token = _promised.set(True)
     try:
@@ -22,5 +22,5 @@ def skip_log_det() -> Iterator[None]:
 
 
 def is_log_det_skipped() -> bool:
-    """Whether the caller has promised it."""
+    """Returns whether the caller has promised that no log-det will be needed."""
     return _promised.get()

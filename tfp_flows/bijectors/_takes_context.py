@@ -1,4 +1,4 @@
-"""What parts share that take a context: one that is bound, checked, and broadcast with events."""
+"""The base of parts that take a context: they bind it, check it and broadcast it with events."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,16 +14,17 @@ from tfp_flows.math._elementwise import clip_network_input
 
 
 class TakesContext:
-    """A TFP object that depends on a context c of shape `[..., C]`, or on none (C = 0).
+    """A TFP object that depends on a context c of shape `[..., C]`, or on no context (C = 0).
 
-    A context may have more axes than one, as a spectrogram has, `[..., frames, channels]`: then
+    A context may have several axes, such as a spectrogram, `[..., frames, channels]`. Then
     `context_size` is the tuple of their sizes.
 
-    `tfp_flows.condition` finds it by `context_size`, and binds c by `copy(context=c)`. Then c is
-    one of its parameters: the batch shape of c broadcasts with its own, and slices with it.
+    `tfp_flows.condition` finds the object by `context_size`, and binds c by `copy(context=c)`. Then
+    c is one of its parameters. The batch shape of c broadcasts with that of the object, and is
+    sliced with it.
     """
 
-    # Of the TFP object that this is mixed into.
+    # Attributes of the TFP object that this is mixed into.
     name: str
     _no_dependency: Callable[[Any], Any]
 
@@ -34,16 +35,16 @@ class TakesContext:
         dtype: tf.DType | str | None,
         name: str,
     ) -> None:
-        """Keeps a context, or `None`, after checks. For a constructor, before that of TFP.
+        """Keeps a context, or `None`, after checks. Constructors call it before that of TFP.
 
         Args:
           context: what converts to a float `Tensor` `[..., C]`, or `None`.
-          context_size: C, a tuple of the sizes of several axes, or 0 when no context is taken.
-          dtype: that of the part, or `None` if nothing has said it.
-          name: that of the part.
+          context_size: C, a tuple of the sizes of several axes, or 0 if no context is taken.
+          dtype: the dtype of the part, or `None` if it is not known.
+          name: the name of the part.
 
         Raises:
-          TypeError: if `context_size` is no integer, nor a tuple of them.
+          TypeError: if `context_size` is neither an integer nor a tuple of integers.
           ValueError: if it is negative, or the last axes of `context` have other sizes.
         """
         self._context_size = self._no_dependency(_checks.context_size(context_size))
@@ -62,7 +63,7 @@ class TakesContext:
 
     @property
     def context_size(self) -> int | tuple[int, ...]:
-        """C, the size of the context that is taken, or the sizes of its axes; 0 for none."""
+        """C, the size of a context, or the tuple of the sizes of its axes; 0 for no context."""
         return self._context_size
 
     @property
@@ -72,7 +73,7 @@ class TakesContext:
 
     @property
     def context(self) -> tf.Tensor | None:
-        """c, the bound context `[..., C]`, or `None`."""
+        """The bound context c, `[..., C]`, or `None`."""
         return self._context
 
     @classmethod
@@ -83,7 +84,7 @@ class TakesContext:
             "context": tfp.util.ParameterProperties(
                 event_ndims=_context_ndims,
                 shape_fn=parameter_properties.SHAPE_FN_NOT_IMPLEMENTED,
-                is_preferred=False,  # `make_trainable` binds none
+                is_preferred=False,  # so that `make_trainable` binds no context
             )
         }
 
@@ -96,7 +97,7 @@ class TakesContext:
             )
 
     def _broadcast_with_context(self, x: tf.Tensor, event_ndims: int = 1) -> tf.Tensor:
-        """Gives `x` the batch shape that the bound context adds; refuses to do without one."""
+        """Broadcasts `x` with the batch shape of the bound context; an error without one."""
         self._check_is_bound()
         if self._context is None:
             return x
@@ -105,10 +106,9 @@ class TakesContext:
         return tf.broadcast_to(x, ps.concat([batch_shape, shape[-event_ndims:]], axis=0))
 
     def _context_rows(self, batch_shape: Any, network: Any = None) -> tf.Tensor | None:
-        """c for each event of a batch, `[N, *context_shape]`, or `None` without a context.
+        """Returns c for each event of a batch, `[N, *context_shape]`, or `None` without a context.
 
-        It is what the network sees: clipped, so that no product overflows (see
-        `clip_network_input`).
+        It is clipped for the network, so that no product overflows (see `clip_network_input`).
         """
         if self._context is None:
             return None
@@ -121,9 +121,9 @@ class TakesContext:
 
 
 def _context_ndims(part: Any, x_event_ndims: int | None = None) -> int:
-    """How many axes of a part's context are those of one event, as TFP asks for them."""
+    """Returns how many axes of a part's context belong to one event, for TFP."""
     ndims = len(part.context_shape)
     if x_event_ndims is None:
         return ndims
-    # More axes of a bijector's event are axes of a batch of contexts.
+    # Further event axes of a bijector are batch axes of the contexts.
     return ndims + x_event_ndims - part.forward_min_event_ndims

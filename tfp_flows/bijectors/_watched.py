@@ -1,4 +1,4 @@
-"""A watch on a pass: what each part of a bijector is given, and what it gives."""
+"""Records a pass: what each part of a bijector gets, and what it returns."""
 
 import contextlib
 import contextvars
@@ -19,13 +19,13 @@ class Evaluation:
 
     Attributes:
       bijector: the part, which may be a chain or the inverse of another.
-      x: what it was given.
+      x: the input.
       event_ndims: the number of axes of one event of `x`.
-      is_forward: whether f was evaluated, not its inverse.
-      y: what it gave.
+      is_forward: whether f was evaluated, and not its inverse.
+      y: the output.
       log_det: log |dy/dx| in nats.
-      parts: evaluations of what the part is made of, as those of a chain, or of what it makes for
-        itself, as the transformer of a `Coupling`.
+      parts: the evaluations of its components, such as those of a chain, or of what it makes
+        itself, such as the transformer of a `Coupling`.
     """
 
     bijector: tfb.Bijector
@@ -39,9 +39,9 @@ class Evaluation:
 
 @contextlib.contextmanager
 def watching() -> Iterator[list[Evaluation]]:
-    """Yields a list that gets an `Evaluation` of each bijector that is evaluated meanwhile.
+    """Yields a list to which an `Evaluation` of each evaluated bijector is added.
 
-    Only `forward_and_log_det` and `inverse_and_log_det` are seen, and what they evaluate.
+    It only sees calls of `forward_and_log_det` and `inverse_and_log_det`, and what they evaluate.
     """
     seen: list[Evaluation] = []
     token = _watch.set(seen)
@@ -54,7 +54,7 @@ def watching() -> Iterator[list[Evaluation]]:
 def watched(
     evaluate: Callable[..., tuple[tf.Tensor, tf.Tensor]],
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """`evaluate(bijector, x, event_ndims, is_forward)`, written down if someone watches."""
+    """Wraps `evaluate(bijector, x, event_ndims, is_forward)`, to record its calls in `watching`."""
 
     @functools.wraps(evaluate)
     def call(

@@ -1,4 +1,4 @@
-"""The base class of every bijector here: value and log-det in one evaluation."""
+"""The base class of all bijectors here: value and log-det in one evaluation."""
 
 import abc
 from collections.abc import Sequence
@@ -20,30 +20,36 @@ from tfp_flows.bijectors._watched import watched
 
 
 class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
-    """y = f(x), with log |det df/dx| from the same evaluation.
+    r"""$y = f(x), \quad \log |\det dy/dx|$
 
-    A subclass implements `_forward_and_log_det(x)`, which returns `(y, log |det df/dx|)`, and
-    `_inverse_and_log_det(y)`, which returns `(x, log |det dx/dy|)`. The log-dets are those of one
-    event of `forward_min_event_ndims` dimensions: elementwise for 0, summed over the last axis
-    for 1. TFP's four hooks are derived from the two here, once. Both get a tensor of the
-    bijector's dtype, whose event has the shape that the constructor has declared.
+    The base class of all bijectors here, with value and log-det from one evaluation.
 
-    `log_prob` and `experimental_sample_and_log_prob` of a distribution that holds the bijector
-    evaluate each of the two methods at most once (see `PassCache`).
+    A subclass implements `_forward_and_log_det(x)` and `_inverse_and_log_det(y)`, which return
+    `(y, log |det dy/dx|)` and `(x, log |det dx/dy|)`. They get tensors of the bijector's dtype and
+    declared event shape. The log-dets are those of events of `forward_min_event_ndims` dimensions:
+    elementwise for 0, summed over the last axis for 1. TFP's four hooks are derived from the two. A
+    density, or a sample with its density, evaluates each at most once (see `PassCache`).
 
-    As in TFP, two equal bijectors share what is remembered, and `forward(x)` on one and the same
-    `x` returns the remembered `y` as long as that `y` is alive, even if variables have changed in
-    between; `tf.identity(x)` asks anew. So in eager mode a bare `tfd.TransformedDistribution` gives
-    its own sample `y` the density of the time when it was drawn, whatever an update has changed. A
-    bijector cannot prevent that: within a `tfb.Chain` it is the chain that remembers, and to forget
-    `y` would cost samplers a search for each `x` that they have just mapped. Use
-    `tfp_flows.distributions.Flow`, whose `log_prob` always asks anew.
+    As in TFP, equal bijectors share a cache: `forward(x)` on the same tensor `x` returns the cached
+    `y` while it is alive, even if variables have changed; `tf.identity(x)` forces a new evaluation.
+    So in eager mode a bare `tfd.TransformedDistribution` gives its own sample the density of the
+    time when it was drawn. Bijectors cannot prevent this: `tfb.Chain` has its own cache, and
+    samplers need one to be fast. Use `tfp_flows.distributions.Flow`, which always evaluates anew.
 
     Args:
       event_size: the size of the last axis of x and y, or `None` for any.
       event_shape: the sizes of their last axes, `None` for any.
-      known_event: Python `bool`. With it the axes of an event must have static sizes.
+      known_event: Python `bool`. If `True`, the axes of an event must have static sizes.
       **kwargs: those of `tfb.Bijector`.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> class Shift(tfpf.bijectors.FlowBijector):
+      ...     def _forward_and_log_det(self, x): return x + 1.5, tf.zeros_like(x)
+      ...     def _inverse_and_log_det(self, y): return y - 1.5, tf.zeros_like(y)
+      >>> Shift(forward_min_event_ndims=0).inverse([3.0, 5.0]).numpy()
+      array([1.5, 3.5], dtype=float32)
     """
 
     _cache = PassCache()
@@ -90,21 +96,18 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
         return {}
 
     def _keep(self, **tensors: Any) -> tf.DType:
-        """Keeps parameters as tensors of one float dtype, `_name` of each; returns that dtype.
-
-        A `tf.Variable` stays what it is, so that its gradient is seen; so does `None`.
-        """
+        """Keeps parameters as `_name`, tensors of one float dtype or `None`; returns the dtype."""
         dtype = dtype_util.common_dtype(tensors.values(), dtype_hint=tf.float32)
         if not dtype.is_floating:
             raise TypeError(f"Parameters must be floating point. Received: dtype={dtype.name}")
         for name, value in tensors.items():
-            if value is not None:
+            if value is not None:  # a `tf.Variable` stays one, so that it gets a gradient
                 value = tensor_util.convert_nonref_to_tensor(value, dtype=dtype, name=name)
             setattr(self, f"_{name}", value)
         return dtype
 
     def _checked(self, x: Any) -> tf.Tensor:
-        """`x` as a tensor of the dtype, with an event as it was declared; or an error."""
+        """Returns `x` as a tensor of the dtype, and refuses an event of another shape."""
         x = as_tensor(x, self.dtype, self.name)
         shape, size, event, wanted = x.shape, self._declared_size, self._declared_shape, None
         if size is not None and (shape.rank == 0 or shape[-1] not in (None, size)):
@@ -117,9 +120,7 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
                 wanted = "one axis of known size" if ndims == 1 else f"{ndims} axes of known size"
         if wanted:
             kind = "images" if event is not None and len(event) == 3 else "events"
-            raise ValueError(
-                f"`{self.name}` acts on {kind} of {wanted}. Received: a tensor of shape {shape}"
-            )
+            raise ValueError(f"`{self.name}` acts on {kind} of {wanted}. Received: shape {shape}")
         return x
 
     def _forward(self, x: tf.Tensor) -> tf.Tensor:
@@ -146,26 +147,27 @@ class FlowBijector(SaysWhetherIncreasing, LostInKeras, tfb.Bijector):
 def forward_and_log_det(
     bijector: tfb.Bijector, x: ArrayLike, event_ndims: Any = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `(y, log |det dy/dx|)` of any `tfb.Bijector`, in one evaluation of each part of ours.
+    """Returns `(y, log |det dy/dx|)` of any `tfb.Bijector`, in one evaluation of each part.
 
-    Parts are those of `tfb.Chain`, `tfb.Blockwise`, `tfb.JointMap` and `tfb.Invert`, however deep.
-    One that is no `FlowBijector` is asked for its value and then for its log-det. For example
-
-        y, log_det = forward_and_log_det(tfb.Chain([tfb.Exp(), Affine(1.0, 0.5)]), x, event_ndims=1)
+    Parts are those of `tfb.Chain`, `tfb.Blockwise`, `tfb.JointMap` and `tfb.Invert`, at any depth.
+    One that is not a `FlowBijector` takes two calls. There is one log-det, in nats, for each event.
 
     Args:
       bijector: a `tfb.Bijector`.
       x: what converts to a `Tensor` of the bijector's dtype, `[..., *event]`.
-      event_ndims: the number of trailing axes of `x` that make one event, at least
-        `bijector.forward_min_event_ndims`, which is the default. Of a bijector of structures, as
-        `tfb.JointMap` is, a structure of them.
-
-    Returns:
-      y, and the log-det in nats: one number for each event of y.
+      event_ndims: the number of trailing axes of `x` that make one event. The default and minimum
+        is `bijector.forward_min_event_ndims`. For `tfb.JointMap` and the like, a structure.
 
     Raises:
-      TypeError: if `event_ndims` is not an integer, or `x` a tensor of another dtype.
+      TypeError: if `event_ndims` is not an integer, or `x` is a tensor of another dtype.
       ValueError: if `event_ndims` is below the minimum, `x` has fewer axes, or a part refuses it.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> affine = tfpf.bijectors.Affine(shift=1.0, log_scale=[0.5, 0.25])
+      >>> y, log_det = tfpf.bijectors.forward_and_log_det(affine, [[0.0, 0.0]], event_ndims=1)
+      >>> log_det.numpy()  # one number for each row
+      array([0.75], dtype=float32)
     """
     return _checked_evaluation(bijector, x, event_ndims, True)
 
@@ -173,18 +175,17 @@ def forward_and_log_det(
 def inverse_and_log_det(
     bijector: tfb.Bijector, y: ArrayLike, event_ndims: Any = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation of each part of ours.
+    """Returns `(x, log |det dx/dy|)` of any `tfb.Bijector`, in one evaluation of each part.
 
-    As `forward_and_log_det`, whose errors are the same.
+    It is like `forward_and_log_det`, in the other direction. The default of `event_ndims`, and the
+    minimum, is `bijector.inverse_min_event_ndims`.
 
-    Args:
-      bijector: a `tfb.Bijector`.
-      y: what converts to a `Tensor` of the bijector's dtype, `[..., *event]`.
-      event_ndims: the number of trailing axes of `y` that make one event, at least
-        `bijector.inverse_min_event_ndims`, which is the default.
-
-    Returns:
-      x, and the log-det in nats: one number for each event of x.
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> affine = tfpf.bijectors.Affine(shift=1.0, log_scale=[0.5, 0.25])
+      >>> x, log_det = tfpf.bijectors.inverse_and_log_det(affine, [[1.0, 1.0]], event_ndims=1)
+      >>> log_det.numpy()  # one number for each row
+      array([-0.75], dtype=float32)
     """
     return _checked_evaluation(bijector, y, event_ndims, False)
 
@@ -201,7 +202,7 @@ def _checked_evaluation(
     if type(event_ndims) is not int or event_ndims < minimum:
         event_ndims = _checks.integer_at_least(event_ndims, minimum, "event_ndims")
     dtype = bijector.dtype
-    if dtype is None:  # as of a chain, whose parts may want one all the same
+    if dtype is None:  # for example a chain, whose parts may still have one
         dtype = bijector.inverse_dtype() if is_forward else bijector.forward_dtype()
     x = as_tensor(x, dtype, bijector.name)
     if (x.shape.rank or event_ndims) < event_ndims:
@@ -244,5 +245,6 @@ def _evaluated(
         y, log_det = bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims)
     else:
         y, log_det = bijector.inverse(x), bijector.inverse_log_det_jacobian(x, event_ndims)
-    # That of a part without a dtype is a float32 zero.
+    # A part without a dtype returns a float32 zero.
+
     return y, tf.cast(log_det, tf.nest.flatten(y)[0].dtype)

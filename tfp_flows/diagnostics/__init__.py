@@ -1,9 +1,9 @@
-"""What is wrong with a fit: layer by layer, against data, and in pictures.
+"""Shows what is wrong with a fit: layer by layer, against data, and in pictures.
 
 `diagnose` looks at every layer of a flow. `latent_normality`, `coverage`, `c2st` and `sbc` compare
-a flow with data, `importance` with a density; each result has a `plot`. `pairs`, `density_2d`,
-`learning_curve` and `transport` draw. All but `diagnose` and `importance` need scipy, scikit-learn
-or matplotlib: `pip install "tfp_flows[plot]"`.
+a flow with data, and `importance` compares it with a density. Each result has a `plot`. `pairs`,
+`density_2d`, `learning_curve` and `transport` draw. All but `diagnose` and `importance` need scipy,
+scikit-learn or matplotlib: `pip install "tfp_flows[plot]"`.
 """
 
 from tfp_flows.diagnostics.c2st import ClassifierTest, c2st

@@ -1,4 +1,4 @@
-"""Whether a layer heeds its context."""
+"""Whether a layer uses its context."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,15 +13,16 @@ from tfp_flows.conditioning import condition
 def context_effect(
     bijector: Any, evaluate: Callable[[Any], Iterable[ArrayLike]], context: np.ndarray
 ) -> float | None:
-    """How much results move, at most, when rows exchange contexts.
+    """The most that results move when rows exchange contexts.
 
     A flow that is not trained yet may have last layers of zeros, which hide what its networks see.
-    So where nothing moves it is looked at again with all weights moved, which are put back; zero is
-    returned only if then nothing moves either, NaN if something does.
+    So if nothing moves, the weights are moved for a second look and then put back. Zero means that
+    nothing moves then either, NaN that something does.
 
     Args:
       bijector: a part, or a distribution, that takes a context.
-      evaluate: a callable of one bound to contexts, that gives a tuple of tensors `[N, ...]`.
+      evaluate: a callable. It takes the part bound to contexts and gives a tuple of tensors
+        `[N, ...]`.
       context: contexts `[N, ...]`.
 
     Returns:

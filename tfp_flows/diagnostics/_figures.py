@@ -1,4 +1,4 @@
-"""Columns to draw, and the axes to draw them on."""
+"""Which columns to draw, and on which axes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +13,14 @@ def chosen_columns(columns: Sequence[int] | None, size: int, most: int) -> list[
     """The columns to draw: those that were chosen, or all if they are not too many.
 
     Raises:
-      ValueError: if a column is named twice or out of range, or there are more than `most` without
-        a choice.
-      TypeError: if a column is no integer.
+      ValueError: if a column is named twice or is out of range, or if none is chosen and there are
+        more than `most`.
+      TypeError: if a column is not an integer.
     """
     if columns is None:
         if size > most:
             raise ValueError(
-                f"`columns` must be chosen where there are more than {most}, as in "
+                f"`columns` must be given if there are more than {most}, for example "
                 f"`columns=[0, 1]`. Received: columns=None, {size} columns"
             )
         return list(range(size))
@@ -35,10 +35,10 @@ def chosen_columns(columns: Sequence[int] | None, size: int, most: int) -> list[
 
 
 def grid_of_axes(axes: Any, rows: int, columns: int) -> Any:
-    """The axes that were given as an array `[rows, columns]`, or those of a new figure.
+    """The given axes as an array `[rows, columns]`, or those of a new figure.
 
     Raises:
-      ValueError: if there are fewer or more of them.
+      ValueError: if the number of axes is another.
     """
     if axes is None:
         size = (2.2 * columns, 2.2 * rows)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfp_flows.diagnostics._layers import Layer
 
-# Copies of rows that are evaluated at once.
+# How many copies of rows are evaluated at once.
 _ROWS = 256
 
 
@@ -16,9 +16,9 @@ def log_det_and_condition(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """log |det J| in nats and the condition of J = dy/dx in each row, both `[N]` in float64.
 
-    A layer of D numbers takes D evaluations for each row, with gradients; an elementwise one, whose
-    Jacobian is a diagonal, takes one. Where the way to the base goes number by number, it is the
-    Jacobian of the way back that is inverted.
+    A layer of D numbers takes D evaluations with gradients for each row. An elementwise layer takes
+    one, because its Jacobian is diagonal. Where the way to the base goes number by number, the
+    Jacobian of the way back is computed and inverted.
 
     Args:
       layer: a `Layer`.
@@ -27,8 +27,8 @@ def log_det_and_condition(
       max_size: the largest D.
 
     Returns:
-      `None` where the layer gives another number of numbers than it takes, or more than `max_size`
-      of them and is not elementwise.
+      `None` if the layer changes the number of dimensions, or has more than `max_size` and is not
+      elementwise.
     """
     goes_back = layer.is_sequential
     x = np.asarray(layer.y if goes_back else layer.x)[rows]
@@ -53,7 +53,10 @@ def _jacobians(
     context: np.ndarray | None,
     size: int,
 ) -> np.ndarray:
-    """dy_i/dx_j of each row, `[N, D, D]`: of copies of a row the i-th gives the gradient of y_i."""
+    """dy_i/dx_j of each row, `[N, D, D]`.
+
+    Each row is copied D times, and the i-th copy gives the gradient of y_i.
+    """
     rows, outputs = np.divmod(np.arange(len(x) * size), size)
     parts = []
     for start in range(0, len(rows), _ROWS):
@@ -68,7 +71,7 @@ def _gradient(
     context: np.ndarray | None,
     outputs: np.ndarray | None,
 ) -> np.ndarray:
-    """The gradient of one output of each row, or of the sum over all, in float64."""
+    """The gradient of one output of each row, or of the sum of all outputs, in float64."""
     x = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(x)

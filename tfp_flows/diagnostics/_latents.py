@@ -1,4 +1,4 @@
-"""Data at the base, as normal scores."""
+"""Data mapped to the base, as normal scores."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,20 +9,20 @@ from tfp_flows.diagnostics._layers import bijectors_and_base
 from tfp_flows.diagnostics._optional import optional
 from tfp_flows.diagnostics._rows import all_finite, batches, bound, sampling_seed
 
-# Of a base that is no standard normal, for each batch of rows.
+# How many draws of a base that is not a standard normal, for each batch of rows.
 DRAWS = 1000
 
 
 def latent_scores(
     flow: tfd.Distribution, x: np.ndarray, context: np.ndarray | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """What is standard normal if the flow is exact, and what is uniform.
+    """Numbers that are standard normal, and numbers that are uniform, if the flow is exact.
 
     Args:
       flow: a `TransformedDistribution`.
       x: rows `[N, *event]`.
       context: contexts, or `None`.
-      seed: a Python `int`, of the draws of a base that is no standard normal.
+      seed: a Python `int`, for the draws of a base that is not a standard normal.
 
     Returns:
       z `[N, D]`; the probability that a draw of the base has a lower density, `[N]`; and whether
@@ -47,7 +47,7 @@ def latent_scores(
             ranks.append(stats.chi2.sf(squares, z.shape[1]))
             continue
         is_normal = False
-        # The same draws for all rows, unless the base depends on their contexts.
+        # All rows share their draws, unless the base depends on their contexts.
         draws = base.sample(DRAWS, seed=sampling_seed(seed, i if context is not None else 0))
         densities = np.asarray(base.log_prob(draws))
         draws = np.reshape(draws, [DRAWS, -1, z.shape[1]])
@@ -59,5 +59,5 @@ def latent_scores(
 def _ranks(draws: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The share of draws below each value, strictly between zero and one."""
     below, equal = np.sum(draws < values, axis=0), np.sum(draws == values, axis=0)
-    # Ties, as those of a density that is the same everywhere, are broken at random.
+    # Ties are broken at random. A constant density has them, for example.
     return (below + rng.uniform(size=np.shape(values)) * (equal + 1)) / (len(draws) + 1)

@@ -1,4 +1,4 @@
-"""The layers of a flow, each with what it is given on the way from data to base."""
+"""The layers of a flow, each with its input on the way from data to base."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -26,14 +26,14 @@ _PARALLEL_IN_INVERSE = (Autoregressive, MaskedConvolution, tfb.MaskedAutoregress
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A layer, and one evaluation of it: y = f^-1(x) towards the base.
+    """A layer, and one evaluation of it towards the base: $y = f^{-1}(x)$.
 
     Attributes:
-      label: its place and name, "2 coupling"; the data's end is 0.
-      bijector: a part of the flow, of which f or, within `tfb.Invert`, f^-1 is the forward map.
-      is_forward: whether it is the forward map of `bijector` that leads to the base.
-      x: what it is given, `[N, ...]`.
-      y: what it gives, `[N, ...]`.
+      label: its place and name, "2 coupling"; the layer at the data's end is 0.
+      bijector: a part of the flow. Its forward map is f or, within `tfb.Invert`, the inverse of f.
+      is_forward: whether the forward map of `bijector` leads to the base.
+      x: its input, `[N, ...]`.
+      y: its output, `[N, ...]`.
       log_det: log |dy/dx| in nats, `[N]`.
       transformers: evaluations of the bijectors that it makes for itself, by a network.
     """
@@ -48,23 +48,23 @@ class Layer:
 
     @property
     def is_elementwise(self) -> bool:
-        """Whether each number is mapped alone."""
+        """Whether it maps each number alone."""
         return self.bijector.forward_min_event_ndims == 0
 
     @property
     def is_sequential(self) -> bool:
-        """Whether the way to the base goes number by number, and the way back does not."""
+        """Whether the way to the base goes number by number, while the way back does not."""
         return self.is_forward and isinstance(self.bijector, _PARALLEL_IN_INVERSE)
 
     @property
     def changes_size(self) -> bool:
-        """Whether it gives another number of numbers than it takes."""
+        """Whether its output has another number of dimensions than its input."""
         return self.x.shape[1:].num_elements() != self.y.shape[1:].num_elements()
 
     def to_base(
         self, x: tf.Tensor, context: ArrayLike | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns y and log |dy/dx| `[N]` for other rows, with contexts of their own."""
+        """Returns y and log |dy/dx| `[N]` for other rows, which may have their own contexts."""
         return self._map(x, context, self.is_forward)
 
     def to_data(
@@ -80,7 +80,7 @@ class Layer:
         if context is not None and context_size(bijector):
             bijector = condition(bijector, context)
         evaluate = forward_and_log_det if is_forward else inverse_and_log_det
-        # A copy: TFP remembers what it has mapped.
+        # A copy, because TFP remembers what it has mapped.
         x = tf.identity(x)
         y, log_det = evaluate(bijector, x, x.shape.rank - 1)
         return y, tf.broadcast_to(log_det, y.shape[:1])
@@ -89,19 +89,20 @@ class Layer:
 def layers_to_base(
     flow: tfb.Bijector | tfd.Distribution, x: tf.Tensor
 ) -> tuple[list[Layer], Any, tf.Tensor]:
-    """The layers of a flow, evaluated at rows `x`, from data to base; the base, and where they end.
+    """Evaluates the layers of a flow at rows `x`, from data to base.
 
-    Layers are the parts of chains, of what is inverted and of the scales of images, one by one.
+    Layers are the parts of chains, of inverted bijectors and of the scales of images, one by one.
 
     Args:
-      flow: a TFP distribution or bijector, bound to the contexts of the rows if it takes any.
+      flow: a TFP distribution or bijector. If it takes contexts, it is bound to those of the rows.
       x: a float `Tensor` `[N, *event]`.
 
     Returns:
-      A list of `Layer`, the base (`None` of a bijector), and u `[N, *event]`.
+      A list of `Layer`, the base (`None` for a bijector), and u `[N, *event]`, the rows at the
+      base.
 
     Raises:
-      TypeError: if the distribution is no `TransformedDistribution`.
+      TypeError: if the distribution is not a `TransformedDistribution`.
     """
     bijectors, base = bijectors_and_base(flow)
     layers: list[Layer] = []
@@ -113,10 +114,10 @@ def layers_to_base(
 
 
 def layers_to_data(flow: tfb.Bijector | tfd.Distribution, u: tf.Tensor) -> list[Layer]:
-    """The same layers evaluated at rows `u` of the base, the way of samples; from base to data.
+    """Evaluates the layers at rows `u` of the base, from base to data, as samples go.
 
     Returns:
-      A list of `Layer` whose x, on this way, is at the base's end, and y at the data's.
+      A list of `Layer`. On this way x is at the base's end, and y is at the data's end.
     """
     bijectors, _ = bijectors_and_base(flow)
     layers: list[Layer] = []
@@ -130,7 +131,7 @@ def layers_to_data(flow: tfb.Bijector | tfd.Distribution, u: tf.Tensor) -> list[
 def bijectors_and_base(
     flow: tfb.Bijector | tfd.Distribution,
 ) -> tuple[list[tfb.Bijector], Any]:
-    """The bijectors of a distribution over others, from data to base, and the base."""
+    """The bijectors of a transformed distribution, from data to base, and its base."""
     if isinstance(flow, tfb.Bijector):
         return [flow], None
     bijectors, base = bijectors_to_base(flow)

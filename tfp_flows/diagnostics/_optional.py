@@ -1,14 +1,14 @@
-"""Packages that only diagnostics need, imported when they are used."""
+"""Packages that only diagnostics need; they are imported on first use."""
 
 import importlib
 from typing import Any
 
 
 def optional(module: str) -> Any:
-    """The module of a package that comes with the extra `plot`.
+    """Imports a module of a package that comes with the extra `plot`.
 
     Raises:
-      ImportError: if it is not installed; says how to install it.
+      ImportError: if it is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(module)
@@ -21,5 +21,5 @@ def optional(module: str) -> Any:
 
 
 def axes_or_new(ax: Any) -> Any:
-    """The axes that were given, or those of a new figure."""
+    """The given axes, or those of a new figure."""
     return optional("matplotlib.pyplot").subplots()[1] if ax is None else ax

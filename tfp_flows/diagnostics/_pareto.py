@@ -6,14 +6,14 @@ import numpy as np
 
 
 def pareto_smoothed(log_weights: np.ndarray) -> tuple[np.ndarray, float]:
-    """Log-weights with the largest ones replaced by expected order statistics, and the Pareto k.
+    """Log-weights with the largest replaced by expected order statistics, and the Pareto k.
 
     Args:
       log_weights: `[S]`, S of at least 25.
 
     Returns:
-      Smoothed log-weights `[S]`, none above the largest one that was given; and k, infinite if
-      fewer than five stand out, minus infinity if all are the same.
+      Smoothed log-weights `[S]`, none above the largest one given, and k. k is infinite if fewer
+      than five weights are above the cutoff, and minus infinity if all weights are the same.
     """
     count = len(log_weights)
     log_weights = log_weights - log_weights.max()
@@ -33,10 +33,10 @@ def pareto_smoothed(log_weights: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def fit_generalized_pareto(excess: np.ndarray) -> tuple[float, float]:
-    """k and sigma of p(x) = (1 + k x / sigma)^(-1 / k - 1) / sigma, for sorted positive numbers.
+    r"""k and sigma of $p(x) = (1 + k x / \sigma)^{-1/k - 1} / \sigma$, for sorted positive numbers.
 
-    The mean of theta = -k / sigma under its profile posterior, on a grid, with k drawn to 1/2 by a
-    prior that weighs ten observations.
+    The estimate is the mean of $\theta = -k / \sigma$ under its profile posterior, on a grid. A
+    prior with the weight of ten observations draws k to 1/2.
 
     Source: Zhang and Stephens (2009), A new and efficient estimation method for the generalized
     Pareto distribution; the prior, Vehtari et al. (2024), arXiv:1507.02646, appendix C.

@@ -13,7 +13,7 @@ _HEADER = (
 
 
 def report_text(report: Any) -> str:
-    """A table with a line for each layer, and under it each fault with what usually helps."""
+    """A table with a line for each layer, then each fault with what usually helps."""
     rows = [
         (
             row.layer,
@@ -66,7 +66,7 @@ def _listed(columns: Sequence[int]) -> str:
 def _share(value: float | None) -> str:
     if value is None:
         return ""
-    # A share that is not whole must not look as if it were.
+    # 99.99 % must not be shown as 100 %, nor 0.01 % as 0 %.
     percent = min(max(round(100 * value, 1), 0.1), 99.9) if 0 < value < 1 else 100 * value
     return f"{percent:g} %"
 

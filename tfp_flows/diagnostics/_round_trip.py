@@ -1,4 +1,4 @@
-"""There and back through a layer."""
+"""The round trip of rows through a layer and back."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,18 @@ import tensorflow as tf
 
 from tfp_flows.diagnostics._layers import Layer
 
-# A way back may be a search in each of D steps.
+# Few rows, because the way back may be a search in each of D steps.
 _ROWS = 64
 
 
 class RoundTrip(NamedTuple):
-    """What a way back to the data shows.
+    """What the way back to the data shows.
 
     Attributes:
       error: the largest |f(f^-1(x)) - x| / max(1, |x|); `None` where there is no way back.
       log_det_error: the largest sum of the log-dets of both ways, in nats; or `None`.
-      is_lost: rows whose way back is not finite, `[n]`.
-      is_nan: those of them that are NaN.
+      is_lost: whether the way back of each row is not finite, `[n]`.
+      is_nan: whether it is NaN, `[n]`.
     """
 
     error: float | None
@@ -33,7 +33,7 @@ def round_trip(layer: Layer, context: np.ndarray | None, stays: np.ndarray) -> R
     Args:
       layer: a `Layer`.
       context: contexts of its rows, or `None`.
-      stays: rows that the way to the base leaves finite, `[N]`.
+      stays: whether each row stays finite on the way to the base, `[N]`.
     """
     rows = np.flatnonzero(stays)[:_ROWS]
     nothing = np.zeros(0, bool)

@@ -1,4 +1,4 @@
-"""What diagnostics are given, checked: a flow, rows of data, their contexts, a seed."""
+"""Checks of what diagnostics are given: a flow, rows of data, their contexts, a seed."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows import _checks
 from tfp_flows.conditioning import condition, context_size, waits_for_context
 
-# Numbers of one eager batch: some 16 MB in float32, and as much again for each hidden layer.
+# Numbers in one eager batch: some 16 MB in float32, and as much again for each hidden layer.
 _NUMBERS_IN_A_BATCH = 2**18
 _ROWS_IN_A_BATCH = 4096
 
 
 def distribution_of(flow: Any, name: str = "flow") -> tfd.Distribution:
-    """The distribution of a `FlowModel` or `VariationalModel`, or the one that was given."""
+    """The distribution of a `FlowModel` or `VariationalModel`, or the given distribution."""
     if isinstance(flow, keras.Model):
         flow = getattr(flow, "distribution", flow)
     is_one = isinstance(flow, tfd.Distribution)
@@ -39,18 +39,18 @@ def checked_rows(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns rows `[N, *event]`, their contexts `[N, *context]` or `None`, N at most `num_rows`.
 
-    More rows are thinned out: which ones stay follows from the seed.
+    If there are more rows, the seed decides which of them are kept.
 
     Args:
       flow: a TFP distribution or bijector.
-      x: what converts to an array of numbers `[M, *event]`.
-      context: the same of contexts `[M, *context]`, or `None`.
+      x: anything that converts to an array of numbers `[M, *event]`.
+      context: contexts `[M, *context]`, or `None`.
       num_rows: the most rows, a Python `int` of at least two.
       seed: a Python `int`.
 
     Raises:
-      TypeError: if `x` or `context` are no numbers, or a number has the wrong type.
-      ValueError: if shapes do not fit, or a context is missing or none is taken.
+      TypeError: if `x` or `context` are not numbers, or a number has the wrong type.
+      ValueError: if shapes do not fit, a context is missing, or one is given and none is taken.
     """
     num_rows = _checks.integer_at_least(num_rows, 2, "num_rows")
     x = array_of_rows(x, "x")
@@ -114,7 +114,7 @@ def checked_context(
 
 
 def given_one_context(flow: tfd.Distribution, context: ArrayLike | None) -> tfd.Distribution:
-    """The flow given one context `[*context]`, or as it is if it takes none.
+    """The flow bound to one context `[*context]`, or unchanged if it takes none.
 
     Raises:
       ValueError: if a context is missing, none is taken, or there are several.
@@ -123,21 +123,21 @@ def given_one_context(flow: tfd.Distribution, context: ArrayLike | None) -> tfd.
         flow = condition(flow, context)
     if waits_for_context(flow) or flow.batch_shape.rank != 0:
         raise ValueError(
-            "`context` must be one context, [*context], if `flow` takes any, and `flow` have no "
-            f"batch shape. Received: context={context!r}, batch_shape={flow.batch_shape}"
+            "`context` must be one context, [*context], if `flow` takes any, and `flow` must have "
+            f"no batch shape. Received: context={context!r}, batch_shape={flow.batch_shape}"
         )
     return flow
 
 
 def bound(flow: Any, context: ArrayLike | None) -> Any:
-    """The flow given the contexts, if there are any."""
+    """The flow bound to the contexts, if there are any."""
     return flow if context is None else condition(flow, context)
 
 
 def log_prob(
     flow: tfd.Distribution, x: np.ndarray, context: np.ndarray | None = None
 ) -> np.ndarray:
-    """log p(x_n | c_n) of rows, `[N]` in float64, batch by batch; NaN where the flow gives it."""
+    """log p(x_n | c_n) of rows, `[N]` in float64, batch by batch; NaN where the flow gives NaN."""
     parts = [
         bound(flow, None if context is None else context[rows]).log_prob(tf.constant(x[rows]))
         for rows in batches(len(x), x[0].size)
@@ -152,12 +152,13 @@ def samples_and_log_prob(
 
     Args:
       flow: a TFP distribution.
-      num_samples: S.
+      num_samples: S, the number of samples.
       context: contexts `[N, ...]`, or `None`.
       seed: a Python `int`.
 
     Returns:
-      `[S, *event]` and `[S]`; with contexts `[S, N, *event]` and `[S, N]`, draws for each of them.
+      `[S, *event]` and `[S]`. With contexts `[S, N, *event]` and `[S, N]`: S draws for each of
+      them.
     """
     size = int(flow.event_shape.num_elements() or 1)
     parts = []
@@ -178,7 +179,7 @@ def samples_and_log_prob(
 
 
 def all_finite(values: ArrayLike, what: str) -> np.ndarray:
-    """Refuses values with NaN or infinity, which no statistic survives."""
+    """Refuses values with NaN or infinity, for which no statistic makes sense."""
     values = np.asarray(values)
     bad = ~np.isfinite(values)
     if bad.any():
@@ -190,11 +191,11 @@ def all_finite(values: ArrayLike, what: str) -> np.ndarray:
 
 
 def batches(num_rows: int, numbers_in_a_row: int, factor: int = 1) -> list[slice]:
-    """Slices of rows that are evaluated at once; `factor` rows are made of each."""
+    """Slices of rows that are evaluated at once; each row becomes `factor` rows."""
     size = max(1, min(_ROWS_IN_A_BATCH // factor, _NUMBERS_IN_A_BATCH // max(numbers_in_a_row, 1)))
     return [slice(i, min(i + size, num_rows)) for i in range(0, num_rows, size)]
 
 
 def sampling_seed(seed: int, i: int) -> tf.Tensor:
-    """The seed of the i-th batch: for TFP, which draws the same for the same two integers."""
+    """The seed of the i-th batch, two integers, for which TFP always draws the same."""
     return tf.constant([seed % 2**31, i], tf.int32)

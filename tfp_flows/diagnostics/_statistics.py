@@ -7,18 +7,18 @@ from tfp_flows.diagnostics._optional import optional
 
 
 def smallest_of(p_values: ArrayLike) -> float:
-    """The p-value of the smallest of several, by Bonferroni: min(1, m min p)."""
+    r"""The p-value of the smallest of several, by Bonferroni: $\min(1, m \min_i p_i)$."""
     p_values = np.ravel(p_values)
     return float(min(1.0, p_values.size * p_values.min()))
 
 
 def uniform_p_value(values: np.ndarray, num_reference: int | None = None) -> float:
-    """The p-value of Kolmogorov and Smirnov that values `[N]` are uniform on [0, 1].
+    """The Kolmogorov-Smirnov p-value of values `[N]` being uniform on [0, 1].
 
     Args:
       values: an array.
-      num_reference: the number of draws, shared by all values, that they are ranks among; `None`
-        if each has draws of its own.
+      num_reference: if values are ranks among draws that all of them share, the number of these
+        draws; `None` if each has its own.
     """
     values = np.sort(values)
     count = len(values)
@@ -29,10 +29,11 @@ def uniform_p_value(values: np.ndarray, num_reference: int | None = None) -> flo
 
 
 def dependence_p_value(values: np.ndarray, context: np.ndarray) -> float | None:
-    """The p-value that columns of `values` do not depend on contexts: the smallest, corrected.
+    """The p-value of columns of `values` not depending on contexts: the smallest, corrected.
 
-    Ranks of each column are correlated (Spearman) with each number of the context, and with its
-    distance from its median, which finds what grows at both ends.
+    Spearman's correlation is computed between each column and each number of the context. It is
+    also computed with the distance of that number from its median, which finds an effect that grows
+    at both ends.
 
     Args:
       values: `[N, K]`.
@@ -51,7 +52,7 @@ def dependence_p_value(values: np.ndarray, context: np.ndarray) -> float | None:
         return None
     a, b = (_standardised(stats.rankdata(t, axis=0)) for t in (values, both))
     correlation = np.clip(a.T @ b / len(a), -1.0, 1.0)
-    # Fisher's transformation: nearly normal for ranks of more than some ten rows.
+    # Fisher's transformation, which is nearly normal for ranks of more than about ten rows.
     z = np.arctanh(correlation * (1 - 1e-12)) * np.sqrt((len(a) - 3) / 1.06)
     return smallest_of(2.0 * stats.norm.sf(np.abs(z)))
 

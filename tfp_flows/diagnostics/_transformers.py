@@ -1,4 +1,4 @@
-"""What the transformers show that a layer makes by its network, or is itself."""
+"""What the transformers of a layer show: those its network makes, or the layer itself."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from tfp_flows.diagnostics._layers import Layer
 
 # |log dy/dx| beyond which a scale counts as exploded: a factor of a thousand.
 LOG_SCALE = 7.0
-# Within a tenth of its limit a scale counts as saturated.
+# A scale counts as saturated within a tenth of its limit.
 _NEAR = 0.9
 
 
 def share_outside(layer: Layer) -> float | None:
-    """The share of rows outside of the bound of a spline, in the worst column; `None` without."""
+    """The share of rows outside of a spline's bound, in the worst column; or `None`."""
     shares = []
     itself = (layer.bijector, layer.is_forward, layer.x)
     made = [(part.bijector, part.is_forward, part.x) for part in layer.transformers]
@@ -24,7 +24,7 @@ def share_outside(layer: Layer) -> float | None:
         sizes = bijector.bin_widths if is_forward else getattr(bijector, "bin_heights", None)
         sizes = np.asarray(bijector.bin_widths if sizes is None else sizes)
         high = low + sizes.sum(axis=-1)
-        # To the rounding of a sum of bins.
+        # Allows for the rounding of a sum of bins.
         slack = 1e-5 * (high - low)
         x = np.asarray(x)
         is_outside = (x < low - slack) | (x > high + slack)
@@ -33,7 +33,7 @@ def share_outside(layer: Layer) -> float | None:
 
 
 def share_saturated(layer: Layer) -> float | None:
-    """The share of rows with saturated or exploded scales, in the worst column; `None` without."""
+    """The share of rows with saturated or exploded scales, in the worst column; or `None`."""
     kwargs = getattr(layer.bijector, "transformer_kwargs", {})
     limit = kwargs.get("max_log_scale") if isinstance(kwargs, dict) else None
     shares = []
@@ -48,6 +48,6 @@ def share_saturated(layer: Layer) -> float | None:
 
 
 def _in_worst_column(is_so: np.ndarray, counts: np.ndarray) -> float:
-    """The largest share over columns of `[N, ...]`, of the numbers that count."""
+    """The largest share over the columns of `[N, ...]`, among the numbers that count."""
     is_so, counts = (np.reshape(t, [len(t), -1]) for t in np.broadcast_arrays(is_so, counts))
     return float(np.max((is_so & counts).sum(axis=0) / np.maximum(counts.sum(axis=0), 1)))

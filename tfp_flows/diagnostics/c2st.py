@@ -1,4 +1,4 @@
-"""Whether a classifier can tell data and samples apart."""
+"""The classifier two-sample test: can a classifier tell data from samples?"""
 
 import dataclasses
 from typing import Any
@@ -20,15 +20,25 @@ from tfp_flows.diagnostics._rows import (
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierTest:
-    """What `c2st` found.
+    """The result of `c2st`.
 
     Attributes:
-      accuracy: share of held-out rows that the classifier tells right: 0.5 if the flow is exact,
-        1 if every row is told.
-      p_value: that it guesses, from the binomial distribution (one-sided).
-      num_test: rows that were held out, data and samples together.
-      probabilities: that a held-out row is data, as the classifier says, `[num_test]`.
-      is_data: whether it is, `[num_test]`.
+      accuracy: the share of held-out rows that are classified correctly. It is 0.5 if the flow is
+        exact, and 1 if every row is recognized.
+      p_value: for a classifier that only guesses, from the binomial distribution (one-sided).
+      num_test: the number of held-out rows, data and samples together.
+      probabilities: the classifier's probability that a held-out row is data, `[num_test]`.
+      is_data: whether it is data, `[num_test]`.
+
+    Example:
+      >>> import numpy as np
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> normal = tfp.distributions.MultivariateNormalDiag([0.0, 0.0])
+      >>> x = np.random.default_rng(1).normal(3.0, 1.0, size=[60, 2])
+      >>> result = tfpf.diagnostics.c2st(normal, x)
+      >>> result.num_test, result.p_value < 0.01
+      (60, True)
     """
 
     accuracy: float
@@ -40,11 +50,11 @@ class ClassifierTest:
     def __str__(self) -> str:
         return (
             f"Classifier two-sample test: {self.accuracy:.1%} of {self.num_test} held-out rows "
-            f"told right (50% by guessing), p = {self.p_value:.2g}."
+            f"classified correctly (50% by guessing), p = {self.p_value:.2g}."
         )
 
     def plot(self, ax: Any = None) -> Any:
-        """Draws how sure the classifier is, of data and of samples: alike if the flow is exact.
+        """Draws how sure the classifier is, for data and samples: the same if the flow is exact.
 
         Args:
           ax: axes of matplotlib, or `None` for a new figure.
@@ -71,20 +81,16 @@ def c2st(
     num_rows: int = 2000,
     seed: int = 0,
 ) -> ClassifierTest:
-    """accuracy = P(a classifier tells a held-out row right), data or sample: 1/2 if p is exact.
+    r"""$\text{accuracy} = P(\text{a classifier recognizes a held-out row as data or sample})$
 
-    One sample is drawn for each row. Half of the pairs train the classifier, half test it.
-    Contexts are inputs of the classifier too, so that it sees a flow that ignores them.
+    Trains a classifier to tell data from samples: its accuracy is 1/2 if the flow is exact.
 
-    ```python
-    flow = tfp_flows.flows.maf(2)
-    x = np.random.default_rng(1).normal(2.0, 1.0, size=[300, 2])
-    assert tfp_flows.diagnostics.c2st(flow, x).accuracy > 0.8
-    ```
+    One sample is drawn for each row. Half of the pairs train the classifier, the other half test
+    it. Contexts are inputs of the classifier, too, so it notices if a flow ignores them.
 
-    The test sees what its classifier can learn, and an accuracy near 1/2 proves no more. By
-    default it is scikit-learn's `MLPClassifier`, with two layers of ten units for each
-    column (at most 256) and early stopping, on standardised columns.
+    The test sees only what its classifier can learn, so an accuracy near 1/2 is no proof. By
+    default the classifier is scikit-learn's `MLPClassifier` on standardized columns, with early
+    stopping and two layers of ten units for each column (at most 256).
 
     Source: Lopez-Paz and Oquab (2017), arXiv:1610.06545.
 
@@ -92,19 +98,29 @@ def c2st(
       flow: a TFP distribution, or a model around one.
       x: data `[N, *event]`.
       context: contexts `[N, *context]` of a conditional flow.
-      classifier: a classifier as scikit-learn has them, with `fit` and `predict_proba`, or `None`.
-      num_rows: the most rows that are used; which ones follows from `seed`.
-      seed: a Python `int`, also of the samples, of the halves and of the default classifier.
+      classifier: a scikit-learn classifier, with `fit` and `predict_proba`, or `None`.
+      num_rows: the most rows that are used; `seed` decides which.
+      seed: a Python `int`, also for the samples, the halves and the default classifier.
 
     Returns:
       A `ClassifierTest`.
 
     Raises:
-      TypeError: if `flow` is no distribution, `x` or `context` are no numbers, or `classifier`
+      TypeError: if `flow` is not a distribution, `x` or `context` are not numbers, or `classifier`
         lacks a method.
-      ValueError: if shapes do not fit, there are fewer than 20 rows, a context is missing or none
-        is taken, or a number is not finite.
+      ValueError: if shapes do not fit, there are fewer than 20 rows, a context is missing or is
+        given where none is taken, or a number is not finite.
       ImportError: if scikit-learn is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=1, hidden_units=(4,))  # starts as a normal
+      >>> x = np.random.default_rng(1).normal(3.0, 1.0, size=[60, 2])
+      >>> tfpf.diagnostics.c2st(flow, x).accuracy > 0.8
+      True
+
+    See also: `tfpf.diagnostics.coverage`, `tfpf.diagnostics.latent_normality`.
     """
     flow = distribution_of(flow)
     if classifier is not None and not all(
@@ -126,7 +142,7 @@ def c2st(
     if context is not None:
         flat = np.reshape(context, [len(context), -1])
         pairs = [np.concatenate([t, flat], axis=1) for t in pairs]
-    # Both of a pair on one side: they share a context.
+    # Both of a pair are in the same half, because they share a context.
     order = np.random.default_rng(seed).permutation(len(x))
     train, test = np.array_split(order, 2)
     classifier = _default(pairs[0].shape[1], seed) if classifier is None else classifier

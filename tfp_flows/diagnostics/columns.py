@@ -1,4 +1,4 @@
-"""Faults of the data themselves: columns without a density of their own."""
+"""Faults of the data themselves: columns without a density."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,12 +10,24 @@ import numpy as np
 class Columns:
     """What `diagnose` found in the data.
 
+    Columns are numbered as in a flattened row.
+
     Attributes:
-      not_finite: share of the rows that hold NaN or infinity.
-      constant: columns in which all rows have the same number. They are numbered as in a flattened
-        row.
-      dependent: tuples of columns that give each other: a column and its copy, or columns
-        with a constant sum. No flow has a density for them.
+      not_finite: the share of rows that hold NaN or infinity.
+      constant: columns with the same number in all rows.
+      dependent: tuples of columns that determine each other: a column and its copy, or columns with
+        a constant sum. No flow has a density for them.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> x = np.random.default_rng(1).normal(size=[50, 3])
+      >>> x[:, 1], x[:, 2] = 7.0, 2.0 * x[:, 0]
+      >>> columns = tfpf.diagnose(tfpf.bijectors.Affine(0.0), x).data
+      >>> columns.constant, columns.dependent
+      ((1,), ((0, 2),))
+
+    See also: `tfpf.diagnose`.
     """
 
     not_finite: float
@@ -24,10 +36,10 @@ class Columns:
 
 
 def find_columns(x: np.ndarray) -> Columns:
-    """The faults of columns of rows `[N, ...]`.
+    """Finds the faults of columns of rows `[N, ...]`.
 
-    Copies, up to a shift and a scale, are looked for on up to 10,000 rows, and columns that sum up
-    to another one if there are twice as many rows as columns.
+    Up to 10,000 rows are used to find copies, up to a shift and a scale. If there are at least
+    twice as many rows as columns, columns that add up to another one are found, too.
     """
     x = np.reshape(x, [len(x), -1])
     finite = np.isfinite(x).all(axis=1)
@@ -35,13 +47,13 @@ def find_columns(x: np.ndarray) -> Columns:
     if len(x) < 2:
         return Columns(float(1.0 - finite.mean()), (), ())
     eps, low, high = np.finfo(x.dtype).eps, x.min(axis=0), x.max(axis=0)
-    # By less than the rounding of its dtype a column is not seen to vary.
+    # A range below the rounding of the dtype does not count as variation.
     is_constant = high - low <= 4 * eps * np.maximum(np.abs(low), np.abs(high))
     x = x[:10_000].astype(np.float64)
     center, deviation = x.mean(axis=0), x.std(axis=0)
     varying = np.flatnonzero(~is_constant & (deviation > 0))
     z = (x[:, varying] - center[varying]) / deviation[varying]
-    # The variance that rounding leaves between columns that are equal.
+    # The tolerance is the variance that rounding leaves between equal columns.
     relative = np.max(np.abs(center[varying]) / deviation[varying], initial=1.0)
     tolerance = max((8 * eps * relative) ** 2, 1e-12)
     groups = [tuple(varying[group].tolist()) for group in _dependent(z, tolerance)]
@@ -51,7 +63,7 @@ def find_columns(x: np.ndarray) -> Columns:
 
 
 def _dependent(z: np.ndarray, tolerance: float) -> Iterator[np.ndarray]:
-    """Groups of standardised columns that determine each other."""
+    """Groups of standardized columns that determine each other."""
     correlation = z.T @ z / len(z)
     first, is_copy = [], np.zeros(z.shape[1], bool)
     for i in range(z.shape[1]):

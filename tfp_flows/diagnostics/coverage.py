@@ -1,4 +1,4 @@
-"""Whether regions of highest density hold as much as they promise."""
+"""The coverage of regions of highest density."""
 
 import dataclasses
 from typing import Any
@@ -22,18 +22,28 @@ from tfp_flows.diagnostics._rows import (
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-    """What `coverage` found.
+    """The result of `coverage`.
 
     Attributes:
-      levels: credibility of regions, from 0 to 1, `[L]`.
-      shares: share of the rows that lie in their region of that level, `[L]`: the level itself if
-        the flow is exact, less if it is too narrow or shifted, more if it is too wide.
-      bands: how far a share is from its level, at most, in 95 of 100 exact flows, `[L]`; each level
-        by itself.
-      credibilities: of each row, the level of the smallest region that holds it, `[N]`.
-      p_value: that credibilities are uniform and, given a context, do not depend on it.
-      uniform_p_value: of the first alone (Kolmogorov and Smirnov).
-      context_p_value: of the second alone, or `None`.
+      levels: credibilities of regions, from 0 to 1, `[L]`.
+      shares: the share of rows in the region of each level, `[L]`. It is the level itself if the
+        flow is exact, less if the flow is too narrow or shifted, and more if it is too wide.
+      bands: the largest distance of a share from its level in 95 of 100 exact flows, for each level
+        alone, `[L]`.
+      credibilities: the level of the smallest region that holds a row, `[N]`.
+      p_value: for credibilities that are uniform and, given a context, do not depend on it.
+      uniform_p_value: for uniform credibilities alone (Kolmogorov and Smirnov).
+      context_p_value: for independence of the context alone, or `None`.
+
+    Example:
+      >>> import numpy as np
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> normal = tfp.distributions.MultivariateNormalDiag([0.0, 0.0])
+      >>> x = np.random.default_rng(1).normal(size=[100, 2])
+      >>> result = tfpf.diagnostics.coverage(normal, x)
+      >>> result.levels.shape, result.p_value > 0.01
+      ((101,), True)
     """
 
     levels: np.ndarray
@@ -84,21 +94,17 @@ def coverage(
     num_rows: int = 500,
     seed: int = 0,
 ) -> Coverage:
-    """share(a) = mean_n [P(p(X | c_n) > p(x_n | c_n)) <= a]: should be a, for every level a.
+    r"""$\text{share}(a) = \text{mean}_n [P(p(X | c_n) > p(x_n | c_n)) \le a]$
 
-    The region of level a is that of highest density which holds a share a of the flow's own
-    draws. A flow that is too narrow, or shifted, has fewer data in it; one that is too wide has
-    more. A conditional flow that ignores its context but has the right marginal keeps its promise
-    on average; so with contexts it is also tested whether credibilities depend on them.
+    Tests whether each region of highest density holds the share of data that it promises.
 
-    ```python
-    flow = tfp_flows.flows.maf(2)
-    x = 2.0 * np.random.default_rng(1).normal(size=[300, 2])
-    result = tfp_flows.diagnostics.coverage(flow, x)
-    assert result.p_value < 0.01 and (result.shares <= result.levels + 0.05).all()
-    ```
+    The region of level a has the highest density and holds a share a of the flow's own draws. So
+    share(a) should be a. A flow that is too narrow, or shifted, has fewer data in the region; one
+    that is too wide has more. A conditional flow may ignore its context but have the right
+    marginal. Then its shares are right on average. So with contexts the test also asks whether
+    credibilities depend on them.
 
-    The cost is `num_samples` samples and densities, of a conditional flow for each row.
+    The cost is `num_samples` samples and densities; for a conditional flow for each row.
 
     Source: Hermans et al. (2022), arXiv:2110.06581; Hyndman (1996), Computing and graphing highest
     density regions.
@@ -107,17 +113,29 @@ def coverage(
       flow: a TFP distribution with `sample` and `log_prob`, or a model around one.
       x: data `[N, *event]`.
       context: contexts `[N, *context]` of a conditional flow.
-      num_samples: draws whose densities are compared; of an unconditional flow ten times as many.
-      num_rows: the most rows that are used; which ones follows from `seed`.
-      seed: a Python `int`, also of the draws.
+      num_samples: draws whose densities are compared; ten times as many for an unconditional flow.
+      num_rows: the most rows that are used; `seed` decides which.
+      seed: a Python `int`, also for the draws.
 
     Returns:
       A `Coverage`.
 
     Raises:
-      TypeError: if `flow` is no distribution, or `x` or `context` are no numbers.
-      ValueError: if shapes do not fit, a context is missing or none is taken, or a density is NaN.
+      TypeError: if `flow` is not a distribution, or `x` or `context` are not numbers.
+      ValueError: if shapes do not fit, a context is missing or is given where none is taken, or a
+        density is NaN.
       ImportError: if scipy is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=1, hidden_units=(4,))  # starts as a normal
+      >>> x = 2.0 * np.random.default_rng(1).normal(size=[100, 2])
+      >>> result = tfpf.diagnostics.coverage(flow, x, num_samples=20)
+      >>> result.p_value < 0.01, bool(result.shares[50] < 0.4)  # the flow is too narrow
+      (True, True)
+
+    See also: `tfpf.diagnostics.sbc`, which looks at each column.
     """
     flow = distribution_of(flow)
     num_samples = _checks.integer_at_least(num_samples, 10, "num_samples")
@@ -128,7 +146,7 @@ def coverage(
     _, of_samples = samples_and_log_prob(flow, num_samples, context, seed)
     all_finite(of_samples, "Log-densities of samples")
     of_samples = of_samples if context is not None else of_samples[:, np.newaxis]
-    # Ties, as those of a uniform density, are broken at random.
+    # Ties are broken at random. A uniform density has them, for example.
     tie = np.random.default_rng(seed).uniform(size=len(x))
     above, equal = (np.sum(t, axis=0) for t in (of_samples > density, of_samples == density))
     credibilities = (above + tie * (equal + 1)) / (num_samples + 1)

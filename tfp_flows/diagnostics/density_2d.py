@@ -24,32 +24,37 @@ def density_2d(
 ) -> Any:
     """Draws p(x) over a grid of two columns.
 
-    ```python
-    ax = tfp_flows.diagnostics.density_2d(tfp_flows.flows.maf(2), num_points=40)
-    ```
-
     Args:
-      flow: a TFP distribution over vectors of two, or a model around one.
+      flow: a TFP distribution over vectors of two numbers, or a model around one.
       ax: axes of matplotlib, or `None` for a new figure.
       context: one context `[*context]` of a conditional flow.
-      bounds: `(low, high)` of the first column and of the second, `((-3, 3), (-3, 3))`; by default
-        those of 1,000 samples without the outermost hundredth.
+      bounds: `(low, high)` of the first column and of the second, for example `((-3, 3), (-3, 3))`.
+        By default they are those of 1,000 samples without the outermost hundredth.
       num_points: points of the grid along each axis, at least two.
-      seed: a Python `int`, of the samples.
+      seed: a Python `int`, for the samples.
 
     Returns:
       The axes.
 
     Raises:
-      TypeError: if `flow` is no distribution, or a number has the wrong type.
-      ValueError: if its events are no vectors of two, a context is missing or of another shape, or
-        `bounds` are not two intervals.
+      TypeError: if `flow` is not a distribution, or a number has the wrong type.
+      ValueError: if its events are not vectors of two, a context is missing or has another shape,
+        or `bounds` are not two intervals.
       ImportError: if matplotlib is not installed.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=1, hidden_units=(4,))
+      >>> ax = tfpf.diagnostics.density_2d(flow, bounds=((-3, 3), (-3, 3)), num_points=20)
+      >>> ax.get_xlabel(), ax.get_ylabel()  # the columns
+      ('0', '1')
+
+    See also: `tfpf.diagnostics.pairs` for more columns.
     """
     flow = distribution_of(flow)
     if flow.event_shape != [2]:
         raise ValueError(
-            f"`flow` must be over vectors of two. Received: event_shape={flow.event_shape}"
+            f"`flow` must be over vectors of two numbers. Received: event_shape={flow.event_shape}"
         )
     flow = given_one_context(flow, context)
     num_points = _checks.integer_at_least(num_points, 2, "num_points")

@@ -1,4 +1,4 @@
-"""What is wrong with a flow, layer by layer."""
+"""The examination of a flow, layer by layer."""
 
 import dataclasses
 from typing import Any
@@ -21,7 +21,7 @@ from tfp_flows.diagnostics.columns import Columns, find_columns
 from tfp_flows.diagnostics.fault import Fault
 from tfp_flows.diagnostics.layer_row import all_weights_finite, examine, has_network
 
-# Numbers in one pass over all layers, whose results are kept for as long as they are looked at.
+# The most numbers in one pass over all layers, because all results of a pass are kept.
 _NUMBERS = 2**20
 
 
@@ -30,11 +30,21 @@ class BaseRow:
     """What `diagnose` found in the base.
 
     Attributes:
-      finite: share of the rows that arrive finite whose log-density in the base is finite.
+      finite: of the rows that arrive finite, the share with a finite log-density in the base.
       log_probs: the least and the largest log-density in the base, in nats.
-      context_effect: how much log-densities move, at most, when rows exchange contexts; `None` if
-        the base takes none, NaN if it is not trained yet.
+      context_effect: the most that log-densities move when rows exchange contexts. `None` if the
+        base takes none, NaN if it is not trained yet.
       faults: words for what is wrong.
+
+    Example:
+      >>> import numpy as np
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> base = tfp.distributions.Sample(tfp.distributions.Uniform(0.0, 1.0), 2)
+      >>> flow = tfpf.distributions.Flow(base, tfpf.bijectors.Affine(0.0))
+      >>> x = np.random.default_rng(1).normal(size=[50, 2])
+      >>> tfpf.diagnose(flow, x).base.faults
+      ('outside the support',)
     """
 
     finite: float
@@ -45,13 +55,21 @@ class BaseRow:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What `diagnose` found. `str` of it is a table, with what usually helps.
+    """The result of `diagnose`; `str(report)` is a table, with what usually helps.
 
     Attributes:
       rows: a `LayerRow` for each layer, from data to base.
       data: `Columns`, what was found in the data.
       base: a `BaseRow`, or `None` if a bijector was examined.
-      num_rows: rows that were examined.
+      num_rows: the number of rows that were examined.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=1, hidden_units=(4,))
+      >>> report = tfpf.diagnose(flow, np.random.default_rng(1).normal(size=[50, 2]))
+      >>> [row.layer for row in report.rows], report.first_fault
+      (['0 coupling', '1 scale'], None)
     """
 
     rows: tuple
@@ -61,7 +79,7 @@ class Report:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """All faults found, each a `Fault` of layer and word, from data to base."""
+        """All faults, from data to base, each a `Fault` with the layer and a word."""
         data = {
             "data not finite": self.data.not_finite > 0,
             "constant column": bool(self.data.constant),
@@ -74,7 +92,7 @@ class Report:
 
     @property
     def first_fault(self) -> Fault | None:
-        """The `Fault`, `(layer, word)`, that comes first and may cause the others; or `None`."""
+        """The first `Fault`, `(layer, word)`, which may cause the others; or `None`."""
         return self.faults[0] if self.faults else None
 
     def __str__(self) -> str:
@@ -108,43 +126,54 @@ def diagnose(
     max_jacobian_size: int = 512,
     seed: int = 0,
 ) -> Report:
-    """x -> f_1^-1(x) -> f_2^-1(f_1^-1(x)) -> ... -> u: looks at every layer on the way to the base.
+    r"""$x \to f_1^{-1}(x) \to f_2^{-1}(f_1^{-1}(x)) \to \ldots \to u$
 
-    The layers are the parts of chains, flows within flows and scales of images, of this package,
-    of TFP or your own. Each is looked at alone: whether values and log-dets stay finite, whether
-    there and back ends where it began, whether the log-det is that of the Jacobian by autodiff,
-    how well conditioned that is, how many rows lie outside of the bound of a spline, have saturated
-    scales or have been given up by a search, and whether the context matters. The data are
-    looked at for columns that are constant or determine each other.
+    Examines every layer on the way from data to base, and names the faults that it finds.
 
-    ```python
-    flow = tfp_flows.flows.maf(2)
-    report = tfp_flows.diagnose(flow, 100.0 + np.random.default_rng(1).normal(size=[500, 2]))
-    assert report.first_fault == ("0 autoregressive", "not standardised")
-    print(report)
-    ```
+    The layers are the parts of chains, flows within flows and scales of images. They may come from
+    this package or TFP, or be your own. Each layer is examined alone:
+
+    - Do values and log-dets stay finite?
+    - Do rows return to where they began?
+    - Is the log-det that of the Jacobian by autodiff, and how well conditioned is the Jacobian?
+    - How many rows lie outside of the bound of a spline, have saturated scales, or were given up
+      by a search?
+    - Does the context matter?
+
+    In the data it looks for columns that are constant or determine each other.
 
     Everything runs eagerly. The cost is a few passes over `num_rows` rows, a way back of up to 64
     rows, and in each layer D evaluations with gradients for each of `num_jacobian_rows` rows (fewer
     where D is above 1,000). A layer of more than `max_jacobian_size` numbers is not compared with
-    autodiff, unless it is elementwise. Constant columns are looked for in all rows.
+    autodiff, unless it is elementwise. All rows are searched for constant columns.
 
     Args:
-      flow_or_bijector: a `TransformedDistribution`, as recipes return, a model around one, or
-        a bijector.
+      flow_or_bijector: a `TransformedDistribution`, as recipes return, a model around one, or a
+        bijector.
       x: data `[N, *event]`, at least two rows.
       context: contexts `[N, *context]` of a conditional flow.
-      num_rows: the most rows that are looked at; which ones follows from `seed`.
-      num_jacobian_rows: rows whose Jacobian is computed.
-      max_jacobian_size: the largest D for which it is.
+      num_rows: the most rows that are examined; `seed` decides which.
+      num_jacobian_rows: the number of rows whose Jacobian is computed.
+      max_jacobian_size: the largest D for which it is computed.
       seed: a Python `int`.
 
     Returns:
       A `Report` with `.rows`, `.first_fault` and `str()`.
 
     Raises:
-      TypeError: if `flow_or_bijector` is neither, or `x` or `context` are no numbers.
-      ValueError: if shapes do not fit, or a context is missing or none is taken.
+      TypeError: if `flow_or_bijector` is neither, or `x` or `context` are not numbers.
+      ValueError: if shapes do not fit, or a context is missing or is given where none is taken.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=1, hidden_units=(4,))
+      >>> x = 100.0 + np.random.default_rng(1).normal(size=[50, 2])
+      >>> report = tfpf.diagnose(flow, x)  # print(report) shows a table, and what helps
+      >>> tuple(report.first_fault)
+      ('0 coupling', 'not standardised')
+
+    See also: `tfpf.diagnostics.latent_normality`, `tfpf.diagnostics.coverage`.
     """
     flow = flow_or_bijector
     if not isinstance(flow, tfb.Bijector):
@@ -156,7 +185,8 @@ def diagnose(
     rows, contexts = rows[:most], None if contexts is None else contexts[:most]
     layers, base, u = layers_to_base(bound(flow, contexts), tf.constant(rows))
     sees_data = next((layer for layer in layers if has_network(layer)), None)
-    # Up to here columns determine each other by right, as those of a symmetric matrix do.
+    # Before the last layer that changes the size, columns may determine each other by design, as
+    # those of a symmetric matrix do.
     start = max((i + 1 for i, layer in enumerate(layers) if layer.changes_size), default=0)
     sizes = [0] * start + [max_jacobian_size] * (len(layers) - start)
     free = np.asarray(layers[start - 1].y) if start else np.asarray(x, rows.dtype)

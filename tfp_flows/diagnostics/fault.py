@@ -7,29 +7,37 @@ class Fault(NamedTuple):
     """A layer, or "data" or "base", and the word for what is wrong with it.
 
     Attributes:
-      layer: the label of the layer, "2 coupling", which counts from the data's end.
+      layer: the label of the layer, such as "2 coupling"; the layer at the data's end is 0.
       word: one of the keys of `HELP`.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> x = np.random.default_rng(1).normal(size=[50, 2]) * [1.0, 0.0]
+      >>> fault = tfpf.diagnose(tfpf.bijectors.Affine(0.0), x).first_fault
+      >>> fault.layer, fault.word
+      ('data', 'constant column')
     """
 
     layer: str
     word: str
 
 
-# Word: what is seen, and what usually helps. In the order in which one layer's faults are named:
-# the first may cause the others.
+# For each word: what is seen, and what usually helps. The order is that in which the faults of a
+# layer are named: the first may cause the others.
 HELP = {
-    "data not finite": "Rows hold NaN or infinity. Leave them out, or mend what made them.",
+    "data not finite": "Rows hold NaN or infinity. Leave them out, or fix the step that made them.",
     "constant column": (
-        "A column is the same number in all rows and has no density. Leave it out, or add noise as "
-        "`Dequantized` does."
+        "A column has the same number in all rows, so it has no density. Leave it out, or add "
+        "noise as `Dequantized` does."
     ),
     "dependent columns": (
-        "Columns determine each other, as a copy or a sum does, and have no joint density. Leave "
-        "one of them out."
+        "Columns determine each other, as a copy or a sum does, so they have no joint density. "
+        "Leave one of them out."
     ),
     "weights not finite": (
-        "A variable holds NaN or infinity. Load an earlier state; train with a smaller rate or "
-        "`clipnorm`."
+        "A variable holds NaN or infinity. Load an earlier state, and train with a smaller "
+        "learning rate or `clipnorm`."
     ),
     "not standardised": (
         "Columns come with a mean or a scale far from 0 and 1. Put `Standardize` at the data's end "
@@ -40,35 +48,35 @@ HELP = {
         "standardise the data."
     ),
     "saturated scales": (
-        "Scales are at their limit, or beyond a factor of a thousand. Train with a smaller rate or "
-        "`clipnorm`; look for columns that are nearly constant or nearly equal."
+        "Scales are at their limit, or beyond a factor of a thousand. Train with a smaller "
+        "learning rate or `clipnorm`; look for columns that are nearly constant or nearly equal."
     ),
     "unconverged": (
-        "A search or a solver gave up, and the rows are NaN. Raise its number of steps; for a "
-        "contraction, give the bound that holds."
+        "A search or a solver gave up, and its rows are NaN. Raise its number of steps. For a "
+        "contraction, give a bound that holds."
     ),
     "not finite": (
-        "Finite rows become NaN or infinite: they lie outside of the layer's domain, or overflow, "
-        "or a search has not converged."
+        "Finite rows become NaN or infinite. They lie outside of the layer's domain, they "
+        "overflow, or a search has not converged."
     ),
     "inverse wrong": (
-        "There and back does not end where it began. `forward` and `inverse` do not fit each "
-        "other; for an equation, more steps or a smaller tolerance."
+        "Rows do not return to where they began. `forward` and `inverse` do not match. If an "
+        "equation is solved, take more steps or a smaller tolerance."
     ),
     "log-det wrong": (
-        "The log-det is not that of the layer's Jacobian, so no density is right. Look at its "
-        "sign, and that it is summed over the event."
+        "The log-det is not that of the layer's Jacobian, so no density is right. Check its sign, "
+        "and that it is summed over the event."
     ),
     "ill-conditioned": (
-        "The Jacobian nearly loses a direction in this dtype. Standardise, look for columns that "
-        "are nearly equal, or take float64."
+        "The Jacobian is nearly singular in this dtype. Standardize the data, look for columns "
+        "that are nearly equal, or use float64."
     ),
     "ignores context": (
-        "Rows may exchange their contexts and nothing changes. Look at whether the network uses "
-        "the context that it is given."
+        "Nothing changes when rows exchange their contexts. Check that the network uses the "
+        "context that it gets."
     ),
     "outside the support": (
-        "Rows end where the base has no density. Look at the support of the base and the range of "
-        "the last layer."
+        "Rows end where the base has no density. Check the support of the base against the range "
+        "of the last layer."
     ),
 }

@@ -1,4 +1,4 @@
-"""How good a flow is as a proposal for a density that need not be normalised."""
+"""How good a flow is as a proposal for a density that need not be normalized."""
 
 import dataclasses
 import math
@@ -24,21 +24,31 @@ from tfp_flows.diagnostics._rows import (
 
 @dataclasses.dataclass(frozen=True)
 class Importance:
-    """What `importance` found.
+    """The result of `importance`.
 
     Attributes:
-      num_samples: S.
-      pareto_k: the shape of the tail of the weights; the flow is no good proposal above `limit`.
-      limit: min(1 - 1 / log10(S), 0.7), above which estimates are not to be trusted.
-      effective_samples: (sum w)^2 / sum w^2 of the smoothed weights, from 1 to S. A flow that
-        misses a part of the target may have many: it does not see what it never draws.
-      elbo: mean of log p~(x) - log q(x), in nats.
-      log_normalizer: log of the mean of the smoothed weights, in nats: log Z of p~ = Z p, at least
-        the `elbo`.
+      num_samples: S, the number of samples.
+      pareto_k: the shape of the tail of the weights. Above `limit` the flow is not a good proposal.
+      limit: min(1 - 1 / log10(S), 0.7), above which estimates cannot be trusted.
+      effective_samples: (sum w)^2 / sum w^2 of the smoothed weights, from 1 to S. It may be large
+        for a flow that misses a part of the target, because the flow never draws from that part.
+      elbo: the mean of log p~(x) - log q(x), in nats.
+      log_normalizer: the log of the mean of the smoothed weights, in nats. It estimates log Z of p~
+        = Z p and is at least the `elbo`.
       log_normalizer_error: its standard error, in nats.
-      log_weights: log p~(x) - log q(x) of each draw, `[S]`, in nats, as they were.
-      smoothed_log_weights: with the largest smoothed, `[S]`, such that the weights sum to one.
+      log_weights: log p~(x) - log q(x) of each draw, `[S]`, in nats, not smoothed.
+      smoothed_log_weights: with the largest smoothed, `[S]`; the weights sum to one.
       samples: the draws, `[S, *event]`, for expectations under the target.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> normal = tfp.distributions.MultivariateNormalDiag([0.0, 0.0])
+      >>> target = lambda x: -0.5 * tf.reduce_sum(x**2, axis=-1)  # the same, without the constant
+      >>> result = tfpf.diagnostics.importance(normal, target, num_samples=100)
+      >>> round(result.effective_samples), round(result.log_normalizer, 2)
+      (100, 1.84)
     """
 
     num_samples: int
@@ -59,12 +69,12 @@ class Importance:
             f"({verdict}; limit {self.limit:.2f}).\n"
             f"  effective samples {self.effective_samples:.0f} "
             f"({self.effective_samples / self.num_samples:.1%})\n"
-            f"  ELBO {self.elbo:.4g} nats, log-normaliser {self.log_normalizer:.4g} +- "
+            f"  ELBO {self.elbo:.4g} nats, log-normalizer {self.log_normalizer:.4g} +- "
             f"{self.log_normalizer_error:.2g} nats"
         )
 
     def plot(self, ax: Any = None) -> Any:
-        """Draws how many weights are larger than each, both on logarithmic scales.
+        """Draws the share of samples with a larger weight, for each weight, on logarithmic scales.
 
         A tail that falls as a line of slope -1 / k has the Pareto shape k.
 
@@ -92,42 +102,48 @@ def importance(
     num_samples: int = 4000,
     seed: int = 0,
 ) -> Importance:
-    """w_s = p~(x_s) / q(x_s), x_s ~ q: all the same if the flow q is the target p = p~ / Z.
+    r"""$w_s = \tilde p(x_s) / q(x_s), \quad x_s \sim q$
 
-    The largest weights are smoothed by a generalised Pareto distribution, whose shape k says
-    whether they can be trusted: below 1/2 the variance is finite.
+    Weighs samples of a flow q against a target density: all weights are equal if q is the target.
 
-    ```python
-    def target(x):
-        return -0.5 * tf.reduce_sum(x**2, axis=-1)  # not normalised: Z = 2 pi
-
-    result = tfp_flows.diagnostics.importance(tfp_flows.flows.iaf(2), target)
-    assert abs(result.log_normalizer - np.log(2 * np.pi)) < 0.01
-    ```
+    The target $p = \tilde p / Z$ need not be normalized. A generalized Pareto distribution smooths
+    the largest weights. Its shape k says whether they can be trusted. Below 1/2 the variance is
+    finite.
 
     Source: Vehtari, Simpson, Gelman, Yao and Gabry (2024), arXiv:1507.02646; for variational
     inference, Yao, Vehtari, Simpson and Gelman (2018), arXiv:1802.02538.
 
     Args:
-      flow: q, a TFP distribution or a `VariationalModel`, whose target is then taken.
+      flow: q, a TFP distribution or a `VariationalModel`. The model's target is the default target.
       target_log_prob_fn: log p~, from `[n, *event]` to `[n]`, in nats.
       context: one context `[*context]` of a conditional flow.
       num_samples: S, at least 100.
-      seed: a Python `int`, of the samples.
+      seed: a Python `int`, for the samples.
 
     Returns:
       An `Importance`.
 
     Raises:
-      TypeError: if `flow` is no distribution, or there is no target that can be called.
-      ValueError: if a context is missing or of another shape, the target gives another shape than
+      TypeError: if `flow` is not a distribution, or there is no target that can be called.
+      ValueError: if a context is missing or has another shape, the target gives another shape than
         `[n]`, a density of a sample is NaN, or no sample has a weight.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.iaf(2, num_layers=1, hidden_units=(8,))  # starts as a normal
+      >>> target = lambda x: -0.5 * tf.reduce_sum(x**2, axis=-1)  # Z = 2 pi
+      >>> result = tfpf.diagnostics.importance(flow, target, num_samples=100)
+      >>> result.pareto_k < result.limit, round(result.log_normalizer, 2)
+      (True, 1.84)
+
+    See also: `tfpf.VariationalModel`.
     """
     if target_log_prob_fn is None:
         target_log_prob_fn = getattr(flow, "target_log_prob_fn", None)
     if not callable(target_log_prob_fn):
         raise TypeError(
-            "`target_log_prob_fn` must be callable, or `flow` a `VariationalModel` that has one. "
+            "`target_log_prob_fn` must be callable, or `flow` a `VariationalModel` with a target. "
             f"Received: target_log_prob_fn={target_log_prob_fn!r}"
         )
     flow = distribution_of(flow)
@@ -145,8 +161,8 @@ def importance(
     log_weights = log_p.astype(np.float64) - log_q
     if np.isnan(log_weights).any() or not np.isfinite(log_weights.max()):
         raise ValueError(
-            "`target_log_prob_fn` must be finite for some samples, and NaN or infinite for none. "
-            f"Received: {np.isnan(log_weights).sum()} NaN, a largest of {log_p.max()}"
+            "`target_log_prob_fn` must be finite for at least one sample, and never NaN or +inf. "
+            f"Received: {np.isnan(log_weights).sum()} NaN, the largest is {log_p.max()}"
         )
     smoothed, k = pareto_smoothed(log_weights)
     weights = np.exp(smoothed)

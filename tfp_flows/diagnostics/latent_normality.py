@@ -1,4 +1,4 @@
-"""Whether data end as draws of the base."""
+"""Whether data, mapped to the base, look like draws of the base."""
 
 import dataclasses
 from typing import Any
@@ -16,19 +16,28 @@ from tfp_flows.diagnostics._rows import checked_rows, distribution_of
 
 @dataclasses.dataclass(frozen=True)
 class LatentNormality:
-    """What `latent_normality` found.
+    """The result of `latent_normality`.
 
     Attributes:
       scores: the normal scores z of the latents, `[N, D]`: standard normal if the flow is exact.
-      means: of each column, `[D]`, in standard deviations of the base.
-      deviations: the standard deviation of each column, `[D]`, one if the flow is exact; above it
-        the flow is too narrow.
-      column_p_values: that a column is standard normal (Kolmogorov and Smirnov), `[D]`.
-      density_p_value: that the base's density at the latents is distributed as at its own draws.
-      correlation_p_value: that columns, and their squares, are not correlated; `None` of one
-        column or of a base that is no standard normal.
-      context_p_value: that latents and their squares do not depend on the context, or `None`.
+      means: the mean of each column, `[D]`, in standard deviations of the base.
+      deviations: the standard deviation of each column, `[D]`. It is one if the flow is exact, and
+        above one if the flow is too narrow.
+      column_p_values: for each column being standard normal (Kolmogorov and Smirnov), `[D]`.
+      density_p_value: for the base's density at the latents being distributed as at its draws.
+      correlation_p_value: for uncorrelated columns and uncorrelated squares. `None` for one
+        column, or for a base that is not a standard normal.
+      context_p_value: for latents and squares that do not depend on the context, or `None`.
       p_value: the smallest of all of these, corrected for their number.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=2, hidden_units=(8,))  # starts as a normal
+      >>> x = np.random.default_rng(1).normal(size=[100, 2])
+      >>> result = tfpf.diagnostics.latent_normality(flow, x)
+      >>> result.scores.shape, result.p_value > 0.01
+      ((100, 2), True)
     """
 
     scores: np.ndarray
@@ -56,7 +65,9 @@ class LatentNormality:
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draws quantiles of each column against those of a standard normal: the diagonal is exact.
+        """Draws the quantiles of each column against those of a standard normal.
+
+        If the flow is exact, they lie on the diagonal.
 
         Args:
           ax: axes of matplotlib, or `None` for a new figure.
@@ -82,43 +93,50 @@ def latent_normality(
     num_rows: int = 2000,
     seed: int = 0,
 ) -> LatentNormality:
-    """z = Phi^-1(F_u(f^-1(x))): if the flow is exact, data end as draws of the base.
+    r"""$z = \Phi^{-1}(F_u(f^{-1}(x)))$
 
-    Columns are tested one by one, and all together by the density, by correlations of columns and
-    of their squares, and by correlations with the context. A base that is no standard normal is
-    compared with 1,000 of its draws: z are then normal scores of ranks among these.
+    Tests whether data, mapped to the base, are distributed as its draws.
 
-    ```python
-    flow = tfp_flows.flows.maf(2)
-    x = np.random.default_rng(1).normal(0.5, 1.0, size=[500, 2])
-    result = tfp_flows.diagnostics.latent_normality(flow, x)
-    assert result.p_value < 0.01 and result.means.min() > 0.3
-    ```
+    Columns are tested one by one. All of them together are tested by the density, by correlations
+    of columns and of their squares, and by correlations with the context. If the base is not a
+    standard normal, latents are ranked among 1,000 of its draws, and z are the normal scores of
+    these ranks.
 
-    A p-value is small for a flow that is wrong, or for one out of a hundred exact ones below 0.01.
-    Those of data that the flow was trained on may be large though it is wrong elsewhere: take data
-    that were held out.
+    The p-value is small if the flow is wrong; it is below 0.01 for one out of a hundred exact
+    flows. Use data that were held out: for data that the flow was trained on, the p-value may be
+    large even if the flow is wrong elsewhere.
 
     Args:
       flow: a `TransformedDistribution`, as recipes return, or a model around one.
       x: data `[N, *event]`.
       context: contexts `[N, *context]` of a conditional flow.
-      num_rows: the most rows that are used; which ones follows from `seed`.
-      seed: a Python `int`, also of the draws of the base.
+      num_rows: the most rows that are used; `seed` decides which.
+      seed: a Python `int`, also for the draws of the base.
 
     Returns:
       A `LatentNormality`.
 
     Raises:
-      TypeError: if `flow` is no such distribution, or `x` or `context` are no numbers.
-      ValueError: if shapes do not fit, a context is missing or none is taken, or a latent is not
-        finite.
+      TypeError: if `flow` is not such a distribution, or `x` or `context` are not numbers.
+      ValueError: if shapes do not fit, a context is missing or is given where none is taken, or a
+        latent is not finite.
       ImportError: if scipy is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=2, hidden_units=(8,))  # starts as a normal
+      >>> x = np.random.default_rng(1).normal(1.0, 1.0, size=[100, 2])
+      >>> result = tfpf.diagnostics.latent_normality(flow, x)
+      >>> result.p_value < 0.01, bool(result.means.min() > 0.5)  # the flow is shifted
+      (True, True)
+
+    See also: `tfpf.diagnostics.coverage`, `tfpf.diagnose`.
     """
     flow = distribution_of(flow)
     x, context = checked_rows(flow, x, context, num_rows, seed)
     scores, density_ranks, is_normal = latent_scores(flow, x, context, seed)
-    # Ranks among draws that all rows share are less sure than those of an exact distribution.
+    # Ranks among draws that all rows share are less certain than exact probabilities.
     num_draws = None if is_normal or context is not None else DRAWS
     stats = optional("scipy.stats")
     columns = [_statistics.uniform_p_value(stats.norm.cdf(z), num_draws) for z in scores.T]
@@ -142,7 +160,7 @@ def latent_normality(
 
 
 def _correlation_p_value(z: np.ndarray, is_normal: bool) -> float | None:
-    """That no two columns, nor their squares, are correlated: the smallest p-value, corrected."""
+    """The p-value that no columns, nor their squares, are correlated: the smallest, corrected."""
     if not is_normal or z.shape[1] == 1:
         return None
     stats, above = optional("scipy.stats"), np.triu_indices(z.shape[1], 1)

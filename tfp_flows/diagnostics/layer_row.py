@@ -1,4 +1,4 @@
-"""One layer under examination: the numbers of a row of the report, and the faults they show."""
+"""The examination of one layer: the numbers of its row in the report, and its faults."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ from tfp_flows.diagnostics._jacobian import log_det_and_condition
 from tfp_flows.diagnostics._layers import Layer
 from tfp_flows.diagnostics._round_trip import RoundTrip, round_trip
 
-# Limits of what is no fault. Of the mean and the deviation of what a network sees:
+# What is beyond these limits is a fault. Mean and deviation of the input of a network:
 _MEAN, _DEVIATIONS = 4.0, (0.1, 5.0)
-# The share of rows outside of a bound, or with saturated scales:
+# Share of rows outside of a bound, or with saturated scales:
 _SHARE = 0.05
-# What a round trip may miss, relative to max(1, |x|), and a log-det in nats for each of sqrt(D).
-# An equation that is solved to 1e-5 in each step misses that much; rounding is allowed for apart.
+# Error of a round trip, relative to max(1, |x|), and of a log-det in nats, divided by sqrt(D). They
+# allow for an equation that is solved to 1e-5 in each step. Rounding is allowed for separately.
 _ROUND_TRIP, _LOG_DET = 1e-3, 0.01
-# Contexts that rows exchange.
+# How many contexts rows exchange.
 _CONTEXTS = 64
 
 
@@ -32,24 +32,35 @@ _CONTEXTS = 64
 class LayerRow:
     """What `diagnose` found in one layer, on the way from data to base.
 
-    `None` stands where a number does not apply, or would take too long.
+    A number is `None` if it does not apply, or would take too long.
 
     Attributes:
-      layer: its label, "2 coupling", which counts from the data's end.
-      finite: share of rows that stay finite, values and log-det, of those that arrive finite.
-      values: the least and the largest number that the layer gives.
+      layer: its label, such as "2 coupling"; the layer at the data's end is 0.
+      finite: of the rows that arrive finite, the share that stays finite, values and log-det.
+      values: the least and the largest number of its output.
       log_dets: the least and the largest log-det towards the base, in nats.
       round_trip: the largest |f(f^-1(x)) - x| / max(1, |x|).
       condition: the largest condition, s_max / s_min, of its Jacobian on a few rows.
-      outside: share of rows outside of the bound of a spline, in the worst column.
-      saturated: share of rows whose scale is within a tenth of its limit or beyond a factor of a
-        thousand, in the worst column.
-      unconverged: share of rows that a search or solver left NaN, on the way to the base or back.
-      log_det_error: the largest difference of its log-det and that of its Jacobian by autodiff, or
-        that of the way back, in nats.
-      context_effect: how much values and log-dets move, at most, when rows exchange contexts; NaN
-        if it is not trained yet.
-      faults: words for what is wrong, of which the first may cause the others.
+      outside: the share of rows outside of the bound of a spline, in the worst column.
+      saturated: the share of rows whose scale is within a tenth of its limit or beyond a factor of
+        a thousand, in the worst column.
+      unconverged: the share of rows that a search or solver left NaN, on the way to the base or
+        back.
+      log_det_error: the largest difference between its log-det and that of its Jacobian by
+        autodiff, or that of the way back, in nats.
+      context_effect: the most that values and log-dets move when rows exchange contexts; NaN if it
+        is not trained yet.
+      faults: words for what is wrong. The first may cause the others.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> affine = tfpf.bijectors.Affine(shift=0.0, log_scale=1.0)
+      >>> row = tfpf.diagnose(affine, np.random.default_rng(1).normal(size=[50, 2])).rows[0]
+      >>> row.layer, row.log_dets, row.faults
+      ('0 affine', (-2.0, -2.0), ())
+
+    See also: `tfpf.diagnose`.
     """
 
     layer: str
@@ -73,14 +84,15 @@ def examine(
     num_jacobian_rows: int,
     max_jacobian_size: int,
 ) -> LayerRow:
-    """The `LayerRow` of a layer.
+    """Returns the `LayerRow` of a layer.
 
     Args:
       layer: a `Layer`.
       context: contexts of its rows, or `None`.
       sees_data: whether it is the first layer with a network.
       num_jacobian_rows: the most rows whose Jacobian is computed.
-      max_jacobian_size: the largest event of which it is, unless elementwise.
+      max_jacobian_size: the largest event whose Jacobian is computed, unless the layer is
+        elementwise.
     """
     x, y, log_det = (np.asarray(t) for t in (layer.x, layer.y, layer.log_det))
     arrives = _finite_rows(x)
@@ -109,7 +121,7 @@ def examine(
 
 
 def has_network(layer: Layer) -> bool:
-    """Whether it mixes columns by weights and more than linearly: what wants standardised data."""
+    """Whether it mixes columns by weights, nonlinearly, so that it needs standardized data."""
     normalises = isinstance(layer.bijector, BatchNorm | tfp.bijectors.BatchNormalization)
     is_linear = layer.is_elementwise or layer.bijector.is_constant_jacobian or normalises
     return not is_linear and bool(layer.bijector.variables)
@@ -129,7 +141,7 @@ def _faults(
 ) -> list[str]:
     eps = np.finfo(layer.x.dtype.as_numpy_dtype).eps
     size = int(np.prod(layer.x.shape[1:]))
-    # What rounding does where the layer is steep.
+    # The error of rounding where the layer is steep.
     rounding = 100 * eps * (row.condition or 1.0)
     is_lost = arrives.any() and (row.finite < 1 or back.is_lost.any())
     found = {
@@ -148,7 +160,7 @@ def _faults(
 
 
 def _is_far(x: np.ndarray) -> bool:
-    """Whether a column has a mean or a deviation far from 0 and 1; of images, a channel."""
+    """Whether a column, or a channel of images, has a mean or a deviation far from 0 and 1."""
     columns = np.reshape(x, [-1, x.shape[-1]]).astype(np.float64)
     mean, deviation = columns.mean(axis=0), columns.std(axis=0)
     low, high = _DEVIATIONS
@@ -158,14 +170,15 @@ def _is_far(x: np.ndarray) -> bool:
 def _share_saturated(layer: Layer, log_det: np.ndarray) -> float | None:
     share = _transformers.share_saturated(layer)
     if share is None and has_network(layer) and len(log_det):
-        # Of layers that hide their scales, as those of TFP, the mean over columns.
+        # Some layers, as those of TFP, hide their scales. For them take the mean over columns.
         size = int(np.prod(layer.y.shape[1:]))
         return float(np.mean(np.abs(log_det) > _transformers.LOG_SCALE * size))
     return share
 
 
 def _share_unconverged(layer: Layer, arrives: np.ndarray, back: RoundTrip) -> float:
-    # Ours are NaN only where a search has failed; others may be outside of their domain.
+    # Our layers give NaN only where a search has failed. For others a row may be outside of their
+    # domain.
     if not type(layer.bijector).__module__.startswith("tfp_flows."):
         return 0.0
     if not arrives.any() or not all_weights_finite(layer.bijector):
@@ -177,7 +190,7 @@ def _share_unconverged(layer: Layer, arrives: np.ndarray, back: RoundTrip) -> fl
 
 
 def _is_estimate(layer: Layer) -> bool:
-    """Whether the log-det is an estimate or a series that is cut off, no match for autodiff."""
+    """Whether the log-det is an estimate or a truncated series, which autodiff does not match."""
     if isinstance(layer.bijector, tfp.bijectors.FFJORD):
         return True
     if not isinstance(layer.bijector, Residual):
@@ -198,7 +211,7 @@ def _effect(layer: Layer, context: np.ndarray | None) -> float | None:
 
 
 def _affordable(num_rows: int, x: np.ndarray) -> int:
-    """Fewer rows of large events, of which each takes D evaluations."""
+    """How many rows to use: fewer for large events, because each row takes D evaluations."""
     return max(1, min(num_rows, 4096 // max(int(np.prod(x.shape[1:])), 1)))
 
 

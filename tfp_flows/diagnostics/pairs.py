@@ -1,4 +1,4 @@
-"""Samples and data, two columns at a time."""
+"""Scatter plots of samples and data, for each pair of columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,18 +21,12 @@ def pairs(
     names: Sequence[str] | None = None,
     axes: Any = None,
 ) -> Any:
-    """Draws columns against each other below the diagonal, and each by itself on it.
-
-    ```python
-    samples = tfp_flows.flows.maf(3).sample(500, seed=1)
-    data = np.random.default_rng(1).normal(size=[500, 3])
-    axes = tfp_flows.diagnostics.pairs(samples, data)  # [3, 3]
-    ```
+    """Draws each pair of columns below the diagonal, and a histogram of each column on it.
 
     Args:
       samples: `[N, *event]`; the first 2,000 are drawn.
       data: `[M, *event]` to compare with, or `None`.
-      columns: the columns to draw, numbered as in a flattened event; all by default, up to 20.
+      columns: the columns to draw, numbered as in a flattened event; by default all, up to 20.
       names: names of the columns that are drawn, or `None` for their numbers.
       axes: K x K axes of matplotlib for K columns, or `None` for a new figure.
 
@@ -40,10 +34,20 @@ def pairs(
       An array of axes, `[K, K]`; those above the diagonal are switched off.
 
     Raises:
-      TypeError: if `samples` or `data` are no numbers.
-      ValueError: if `data` have another width, columns are named twice or out of range or more
-        than 20 without a choice, or `names` or `axes` have another number.
+      TypeError: if `samples` or `data` are not numbers.
+      ValueError: if `data` has another width than `samples`, a column is named twice or is out of
+        range, there are more than 20 columns and none is chosen, or `names` or `axes` have the
+        wrong number.
       ImportError: if matplotlib is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> samples, data = np.random.default_rng(1).normal(size=[2, 100, 3])
+      >>> tfpf.diagnostics.pairs(samples, data, columns=[0, 2], names=["mass", "age"]).shape
+      (2, 2)
+
+    See also: `tfpf.diagnostics.density_2d`.
     """
     samples = _flat(samples, "samples")
     drawn = [("samples", samples)]
@@ -51,15 +55,15 @@ def pairs(
         data = _flat(data, "data")
         if data.shape[1] != samples.shape[1]:
             raise ValueError(
-                f"`data` must have the width of `samples`, {samples.shape[1]} numbers a row. "
-                f"Received: {data.shape[1]} numbers a row"
+                f"`data` must have the width of `samples`, {samples.shape[1]} numbers per row. "
+                f"Received: {data.shape[1]} numbers per row"
             )
         drawn.insert(0, ("data", data))
     columns = chosen_columns(columns, samples.shape[1], _MOST_COLUMNS)
     names = list(map(str, columns if names is None else names))
     if len(names) != len(columns):
         raise ValueError(
-            f"`names` must be {len(columns)}, one for each column that is drawn. "
+            f"`names` must have length {len(columns)}, a name for each column that is drawn. "
             f"Received: names={names}"
         )
     axes = grid_of_axes(axes, len(columns), len(columns))

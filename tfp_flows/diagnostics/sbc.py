@@ -1,4 +1,4 @@
-"""Simulation-based calibration: ranks of what a conditional flow was to infer."""
+"""Simulation-based calibration: ranks of true values among samples of a conditional flow."""
 
 import dataclasses
 from typing import Any
@@ -18,26 +18,36 @@ from tfp_flows.diagnostics._rows import (
     samples_and_log_prob,
 )
 
-# Draws of uniform ranks from which bands and p-values follow.
+# How many draws of uniform ranks are simulated for bands and p-values.
 _SIMULATIONS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What `sbc` found.
+    """The result of `sbc`.
 
     Attributes:
-      ranks: of each number of a row among its samples, `[N, D]`, integers from 0 to S: uniform
-        if the flow is exact.
-      num_samples: S.
-      points: fractions of ranks at which the distribution of ranks is compared, `[K]`.
-      ecdf: share of rows whose rank is below a fraction, `[K, D]`.
-      band_low: the lower end of a band that holds all of an exact column's `ecdf` in 95 of 100
-        cases, `[K]`.
-      band_high: its upper end, `[K]`.
-      column_p_values: that the ranks of a column are uniform, `[D]`, at least 1 / 2001.
-      context_p_value: that ranks do not depend on the context, or `None`.
+      ranks: of each number of a row among its samples, `[N, D]`, integers from 0 to S: uniform if
+        the flow is exact.
+      num_samples: S, the number of samples.
+      points: the fractions of ranks at which the distribution of ranks is compared, `[K]`.
+      ecdf: the share of rows whose rank is below a fraction, `[K, D]`.
+      band_low: the lower end of a band, `[K]`. It holds the whole `ecdf` of an exact column in 95
+        of 100 cases.
+      band_high: the upper end of the band, `[K]`.
+      column_p_values: for uniform ranks in each column, `[D]`, at least 1 / 2001.
+      context_p_value: for ranks that do not depend on the context, or `None`.
       p_value: the smallest of these, corrected for their number.
+
+    Example:
+      >>> import numpy as np
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> normal = tfp.distributions.MultivariateNormalDiag([0.0, 0.0])
+      >>> x = np.random.default_rng(1).normal(size=[50, 2])
+      >>> result = tfpf.diagnostics.sbc(normal, x, num_samples=9)
+      >>> result.ranks.shape, result.p_value > 0.01
+      ((50, 2), True)
     """
 
     ranks: np.ndarray
@@ -68,9 +78,9 @@ class Calibration:
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draws how far the distribution of ranks is from a uniform one, with the band.
+        """Draws the distribution of ranks minus that of uniform ranks, with the band.
 
-        A slope up and down is a shift, an S a wrong width.
+        A curve that is all above or all below zero shows a shift, an S shows a wrong width.
 
         Args:
           ax: axes of matplotlib, or `None` for a new figure.
@@ -97,42 +107,49 @@ def sbc(
     num_rows: int = 500,
     seed: int = 0,
 ) -> Calibration:
-    """rank_nd = #{s : x_snd < x_nd} of samples x_s ~ p(. | c_n): uniform on 0 to S if p is exact.
+    r"""$\text{rank}_{nd} = \#\{s : x_{snd} < x_{nd}\}$ of samples $x_s \sim p(\cdot | c_n)$
 
-    For a posterior x is what was drawn from the prior, and the context what was simulated from it.
-    A posterior that is the prior, whatever the context, has uniform ranks too: so it is also
-    tested whether ranks depend on the context.
+    Simulation-based calibration: tests whether ranks among S samples are uniform on 0 to S.
 
-    ```python
-    rng = np.random.default_rng(1)
-    context = rng.normal(size=[200, 1])
-    x = context + rng.normal(size=[200, 2])
-    flow = tfp_flows.flows.maf(2, context_size=1)  # which does not know the context yet
-    assert tfp_flows.diagnostics.sbc(flow, x, context).p_value < 0.01
-    ```
+    They are if p is exact. To test a posterior, draw x from the prior, and simulate the context
+    from x. A posterior that equals the prior, whatever the context, has uniform ranks, too. So the
+    test also asks whether ranks depend on the context.
 
-    Bands and p-values hold for all points of a column together, as they were simulated.
+    Bands and p-values hold for all points of a column together, because they were simulated that
+    way.
 
-    Source: Talts et al. (2018), arXiv:1804.06788; bands, Saeilynoja, Buerkner and Vehtari
-    (2022), arXiv:2103.10522.
+    Source: Talts et al. (2018), arXiv:1804.06788; bands, Saeilynoja, Buerkner and Vehtari (2022),
+    arXiv:2103.10522.
 
     Args:
-      flow: a TFP distribution, or a model around one. An unconditional one has the ranks of its
-        marginals looked at.
+      flow: a TFP distribution, or a model around one. For an unconditional one the ranks of its
+        marginals are tested.
       x: data `[N, *event]`.
       context: contexts `[N, *context]` of a conditional flow.
       num_samples: S, samples for each row.
-      num_rows: the most rows that are used; which ones follows from `seed`.
-      seed: a Python `int`, also of samples and simulations.
+      num_rows: the most rows that are used; `seed` decides which.
+      seed: a Python `int`, also for samples and simulations.
 
     Returns:
       A `Calibration`.
 
     Raises:
-      TypeError: if `flow` is no distribution, or `x` or `context` are no numbers.
-      ValueError: if shapes do not fit, a context is missing or none is taken, or a number is not
-        finite.
+      TypeError: if `flow` is not a distribution, or `x` or `context` are not numbers.
+      ValueError: if shapes do not fit, a context is missing or is given where none is taken, or a
+        number is not finite.
       ImportError: if scipy is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, context_size=1, num_layers=2, hidden_units=(8,))
+      >>> context = np.random.default_rng(1).normal(size=[50, 1])
+      >>> x = np.repeat(context, 2, axis=1)
+      >>> result = tfpf.diagnostics.sbc(flow, x, context, num_samples=9)
+      >>> result.p_value < 0.01  # not trained: it ignores the context
+      True
+
+    See also: `tfpf.diagnostics.coverage`.
     """
     flow = distribution_of(flow)
     num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
@@ -147,7 +164,7 @@ def sbc(
     all_finite(samples, "Samples of `flow`")
     rng = np.random.default_rng(seed)
     flat = np.reshape(x, [count, -1])
-    # Ties, as those of whole numbers, are broken at random.
+    # Ties are broken at random. Whole numbers have them, for example.
     below, equal = np.sum(samples < flat, axis=0), np.sum(samples == flat, axis=0)
     ranks = below + rng.integers(0, equal + 1)
     uniform = rng.integers(0, num_samples + 1, size=[count, _SIMULATIONS])
@@ -179,7 +196,7 @@ def sbc(
 
 
 def _counts(ranks: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """Rows whose rank is below each of `k`, `[K, columns]`."""
+    """The number of rows whose rank is below each of `k`, `[K, columns]`."""
     return np.stack([np.sum(ranks < each, axis=0) for each in k])
 
 

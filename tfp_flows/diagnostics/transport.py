@@ -1,4 +1,4 @@
-"""The way of points from base to data."""
+"""The path of points from base to data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,38 +25,47 @@ def transport(
     max_panels: int = 8,
     seed: int = 0,
 ) -> Any:
-    """Draws u, f_L(u), f_{L-1}(f_L(u)), ..., x: points of the base after each layer.
+    r"""$u, \; f_L(u), \; f_{L-1}(f_L(u)), \; \ldots, \; x$
 
-    Points keep their colour, by which their angle around the origin of the base can be followed.
+    Draws points of the base after each layer, on their way to the data.
 
-    ```python
-    axes = tfp_flows.diagnostics.transport(tfp_flows.flows.maf(2))
-    ```
+    Points keep their color, which shows their angle around the origin of the base.
 
     Args:
-      flow: a `TransformedDistribution` of vectors of at least two, or a model around one.
+      flow: a `TransformedDistribution` over vectors of at least two numbers, or a model around one.
       axes: axes of matplotlib, one for each panel, or `None` for a new figure.
       context: one context `[*context]` of a conditional flow.
       columns: the two columns that are drawn.
-      num_points: draws of the base.
-      max_panels: the most panels, at least two. Of more layers some are left out, evenly.
-      seed: a Python `int`, of the draws.
+      num_points: the number of draws of the base.
+      max_panels: the most panels, at least two. If there are more layers, some are left out,
+        evenly.
+      seed: a Python `int`, for the draws.
 
     Returns:
       A flat array of axes, from base to data.
 
     Raises:
-      TypeError: if `flow` is no such distribution, or a number has the wrong type.
-      ValueError: if its events are not such vectors, a context is missing or of another shape, or
-        `columns` are not two of them, or `axes` have another number.
+      TypeError: if `flow` is not such a distribution, or a number has the wrong type.
+      ValueError: if its events are not such vectors, a context is missing or has another shape,
+        `columns` are not two of them, or `axes` has the wrong number.
       ImportError: if matplotlib is not installed.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=2, hidden_units=(8,))
+      >>> axes = tfpf.diagnostics.transport(flow, num_points=50)
+      >>> [ax.get_title() for ax in axes]
+      ['base', 'scale', 'coupling', 'coupling']
+
+    See also: `tfpf.diagnostics.density_2d`.
     """
     flow = distribution_of(flow)
     flow = given_one_context(flow, context)
     size = flow.event_shape[0] if flow.event_shape.rank == 1 else 0
     if size < 2:
         raise ValueError(
-            f"`flow` must be over vectors of at least two. Received: event_shape={flow.event_shape}"
+            "`flow` must be over vectors of at least two numbers. "
+            f"Received: event_shape={flow.event_shape}"
         )
     i, j = _two(chosen_columns(columns, size, 2))
     num_points = _checks.integer_at_least(num_points, 1, "num_points")
@@ -65,7 +74,7 @@ def transport(
     _, base = bijectors_and_base(flow)
     u = base.sample(num_points, seed=seed)
     layers = layers_to_data(flow, u)
-    # Layers of other widths, as those of a constraint, have other columns.
+    # Layers of another width, for example those of a constraint, have other columns.
     stages = [("base", u)] + [
         (layer.bijector.name, layer.y) for layer in layers if layer.y.shape[1:] == [size]
     ]
@@ -83,5 +92,5 @@ def transport(
 
 def _two(columns: Any) -> list[int]:
     if len(columns) != 2:
-        raise ValueError(f"`columns` must be two. Received: columns={columns}")
+        raise ValueError(f"`columns` must be two columns. Received: columns={columns}")
     return columns

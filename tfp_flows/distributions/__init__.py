@@ -1,4 +1,4 @@
-"""What TFP lacks as a distribution."""
+"""Distributions that TFP lacks: flows, bases, and bounds for whole numbers and sets."""
 
 from tfp_flows.distributions import _divergence  # noqa: F401  makes it known to TFP
 from tfp_flows.distributions.conditional_normal import ConditionalNormal

@@ -1,4 +1,4 @@
-"""What distributions of whole numbers share: a continuous one, and the noise that leads to it."""
+"""What distributions of whole numbers share: a continuous distribution, and noise."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ tfd = tfp.distributions
 
 
 class Dequantizing:
-    """A distribution of x by that of a function of x + u, where a layer draws u.
+    """A distribution of x from that of a function of x + u, where a layer draws u.
 
-    A subclass calls `_keep` before it is a TFP distribution, and puts the layer that this returns
-    among its parameters: it holds the state of the seeds, which copies share.
+    A subclass calls `_keep` before it calls the constructor of TFP, and puts the layer that this
+    returns among its parameters: the layer holds the state of the seeds, which copies share.
     """
 
     _distribution: Any
 
     def _keep(self, distribution: Any, seed: int | None, noise: Any) -> Any:
-        """Keeps the continuous distribution and the noise, which is made if it is `None`."""
+        """Keeps the continuous distribution and the noise; creates the noise if it is `None`."""
         if noise is None:
             with tf.init_scope():
                 noise = DequantizationNoise(seed, dtype=distribution.dtype.name)
@@ -43,7 +43,7 @@ class Dequantizing:
 
 
 def checked_distribution(distribution: Any) -> None:
-    """Refuses what is no TFP distribution."""
+    """Refuses anything but a TFP distribution."""
     if not isinstance(distribution, tfd.Distribution):
         raise TypeError(
             f"`distribution` must be a TFP distribution. Received: distribution={distribution!r}"

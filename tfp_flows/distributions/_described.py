@@ -1,4 +1,4 @@
-"""What a flow is made of, in a few lines."""
+"""A summary of a flow in a few lines."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from tfp_flows._tree import walk
 
 
 def described(flow: tfp.distributions.Distribution) -> str:
-    """One line for each layer of a flow, from the data to the base, and the number of weights.
+    """One line for each layer of a flow, from data to base, and the number of weights.
 
     Args:
       flow: a `tfd.TransformedDistribution`.
@@ -25,7 +25,7 @@ def described(flow: tfp.distributions.Distribution) -> str:
 
 
 def _layers(bijector: tfp.bijectors.Bijector) -> list[tuple[str, str, str]]:
-    """`(what, network, number of weights)` of each part of nested chains."""
+    """`(name, network, number of weights)` of each part of nested chains."""
     if isinstance(bijector, chain._Chain):
         return [row for part in bijector.bijectors for row in _layers(part)]
     inner = bijector.bijector if isinstance(bijector, invert._Invert) else bijector

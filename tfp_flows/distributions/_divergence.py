@@ -1,4 +1,4 @@
-"""KL divergences of flows: those of the bases, or an error that says how to estimate them."""
+"""KL divergences of flows: that of the bases, or an error that says how to estimate it."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -16,7 +16,7 @@ tfd = tfp.distributions
 @tfd.RegisterKL(Flow, tfd.Distribution)
 @tfd.RegisterKL(tfd.Distribution, Flow)
 def _kl_flow(a: tfd.Distribution, b: tfd.Distribution, name: str | None = None) -> tf.Tensor:
-    """KL(a || b) = KL of the bases, in nats, where both have the same bijector."""
+    """KL(a || b), that of the bases in nats, if both flows have the same bijector."""
     with tf.name_scope(name or "kl_flow"):
         try:
             # Bijectors are equal in TFP if all of their parameters are.
@@ -27,8 +27,8 @@ def _kl_flow(a: tfd.Distribution, b: tfd.Distribution, name: str | None = None) 
         except (AttributeError, NotImplementedError):
             pass  # no bijector, or bases without a divergence of their own
     raise NotImplementedError(
-        "KL(a || b) has a formula where both flows have the same bijector, and their bases have "
-        "one. By Monte Carlo: `x = a.sample(1000)`, then "
+        "KL(a || b) has a closed form only if both flows have the same bijector, and their bases "
+        "have a closed form. Estimate it by Monte Carlo: `x = a.sample(1000)`, then "
         "`tf.reduce_mean(a.log_prob(x) - b.log_prob(x), axis=0)`. "
         f"Received: a={a!r}, b={b!r}"
     )

@@ -1,4 +1,4 @@
-"""The normal distribution of a latent that an encoder gives, and draws of it."""
+"""The normal distribution of a latent given by an encoder, and draws from it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +15,15 @@ from tfp_flows.math._philox import philox_normal
 
 
 class LatentPosterior:
-    """q(w | x) = prod_i N(w_i; t_i, exp(2 s_i)), with (t, s) = encoder(x) and |s| < m.
+    r"""$q(w | x) = \prod_i N(w_i; t_i, \exp(2 s_i)),\ (t, s) = \mathrm{encoder}(x),\ |s| < m$
+
+    The posterior of the latent of a set.
 
     Args:
       encoder: a callable from `[N, M, D]` to `[N, L, 2]` or `[N, 2 L]`.
-      latent_size: L.
+      latent_size: L, the size of a latent.
       max_log_scale: m, a positive number.
-      noise: the layer that gives standard normal numbers where no seed does.
+      noise: the layer that draws standard normal numbers when no seed is given.
       dtype: float dtype of w.
 
     Raises:
@@ -45,7 +47,7 @@ class LatentPosterior:
         """t and s for sets `[..., M, D]`: two tensors `[..., L]`.
 
         Raises:
-          ValueError: if the encoder gives another number of them.
+          ValueError: if the encoder returns another number of them.
         """
         shape = ps.shape(x)
         rows = tf.reshape(x, ps.concat([[-1], shape[-2:]], axis=0))
@@ -54,7 +56,7 @@ class LatentPosterior:
         flat, pairs = [rows.shape[0], 2 * size], [rows.shape[0], size, 2]
         if not any(found.is_compatible_with(each) for each in (flat, pairs)):
             raise ValueError(
-                f"`encoder` must give 2 numbers for each of the {size} of a latent: "
+                f"`encoder` must return 2 numbers for each of {size} coordinates of a latent: "
                 f"[N, {size}, 2] or [N, {2 * size}]. Received: shape {found}"
             )
         h = tf.reshape(tf.cast(h, self._dtype), ps.concat([shape[:-2], [size, 2]], axis=0))
@@ -64,7 +66,7 @@ class LatentPosterior:
     def draw(
         self, loc: tf.Tensor, log_scale: tf.Tensor, batch_shape: tf.Tensor, seed: Any
     ) -> tf.Tensor:
-        """w, `[*batch_shape, L]`, by a seed, or by the layer of noise where that is `None`."""
+        """w, `[*batch_shape, L]`, from a seed, or from the layer of noise if the seed is `None`."""
         shape = ps.concat([batch_shape, [self._size]], axis=0)
         if seed is None:
             e = self._noise(tf.zeros(shape, self._dtype))

@@ -1,4 +1,4 @@
-"""Tails and quantiles of distributions over one number, whatever the shape of its event."""
+"""CDFs and quantiles of distributions over one number, whatever the shape of the event."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ tfd = tfp.distributions
 
 
 class HasQuantile:
-    """A distribution with a `quantile` where an event is one number: for p `[...]` `[..., 1]`."""
+    """A distribution with a `quantile` if an event is one number: p `[...]` to x `[..., 1]`."""
 
     def _quantile(self, p: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         if kwargs:
@@ -39,7 +39,7 @@ class HasQuantile:
         shape = self.event_shape
         if not isinstance(shape, tf.TensorShape) or shape.num_elements() != 1:
             raise NotImplementedError(
-                f"`{name}` of `{self.name}` is implemented where an event is one number. "
+                f"`{name}` of `{self.name}` is implemented only for events of one number. "
                 f"Received: event_shape={shape}"
             )
 
@@ -47,7 +47,7 @@ class HasQuantile:
 class OneDimension(HasQuantile):
     """A distribution with `cdf`, `survival_function`, their logarithms and `quantile`.
 
-    They are those of its one number: of x `[..., 1]` the `cdf` is `[...]`. Of several dimensions
+    They are those of its single number: for x `[..., 1]` the `cdf` is `[...]`. For more dimensions
     they are not implemented.
     """
 
@@ -67,7 +67,7 @@ class OneDimension(HasQuantile):
         if kwargs:
             return getattr(super(), f"_{name}")(x, **kwargs)
         self._check_is_one_number(name)
-        # A copy, which no part has met.
+        # A copy: a bijector may remember `x` itself.
         x = tf.identity(x)
         x = tf.reshape(x, ps.shape(x)[: ps.rank(x) - self.event_shape.rank])
         p = tail(self, x, **which)
@@ -80,9 +80,9 @@ def tail(
     is_upper: Any = False,
     is_log: bool = False,
 ) -> tf.Tensor:
-    """P[X <= x], or P[X > x] where `is_upper`, or the logarithm of it.
+    r"""$P[X \le x]$, or $P[X > x]$ with `is_upper`, or the logarithm of either.
 
-    TFP has no `cdf` of `tfd.Sample` nor of normal distributions over vectors of one dimension.
+    TFP has no `cdf` for `tfd.Sample`, nor for normal distributions over vectors of size one.
 
     Args:
       distribution: a TFP distribution whose events are one number each.
@@ -91,7 +91,7 @@ def tail(
       is_log: Python `bool`.
 
     Raises:
-      NotImplementedError: if the distribution, or one that it is made of, has none.
+      NotImplementedError: if the distribution, or one of its parts, has no `cdf`.
     """
     distribution = _unwrapped(distribution)
     if isinstance(distribution, transformed_distribution._TransformedDistribution):
@@ -117,7 +117,7 @@ def tail(
 
 
 def quantile(distribution: tfd.Distribution, p: tf.Tensor) -> tf.Tensor:
-    """x `[...]` with P[X <= x] = p; of a mixture by a search."""
+    r"""x `[...]` with $P[X \le x] = p$; for a mixture it is found by a search."""
     distribution = _unwrapped(distribution)
     if isinstance(distribution, transformed_distribution._TransformedDistribution):
         base, bijector = distribution.distribution, distribution.bijector
@@ -135,14 +135,14 @@ def quantile(distribution: tfd.Distribution, p: tf.Tensor) -> tf.Tensor:
         log_slope = distribution.log_prob(_with_axes(x, distribution)) - lower - upper
         return lower - upper, tf.exp(log_slope)
 
-    # Log-odds are steep in neither tail, as probabilities are flat in both.
+    # The search is for log-odds: probabilities are flat in both tails, log-odds in neither.
     target = tf.math.log(p) - tf.math.log1p(-p)
     shape = ps.broadcast_shape(ps.shape(p), distribution.batch_shape_tensor())
     return find_root(log_odds_and_slope, tf.broadcast_to(target, shape)).root
 
 
 def _unwrapped(distribution: tfd.Distribution) -> tfd.Distribution:
-    """The same numbers as of a scalar, a transformed distribution, or a mixture."""
+    """A scalar distribution, a transformed distribution or a mixture of the same number."""
     if isinstance(distribution, mvn_linear_operator.MultivariateNormalLinearOperator):
         return tfd.Normal(distribution.mean()[..., 0], distribution.stddev()[..., 0])
     if isinstance(distribution, sample._Sample):
@@ -166,9 +166,9 @@ def _is_mixture(distribution: tfd.Distribution) -> bool:
 def _mixture(
     distribution: tfd.Distribution, x: tf.Tensor, is_upper: Any
 ) -> tuple[tf.Tensor, list[tuple[Any, ...]]]:
-    """Logarithms of weights `[..., K]`, and for each component itself and what to ask it.
+    """Logarithms of weights `[..., K]`, and for each component `(component, x, is_upper)`.
 
-    Those of a family are one distribution, with K on the last axis of its batch.
+    The components of a family are one distribution, with K on the last axis of its batch.
     """
     if isinstance(distribution, mixture._Mixture):
         weights = tf.math.log_softmax(distribution.cat.logits_parameter())
@@ -186,6 +186,6 @@ def _with_axes(x: tf.Tensor, distribution: tfd.Distribution) -> tf.Tensor:
 def _check_is_scalar(distribution: tfd.Distribution) -> None:
     if distribution.event_shape.rank != 0:
         raise NotImplementedError(
-            "Of a distribution over vectors of one dimension `cdf` and `quantile` are those of its "
-            f"number, which this class does not give. Received: {distribution!r}"
+            "`cdf` and `quantile` of a distribution over vectors of size one are those of its one "
+            f"number, but this class does not provide them. Received: {distribution!r}"
         )

@@ -11,7 +11,7 @@ from tfp_flows import _checks
 
 
 def stateless_seed(seed: Any) -> tf.Tensor:
-    """An int32 `Tensor` `[2]`: of an integer always the same, whatever was drawn before."""
+    """An int32 `Tensor` `[2]`; for an integer always the same, whatever was drawn before."""
     if isinstance(seed, numbers.Integral | np.integer):
         seed = _checks.integer_at_least(seed, -(2**63), "seed")
         # Both halves of its 64 bits.

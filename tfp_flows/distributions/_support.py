@@ -1,4 +1,4 @@
-"""Where a flow has density at all: (0, 1) for instance, if it ends in a `tfb.Sigmoid`."""
+"""The support of a flow, such as (0, 1) if it ends in a `tfb.Sigmoid`."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tfp_flows.distributions.whole_columns import WholeColumns
 
 tfb = tfp.bijectors
 
-# Bijectors of all reals onto an open interval: its bounds, where they are finite.
+# Bijectors from all reals onto an open interval, and its bounds; `None` if infinite.
 _INTERVALS = {
     tfb.Sigmoid: lambda part: (0.0, 1.0) if part.low is None else (part.low, part.high),
     tfb.Exp: lambda part: (0.0, None),
@@ -28,7 +28,7 @@ _INTERVALS = {
     tfb.GumbelCDF: lambda part: (0.0, 1.0),
     tfb.MoyalCDF: lambda part: (0.0, 1.0),
 }
-# Those that keep intervals, coordinate by coordinate, and their ends exact to rounding.
+# Bijectors that map intervals to intervals in each coordinate, with ends exact up to rounding.
 _KEEP_INTERVALS = (
     *(tfb.Identity, tfb.Shift, tfb.Scale, tfb.ScaleMatvecDiag, Affine),
     *(tfb.Permute, tfb.Reshape, tfb.Transpose),
@@ -36,10 +36,10 @@ _KEEP_INTERVALS = (
 
 
 def support(distribution: tfp.distributions.Distribution) -> tuple[tf.Tensor, tf.Tensor] | None:
-    """The bounds of the open support, coordinate by coordinate, or `None` where none are known.
+    """The bounds of the open support of each coordinate, or `None` if none are known.
 
-    They are those of the outermost bijector that maps onto an interval, behind shifts, scales and
-    permutations, in `tfb.Chain`, `tfb.Blockwise` and `tfb.Invert`.
+    They come from the outermost bijector that maps onto an interval, which may be behind shifts,
+    scales and permutations, and inside `tfb.Chain`, `tfb.Blockwise` and `tfb.Invert`.
 
     Args:
       distribution: a TFP distribution.
@@ -73,10 +73,10 @@ def log_prob_in_support(
     x: tf.Tensor,
     log_prob: Callable[[tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
-    """`log_prob(x)`, but minus infinity on and beyond the bounds of the support, and no gradient.
+    """`log_prob(x)`, but minus infinity without gradients on and beyond the bounds of the support.
 
-    There x is replaced before it is scored: an inverse that is NaN or infinite would make gradients
-    NaN, those of the parameters too, whatever became of the density.
+    There x is replaced before its density is computed. Otherwise an inverse that is NaN or infinite
+    would make gradients NaN, including those of the parameters, even if the density is discarded.
 
     Args:
       distribution: a TFP distribution.
@@ -97,14 +97,14 @@ def log_prob_in_support(
 def log_prob_where_finite(
     x: tf.Tensor, event_ndims: int, log_prob: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
-    """`log_prob(x)`; of an event with an infinity minus infinity, with a NaN NaN, and no gradient.
+    """`log_prob(x)`, but minus infinity for an event with an infinity, and NaN for one with a NaN.
 
-    There x is replaced before it is scored, or one row would make NaN of the gradients of all
-    parameters, also where the loss leaves it out.
+    Such events have no gradients. There x is replaced before its density is computed. Otherwise one
+    row would make the gradients of all parameters NaN, even if the loss leaves that row out.
 
     Args:
       x: a float `Tensor`.
-      event_ndims: how many of its axes are one event.
+      event_ndims: number of axes of one event.
       log_prob: a callable that takes another x.
     """
     if x.shape.rank is None or x.shape.rank < event_ndims:
@@ -118,7 +118,7 @@ def log_prob_where_finite(
 
 
 def _between(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """A point of the interval where no function of it is extreme."""
+    """A point inside the interval at which no function of it is extreme."""
     has_low, has_high = tf.math.is_finite(low), tf.math.is_finite(high)
     low, high = tf.where(has_low, low, 0.0), tf.where(has_high, high, 0.0)
     one_sided = tf.where(
@@ -131,7 +131,7 @@ def _between(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
 def parts_to_base(
     bijector: tfb.Bijector, is_inverted: bool = False
 ) -> list[tuple[tfb.Bijector, bool]]:
-    """Pairs of a part and whether it stands in `tfb.Invert`, from the data's end to the base."""
+    """Pairs of a part and whether it is inside `tfb.Invert`, from data to base."""
     if isinstance(bijector, invert._Invert):
         return parts_to_base(bijector.bijector, not is_inverted)
     if isinstance(bijector, StandardizeContext):
@@ -145,7 +145,7 @@ def parts_to_base(
 def _bounds(
     parts: list[tuple[tfb.Bijector, bool]], shape: tf.TensorShape, dtype: tf.DType
 ) -> tuple[tf.Tensor, tf.Tensor] | None:
-    """The bounds of events of a shape; `None` if there are none, or behind what is not known."""
+    """The bounds of events of a shape, or `None` if there are none, or none that are known."""
     passed: list[tuple[tfb.Bijector, bool]] = []
     for part, is_inverted in parts:
         bounds = None if is_inverted else _own_bounds(part, shape, dtype)
@@ -165,7 +165,7 @@ def _bounds(
 def _own_bounds(
     part: tfb.Bijector, shape: tf.TensorShape, dtype: tf.DType
 ) -> tuple[tf.Tensor, tf.Tensor] | None:
-    """The bounds that a part has itself, of the shape of the event if that is known."""
+    """The bounds of a part itself, broadcast to the shape of the event if that is known."""
     if isinstance(part, blockwise._Blockwise):
         return _bounds_of_blocks(part, shape, dtype)
     for cls, interval in _INTERVALS.items():
@@ -199,18 +199,18 @@ def _bounds_of_blocks(
         for bounds, block in blocks
     ]
     if any(bound.shape.rank != shape.rank for bounds in filled for bound in bounds):
-        return None  # those of a batch of bijectors
+        return None  # bounds of a batch of bijectors
     return tuple(tf.concat(bounds, axis=-1) for bounds in zip(*filled, strict=True))
 
 
 def _filled(interval: tuple[Any, Any], dtype: tf.DType) -> list[tf.Tensor]:
-    """The bounds as tensors, infinite where there are none."""
+    """The bounds as tensors, infinite where there is none."""
     ends = zip(interval, (-math.inf, math.inf), strict=True)
     return [tf.cast(end if bound is None else bound, dtype) for bound, end in ends]
 
 
 def _of_softplus(part: tfb.Softplus) -> tuple[Any, Any]:
-    """(low, inf), or (-inf, low) where a negative softness turns it round."""
+    """(low, inf), or (-inf, low) if a negative softness reflects it."""
     low = 0.0 if part.low is None else tf.convert_to_tensor(part.low)
     if part.hinge_softness is None:
         return low, None

@@ -1,4 +1,4 @@
-"""A normal distribution whose parameters a network gives from a context."""
+"""A normal distribution whose parameters a network computes from a context."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,39 +20,44 @@ tfd = tfp.distributions
 
 
 class ConditionalNormal(TakesContext, OneDimension, LostDistribution, tfd.Distribution):
-    """p(u | c) = prod_i N(u_i; t_i, exp(2 s_i)), with (t, s) = conditioner(c).
+    r"""$p(u | c) = \prod_i N(u_i; t_i, \exp(2 s_i)),\ (t, s) = \mathrm{conditioner}(c)$
 
-    A base that moves with the context: a recipe with the same `context_size` takes it as `base=`,
-    and `tfp_flows.condition` binds c in both. Samples and densities evaluate the network once, in
-    one pass for both of `experimental_sample_and_log_prob`.
+    A normal distribution whose mean and scale a network computes from a context.
 
-    The conditioner takes contexts `[N, C]` and gives the two numbers of each coordinate,
-    `[N, D, 2]`, or flat `[N, 2 D]` in that order. t is the first, s = a / (1 + |a| / m) of the
-    second, a, so that |s| < m. For zeros, with which the networks of this package start, it is
-    the standard normal.
+    Use it as a base that follows the context: pass it as `base=` to a recipe with the same
+    `context_size`, and `tfpf.condition` binds c in both. A sample or a density evaluates the
+    network once; `experimental_sample_and_log_prob` evaluates it once for both.
 
-    ```python
-    network = tfpf.layers.MLP(2 * 5)
-    network.build((None, 3))
-    base = tfpf.distributions.ConditionalNormal(network, event_size=5, context_size=3)
-    flow = tfpf.flows.maf(5, context_size=3, base=base)
-    ```
+    The conditioner maps contexts `[N, C]` to two numbers for each coordinate, `[N, D, 2]`, or flat
+    `[N, 2 D]` in that order. The first is t; with the second, a, $s = a / (1 + |a| / m)$, so that
+    $|s| < m$. Zeros, with which the networks of this package start, give the standard normal.
 
     Args:
-      conditioner: a callable, best a Keras layer that is built.
+      conditioner: a callable, preferably a built Keras layer.
       event_size: D, a Python `int` of at least one.
       context_size: C, a Python `int` of at least one.
       max_log_scale: m, a positive number.
-      context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
-      dtype: float dtype; that of a Keras layer, or float32, when it is `None`.
+      context: float `Tensor` `[..., C]`, the bound context (see `tfpf.condition`).
+      dtype: float dtype; by default that of a Keras layer, otherwise float32.
       validate_args: Python `bool`.
       allow_nan_stats: Python `bool`, as in TFP.
       name: Python `str`.
 
     Raises:
-      TypeError: if `conditioner` is not callable, or a size not an integer.
-      ValueError: if it is not built or gives another number of parameters, a size is below one,
-        or `max_log_scale` not positive.
+      TypeError: if `conditioner` is not callable, or a size is not an integer.
+      ValueError: if the conditioner is not built or returns another number of parameters, a size is
+        below one, or `max_log_scale` is not positive.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> network = tfpf.layers.MLP(2 * 2)  # t and s of two coordinates
+      >>> network.build((None, 3))
+      >>> base = tfpf.distributions.ConditionalNormal(network, event_size=2, context_size=3)
+      >>> tfpf.condition(base, tf.zeros([3])).mean().numpy()
+      array([0., 0.], dtype=float32)
+
+    See also: `tfpf.condition`, `tfpf.distributions.mixture_of_gaussians`.
     """
 
     __deepcopy__ = deep_copy
@@ -79,7 +84,7 @@ class ConditionalNormal(TakesContext, OneDimension, LostDistribution, tfd.Distri
         _checks.flat_context_size(context_size, 1)
         self._bind_context(context, context_size, dtype, name)
         if context is None:
-            # A misfit is found when the distribution is made; a bound copy has had its look.
+            # Finds a misfit when the distribution is created; a bound copy was checked before.
             with tf.init_scope():
                 self._raw(tf.zeros([2, self._context_size], dtype))
         super().__init__(
@@ -103,13 +108,13 @@ class ConditionalNormal(TakesContext, OneDimension, LostDistribution, tfd.Distri
         return tf.constant([self._event_size], tf.int32)
 
     def _raw(self, rows: tf.Tensor) -> tf.Tensor:
-        """What the conditioner gives for contexts `[N, C]`, as `[N, D, 2]`."""
+        """The output of the conditioner for contexts `[N, C]`, as `[N, D, 2]`."""
         h = self._conditioner(rows)
         shape = tf.TensorShape(getattr(h, "shape", None))
         flat, pairs = (2 * self._event_size,), (self._event_size, 2)
         if not any(shape.is_compatible_with([rows.shape[0], *last]) for last in (flat, pairs)):
             raise ValueError(
-                f"`conditioner` must give 2 numbers for each of {self._event_size} coordinates: "
+                f"`conditioner` must return 2 numbers for each of {self._event_size} coordinates: "
                 f"[N, {self._event_size}, 2] or [N, {2 * self._event_size}]. "
                 f"Received: shape {shape}"
             )

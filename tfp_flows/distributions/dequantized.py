@@ -22,45 +22,64 @@ tfb = tfp.bijectors
 
 
 class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
-    """log P(x) = log int p(x + u) du >= E_q[log p(x + u) - log q(u | x)],  u in [0, 1]^D.
+    r"""$\log P(x) = \log \int p(x + u) du \ge E_q[\log p(x + u) - \log q(u | x)]$
 
-    x is an event of D whole numbers from 0 to K - 1. p is the density of v = x + u, for which
-    y = logit(alpha + (1 - 2 alpha) v / K) has the given `distribution`, a flow over all of R^D; or
-    with `alpha=None` y = v / K - 1/2, as in Glow. RealNVP's alpha + (1 - alpha) v / K is infinite
-    where v is K; here both ends are the same.
+    A distribution of whole numbers, such as the values of pixels, from a continuous one.
 
-    `elbo(x)` is the bound on the right, in nats, from one draw of u for each event; there is no
-    `log_prob`, since the integral has no closed form. q is uniform, or with a `dequantizer`
-    learned: g maps [x / K - 1/2, e], with e logistic, to the same and e', and u = sigmoid(e'), so
-    that the identity is the uniform q. g is any bijector of events whose last axis is twice as long
-    that leaves the first half as it is, as couplings do whose part A holds it. Noise is drawn anew
-    in Keras's training mode, and otherwise always the same, so that `evaluate` is deterministic.
+    x is an event of D whole numbers from 0 to K - 1, and u is in $[0, 1]^D$. p is the density of
+    $v = x + u$ for which $y = \mathrm{logit}(\alpha + (1 - 2 \alpha) v / K)$ has the given
+    `distribution`, a flow over all of $R^D$. With `alpha=None` $y = v / K - 1/2$, as in Glow.
+    RealNVP has $\alpha + (1 - \alpha) v / K$, whose logit is infinite at v = K; here both ends are
+    treated alike.
 
-    `sample` draws y, and rounds v down. Mass of `distribution` beyond the range is lost to the
+    `elbo(x)` is the bound on the right, in nats, from one draw of u for each event. There is no
+    `log_prob`, since the integral has no closed form.
+
+    q is uniform, or learned with a `dequantizer` g. This g is any bijector of events whose last
+    axis is twice as long, and keeps the first half as it is, as a coupling does whose part A
+    contains it. It maps $[x / K - 1/2, e]$, with e logistic, to $[x / K - 1/2, e']$, and
+    $u = \mathrm{sigmoid}(e')$. So the identity gives the uniform q. In Keras's training mode each
+    call draws new noise. Otherwise the noise is always the same, so that `evaluate` is
+    deterministic.
+
+    `sample` draws y and rounds v down. The mass of `distribution` outside the range is lost to the
     bound; samples from there become 0 or K - 1.
 
-    Shapes: x is `[..., *event_shape]`, that of `distribution`. The dtype of samples is uint8 for K
-    up to 256, else int32; `elbo` takes any numeric dtype.
+    Shapes: x is `[..., *event_shape]`, with the event shape of `distribution`. Samples are uint8
+    for K up to 256, otherwise int32; `elbo` takes any numeric dtype.
 
     Source: uniform noise, Theis, van den Oord and Bethge (2016), arXiv:1511.01844; the logit, Dinh,
     Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 4.1; learned noise, Ho et al.
     (2019), Flow++, arXiv:1902.00275, sec. 3.1.
 
     Args:
-      distribution: of y, such as a flow that a recipe returns.
+      distribution: distribution of y, such as a flow that a recipe returns.
       num_values: K, at least two.
-      alpha: in (0, 0.5), or `None`.
+      alpha: a number in (0, 0.5), or `None`.
       dequantizer: g, a `tfb.Bijector`, or `None` for uniform noise.
-      seed: Python `int`, of the noise.
-      noise: the layer that draws it, made of the seed when it is `None`; copies share it.
-      validate_args: Python `bool`. With it a dequantizer that changes x is an error.
+      seed: Python `int`, for the noise.
+      noise: the layer that draws it, which copies share; by default it is made from the seed.
+      validate_args: Python `bool`. If true, a dequantizer that changes x is an error.
       allow_nan_stats: Python `bool`, as in TFP.
       name: Python `str`.
 
     Raises:
-      TypeError: if `distribution` or `dequantizer` is something else, or `num_values` no integer.
-      ValueError: if a number is out of its range; in eager mode, if `elbo` is asked for values
-        that are not whole numbers from 0 to K - 1. In a graph their bound is minus infinity.
+      TypeError: if `distribution` or `dequantizer` has another type, or `num_values` is not an
+        integer.
+      ValueError: if a number is out of range; in eager mode, if `elbo` gets values that are not
+        whole numbers from 0 to K - 1. In a graph their bound is minus infinity.
+
+    Example:
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> base = tfp.distributions.Sample(tfp.distributions.Uniform(-0.5, 0.5), 2)
+      >>> pixels = tfpf.distributions.Dequantized(base, num_values=4, alpha=None)
+      >>> pixels.elbo([[0, 3]]).numpy()  # -log(4 * 4): all pairs are equally likely
+      array([-2.773], dtype=float32)
+      >>> pixels.bits_per_dimension([[0, 3]]).numpy()
+      array([2.], dtype=float32)
+
+    See also: `tfpf.distributions.WholeColumns`, `tfpf.flows.variational_dequantization`.
     """
 
     __deepcopy__ = deep_copy
@@ -85,8 +104,8 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
             )
         if dequantizer is not None and distribution.event_shape.rank == 0:
             raise ValueError(
-                "`dequantizer` must be None where events have no axes: it takes [x, e], joined "
-                f"along the last one. Received: dequantizer={dequantizer!r}"
+                "`dequantizer` must be None if events have no axes: it maps [x, e], joined along "
+                f"the last axis. Received: dequantizer={dequantizer!r}"
             )
         self._num_values = _checks.integer_at_least(num_values, 2, "num_values")
         if alpha is not None and not 0 < _checks.positive_number(alpha, "alpha") < 0.5:
@@ -110,12 +129,12 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
 
     @property
     def dequantizer(self) -> tfb.Bijector | None:
-        """g, or `None`."""
+        """The bijector g, or `None`."""
         return self._dequantizer
 
     @property
     def num_values(self) -> int:
-        """K."""
+        """The number of values, K."""
         return self._num_values
 
     @classmethod
@@ -128,15 +147,15 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
         }
 
     def elbo(self, x: ArrayLike, num_samples: int = 1) -> tf.Tensor:
-        """A lower bound of log P(x) in nats, `[...]`, by draws of u.
+        """A lower bound of log P(x) in nats, `[...]`, from draws of u.
 
         Args:
           x: whole numbers `[..., *event_shape]`.
-          num_samples: draws for each event, whose bounds are averaged.
+          num_samples: number of draws for each event, whose bounds are averaged.
 
         Raises:
-          ValueError: if `x` has another shape; in eager mode, for values that are not whole numbers
-            from 0 to K - 1.
+          ValueError: if `x` has another shape; in eager mode, if values are not whole numbers from
+            0 to K - 1.
         """
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
         x = _checks.not_symbolic(x, "x")
@@ -148,7 +167,7 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
         x = tf.cast(x, self.density_dtype)
         axes = list(range(-rank, 0))
         is_value = (x >= 0.0) & (x <= self._num_values - 1.0) & (x == tf.floor(x))
-        # Others must not spoil gradients of a batch.
+        # Other values are clipped, so that they do not spoil the gradients of a batch.
         x = tf.clip_by_value(x, 0.0, self._num_values - 1.0)
         batch_shape = ps.shape(x)[: ps.rank(x) - rank]
         batch_shape = ps.broadcast_shape(batch_shape, self.batch_shape_tensor())
@@ -162,7 +181,7 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
         return tf.where(tf.reduce_all(is_value, axis=axes), bound, -math.inf)
 
     def bits_per_dimension(self, x: ArrayLike, num_samples: int = 1) -> tf.Tensor:
-        """-elbo(x) / (D log 2), an upper bound of the code length of a number, `[...]`."""
+        """-elbo(x) / (D log 2), an upper bound of the bits that code one number, `[...]`."""
         nats = self.elbo(x, num_samples)
         return -nats / (self.event_shape.num_elements() * math.log(2.0))
 
@@ -182,14 +201,14 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
         if self._dequantizer is None:
             return u, tf.zeros([], x.dtype)
         given = x / self._num_values - 0.5
-        # log q(e), which is the derivative of the sigmoid.
+        # log q(e), the logarithm of the derivative of the sigmoid.
         log_q = tf.math.log(u) + tf.math.log1p(-u)
         e = tf.math.log(u) - tf.math.log1p(-u)
         joined = tf.concat([given, e], axis=-1)
         out, log_det = forward_and_log_det(self._dequantizer, joined, len(axes))
         kept, e = tf.split(out, 2, axis=-1)
         if self.validate_args:
-            message = "`dequantizer` must leave the first half of its last axis as it is."
+            message = "`dequantizer` must leave the first half of its last axis unchanged."
             same = tf.debugging.assert_equal(kept, given, message=message)
             with tf.control_dependencies([same]):
                 e = tf.identity(e)
@@ -199,7 +218,8 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError(
-            f"`{self.name}` has a bound of log P(x) only, `elbo(x)`. Received: a call of `log_prob`"
+            f"`{self.name}` has a lower bound of log P(x), `elbo(x)`, but no `log_prob`. "
+            "Received: a call of `log_prob`"
         )
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
@@ -208,7 +228,7 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
 
 
 def _values_bijector(num_values: int, alpha: float, dtype: tf.DType) -> tfb.Bijector:
-    """From y to v."""
+    """The bijector from y to v."""
     if alpha is None:
         return tfb.Chain(
             [tfb.Scale(tf.constant(num_values, dtype)), tfb.Shift(tf.constant(0.5, dtype))]

@@ -25,39 +25,51 @@ from tfp_flows.math._finite_gradient import (
 
 
 class Flow(OneDimension, LostDistribution, transformed_distribution._TransformedDistribution):
-    """log p(x) = log p_u(f^-1(x)) + log |det df^-1/dx|, evaluated anew for every `log_prob`.
+    r"""$\log p(x) = \log p_u(f^{-1}(x)) + \log |\det df^{-1}/dx|$
 
-    A `tfd.TransformedDistribution` in every respect but three. TFP's bijectors remember the points
-    that they have mapped, so that in eager mode a sample keeps the density that it had when it
-    was drawn, whatever training does to the variables meanwhile, and a tensor of one
-    `tf.function` can reappear in another (TFP issue 840). Here `log_prob` takes a copy of `x`
-    first, and asks each part for its value and its log-det in one evaluation.
-    `experimental_sample_and_log_prob` gives samples and densities in one pass; `sample` leaves out
-    log-dets where they cost more than the samples.
+    The distribution of f(u) for u from a base, which every recipe returns.
 
-    Where `log_prob` is minus infinity, or in size above a thousandth of the largest number of its
-    dtype (3e35 in float32), or where x is not finite, its gradients are zero: such rows leave those
-    of others as they are. At an infinity it is minus infinity, at a NaN NaN.
+    It is a `tfd.TransformedDistribution`, with these differences:
 
-    `log_prob` is minus infinity, and not NaN, on and beyond the bounds of what the outermost
-    bijector onto an interval can reach: `tfb.Sigmoid`, `Exp`, `Softplus`, `Tanh`, `NormalCDF`,
-    `SoftClip`, also in `Chain`, `Blockwise` and `Invert`, behind shifts, scales and permutations.
-
-    And the base is drawn by Philox where that can be arranged (see `drawn_by_philox`): under XLA
-    TFP's own draw can take longer than the flow.
-
-    And a flow over one number has `cdf`, `survival_function`, their logarithms and `quantile`, also
-    where that number is a vector of one dimension: x `[..., 1]` has the `cdf` `[...]`, and p
-    `[...]` the `quantile` `[..., 1]`. The base may be any that has them, a normal distribution over
-    vectors, a mixture (whose quantiles are found by a search), `Sample` and `Independent` of these.
-    Of more dimensions they raise `NotImplementedError`, but for the `cdf` where f maps each
-    coordinate alone and increases, and the base has one.
+    - Current densities: TFP's bijectors remember the points that they have mapped. So in eager
+      mode a sample keeps the density with which it was drawn, even after training has changed the
+      variables, and a tensor of one `tf.function` can appear in another (TFP issue 840). Here
+      `log_prob` computes the density of a copy of `x` with the current variables.
+    - One pass: `log_prob` evaluates each part once for its value and its log-det.
+      `experimental_sample_and_log_prob` computes samples and densities in one pass. `sample` leaves
+      out log-dets that cost more than the samples.
+    - Values at the edge: `log_prob` is minus infinity at an infinity, and NaN at a NaN. It is minus
+      infinity on and beyond the bounds of the range of the outermost bijector onto an interval:
+      `tfb.Sigmoid`, `tfb.Exp`, `tfb.Softplus`, `tfb.Tanh`, `tfb.NormalCDF` or `tfb.SoftClip`. This
+      bijector may be in `tfb.Chain`, `tfb.Blockwise` and `tfb.Invert`, behind shifts, scales and
+      permutations.
+    - Gradients at the edge: they are zero where x is not finite, and where `log_prob` is minus
+      infinity or its size exceeds a thousandth of the largest number of its dtype (3e35 in
+      float32). So one such row leaves the gradients of the others as they are.
+    - Fast draws: the base is drawn by Philox if possible (see
+      `tfpf.distributions.drawn_by_philox`): under XLA TFP's own draw can take longer than the flow.
+    - CDF and quantiles: a flow over one number has `cdf`, `survival_function`, their logarithms
+      and `quantile`. If that number is a vector of size one, x `[..., 1]` has the `cdf` `[...]`,
+      and p `[...]` the `quantile` `[..., 1]`. The base may be any distribution that has them, a
+      normal distribution over vectors, a mixture (with a search for quantiles), or `tfd.Sample` or
+      `tfd.Independent` of these. In more dimensions they raise `NotImplementedError`. The exception
+      is the `cdf` if f maps each coordinate alone and increases, and the base has a `cdf`.
 
     Args:
       distribution: the base, any TFP distribution.
       bijector: f, any `tfb.Bijector`; `forward` maps base to data.
       validate_args: Python `bool`.
       name: Python `str`.
+
+    Example:
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> base, bijector = tfp.distributions.Normal(0.0, 1.0), tfp.bijectors.Exp()
+      >>> flow = tfpf.distributions.Flow(base, bijector)  # a log-normal distribution
+      >>> print(flow.log_prob(1.0).numpy(), flow.quantile(0.5).numpy())
+      -0.919 1.0
+
+    See also: `tfpf.flows.maf` and other recipes, `tfpf.FlowModel`, `tfpf.condition`.
     """
 
     __deepcopy__ = deep_copy
@@ -71,7 +83,7 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
     ) -> None:
         parameters = dict(locals())
         distribution = drawn_by_philox(distribution)
-        # Copies, and what is conditioned, share it.
+        # Copies and conditioned flows share it.
         parameters.update(distribution=distribution)
         super().__init__(
             distribution, bijector, validate_args=validate_args, parameters=parameters, name=name
@@ -93,11 +105,11 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         event_ndims = tf.nest.map_structure(lambda shape: shape.rank, self.event_shape)
         if kwargs or not self.bijector._is_injective or None in tf.nest.flatten(event_ndims):
             return super()._log_prob(y, **kwargs)
-        # Parts of TFP broadcast points of another size, or drop some numbers of them.
+        # Some parts of TFP would broadcast points of another size, or drop some of their numbers.
         tf.nest.map_structure(
             lambda y, shape: _checks.event(y, shape, "value"), y, self.event_shape
         )
-        # A copy, which parts of TFP have not met.
+        # A copy: bijectors of TFP may remember `y` itself.
         y = tf.nest.map_structure(tf.identity, y)
 
         def log_prob(y: tf.Tensor) -> tf.Tensor:
@@ -117,11 +129,11 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
             try:
                 return getattr(self.distribution, name)(self.bijector.inverse(tf.identity(x)))
             except NotImplementedError:
-                pass  # is said of the flow
+                pass  # the flow raises its own error
         return super()._tail(name, x, kwargs, **which)
 
     def _increases_by_coordinate(self) -> bool:
-        """Whether P[X_1 <= x_1, X_2 <= x_2, ...] is that of the base, as in TFP."""
+        """Whether P[X_1 <= x_1, X_2 <= x_2, ...] equals that of the base, as in TFP."""
         shape, ndims = self.distribution.event_shape, self.bijector.forward_min_event_ndims
         if ndims != 0 or not isinstance(shape, tf.TensorShape) or shape.num_elements() == 1:
             return False

@@ -10,18 +10,31 @@ from tfp_flows.distributions.flow import Flow
 
 
 class JointFlow(Flow):
-    """log q(z) = log q_x(f^-1(z)) + log |det df^-1/dz|, z a structure of several tensors.
+    r"""$\log q(z) = \log q_x(f^{-1}(z)) + \log |\det df^{-1}/dz|$
 
-    A `Flow` whose bijector maps vectors to a structure, within the constraints of a joint
-    distribution. That bijector runs the joint distribution's own function, for which
-    `tf.vectorized_map` batches it; here gradients of it compile once under XLA.
-    `tfp_flows.surrogate_posterior` makes it.
+    A `Flow` over a structure of tensors z, such as the latents of a joint distribution.
+
+    Its bijector maps vectors to the structure, within the constraints of a joint distribution. For
+    this the bijector runs the function of the joint distribution, which `tf.vectorized_map`
+    batches; here gradients of this map compile only once under XLA. `tfpf.surrogate_posterior`
+    returns it.
 
     Args:
-      distribution: of x, a TFP distribution over vectors.
+      distribution: distribution of x, a TFP distribution over vectors.
       bijector: f, a `tfb.Bijector` from vectors to the structure.
       validate_args: Python `bool`.
       name: Python `str`.
+
+    Example:
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> tfd, tfb = tfp.distributions, tfp.bijectors
+      >>> to_parts = tfb.Chain([tfb.JointMap([tfb.Identity(), tfb.Exp()]), tfb.Split(2)])
+      >>> flow = tfpf.distributions.JointFlow(tfd.Sample(tfd.Normal(0.0, 1.0), 2), to_parts)
+      >>> print(flow.log_prob([[0.0], [1.0]]).numpy())
+      -1.838
+
+    See also: `tfpf.surrogate_posterior`, `tfpf.VariationalModel`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A distribution of sets of points: independent points given a latent of the set."""
+"""A distribution of sets of points, which are independent given a latent of the set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,49 +24,62 @@ tfd = tfp.distributions
 
 
 class LatentSet(LostDistribution, tfd.Distribution):
-    """log p(x) >= E_q[sum_m log p(x_m | w) + log p(w)] + H[q],  q(w | x) = N(t(x), exp(2 s(x))).
+    r"""$\log p(x) \ge E_q[\sum_m \log p(x_m | w) + \log p(w)] + H[q],\ q = q(w | x)$
 
-    x is a set of M points in D dimensions, given as an array `[M, D]` in any order: the density is
-    that of the array, the same for every order. w, of size L, is the latent of the set; given w
-    the points are independent. `points` is p(x_m | w), any distribution with a context of size L;
-    `prior` is p(w). An encoder gives the mean and log-scale of the posterior q.
+    A distribution of sets of points, which are independent given a latent w of the set.
 
-    `elbo(x)` is the bound on the right, in nats for a whole set, with the entropy H of q exact, and
-    the expectation by draws of w. There is no `log_prob`, since its integral over w has no closed
-    form. Draws are new in Keras's training mode, and otherwise always the same, or those of a
-    `seed`. `sample` draws w from the prior, and points given it; `reconstruct(x)` draws w from the
-    posterior of a set.
+    x is a set of M points in D dimensions, an array `[M, D]`. The density is that of the array, and
+    the same for every order of the points. w has size L. `points` is $p(x_m | w)$, any distribution
+    with a context of size L; `prior` is p(w). The posterior is $q(w | x) = N(t(x), \exp(2 s(x)))$,
+    with t and s from an encoder. A prior with a context, such as the class of the set, makes
+    $p(x | c)$, and `tfpf.condition` binds that context; the latent is not such a context.
 
-    Shapes: x is `[..., M, D]`. With `num_points=None` M is any number, the event shape
-    `[None, D]`, and `sample(..., num_points=M)` says how many points to draw. The encoder takes
-    `[N, M, D]`, and gives the two numbers of each coordinate of w, `[N, L, 2]` or flat `[N, 2 L]`
-    in that order: t is the first, s = a / (1 + |a| / m) of the second, a, so that |s| < m. It must
-    not depend on the order of points, as `tfp_flows.layers.DeepSets` does not. A prior that takes
-    a context, such as the class of the set, makes p(x | c), which `tfp_flows.condition` binds; the
-    latent is no such context.
+    `elbo(x)` is the bound on the right, in nats for a whole set. The entropy H of q is exact, and
+    the expectation is a mean over draws of w. There is no `log_prob`, since the integral over w has
+    no closed form. Draws are new in Keras's training mode, otherwise always the same, or from a
+    `seed`. `sample` draws w from the prior, `reconstruct(x)` from the posterior, and then points.
+
+    Shapes: x is `[..., M, D]`. With `num_points=None` M is any number, the event shape is
+    `[None, D]`, and `sample(..., num_points=M)` says how many points to draw. The encoder maps
+    `[N, M, D]` to two numbers for each coordinate of w, `[N, L, 2]`, or flat `[N, 2 L]` in that
+    order: t, and a with $s = a / (1 + |a| / m)$, so that $|s| < m$. It must not depend on the order
+    of points; `DeepSets` does not.
 
     Source: Yang et al. (2019), PointFlow, arXiv:1906.12320, equation 8; Kingma and Welling (2014),
     arXiv:1312.6114.
 
     Args:
-      prior: a TFP distribution over vectors of L.
-      points: one over vectors of D, with a context of size L that is not bound.
-      encoder: a callable, best a Keras layer that is built.
+      prior: a TFP distribution over vectors of size L.
+      points: a TFP distribution over vectors of size D, with an unbound context of size L.
+      encoder: a callable, preferably a built Keras layer.
       num_points: M, a Python `int` of at least one, or `None`.
       max_log_scale: m, a positive number.
-      seed: Python `int`, of the draws of w.
-      noise: the layer that makes them, made of the seed when it is `None`; copies share it.
+      seed: Python `int`, for the draws of w.
+      noise: the layer that draws, which copies share; by default it is made from the seed.
       validate_args: Python `bool`.
       allow_nan_stats: Python `bool`, as in TFP.
       name: Python `str`.
 
     Raises:
       TypeError: if an argument has the wrong type.
-      ValueError: if a distribution is not over vectors, `points` does not take contexts of L
-        numbers, their dtypes differ, the encoder gives another shape, or a number is out of range.
+      ValueError: if an argument does not fit the others, or a number is out of range.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> prior = tfp.distributions.Sample(tfp.distributions.Normal(0.0, 1.0), 2)
+      >>> points = tfpf.flows.real_nvp(3, context_size=2, num_layers=1, hidden_units=(8,))
+      >>> encoder = tfpf.layers.DeepSets(2 * 2, (8,), (8,))
+      >>> encoder.build((None, None, 3))
+      >>> sets = tfpf.distributions.LatentSet(prior, points, encoder)
+      >>> print(sets.elbo(tf.zeros([4, 10, 3])).shape, sets.sample(5, num_points=7, seed=1).shape)
+      (4,) (5, 7, 3)
+
+    See also: `tfpf.flows.pointflow`, `tfpf.FlowModel`.
     """
 
-    # Parameters whose parts get their context here, not by `tfp_flows.condition`.
+    # The context of these parameters comes from this class, not from `tfpf.condition`.
     supplies_context_to = ("points",)
 
     __deepcopy__ = deep_copy
@@ -112,34 +125,34 @@ class LatentSet(LostDistribution, tfd.Distribution):
             parameters=parameters,
             name=name,
         )
-        with tf.init_scope():  # a misfit of the encoder is found now
+        with tf.init_scope():  # finds a misfit of the encoder now
             self._posterior.moments(
                 tf.zeros([2, num_points or 1, self._latent_points.size], prior.dtype)
             )
 
     @property
     def prior(self) -> tfd.Distribution:
-        """p(w)."""
+        """The distribution of the latent, p(w)."""
         return self._prior
 
     @property
     def points(self) -> tfd.Distribution:
-        """p(x_m | w), which waits for w as its context."""
+        """The distribution of one point, $p(x_m | w)$, to which w is the context."""
         return self._points
 
     @property
     def encoder(self) -> Callable[..., tf.Tensor]:
-        """The callable that gives the numbers of the posterior."""
+        """The callable that returns the numbers of the posterior."""
         return self._encoder
 
     @property
     def num_points(self) -> int | None:
-        """M, or `None` for any number."""
+        """The number of points, M, or `None` for any number."""
         return self._num_points
 
     @property
     def latent_size(self) -> int:
-        """L."""
+        """The size of the latent, L."""
         return self._latent_size
 
     @classmethod
@@ -147,12 +160,12 @@ class LatentSet(LostDistribution, tfd.Distribution):
         return {"prior": tfp.util.BatchedComponentProperties()}
 
     def elbo(self, x: ArrayLike, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
-        """A lower bound of log p(x) in nats, `[...]`, by draws of w.
+        """A lower bound of log p(x) in nats, `[...]`, from draws of w.
 
         Args:
           x: float `Tensor` `[..., M, D]`.
-          num_samples: draws for each set, whose bounds are averaged.
-          seed: Python `int` or int32 `Tensor` `[2]`; with it Keras's mode does not matter.
+          num_samples: number of draws for each set, whose bounds are averaged.
+          seed: Python `int` or int32 `Tensor` `[2]`; if given, Keras's mode does not matter.
 
         Raises:
           ValueError: if `x` has another shape or dtype.
@@ -170,22 +183,22 @@ class LatentSet(LostDistribution, tfd.Distribution):
         return tf.reduce_mean(joint, axis=0) + entropy
 
     def posterior(self, x: ArrayLike) -> tfd.MultivariateNormalDiag:
-        """q(w | x), a normal distribution over vectors of L with the batch shape of `x`."""
+        """q(w | x), a normal distribution over vectors of size L with the batch shape of `x`."""
         loc, log_scale = self._posterior.moments(self._sets(x))
         return tfd.MultivariateNormalDiag(loc, tf.exp(log_scale), name="posterior")
 
     def points_given(self, latent: ArrayLike) -> tfd.Distribution:
-        """p(x_m | w), the distribution of one point, for latents `[..., L]`."""
+        """The distribution of one point, $p(x_m | w)$, for latents `[..., L]`."""
         return self._latent_points.given(latent)
 
     def reconstruct(
         self, x: ArrayLike, num_points: int | None = None, seed: Any = None
     ) -> tf.Tensor:
-        """Sets like `x`, `[..., num_points, D]`: w of the posterior, then points given it.
+        """Sets like `x`, `[..., num_points, D]`: w from the posterior, and points given it.
 
         Args:
           x: float `Tensor` `[..., M, D]`.
-          num_points: as many as `x` has by default.
+          num_points: number of points; by default as many as in `x`.
           seed: Python `int` or int32 `Tensor` `[2]`.
         """
         x = self._sets(x)
@@ -203,13 +216,13 @@ class LatentSet(LostDistribution, tfd.Distribution):
             num_points = self._num_points
         if num_points is None:
             raise ValueError(
-                f"`num_points` must be given to `sample`, since `{self.name}` was made for any "
-                "number. Received: num_points=None"
+                f"`num_points` must be given to `sample`, since `{self.name}` was created for any "
+                "number of points. Received: num_points=None"
             )
         num_points = _checks.integer_at_least(num_points, 1, "num_points")
         if self._num_points not in (None, num_points):
             raise ValueError(
-                f"`num_points` must be {self._num_points}, for which `{self.name}` was made. "
+                f"`num_points` must be {self._num_points}, as when `{self.name}` was created. "
                 f"Received: num_points={num_points}"
             )
         latent_seed, points_seed = philox_split(stateless_seed(seed), 2)
@@ -218,7 +231,8 @@ class LatentSet(LostDistribution, tfd.Distribution):
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError(
-            f"`{self.name}` has a bound of log p(x) only, `elbo(x)`. Received: a call of `log_prob`"
+            f"`{self.name}` has a lower bound of log p(x), `elbo(x)`, but no `log_prob`. "
+            "Received: a call of `log_prob`"
         )
 
     def _event_shape(self) -> tf.TensorShape:

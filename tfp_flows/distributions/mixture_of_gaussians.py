@@ -1,4 +1,4 @@
-"""A mixture of Gaussians to start a flow from."""
+"""A mixture of Gaussians as the base of a flow."""
 
 import numpy as np
 import tensorflow as tf
@@ -19,31 +19,42 @@ def mixture_of_gaussians(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> tfd.Distribution:
-    """p(u) = sum_k w_k N(u; m_k, diag(exp(2 s_k))), with trainable logarithms of w, m and s.
+    r"""$p(u) = \sum_k w_k N(u; m_k, \mathrm{diag}(\exp(2 s_k)))$
 
-    A base for data with several modes: a flow, being continuous, would leave bridges between
-    them. Any recipe takes it as `base=`. MAF MoG of the paper has mixtures in the conditionals of
-    an autoregressive base; here the components are diagonal, and the layers above turn them.
+    A mixture of Gaussians as the base of a flow, with trainable w (as logits), m and s.
 
-    It starts with mean zero and variance one in every coordinate: equal weights, centres drawn at
-    random, so that components learn apart, and for one component the standard normal. Densities
-    cost O(K D) a point and are exact, as are samples; these are not reparameterised, so that it
-    is no base for a `VariationalModel`.
+    Use it for data with several modes: being continuous, a flow over one Gaussian leaves bridges
+    between them. Any recipe takes it as `base=`. MAF MoG of the paper has mixtures in the
+    conditionals of an autoregressive base; here components are diagonal, and the layers above
+    rotate them.
+
+    It starts with mean zero and variance one in every coordinate. Weights are equal, and centers
+    are drawn at random, so that components learn different things; a single component is the
+    standard normal. Densities cost O(K D) per point and are exact, as are samples. Samples are not
+    reparameterized, so it cannot be the base in a `VariationalModel`.
 
     Source: Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057, sec. 4 (MAF MoG).
 
     Args:
-      event_size: D.
-      num_components: K.
-      seed: Python `int`, of the centres.
+      event_size: D, the size of a point.
+      num_components: K, the number of normals.
+      seed: Python `int` that fixes the initial centers.
       dtype: float dtype.
 
     Returns:
-      A `tfd.MixtureSameFamily` over vectors of D. It can be saved.
+      A `tfd.MixtureSameFamily` over vectors of size D. It can be saved.
 
     Raises:
       TypeError: if a size is not an integer.
       ValueError: if a size is below one.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> base = tfpf.distributions.mixture_of_gaussians(2, num_components=3, seed=1)
+      >>> print(abs(base.mean().numpy()).round(3), base.variance().numpy().round(3))
+      [0. 0.] [1. 1.]
+
+    See also: `tfpf.flows.maf`, `tfpf.distributions.ConditionalNormal`.
     """
     event_size = _checks.integer_at_least(event_size, 1, "event_size")
     num_components = _checks.integer_at_least(num_components, 1, "num_components")
@@ -51,7 +62,7 @@ def mixture_of_gaussians(
     shape = [num_components, event_size]
     centres, variance = np.zeros(shape), 1.0
     if num_components > 1:
-        # Half of the variance lies between the components, half within them.
+        # Half of the variance is between the components, half within them.
         centres = np.random.default_rng(seed).normal(size=shape)
         centres -= centres.mean(axis=0)
         centres *= np.sqrt(0.5) / centres.std(axis=0)

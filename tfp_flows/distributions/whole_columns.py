@@ -1,4 +1,4 @@
-"""A distribution of vectors of which some numbers are whole, from a continuous one."""
+"""A distribution of vectors with whole numbers in some columns, from a continuous one."""
 
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -18,44 +18,57 @@ tfd = tfp.distributions
 
 
 class WholeColumns(Dequantizing, LostDistribution, tfd.Distribution):
-    """log p(x) = log int p(x + u) du >= E[log p(x + u)],  u uniform in [0, 1] in whole columns.
+    r"""$\log p(x) = \log \int p(x + u) du \ge E[\log p(x + u)]$
 
-    x is a vector of D numbers, of which those in `columns` are whole, from `low` to `high`; in the
-    others u is zero. p(x + u) is the density of the given `distribution`, a flow over all D, whose
-    values in a whole column reach from `low` to `high + 1`. So p(x) is a density of the other
-    columns and a probability of the whole ones.
+    A distribution of vectors with whole numbers in some columns, from a continuous one.
 
-    `elbo(x)` is the bound on the right, in nats, from one draw of u for each event; there is no
+    x is a vector of D numbers. Those in `columns` are whole, from `low` to `high`. u is uniform on
+    [0, 1] in these columns, and zero in the others. $p(x + u)$ is the density of the given
+    `distribution`, a flow over all D, whose values in a whole column reach from `low` to
+    `high + 1`. So p(x) is a density in the other columns and a probability in the whole ones.
+
+    `elbo(x)` is the bound on the right, in nats, from one draw of u for each event. There is no
     `log_prob`, since the integral has no closed form. By Jensen's inequality the mean of `elbo`
-    over draws is below log p(x) and never above it, and so is a mean over the rows of a data set.
-    Noise is drawn anew in Keras's training mode, and otherwise always the same, so that
-    `evaluate` is deterministic. For data that are whole in every column, as pixels, there is
+    over draws is never above log p(x); the same holds for a mean over the rows of a data set. In
+    Keras's training mode each call draws new noise. Otherwise the noise is always the same, so that
+    `evaluate` is deterministic. For data with whole numbers in every column, such as pixels, use
     `Dequantized`, whose noise can be learned.
 
-    `sample` draws from `distribution`, and rounds whole columns down. What mass it has beyond the
-    range is lost to the bound; samples from there become `low` or `high`.
+    `sample` draws from `distribution` and rounds whole columns down. Its mass outside the range is
+    lost to the bound; samples from there become `low` or `high`.
 
     Shapes: x is `[..., D]`, of the dtype of `distribution`; `elbo` takes any numeric dtype.
 
-    Source: Theis, van den Oord and Bethge (2016), arXiv:1511.01844; of some columns only,
-    Uria, Murray and Larochelle (2013), RNADE, arXiv:1306.0186.
+    Source: Theis, van den Oord and Bethge (2016), arXiv:1511.01844; for some columns only, Uria,
+    Murray and Larochelle (2013), RNADE, arXiv:1306.0186.
 
     Args:
-      distribution: of x + u, a TFP distribution over vectors of D.
-      columns: places of whole numbers, distinct integers from 0 to D - 1.
-      low: the least number of each of these columns, whole.
-      high: the largest of each, whole, not below `low`.
-      seed: Python `int`, of the noise.
-      noise: the layer that draws it, made of the seed when it is `None`; copies share it.
+      distribution: distribution of x + u, a TFP distribution over vectors of size D.
+      columns: indices of the whole columns, distinct integers from 0 to D - 1.
+      low: the smallest number of each of these columns, whole.
+      high: the largest number of each, whole, not below `low`.
+      seed: Python `int`, for the noise.
+      noise: the layer that draws it, which copies share; by default it is made from the seed.
       validate_args: Python `bool`.
       allow_nan_stats: Python `bool`, as in TFP.
       name: Python `str`.
 
     Raises:
-      TypeError: if `distribution` is something else, or a number no integer.
-      ValueError: if a column is named twice or out of range, or has no range that the dtype can
-        count; in eager mode, if `elbo` is asked for values that are not whole numbers of the range.
+      TypeError: if `distribution` has another type, or a column is not an integer.
+      ValueError: if a column is named twice or out of range, or its range is missing or too large
+        for the dtype; in eager mode, if `elbo` gets values that are not whole numbers of the range.
         In a graph their bound is minus infinity.
+
+    Example:
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> uniform = tfp.distributions.Uniform([0.0, 0.0], [4.0, 1.0])
+      >>> flow = tfp.distributions.Independent(uniform, reinterpreted_batch_ndims=1)
+      >>> table = tfpf.distributions.WholeColumns(flow, columns=[0], low=[0], high=[3])
+      >>> table.elbo([[2, 0.5]]).numpy()  # -log(4): column 0 is 0, 1, 2 or 3
+      array([-1.386], dtype=float32)
+
+    See also: `tfpf.table_flow`, `tfpf.distributions.Dequantized`.
     """
 
     __deepcopy__ = deep_copy
@@ -108,15 +121,15 @@ class WholeColumns(Dequantizing, LostDistribution, tfd.Distribution):
         return {"distribution": tfp.util.BatchedComponentProperties()}
 
     def elbo(self, x: ArrayLike, num_samples: int = 1) -> tf.Tensor:
-        """A lower bound of log p(x) in nats, `[...]`, by draws of u.
+        """A lower bound of log p(x) in nats, `[...]`, from draws of u.
 
         Args:
           x: vectors `[..., D]`.
-          num_samples: draws for each event, whose bounds are averaged.
+          num_samples: number of draws for each event, whose bounds are averaged.
 
         Raises:
-          ValueError: if `x` has another shape; in eager mode, for values of whole columns that are
-            not whole, or out of range.
+          ValueError: if `x` has another shape; in eager mode, if values of whole columns are not
+            whole, or are out of range.
         """
         num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
         _checks.not_symbolic(x, "x")
@@ -127,7 +140,7 @@ class WholeColumns(Dequantizing, LostDistribution, tfd.Distribution):
         x = tf.cast(x, self.dtype)
         low, high = (tf.constant(bound, self.dtype) for bound in (self._low, self._high))
         is_value = ~self._is_whole | ((x >= low) & (x <= high) & (x == tf.floor(x)))
-        # Others must not spoil gradients of a batch.
+        # Other values are clipped, so that they do not spoil the gradients of a batch.
         x = tf.where(self._is_whole, tf.clip_by_value(x, low, high), x)
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], self.batch_shape_tensor())
         shape = ps.concat([[num_samples], batch_shape, self.event_shape], axis=0)
@@ -138,7 +151,7 @@ class WholeColumns(Dequantizing, LostDistribution, tfd.Distribution):
         return tf.where(tf.reduce_all(is_value, axis=-1), bound, impossible)
 
     def check_values(self, x: ArrayLike, name: str) -> None:
-        """Refuses an array with numbers in whole columns that are not whole or out of range."""
+        """Refuses an array with values in whole columns that are not whole, or are out of range."""
         x = np.asarray(x)
         wrong = self._is_whole & ((x < self._low) | (x > self._high) | (x != np.floor(x)))
         if wrong.any():
@@ -151,7 +164,8 @@ class WholeColumns(Dequantizing, LostDistribution, tfd.Distribution):
 
     def _log_prob(self, x: tf.Tensor) -> NoReturn:
         raise NotImplementedError(
-            f"`{self.name}` has a bound of log p(x) only, `elbo(x)`. Received: a call of `log_prob`"
+            f"`{self.name}` has a lower bound of log p(x), `elbo(x)`, but no `log_prob`. "
+            "Received: a call of `log_prob`"
         )
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
@@ -189,14 +203,14 @@ def _whole_numbers(values: Any, name: str) -> np.ndarray:
 def _check_range(columns: Any, low: Any, high: Any, dtype: tf.DType) -> None:
     if not len(columns) == len(low) == len(high) or (low > high).any():
         raise ValueError(
-            "`low` and `high` must have a number for each of `columns`, and `low` none above "
+            "`low` and `high` must have one number for each of `columns`, with `low` not above "
             f"`high`. Received: low={low.tolist()}, high={high.tolist()} for columns={columns!r}"
         )
-    # Of x + u there must be left some digits of u.
+    # x + u must keep some digits of u.
     most = 2.0 ** (np.finfo(dtype.as_numpy_dtype).nmant - 3)
     if max(np.abs(low).max(), np.abs(high).max()) > most:
         raise ValueError(
-            f"`low` and `high` must be within {most:.0f} of zero, since {dtype.name} has no digits "
-            "beyond for the noise: take 'float64', or model the column as one of real numbers. "
+            f"`low` and `high` must be from {-most:.0f} to {most:.0f}, since {dtype.name} has no "
+            "digits for the noise of larger numbers: use float64, or a column of real numbers. "
             f"Received: low={low.tolist()}, high={high.tolist()}"
         )

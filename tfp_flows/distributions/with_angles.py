@@ -1,4 +1,4 @@
-"""Numbers and angles together: numbers given the angles, on whose circles all is periodic."""
+"""A distribution of numbers together with angles: numbers given the angles, with their period."""
 
 from typing import Any
 
@@ -22,44 +22,48 @@ tfd = tfp.distributions
 
 
 class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
-    """log p([x, a]) = log p(a) + log p(x | cos a, sin a), for numbers x and angles a.
+    r"""$\log p([x, a]) = \log p(a) + \log p(x | \cos a, \sin a)$
 
-    An event is a vector of D numbers and then M angles in radians. `angles` is p(a), a flow of
-    angles such as `tfp_flows.flows.circular_spline` makes, or any distribution over vectors of M;
-    `numbers` is p(x | .), any distribution over vectors of D with a context of size 2 M, the M
-    cosines before the sines. So no seam shows where an angle passes pi, and nothing is lost in
-    generality: every density on the product of the line and the circle has this form.
+    A distribution of numbers x together with angles a.
 
-    With a context c of size C, `numbers` takes [cos a, sin a, c], of size 2 M + C, and `angles` c,
-    or none. `tfp_flows.condition` binds it. Densities and samples are those of both parts, and as
-    exact, in nats. `tfp_flows.table_flow` makes it.
+    An event is a vector of D numbers followed by M angles in radians. `angles` is p(a), a flow of
+    angles such as `tfpf.flows.circular_spline` returns, or any distribution over vectors of size M.
+    `numbers` is p(x | .), any distribution over vectors of size D with a context of size 2 M, the M
+    cosines before the sines. So the density has no jump where an angle passes $\pi$. This form is
+    general: every density on the product of the line and the circle has it.
 
-    ```python
-    small = {"num_layers": 2, "hidden_units": (16,)}
-    angles = tfp_flows.flows.circular_spline(1, **small)
-    numbers = tfp_flows.flows.real_nvp(2, context_size=2, **small)
-    cylinder = tfp_flows.distributions.WithAngles(numbers, angles)
-    cylinder.sample(5)  # [5, 3], the angle last
-    ```
+    With a context c of size C, `numbers` takes $[\cos a, \sin a, c]$, of size 2 M + C, and `angles`
+    takes c or nothing. `tfpf.condition` binds c. Densities, in nats, and samples are those of the
+    two parts, and as exact.
 
     Source: the product of lines and circles, Rezende et al. (2020), arXiv:2002.02428, sec. 2.2.
 
     Args:
-      numbers: a TFP distribution over vectors of D, with a context that is not bound.
-      angles: one over vectors of M.
+      numbers: a TFP distribution over vectors of size D, with an unbound context.
+      angles: a TFP distribution over vectors of size M.
       context_size: C, or 0.
-      context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
+      context: float `Tensor` `[..., C]`, the bound context (see `tfpf.condition`).
       validate_args: Python `bool`.
       allow_nan_stats: Python `bool`, as in TFP.
       name: Python `str`.
 
     Raises:
       TypeError: if an argument has the wrong type.
-      ValueError: if a part is not over vectors, takes a context of another size, has a batch shape,
-        or the dtypes differ.
+      ValueError: if a part is not over vectors, takes a context of another size or has a batch
+        shape, or if the dtypes differ.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> angles = tfpf.flows.circular_spline(1, num_layers=1, hidden_units=(8,))
+      >>> numbers = tfpf.flows.real_nvp(2, context_size=2, num_layers=1, hidden_units=(8,))
+      >>> cylinder = tfpf.distributions.WithAngles(numbers, angles)
+      >>> cylinder.log_prob([[0.0, 0.0, 3.1]]).numpy()  # -2 log(2 pi)
+      array([-3.676], dtype=float32)
+
+    See also: `tfpf.table_flow`, which builds it.
     """
 
-    # Parameters whose parts get their context here, not by `tfp_flows.condition`.
+    # The context of these parameters comes from this class, not from `tfpf.condition`.
     supplies_context_to = ("numbers",)
 
     __deepcopy__ = deep_copy
@@ -87,8 +91,8 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
         taken, wanted = size_of_context(numbers), 2 * self._num_angles + context_size
         if taken != wanted or numbers.batch_shape.rank != 0:
             raise ValueError(
-                f"`numbers` must take a context of size {wanted}, the cosine and the sine of each "
-                "angle and then `context_size` numbers, have none bound, and no batch shape. "
+                f"`numbers` must take a context of size {wanted} (the cosine and the sine of each "
+                "angle, then `context_size` numbers), have no bound context, and no batch shape. "
                 f"Received: numbers with context_size={taken}, batch_shape={numbers.batch_shape}"
             )
         if size_of_context(angles) not in (0, context_size):
@@ -112,12 +116,12 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
 
     @property
     def numbers(self) -> tfd.Distribution:
-        """p(x | cos a, sin a), which waits for these as its context."""
+        """The distribution of the numbers, p(x | cos a, sin a), whose context is the angles."""
         return self._numbers
 
     @property
     def angles(self) -> tfd.Distribution:
-        """p(a)."""
+        """The distribution of the angles, p(a)."""
         return self._angles
 
     @classmethod
@@ -156,7 +160,7 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
         return tf.concat([x, angles], axis=-1), log_p + log_p_of_x
 
     def _draws(self, sample_shape: Any) -> Any:
-        """The sample shape of the angles: where they take no context, each has its own."""
+        """The sample shape of the angles: each context has its own, also if they take none."""
         self._check_is_bound()
         if self._context is None or size_of_context(self._angles):
             return sample_shape
@@ -167,7 +171,7 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
         return ps.concat([sample_shape, self._context_batch_shape()], axis=0)
 
     def _given(self, angles: tf.Tensor) -> tfd.Distribution:
-        """p(x | cos a, sin a, c) for angles that are broadcast with the context."""
+        """p(x | cos a, sin a, c) for angles that already have the shape of the context."""
         features = [tf.cos(angles), tf.sin(angles)]
         if self._context is not None:
             shape = ps.concat([ps.shape(angles)[:-1], self.context_shape], axis=0)

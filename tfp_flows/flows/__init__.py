@@ -1,4 +1,4 @@
-"""One recipe for each published system; each returns a distribution."""
+"""Recipes: one function for each published system, which returns a distribution ready for use."""
 
 from tfp_flows.flows.bnaf import bnaf
 from tfp_flows.flows.circular_spline import circular_spline

@@ -1,4 +1,4 @@
-"""What recipes of autoregressive layers do the same way."""
+"""What recipes of autoregressive layers have in common."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,16 +28,16 @@ def flow(
     invert: bool = False,
     **options: Any,
 ) -> Flow:
-    """The distribution of vectors over `autoregressive_layers`.
+    """The distribution of vectors with `autoregressive_layers`.
 
     Args:
       event_shape: D or `(D,)`.
       transformer: see `autoregressive_layers`.
-      transformer_kwargs: likewise.
-      base: a TFP distribution over vectors of D, or `None` for a standard normal.
+      transformer_kwargs: see `autoregressive_layers`.
+      base: a TFP distribution over vectors of size D, or `None` for a standard normal.
       dtype: float32 or float64.
       name: Python `str`.
-      invert: whether each layer is inverted, so that samples are its fast direction.
+      invert: whether to invert each layer, so that samples are fast instead of densities.
       **options: further keywords of `autoregressive_layers`.
     """
     dtype = _recipe.float_dtype(dtype)
@@ -63,24 +63,24 @@ def autoregressive_layers(
     solver: str = "sequential",
     **network_kwargs: Any,
 ) -> list[tfb.Bijector]:
-    """A list of `Autoregressive` layers in alternating order, each with a network of its own.
+    """A list of `Autoregressive` layers in alternating order, each with its own network.
 
     Args:
       size: D.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
-      num_layers: how many.
+      num_layers: number of layers.
       context_size: C, or 0.
-      seed: Python `int` or `None`, from which the networks' seeds follow.
+      seed: Python `int` or `None`; the seeds of the networks follow from it.
       dtype: float dtype.
-      network: a class of conditioners, `MADE` or one with its first two arguments.
+      network: a class of conditioners, `MADE` or one with the same first two arguments.
       invert_transformer: see `Autoregressive`.
-      raw_scale: likewise.
+      raw_scale: see `Autoregressive`.
       solver: see `Autoregressive`.
       **network_kwargs: further keywords of `network`.
 
     Raises:
-      ValueError: for a size below its minimum, or an unknown solver.
+      ValueError: if a size is below its minimum, or the solver is unknown.
     """
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     layers = []

@@ -1,4 +1,4 @@
-"""What recipes of images do the same way."""
+"""What recipes for images have in common."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ def is_image(event_shape: Any) -> TypeGuard[Sequence[int]]:
 
 
 def image_shape(event_shape: Sequence[int], num_squeezes: int) -> tuple[int, ...]:
-    """`(H, W, C)` of an `event_shape`, whose sides can be halved so many times.
+    """`(H, W, C)` of an `event_shape` whose sides can be halved `num_squeezes` times.
 
     Raises:
       ValueError: if it has another rank, or the sides cannot be halved.
@@ -41,8 +41,8 @@ def image_shape(event_shape: Sequence[int], num_squeezes: int) -> tuple[int, ...
     multiple = 2**num_squeezes
     if shape[0] % multiple or shape[1] % multiple:
         raise ValueError(
-            f"`event_shape` must have a height and a width that are multiples of {multiple}, to be "
-            f"halved {num_squeezes} times. Received: event_shape={event_shape!r}"
+            f"`event_shape` must have a height and a width that are multiples of {multiple}, since "
+            f"they are halved {num_squeezes} times. Received: event_shape={event_shape!r}"
         )
     return shape
 
@@ -53,35 +53,36 @@ def widths(
     default: Sequence[int],
     check: Callable[[Any, str], tuple[int, ...]] = _widths.block_widths,
 ) -> tuple[int, ...]:
-    """The widths of networks of images, of which `hidden_units` is another name.
+    """The widths of networks for images, which may be given under either name.
 
     Args:
       hidden_channels: widths, or `None`.
-      hidden_units: likewise.
+      hidden_units: another name for `hidden_channels`.
       default: widths, if both are `None`.
-      check: what widths have to be, a function of them and their name.
+      check: checks widths; a function of them and of their name.
 
     Raises:
-      TypeError: if widths are no integers.
-      ValueError: if both are given, or they are not what they have to be; they are named as they
-        were given.
+      TypeError: if a width is not an integer.
+      ValueError: if both are given, or `check` refuses the widths. The message has the name under
+        which they were given.
     """
     if hidden_units is None:
         return check(default if hidden_channels is None else hidden_channels, "hidden_channels")
     if hidden_channels is not None:
         raise ValueError(
-            "`hidden_units` must not be given beside `hidden_channels`, of which it is another "
-            f"name. Received: hidden_channels={hidden_channels!r}, hidden_units={hidden_units!r}"
+            "`hidden_units` must not be given together with `hidden_channels`: both name the same "
+            "widths. "
+            f"Received: hidden_channels={hidden_channels!r}, hidden_units={hidden_units!r}"
         )
     return check(hidden_units, "hidden_units")
 
 
 def refuse_for_vectors(**given: Any) -> None:
-    """Refuses arguments, by name, that only images have; `None` is one that is not given."""
+    """Refuses arguments that apply only to images; an argument that is `None` was not given."""
     for name, value in given.items():
         if value is not None:
             raise ValueError(
-                f"`{name}` is for images, whose `event_shape` is (H, W, C). "
+                f"`{name}` is only for images, whose `event_shape` is (H, W, C). "
                 f"Received: {name}={value!r} for vectors"
             )
 
@@ -92,14 +93,14 @@ def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def kept(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of what stays when half of the channels leave."""
+    """The shape of the part that stays when half of the channels leave."""
     return *shape[:-1], shape[-1] - shape[-1] // 2
 
 
 def channels(shape: tuple[int, ...], first: bool = True) -> list[Any]:
     """A mask of the first half of the channels, rounded up, or of the others.
 
-    The shape may be that of a series, too.
+    The shape may also be that of a series.
     """
     mask = _recipe.half(shape[-1], first)
     return np.reshape(mask, [1] * (len(shape) - 1) + [-1]).tolist()
@@ -113,15 +114,15 @@ def scales_of_steps(
     seed: int | None,
     split: Callable[..., list[tfb.Bijector]] | None = None,
 ) -> list[tfb.Bijector]:
-    """A chain for each scale: `Squeeze`, then steps of one kind, and what conditions the split.
+    """A chain for each scale: `Squeeze`, then equal steps, then the layers of the split.
 
     Args:
       shape: `(H, W, C)`.
-      num_scales: how many.
-      num_layers: steps in each.
-      step: `step(shape, seed)` gives a list of bijectors, from data to base.
+      num_scales: number of scales.
+      num_layers: number of steps in each scale.
+      step: `step(shape, seed)` returns a list of bijectors, from data to base.
       seed: Python `int` or `None`.
-      split: the same, for the end of each scale but the last one.
+      split: like `step`, for the end of each scale but the last.
     """
     num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
@@ -147,17 +148,17 @@ def glow_scales(
     dtype: str,
     **options: Any,
 ) -> list[tfb.Bijector]:
-    """Scales of steps of an `ActNorm`, a 1x1 convolution and a coupling of channels.
+    """Scales whose steps are an `ActNorm`, a 1x1 convolution and a coupling of channels.
 
     A further coupling conditions the channels that leave on those that stay.
 
     Args:
       event_shape: `(H, W, C)`.
-      num_scales: how many.
-      num_layers: steps in each.
+      num_scales: number of scales.
+      num_layers: number of steps in each scale.
       seed: Python `int` or `None`.
       dtype: float dtype.
-      **options: further keywords of `_recipe.coupling`, apart from the network.
+      **options: further keywords of `_recipe.coupling`, except `network`.
     """
 
     def split(shape: tuple[int, ...], seed: int | None) -> list[tfb.Bijector]:
@@ -178,13 +179,13 @@ def flow(
     dtype: DTypeLike | tf.DType,
     name: str,
 ) -> Flow:
-    """The distribution of images of scales, over a base of vectors of all their numbers."""
+    """The distribution of images with these scales, whose base is over vectors of all numbers."""
     bijector = MultiScale(scales, event_shape)
     return _recipe.flow([bijector], math.prod(event_shape), base, dtype, name)
 
 
 def given_and_board(shape: tuple[int, ...], is_even: bool) -> np.ndarray:
-    """A mask of images of twice the channels: the first half, and a checkerboard of the second."""
+    """A mask for images of twice the channels: the first half, a checkerboard of the second."""
     i, j = np.indices(shape[:2])
     board = np.broadcast_to(((i + j) % 2 == 0)[..., np.newaxis] == is_even, shape)
     return np.concatenate([np.ones(shape, bool), board], axis=-1)

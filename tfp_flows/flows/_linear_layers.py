@@ -1,4 +1,4 @@
-"""Layers of recipes with a linear layer after each."""
+"""Layers of recipes that have a linear layer after each."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ tfb = tfp.bijectors
 
 
 def permutations(size: int, layer_seeds: list[int | None]) -> list[np.ndarray]:
-    """Random permutations, one a layer, of which the last undoes the others.
+    """Random permutations, one for each layer; the last one undoes the others.
 
-    A flow of layers that start as the identity then starts as its base, whatever that is.
+    So a flow whose layers start as the identity starts as its base, whatever that is.
     """
     drawn, composed = [], np.arange(size)
     for seed in layer_seeds[:-1]:
@@ -31,10 +31,10 @@ def with_linear_layers(
 
     Args:
       size: D.
-      num_layers: how many.
+      num_layers: number of layers.
       seed: Python `int` or `None`.
       dtype: float dtype.
-      layer: `layer(i, seed)` gives the i-th layer.
+      layer: `layer(i, seed)` returns the i-th layer.
 
     Returns:
       A list of bijectors, from data to base.

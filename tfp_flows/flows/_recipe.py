@@ -1,4 +1,4 @@
-"""What every recipe does the same way."""
+"""What all recipes have in common."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ tfb = tfp.bijectors
 def vector_size(
     event_shape: Any,
     minimum: int = 1,
-    of_one: str = "take `maf` or another autoregressive recipe",
+    of_one: str = "use `maf` or another autoregressive recipe",
 ) -> int:
-    """D of an `event_shape` given as D or `(D,)`; `of_one` is the advice for a D that is too small.
+    """D of an `event_shape` that is D or `(D,)`; `of_one` is the advice if D is one but too small.
 
     Raises:
       ValueError: if it has another rank, or D is below `minimum`.
@@ -39,13 +39,13 @@ def vector_size(
     if size < minimum:
         raise ValueError(
             f"`event_shape` must be an integer of at least {minimum}, since a coupling needs two "
-            f"parts; for one dimension {of_one}. Received: event_shape={event_shape!r}"
+            f"parts. For one dimension {of_one}. Received: event_shape={event_shape!r}"
         )
     return size
 
 
 def float_dtype(dtype: DTypeLike | tf.DType) -> str:
-    """The name of a `dtype` that recipes can make flows of.
+    """The name of a `dtype` for which recipes can make flows.
 
     Raises:
       ValueError: if it is neither float32 nor float64.
@@ -55,21 +55,21 @@ def float_dtype(dtype: DTypeLike | tf.DType) -> str:
     except TypeError:
         name = None
     if name not in ("float32", "float64"):
-        # Half precision leaves log-densities two or three digits; for networks there is Keras's
-        # mixed policy.
+        # In half precision log-densities would have two or three digits. For networks there is
+        # the mixed policy of Keras.
         raise ValueError(f"`dtype` must be float32 or float64. Received: dtype={dtype!r}")
     return name
 
 
 def network_policy(dtype: str) -> str:
-    """The Keras policy of the networks of a recipe: the global one where that is a mixed one.
+    """The Keras policy for the networks of a recipe: the global policy if that is mixed.
 
-    Their weights stay in the dtype of the recipe, in which everything else is computed. Networks
-    whose own derivatives or equations make the density, as in `ffjord` and `residual`, are not
-    made by it: their rounding would be that of the log-determinant.
+    Their weights stay in the dtype of the recipe, and everything else is computed in it. Some
+    networks give the density by their own derivatives or equations, as in `ffjord` and `residual`.
+    They do not use this policy, since their rounding would be that of the log-determinant.
 
     Args:
-      dtype: of the recipe, a name.
+      dtype: name of the dtype of the recipe.
     """
     policy = keras.config.dtype_policy()
     is_mixed = policy.compute_dtype != policy.variable_dtype == dtype
@@ -77,7 +77,7 @@ def network_policy(dtype: str) -> str:
 
 
 def seeds(seed: int | None, count: int) -> list[int | None]:
-    """Distinct seeds that follow from one, or `None`s."""
+    """Distinct seeds that follow from one, or `None` for each."""
     if seed is None:
         return [None] * count
     _checks.integer_at_least(seed, 0, "seed")
@@ -85,28 +85,31 @@ def seeds(seed: int | None, count: int) -> list[int | None]:
 
 
 def half(size: int, first: bool = True) -> list[bool]:
-    """A mask of the first half of D coordinates, rounded up, or of the others."""
+    """A mask of the first half of the coordinates, rounded up, or of the others."""
     return ((np.arange(size) < size - size // 2) == first).tolist()
 
 
 def with_bounded_scale(
     transformer: type[tfb.Bijector], transformer_kwargs: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The keywords of a transformer; where none are given, those of a bounded `Affine`."""
+    """The keywords of a transformer; if none are given, a bounded scale for `Affine`."""
     if transformer_kwargs is not None:
         return transformer_kwargs
     return {"max_log_scale": 5.0} if transformer is Affine else {}
 
 
 def raw_scale(widths: Sequence[int], gain: float = 1.0) -> float:
-    """What keeps the first steps of Adam small: gain / sqrt(n) for a last hidden layer of width n.
+    r"""$\min(1, gain / \sqrt{n})$
 
-    The last layer of a network starts with zeros, and the first step moves all of its weights by
-    the rate, each so that the loss falls. Its outputs then move by n times the rate. A knot of a
-    spline that moves so far is where no data is, and layers add up.
+    A factor that keeps the first steps of Adam small, for a last hidden layer of width n.
+
+    The last layer of a network starts with zeros. The first step of Adam moves each of its weights
+    by the learning rate, each in the direction in which the loss falls. So the outputs move by n
+    times the rate. By such a move the knots of a spline land where there is no data, and the moves
+    of all layers add up.
 
     Args:
-      widths: of the hidden layers.
+      widths: widths of the hidden layers.
       gain: larger for transformers that are less sensitive to their raw numbers. Recipes choose it
         such that no loss rises by 0.1 D in the first 50 steps at a rate of 1e-3, which
         `tests/flows/test_first_steps.py` checks.
@@ -123,7 +126,7 @@ def build(
     An `input_shape` may be one number, and a `context_size` the sizes of several axes.
 
     Raises:
-      ValueError: while a graph is traced, since its variables would belong to that graph.
+      ValueError: while a graph is traced, since the variables would belong to that graph.
     """
     check_eager()
     context_size = _checks.context_size(context_size)
@@ -147,19 +150,19 @@ def coupling(
     raw_scale: float = 1.0,
     **network_kwargs: Any,
 ) -> Coupling:
-    """A `Coupling` of vectors, images or series, with a network of its own.
+    """A `Coupling` of vectors, images or series, with its own network.
 
     Args:
       shape: `(D,)`, `(H, W, C)` or `(T, C)`, as the network takes it.
       mask: as in `Coupling`.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
-      context_size: C, or 0; with a network that takes it, a tuple.
-      seed: Python `int` or `None`, of the network.
+      context_size: C, or 0; a tuple if the network takes one.
+      seed: Python `int` or `None`, for the network.
       dtype: float dtype.
       network: a class of conditioners, such as `MLP` or `ConvNet`.
       invert_transformer: see `Coupling`.
-      raw_scale: likewise.
+      raw_scale: see `Coupling`.
       **network_kwargs: further keywords of `network`.
     """
     num_in = num_out = shape[-1]
@@ -186,11 +189,12 @@ def coupling(
 
 
 def check_eager() -> None:
-    """Refuses to make variables while a graph is traced."""
+    """Refuses to create variables while a graph is traced."""
     if not tf.executing_eagerly():
         raise ValueError(
-            "A recipe makes variables: call it outside of `tf.function` and of the functions of a "
-            "joint distribution, and use its flow there. Received: a call while a graph is traced"
+            "A recipe creates variables: call it outside `tf.function`, and outside the functions "
+            "of a joint distribution; use its flow inside. "
+            "Received: a call while a graph is being traced"
         )
 
 
@@ -201,12 +205,12 @@ def flow(
     dtype: DTypeLike | tf.DType,
     name: str,
 ) -> Flow:
-    """The distribution of y = f_1(f_2(...(u))) for u of the base, a standard normal by default.
+    """The distribution of $f_1(f_2(...(u)))$ for u from the base, by default a standard normal.
 
     Args:
       bijectors: a list, from data to base.
-      event_size: D, or the shape of the base's events.
-      base: a TFP distribution over vectors of D, or over that shape, or `None`.
+      event_size: D, or the shape of the events of the base.
+      base: a TFP distribution over vectors of size D, or over that shape, or `None`.
       dtype: float dtype.
       name: Python `str`.
 
@@ -231,6 +235,6 @@ def flow(
             f"`base` must have the dtype {tf.as_dtype(dtype).name} of the flow (`dtype`). "
             f"Received: base.dtype={base.dtype}"
         )
-    # The chain has the name, not the flow: a joint distribution takes a name for one that the
-    # user has chosen, and refuses two alike.
+    # The chain has the name, not the flow: a joint distribution treats a name as chosen by the
+    # user, and refuses two equal ones.
     return Flow(base, tfb.Chain(bijectors, name=name))

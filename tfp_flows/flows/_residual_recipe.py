@@ -1,4 +1,4 @@
-"""What recipes of residual blocks do the same way."""
+"""What recipes of residual blocks have in common."""
 
 from typing import Any
 
@@ -21,15 +21,15 @@ def blocks(
     seed: int | None,
     dtype: str,
 ) -> list[tfb.Bijector]:
-    """Residual bijectors from data to base, so that densities are their fast direction.
+    """Residual bijectors from data to base, with densities in their fast direction.
 
     Args:
       size: D.
       context_size: C, or 0.
-      num_layers: how many.
+      num_layers: number of blocks.
       network_kwargs: `dict` of further keywords of `LipschitzMLP`.
       kwargs: `dict` of further keywords of `Residual`.
-      seed: Python `int` or `None`, from which the seeds of blocks follow.
+      seed: Python `int` or `None`; the seeds of the blocks follow from it.
       dtype: float dtype.
     """
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")

@@ -1,4 +1,4 @@
-"""What recipes of series in time do the same way."""
+"""What recipes for series in time have in common."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ tfb = tfp.bijectors
 
 
 def series_shape(event_shape: Sequence[int], factor: int = 1) -> tuple[int, int]:
-    """`(T, C)` of an `event_shape`, whose steps can be put together by `factor`.
+    """`(T, C)` of an `event_shape` whose steps can be joined in blocks of `factor`.
 
     Raises:
       ValueError: if it has another rank, or `factor` does not divide T.
@@ -49,16 +49,16 @@ def autoregressive_flow(
     invert: bool = False,
     **options: Any,
 ) -> Flow:
-    """The distribution of series over `autoregressive_layers`.
+    """The distribution of series with `autoregressive_layers`.
 
     Args:
       event_shape: `(T, C)`.
       transformer: see `autoregressive_layers`.
-      transformer_kwargs: likewise.
+      transformer_kwargs: see `autoregressive_layers`.
       base: a TFP distribution over `[T, C]`, or `None` for a standard normal.
       dtype: float32 or float64.
       name: Python `str`.
-      invert: whether each layer is inverted, so that samples are its fast direction.
+      invert: whether to invert each layer, so that samples are fast instead of densities.
       **options: further keywords of `autoregressive_layers`.
     """
     dtype = _recipe.float_dtype(dtype)
@@ -80,20 +80,20 @@ def autoregressive_layers(
     dtype: str,
     **network_kwargs: Any,
 ) -> list[tfb.Bijector]:
-    """A list of `Autoregressive` layers over time, each with a causal `WaveNet` of its own.
+    """A list of `Autoregressive` layers over time, each with its own causal `WaveNet`.
 
     Args:
       shape: `(T, C)`.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
-      num_layers: how many.
+      num_layers: number of layers.
       context_size: C, `(frames, channels)`, or 0.
-      seed: Python `int` or `None`, from which the networks' seeds follow.
+      seed: Python `int` or `None`; the seeds of the networks follow from it.
       dtype: float dtype.
       **network_kwargs: further keywords of `WaveNet`.
 
     Raises:
-      ValueError: for a size below its minimum.
+      ValueError: if a size is below its minimum.
     """
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     layers = []

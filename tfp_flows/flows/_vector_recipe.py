@@ -1,4 +1,4 @@
-"""What recipes of layers that move whole vectors do the same way."""
+"""What recipes of layers that move whole vectors have in common."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,16 +27,16 @@ def flow(
     name: str,
     **options: Any,
 ) -> Flow:
-    """The distribution of vectors over layers f(x; h), with h a variable or of a context.
+    """The distribution of vectors with layers f(x; h), where h is a variable or follows a context.
 
     Args:
       event_shape: D or `(D,)`.
       transformer: a class such as `Planar`, with `params_size` and `new`.
-      start: `start(i, size, rng)` gives the keywords of the transformer of the i-th layer, a
-        `dict`, and its h at the start, an array `[P]`.
-      num_layers: how many.
-      base: a TFP distribution over vectors of D, or `None` for a standard normal.
-      seed: Python `int` or `None`, from which the seeds of layers follow.
+      start: `start(i, size, rng)` returns the keywords of the transformer of the i-th layer, a
+        `dict`, and its initial h, an array `[P]`.
+      num_layers: number of layers.
+      base: a TFP distribution over vectors of size D, or `None` for a standard normal.
+      seed: Python `int` or `None`; the seeds of the layers follow from it.
       dtype: float32 or float64.
       name: Python `str`.
       **options: further keywords of `vector_layer`.
@@ -66,24 +66,24 @@ def vector_layer(
     seed: int | None,
     dtype: str,
 ) -> tfp.bijectors.Bijector:
-    """A bijector of whole vectors, f(x; h), with h a variable; given a context, f(x; h + g(c)).
+    """A bijector of whole vectors: f(x; h) with a variable h, or f(x; h + g(c)) with a context c.
 
     Args:
       transformer: a class such as `Planar`, with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
-      start: array `[P]`, h at the start.
+      start: array `[P]`, the initial h.
       context_size: C, or 0.
       hidden_units: widths of the network g, an `MLP` that starts with zeros.
-      activation: of the network.
-      seed: Python `int` or `None`, of the network.
+      activation: activation function of the network.
+      seed: Python `int` or `None`, for the network.
       dtype: float dtype.
 
     Raises:
-      ValueError: for a size below its minimum, or while a graph is traced.
+      ValueError: if a size is below its minimum, or a graph is being traced.
     """
     _recipe.check_eager()
     size = transformer.params_size(**transformer_kwargs)
-    # Made without a context, too: a width that is wrong is refused in any case.
+    # Created even without a context, so that wrong widths are always refused.
     policy = _recipe.network_policy(dtype)
     network = MLP(size, hidden_units, activation, seed=seed, dtype=policy)
     params = tf.Variable(start, dtype=dtype, name="params")

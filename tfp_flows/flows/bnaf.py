@@ -1,4 +1,4 @@
-"""B-NAF: one block-masked network a layer."""
+"""B-NAF: each layer is one block-masked network."""
 
 from collections.abc import Sequence
 
@@ -22,29 +22,42 @@ def bnaf(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """u_i = exp(s_i) x_i + f_i(x_<=i), layer upon layer, in alternating order: B-NAF.
+    r"""$u_i = \exp(s_i) x_i + f_i(x_{\le i})$
 
-    Choose it to estimate densities with few weights. The density costs one network evaluation a
-    layer; samples cost D root searches a layer, and reach every target. Both are exact.
-    Support: all of R^D.
+    B-NAF: each layer is one block-masked network, whose i-th output increases in the i-th input.
+
+    The equation goes from data to base. Layers take the coordinates in alternating order.
+
+    Choose it to estimate densities with few weights. A density costs one network evaluation per
+    layer. A sample costs D root searches per layer; every layer maps onto all of $R^D$, so that a
+    root exists. Both are exact. Support: all of $R^D$.
 
     Source: De Cao, Titov and Aziz (2019), arXiv:1904.04676.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: networks.
-      hidden_units: units of the hidden layers of each, for each coordinate.
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      num_layers: number of layers, each with one network.
+      hidden_units: units per coordinate in each hidden layer of a network.
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, near its base at the start.
+      A `tfpf.distributions.Flow` that is close to its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.bnaf(2, num_layers=2, hidden_units=(4,))
+      >>> print(flow.log_prob(tf.zeros([5, 2])).shape)
+      (5,)
+
+    See also: `tfpf.bijectors.BlockAutoregressive`, `tfpf.flows.naf`.
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)

@@ -31,22 +31,22 @@ def circular_spline(
     seed: int | None = None,
     dtype: tf.DType | str = "float32",
 ) -> Flow:
-    """y_i = g(x_i; h_i) + s_i modulo 2 pi, layer upon layer: a density of D angles, on the torus.
+    r"""$y_i = g(x_i; h_i) + s_i \bmod 2 \pi$
 
-    Choose it for angles, phases and times of day. g is a spline of the circle, with a continuous
-    slope all around, and h_i and s_i are given by a network of the cosines and sines of the other
-    half of the angles: so the density has the period 2 pi in every angle, and no jump. Density and
-    samples cost one network evaluation a layer; both are exact. The base is uniform. Support:
-    angles in radians; samples are in [-pi, pi), other numbers have the density of the angle that
-    they are modulo 2 pi. For angles beside numbers of other kinds take `tfp_flows.table_flow`.
+    A flow on the torus: splines of the circle act on each of D angles.
 
-    Every second layer halves the angles anew, and the layer after it transforms the other half. A
-    single angle has no other half: its splines depend on the context alone.
+    Choose it for angles, phases and times of day. g is a spline of the circle whose slope is
+    continuous everywhere. A network computes $h_i$ and $s_i$ from the cosines and sines of half of
+    the angles, for the angles of the other half. So the density has the period $2 \pi$ in every
+    angle, and no jump. A density or a sample costs one network evaluation per layer; both are
+    exact.
 
-    ```python
-    torus = tfp_flows.flows.circular_spline(2, num_layers=2, hidden_units=(16,))
-    torus.log_prob([[3.1, 0.0]])  # -2 log(2 pi), as of any angles before training
-    ```
+    Support: angles in radians. Samples are in $[-\pi, \pi)$. Any other number has the density of
+    the angle that it equals modulo $2 \pi$. For angles together with other kinds of numbers use
+    `tfpf.table_flow`.
+
+    Layers come in pairs: the first transforms a random half of the angles, the second the other
+    half. A single angle has no other half, so its splines depend only on the context.
 
     Source: Rezende, Papamakarios, Racaniere, Albergo, Kanwar, Shanahan and Cranmer (2020),
     Normalizing Flows on Tori and Spheres, arXiv:2002.02428.
@@ -54,20 +54,28 @@ def circular_spline(
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: layers of splines.
-      num_bins: K, bins of each spline.
+      num_layers: number of layers of splines.
+      num_bins: K, number of bins of each spline.
       hidden_units: widths of the hidden layers of each network.
-      activation: of the networks.
-      base: any TFP distribution over D angles in [-pi, pi); uniform by default.
-      seed: Python `int`, of the networks' weights and the halves.
+      activation: activation function of the networks, a Keras name or a callable.
+      base: any TFP distribution over D angles in $[-\pi, \pi)$; uniform by default.
+      seed: Python `int` that fixes the halves and the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> torus = tfpf.flows.circular_spline(2, num_layers=2, hidden_units=(8,))
+      >>> torus.log_prob([[3.1, 0.0]]).numpy()  # -2 log(2 pi): uniform at the start
+      array([-3.676], dtype=float32)
+
+    See also: `tfpf.bijectors.CircularSpline`, `tfpf.distributions.WithAngles`.
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)
@@ -95,13 +103,13 @@ def circular_spline(
 
 
 def _uniform(size: int, dtype: tf.DType) -> tfd.Distribution:
-    """Angles that are equally likely."""
+    """The uniform distribution of D angles."""
     pi = tf.constant(math.pi, dtype)
     return tfd.Sample(tfd.Uniform(-pi, pi), size)
 
 
 def _halves(size: int, layer_seeds: Any) -> list[Any]:
-    """Masks, of which each pair is a random half and the other one."""
+    """Masks in pairs: a random half, and the other half."""
     masks: list[Any] = []
     for i, seed in enumerate(layer_seeds):
         if i % 2:
@@ -113,7 +121,7 @@ def _halves(size: int, layer_seeds: Any) -> list[Any]:
 
 
 def _single(splines: dict[str, Any], network_kwargs: dict[str, Any]) -> tfb.Bijector:
-    """A layer of one angle."""
+    """A layer for a single angle."""
     context_size = splines["context_size"]
     params_size = CircularSpline.params_size(**splines["transformer_kwargs"])
     network_kwargs["dtype"] = _recipe.network_policy(network_kwargs["dtype"])

@@ -1,4 +1,4 @@
-"""FFJORD: the flow of a network's vector field."""
+"""FFJORD: a continuous flow along the vector field of a network."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,42 +34,56 @@ def ffjord(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """x = z(1), dz/dt = f(t, z), z(0) = u, with one network f for each layer: FFJORD.
+    r"""$x = z(1),\ dz/dt = f(t, z),\ z(0) = u$
 
-    Choose it for smooth densities without the seams that layers leave, and for few dimensions,
-    where some tens to hundreds of network evaluations, each with derivatives, are affordable;
-    or train it without them by `FlowModel(flow, objective="flow_matching")`, for any number of
-    dimensions. Density and sample cost one solution each, of about 6 evaluations a step. Both are
-    exact up to the tolerance; the density takes D derivatives at each evaluation, training with
-    `trace="hutchinson"` one. Support: all of R^D.
+    FFJORD: a continuous flow along a vector field f, which a network computes.
 
-    Source: Grathwohl et al. (2019), arXiv:1810.01367; regularisers: Finlay et al. (2020),
+    Choose it for smooth densities in few dimensions: being continuous, it has no layer artifacts. A
+    density or a sample needs tens to hundreds of network evaluations with derivatives. In any
+    number of dimensions `tfpf.FlowModel(flow, objective="flow_matching")` trains it without solving
+    the equation.
+
+    Cost: a density or a sample takes one solution of the equation for each vector field, with about
+    6 network evaluations per step of "dormand_prince". Both are exact up to the tolerance. Each
+    evaluation takes D derivatives for a density, and one in training with `trace="hutchinson"`.
+    Support: all of $R^D$.
+
+    Source: Grathwohl et al. (2019), arXiv:1810.01367; regularizers: Finlay et al. (2020),
     arXiv:2002.02798.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: vector fields, one after the other; flow matching takes one.
+      num_layers: number of vector fields, one after the other; flow matching needs exactly one.
       hidden_units: widths of the hidden layers of each `VectorField`.
-      activation: of the networks; smooth.
+      activation: activation function of the networks, which should be smooth.
       solver: "dormand_prince", "rk4" or "euler".
-      num_steps: of the last two, 20 by default; not for "dormand_prince".
-      rtol: relative tolerance of "dormand_prince", 1e-5 by default; not for the others.
-      atol: its absolute tolerance, likewise.
-      trace: in training, "hutchinson" or "exact".
-      gradient: "adjoint" or "direct".
-      kinetic: factor of the squared speed in the loss of training, not negative.
-      jacobian: factor of the squared norm of df/dz, not negative.
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights and of the noise.
+      num_steps: number of steps of "rk4" and "euler", 20 by default.
+      rtol: relative tolerance of "dormand_prince", 1e-5 by default.
+      atol: absolute tolerance of "dormand_prince", 1e-5 by default.
+      trace: how training computes traces, "hutchinson" or "exact".
+      gradient: how training computes gradients, "adjoint" or "direct" (see `Continuous`).
+      kinetic: weight of the squared speed in the training loss, not negative.
+      jacobian: weight of the squared norm of $df/dz$ in the training loss, not negative.
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks and the noise.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, an unknown option, or an accuracy of another solver.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, an option is unknown, or an accuracy is given that
+        the solver does not have.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.ffjord(2, hidden_units=(8,), solver="rk4", num_steps=2)
+      >>> print(flow.sample(5, seed=1).shape)
+      (5, 2)
+
+    See also: `tfpf.bijectors.Continuous`, `tfpf.models.FlowMatching`.
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)
@@ -99,14 +113,15 @@ def ffjord(
 
 
 def _solver_kwargs(solver: str, **accuracy: Any) -> dict[str, Any]:
-    """The keywords of a solver that are given; refuses those of another one."""
+    """The keywords of a solver that are given; refuses those of another solver."""
     _checks.one_of(solver, ("dormand_prince", "rk4", "euler"), "solver")
     given = {name: value for name, value in accuracy.items() if value is not None}
     is_adaptive = solver == "dormand_prince"
     for name, value in given.items():
         if (name == "num_steps") == is_adaptive:
-            kind = "of fixed steps" if is_adaptive else 'of "dormand_prince", whose steps adapt'
+            solvers = '"rk4" and "euler"' if is_adaptive else '"dormand_prince"'
             raise ValueError(
-                f"`{name}` is {kind}. Received: {name}={value!r} with solver={solver!r}"
+                f"`{name}` applies only to {solvers}. "
+                f"Received: {name}={value!r} with solver={solver!r}"
             )
     return {"solver": solver, **given}

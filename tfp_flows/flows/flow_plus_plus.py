@@ -21,7 +21,7 @@ from tfp_flows.layers import GatedConvNet, ResidualMLP
 
 tfb = tfp.bijectors
 
-# Pixels over which attention is affordable: it takes memory for their square.
+# The most pixels for which attention is affordable: its memory grows with their square.
 _MAX_ATTENDED = 256
 
 
@@ -41,45 +41,61 @@ def flow_plus_plus(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """u_B = mixture_cdf(x_B; h(x_A)), then a linear layer (a permutation and LU): Flow++.
+    r"""$u_B = \tau(x_B; h(x_A))$
 
-    Choose it to estimate densities with several modes without bounds on the data. The density
-    is a closed form and costs one network evaluation a layer; samples cost one, too, and a root
-    search. Both are exact. Support: all of R^D, D of at least two. For vectors this is the core of
-    the paper, without its dequantisation and attention.
+    Flow++: couplings with mixtures of logistics, and a linear layer after each.
 
-    Of images `[H, W, C]` it is the paper's flow: after an `ActNorm` and a 1x1 convolution each,
-    `num_layers` couplings over checkerboards, then in squeezed images half as many over channels
-    and one less over checkerboards, all with gated convolutions, and with attention in images of
-    up to 16 x 16 pixels. `variational_dequantization` adds its noise.
+    The equation goes from data to base. tau is the CDF of a mixture of logistics, mapped back to
+    the real line (`LogisticMixtureCDF`). A linear layer is a permutation and an `LULinear`.
+
+    Choose it to estimate densities with several modes, for data without bounds. A density is a
+    closed form and costs one network evaluation per layer. A sample costs one as well, and a root
+    search. Both are exact. Support: all of $R^D$, D at least two. For vectors this is the core of
+    the paper, without its dequantization and attention.
+
+    For images `[H, W, C]` it is the flow of the paper. `num_layers` couplings over checkerboards
+    come first. In squeezed images, half as many over channels follow, and then `num_layers - 1`
+    over checkerboards. Each comes after an `ActNorm` and a 1x1 convolution. The networks are gated
+    convolutions, with attention for images of up to 16 x 16 pixels. The noise of the paper is
+    `tfpf.flows.variational_dequantization`.
 
     Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), arXiv:1902.00275.
 
     Args:
       event_shape: D or `(D,)`; or `(H, W, C)` with an even height and width.
-      num_components: K, logistics in each mixture.
+      num_components: K, number of logistics in each mixture.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: couplings, each with a linear layer.
-      hidden_units: widths, all the same, one for each residual block of each network; (128, 128)
-        by default.
-      hidden_channels: the same of images, for which `hidden_units` is another name; not for
-        vectors.
-      activation: of the networks; "relu" for vectors and "elu" for images by default.
-      max_log_scale: bound on the logarithms of scales (see `LogisticMixtureCDF.new`).
-      dropout: rate in each residual block, in training.
-      num_heads: of the attention, for images, 4 by default and 0 for none; not for vectors.
-      base: any TFP distribution over vectors of D, for images of H W C; a standard normal by
+      num_layers: number of couplings, each with a linear layer.
+      hidden_units: equal widths, one for each residual block of each network; (128, 128) by
         default.
-      seed: Python `int`, of the networks' weights and the permutations.
+      hidden_channels: another name for `hidden_units`, only for images.
+      activation: activation function of the networks; by default "relu" for vectors and "elu" for
+        images.
+      max_log_scale: bound on the logarithms of scales (see `LogisticMixtureCDF`).
+      dropout: dropout rate of each residual block in training.
+      num_heads: number of attention heads, only for images; 4 by default, 0 for no attention.
+      base: any TFP distribution over vectors of size D, or H W C for images; a standard normal by
+        default.
+      seed: Python `int` that fixes the permutations and the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, near its base at the start.
+      A `tfpf.distributions.Flow`. At the start it is close to its base; for images the channels are
+      rotated.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for D below two, another size below its minimum, or an argument that only images
-        have, given for vectors.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if D is below two, another size is below its minimum, or an argument that is only
+        for images is given for vectors.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.flow_plus_plus(3, num_components=2, num_layers=1, hidden_units=(8,))
+      >>> print(flow.log_prob(tf.zeros([5, 3])).shape)
+      (5,)
+
+    See also: `tfpf.flows.neural_spline`, `tfpf.bijectors.Coupling`.
     """
     dtype = _recipe.float_dtype(dtype)
     mixture: dict[str, Any] = {
@@ -126,7 +142,7 @@ def _image_scale(
     seed: int | None,
     options: dict[str, Any],
 ) -> tfb.Bijector:
-    """The flow of images, a chain from data to base."""
+    """The flow for images: a chain from data to base."""
     shape = _image_recipe.image_shape(event_shape, num_squeezes=1)
     num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
     layer_seeds = iter(_recipe.seeds(seed, 3 * num_layers + 1))

@@ -1,4 +1,4 @@
-"""IAF: the inverse of MAF's layers."""
+"""IAF: the inverse of the layers of MAF."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,32 +24,43 @@ def iaf(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y_i = (x_i - t_i(x_<i)) exp(-s_i(x_<i)), layer upon layer, in alternating order: IAF.
+    r"""$y_i = (x_i - t_i(x_{<i})) \exp(-s_i(x_{<i}))$
 
-    Choose it as a variational posterior: samples and *their* densities, in one pass by
-    `experimental_sample_and_log_prob`, cost one network evaluation a layer. The density of a
-    point from elsewhere costs about three, in D steps; all are exact. Support: all of R^D.
+    IAF: affine autoregressive layers with fast samples, in alternating order.
+
+    Choose it as a variational posterior: samples together with their own densities, from
+    `experimental_sample_and_log_prob`, cost one network evaluation per layer. The density of any
+    other point costs about three, in D sequential steps. All are exact. Support: all of $R^D$.
 
     Source: Kingma et al. (2016), arXiv:1606.04934.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: autoregressive layers.
+      num_layers: number of autoregressive layers.
       hidden_units: widths of the hidden layers of each `MADE`.
-      activation: of the networks.
-      max_log_scale: bound on |s|, or `None` (see `Affine.new`).
-      solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      activation: activation function of the networks, a Keras name or a callable.
+      max_log_scale: bound on $|s|$, or `None` for no bound (see `Affine`).
+      solver: method for the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or an unknown solver.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or the solver is unknown.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.iaf(2, num_layers=2, hidden_units=(8,))
+      >>> x, log_prob = flow.experimental_sample_and_log_prob(5, seed=1)
+      >>> print(x.shape, log_prob.shape)
+      (5, 2) (5,)
+
+    See also: `tfpf.flows.maf`, `tfpf.VariationalModel`, `tfpf.surrogate_posterior`.
     """
     return _autoregressive_recipe.flow(
         event_shape,

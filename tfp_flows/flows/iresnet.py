@@ -23,35 +23,49 @@ def iresnet(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """u = x + g(x), Lip(g) <= k, layer upon layer, trained by the power series: i-ResNet.
+    r"""$u = x + g(x),\ \mathrm{Lip}(g) \le k$
 
-    Every coordinate is transformed given all others. `residual` trains without the bias of the cut
-    series, up to D k^9 / (9 (1 - k)) nats a layer for 8 terms, at about the same cost: prefer it.
-    Densities cost D gradients of a network a layer up to D = 64 and are exact; above, a series to a
-    tolerance (see `Residual`). Samples cost a fixed point a layer, about 15 / log(1 / k) networks.
-    Support: all of R^D. A layer stretches by 1 + k at most, and shrinks to 1 - k.
+    i-ResNet: a stack of invertible residual networks, trained with a truncated power series.
+
+    The equation goes from data to base. Every coordinate is transformed given all others.
+
+    Training with n terms of the series has a bias of up to $D k^{n+1} / ((n + 1) (1 - k))$ nats per
+    layer. `tfpf.flows.residual` trains without this bias at about the same cost: prefer it.
+
+    Cost: up to D = 64 a density takes D gradients of a network per layer and is exact. For larger D
+    it is a series up to a tolerance (see `Residual`). A sample takes one fixed point per layer,
+    about $15 / \log(1 / k)$ network evaluations in float32. Support: all of $R^D$. From data to
+    base a layer stretches by at most $1 + k$ and shrinks to no less than $1 - k$.
 
     Source: Behrmann et al. (2019), Invertible residual networks, arXiv:1811.00995.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: residual blocks.
+      num_layers: number of residual blocks.
       hidden_units: widths of the hidden layers of each `LipschitzMLP`.
-      activation: one that `LipschitzMLP` takes.
+      activation: one of the activations of `LipschitzMLP`.
       coefficient: k, the bound of the Lipschitz constant of each block, in (0, 1).
-      num_terms: of the power series in training.
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights and of the draws in training.
+      num_terms: n, number of terms of the power series in training.
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights and the draws in training.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, a coefficient outside of (0, 1), or an activation
-        that is not known to be 1-Lipschitz.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, the coefficient is outside (0, 1), or the
+        activation is not known to be 1-Lipschitz.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.iresnet(2, num_layers=2, hidden_units=(8,))
+      >>> flow.log_prob([[0.0, 0.0]]).numpy()  # at the start, the density of the base
+      array([-1.838], dtype=float32)
+
+    See also: `tfpf.bijectors.Residual`, `tfpf.layers.LipschitzMLP`.
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)

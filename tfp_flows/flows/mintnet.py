@@ -28,38 +28,52 @@ def mintnet(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """u_i = exp(s) x_i + f_i(x_<=i), f masked convolutions, in alternating order: MintNet.
+    r"""$u_i = \exp(s) x_i + f_i(x_{\le i})$
 
-    Choose it where densities of images matter most and samples may be slow: every number is
-    transformed in each layer, given all before it that the kernels reach. A density costs one
-    network evaluation a layer; a sample some tens of them and of root searches over small
-    networks, D = H W C at the worst (see `MaskedConvolution`). Both are exact. Support: all of R^D:
-    give images of whole numbers to it in `tfp_flows.distributions.Dequantized`.
+    MintNet: masked convolutions in alternating order, for images at several scales.
 
-    Each scale has `num_layers` masked convolutions, every second one in the reversed order, and an
-    `ActNorm` before each; `Squeeze` stands between scales, and as in the paper all channels go on.
+    The equation goes from data to base. Each scale has `num_layers` masked convolutions, each after
+    an `ActNorm`; every second one has the reverse order. A `Squeeze` comes between scales. As in
+    the paper, no channels leave.
+
+    Choose it for images when densities matter most and samples may be slow. Every layer transforms
+    every number, given all earlier numbers within reach of the kernels. A density costs one network
+    evaluation per layer. A sample costs some tens of evaluations and root searches in small
+    networks per layer, and D = H W C of them in the worst case (see `MaskedConvolution`). Both are
+    exact. Support: all of $R^D$. For images of whole numbers wrap it in
+    `tfpf.distributions.Dequantized`.
 
     Source: Song, Meng and Ermon (2019), MintNet, arXiv:1907.07945.
 
     Args:
-      event_shape: `(H, W, C)`; H and W can be halved once for every scale but one.
-      context_size: size of the context, or 0 for an unconditional flow.
-      num_scales: how many.
-      num_layers: masked convolutions in each scale.
-      hidden_channels: widths of the hidden layers of each network, rounded up to a multiple, of at
-        least two, of the image's channels at that scale; (32, 32) by default.
-      hidden_units: another name of `hidden_channels`.
+      event_shape: `(H, W, C)`; H and W are multiples of `2 ** (num_scales - 1)`.
+      context_size: C, or 0 for an unconditional flow.
+      num_scales: number of scales.
+      num_layers: number of masked convolutions in each scale.
+      hidden_channels: widths of the hidden layers of each network; (32, 32) by default. Each is
+        rounded up to a multiple, at least the double, of the number of channels at its scale.
+      hidden_units: another name for `hidden_channels`.
       kernel_size: width of the kernels, an odd number.
-      base: any TFP distribution over vectors of H W C; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      base: any TFP distribution over vectors of size H W C; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution of images, close to its base at the start, with coordinates in another order.
+      A `tfpf.distributions.Flow` over images. At the start it is close to its base with coordinates
+      in another order.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or sides that cannot be halved.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or H or W does not fit `num_scales`.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.mintnet((2, 2, 1), num_scales=1, num_layers=1, hidden_channels=(2,))
+      >>> print(flow.log_prob(tf.zeros([3, 2, 2, 1])).shape)
+      (3,)
+
+    See also: `tfpf.layers.MaskedConvNet`, `tfpf.flows.bnaf`.
     """
     dtype = _recipe.float_dtype(dtype)
     num_scales = _checks.integer_at_least(num_scales, 1, "num_scales")

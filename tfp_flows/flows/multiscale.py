@@ -30,39 +30,51 @@ def multiscale(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y_B = exp(s(y_A)) x_B + t(y_A), of checkerboards, then of channels, at each scale: RealNVP.
+    r"""$y_A = x_A,\ y_B = \exp(s(y_A)) x_B + t(y_A)$
 
-    In each scale there are couplings over checkerboards, `Squeeze`, and couplings over channels;
-    then half of the channels leave, and the last coupling conditions them on those that stay. The
-    last scale has one checkerboard more, and no channels. Choose it for small images when `glow` is
-    too slow. Density and samples cost one network evaluation a layer each; both are exact. Support:
-    all of R^D: give images of whole numbers to it in `tfp_flows.distributions.Dequantized`.
+    RealNVP for images: affine couplings over checkerboards and channels at several scales.
 
-    An `ActNorm` before each coupling takes the place of the paper's batch normalisation.
+    From data to base, a scale has couplings over checkerboards, a `Squeeze`, and couplings over
+    channels. Then half of the channels leave; the last coupling conditions them on those that stay.
+    The last scale has one more coupling over checkerboards, and none over channels. An `ActNorm`
+    before each coupling replaces the batch normalization of the paper.
+
+    Choose it for small images when `tfpf.flows.glow` is too slow. A density or a sample costs one
+    network evaluation per layer; both are exact. Support: all of $R^D$. For images of whole numbers
+    wrap it in `tfpf.distributions.Dequantized`.
 
     Source: Dinh, Sohl-Dickstein and Bengio (2017), arXiv:1605.08803.
 
     Args:
-      event_shape: `(H, W, C)`; H and W can be halved once for every scale but one.
+      event_shape: `(H, W, C)`; H and W are multiples of `2 ** (num_scales - 1)`.
       context_size: C, or 0 for an unconditional flow.
-      num_scales: how many.
-      num_layers: couplings of each kind in a scale.
-      hidden_channels: widths, all the same, one for each residual block of each network; (32, 32)
-        by default.
-      hidden_units: another name of `hidden_channels`.
-      activation: of the networks.
-      max_log_scale: bound on |s|, or `None` (see `Affine.new`).
-      base: any TFP distribution over vectors of H W C; a standard normal by default. `MultiScale`
-        says which of its coordinates stands for what.
-      seed: Python `int`, of the networks' weights.
+      num_scales: number of scales.
+      num_layers: number of couplings of each kind in a scale.
+      hidden_channels: equal widths, one for each residual block of each network; (32, 32) by
+        default.
+      hidden_units: another name for `hidden_channels`.
+      activation: activation function of the networks, a Keras name or a callable.
+      max_log_scale: bound on $|s|$, or `None` for no bound (see `Affine`).
+      base: any TFP distribution over vectors of size H W C; a standard normal by default.
+        `MultiScale` describes the order of its coordinates.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution of images, at the start its base with coordinates in another order.
+      A `tfpf.distributions.Flow` over images. At the start it is its base with coordinates in
+      another order.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or sides that cannot be halved.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or H or W does not fit `num_scales`.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.multiscale((4, 4, 1), num_scales=1, num_layers=1, hidden_channels=(4,))
+      >>> print(flow.sample(3, seed=1).shape)
+      (3, 4, 4, 1)
+
+    See also: `tfpf.bijectors.MultiScale`, `tfpf.bijectors.Squeeze`, `tfpf.flows.real_nvp`.
     """
     dtype = _recipe.float_dtype(dtype)
     hidden_channels = _image_recipe.widths(hidden_channels, hidden_units, (32, 32))
@@ -71,7 +83,7 @@ def multiscale(
     shape = _image_recipe.image_shape(event_shape, num_scales - 1)
     if shape[0] * shape[1] < 2 * 4 ** (num_scales - 1):
         raise ValueError(
-            "`event_shape` must leave at least two pixels to the checkerboards of the last scale. "
+            "`event_shape` must leave at least two pixels for the checkerboards of the last scale. "
             f"Received: event_shape={event_shape!r}, num_scales={num_scales}"
         )
     layer_seeds = iter(_recipe.seeds(seed, num_scales * (2 * num_layers + 1)))
@@ -100,7 +112,7 @@ def multiscale(
             parts.append(tfb.Invert(Squeeze()))
             shape = _image_recipe.squeezed(shape)
             for i in reversed(range(num_layers)):
-                # The last one's A are the channels that stay.
+                # Part A of the last coupling is the channels that stay.
                 parts += layer(shape, _image_recipe.channels(shape, first=i % 2 == 0))
             shape = _image_recipe.kept(shape)
         scales.append(tfb.Chain(parts))

@@ -26,36 +26,49 @@ def naf(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """u_i = tau(x_i; h_i(x_<i)), tau a network of sigmoids, base from data, layer upon layer: NAF.
+    r"""$u_i = \tau(x_i; h_i(x_{<i}))$
 
-    Choose it to estimate densities of many modes with few layers. The density costs one network
-    evaluation a layer; a sample about three, in D steps, each with a search of about 7 evaluations
-    of the transformer. Both are exact. Support: all of R^D.
+    NAF: autoregressive layers whose transformer tau is a small network of sigmoids.
+
+    The equation goes from data to base. Layers take the coordinates in alternating order.
+
+    Choose it to estimate densities with many modes in few layers. A density costs one network
+    evaluation per layer. A sample costs about three, in D sequential steps, each with a search of
+    about 7 evaluations of the transformer. Both are exact. Support: all of $R^D$.
 
     Source: Huang, Krueger, Lacoste and Courville (2018), Neural autoregressive flows,
     arXiv:1804.00779.
 
     Args:
       event_shape: D or `(D,)`.
-      dense: whether tau is a `DenseDeepSigmoid` (DDSF in the paper) and not a `DeepSigmoid`
+      dense: whether tau is a `DenseDeepSigmoid` (DDSF in the paper) instead of a `DeepSigmoid`
         (DSF).
-      num_sigmoid_layers: layers of tau; 2 if dense, else 1, by default.
-      num_units: units of each; 8 if dense, else 16, by default.
+      num_sigmoid_layers: number of layers of tau; by default 2 if dense, otherwise 1.
+      num_units: number of units in each of them; by default 8 if dense, otherwise 16.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: autoregressive layers, in alternating order.
+      num_layers: number of autoregressive layers.
       hidden_units: widths of the hidden layers of each `MADE`.
-      activation: of the networks.
-      solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      activation: activation function of the networks, a Keras name or a callable.
+      solver: method for the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, close to its base at the start.
+      A `tfpf.distributions.Flow` that is close to its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or an unknown solver.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or the solver is unknown.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.naf(2, num_layers=1, hidden_units=(8,))
+      >>> print(flow.log_prob(tf.zeros([5, 2])).shape)
+      (5,)
+
+    See also: `tfpf.flows.bnaf`, `tfpf.flows.umnn`, `tfpf.bijectors.Autoregressive`.
     """
     given = {"num_layers": num_sigmoid_layers, "num_units": num_units}
     return _autoregressive_recipe.flow(

@@ -1,4 +1,4 @@
-"""Neural spline flows: splines for transformers, linear layers between."""
+"""Neural spline flows: splines as transformers, with linear layers between them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,69 +47,82 @@ def neural_spline(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y_i = spline(x_i; h_i), then a linear layer (a permutation and LU), layer upon layer.
+    r"""$y_i = \mathrm{spline}(x_i; h_i)$
 
-    Choose it first: among flows with a closed form it fits most. As a coupling flow, density and
-    samples cost one network evaluation a layer each. With `autoregressive=True` it fits better
-    still for as many weights, and samples cost about three, in D steps. Both are exact. Support:
-    all of R^D; outside [-bound, bound] each spline is the identity, so standardise the data.
+    Neural spline flow: splines with parameters from networks, and linear layers between them.
 
-    Of images `[H, W, C]` it is `glow` with splines: in each of `num_scales` scales `num_layers`
-    steps of an `ActNorm`, a 1x1 convolution and a coupling of channels.
+    From data to base, a layer is a coupling with splines, or an autoregressive layer of them, and
+    then a linear layer (a permutation and an `LULinear`).
 
-    Splines: "rational_quadratic" has a continuous density and a closed inverse of the same cost;
-    "cubic" has fewer raw numbers a bin and a dearer inverse; densities of "quadratic" have kinks,
-    those of "linear" are steps.
+    Choose it first: among the flows in closed form it fits the most shapes. As a coupling flow, a
+    density or a sample costs one network evaluation per layer. With `autoregressive=True` it fits
+    better still for the same number of weights, but a sample costs about three network evaluations
+    per layer, in D sequential steps. Both are exact. Support: all of $R^D$. Outside [-bound, bound]
+    each spline is the identity, so standardize the data.
 
-    Source: Durkan, Bekasov, Murray and Papamakarios (2019), arXiv:1906.04032; linear and
-    quadratic, Mueller et al. (2019), arXiv:1808.03856; cubic, Durkan et al. (2019),
-    arXiv:1906.02145.
+    For images `[H, W, C]` it is `tfpf.flows.glow` with splines: each of `num_scales` scales has
+    `num_layers` steps of an `ActNorm`, a 1x1 convolution and a coupling of channels.
+
+    Splines: "rational_quadratic" has a continuous density, and its inverse is a closed form of the
+    same cost. "cubic" has fewer raw numbers per bin and a slower inverse. Densities of "quadratic"
+    have kinks, those of "linear" have jumps.
+
+    Source: Durkan, Bekasov, Murray and Papamakarios (2019), arXiv:1906.04032; linear and quadratic,
+    Mueller et al. (2019), arXiv:1808.03856; cubic, Durkan et al. (2019), arXiv:1906.02145.
 
     Args:
-      event_shape: D or `(D,)`, D of at least two for couplings; or `(H, W, C)`, whose sides can be
-        halved once for every scale.
+      event_shape: D or `(D,)`, D at least two for couplings; or `(H, W, C)`, where H and W are
+        multiples of `2 ** num_scales`.
       autoregressive: whether layers are `Autoregressive` instead of `Coupling`.
       spline: "linear", "quadratic", "cubic" or "rational_quadratic".
-      num_bins: K, bins of each spline.
+      num_bins: K, number of bins of each spline.
       bound: the splines act on [-bound, bound].
       context_size: C, or 0 for an unconditional flow.
-      num_layers: layers, each of splines and a linear one; of images, in each scale.
-      num_scales: of images, for which it is 2 by default; not for vectors.
-      hidden_units: widths, all the same, one for each residual block of each network; (128, 128)
-        by default.
-      hidden_channels: the same of images, for which `hidden_units` is another name; not for
-        vectors.
-      activation: of the networks.
-      dropout: rate in each residual block, in training.
-      solver: of the slow direction of autoregressive layers, "sequential" or "jacobi" (see
-        `Autoregressive`).
-      base: any TFP distribution over vectors of D, for images of H W C; a standard normal by
+      num_layers: number of layers, each of splines and a linear layer; for images, in each scale.
+      num_scales: number of scales, only for images; 2 by default.
+      hidden_units: equal widths, one for each residual block of each network; (128, 128) by
         default.
-      seed: Python `int`, of the networks' weights and the permutations.
+      hidden_channels: another name for `hidden_units`, only for images.
+      activation: activation function of the networks, a Keras name or a callable.
+      dropout: dropout rate of each residual block in training.
+      solver: method for the slow direction of autoregressive layers, "sequential" or "jacobi" (see
+        `Autoregressive`).
+      base: any TFP distribution over vectors of size D, or H W C for images; a standard normal by
+        default.
+      seed: Python `int` that fixes the permutations and the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow`. At the start it equals its base; for images the channels are
+      rotated.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for an unknown spline or solver, a solver of couplings, a bound that is not
-        positive, a size below its minimum, or an argument that only images have, given for
-        vectors.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if the spline or solver is unknown, a solver is given for couplings, the bound is
+        not positive, a size is below its minimum, or an argument that is only for images is given
+        for vectors.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.neural_spline(2, num_layers=1, num_bins=4, hidden_units=(8,))
+      >>> flow.log_prob([[0.0, 0.0]]).numpy()  # at the start, the density of the base
+      array([-1.838], dtype=float32)
+
+    See also: `tfpf.bijectors.RationalQuadraticSpline`, `tfpf.bijectors.LULinear`.
     """
     dtype = _recipe.float_dtype(dtype)
     if solver != "sequential" and not autoregressive:
         raise ValueError(
-            "`solver` is of autoregressive layers: couplings have no slow direction. "
+            "`solver` applies only to autoregressive layers: couplings have no slow direction. "
             f"Received: solver={solver!r}, autoregressive={autoregressive}"
         )
     transformer = _SPLINES[_checks.one_of(spline, tuple(_SPLINES), "spline")]
     splines: dict[str, Any] = {
         "transformer": transformer,
         "transformer_kwargs": {"num_bins": num_bins, "bound": bound},
-        # Bins of equal width have to lie in the data: log |dy/dx| jumps at the knots, and
-        # gradients do not see jumps that parameters move (1.9 nats lost where 0.03 can be
-        # reached).
+        # Bins of equal width must be on the side of the data: log |dy/dx| jumps at the knots, and
+        # gradients do not see a jump whose place depends on parameters (a fit then misses the
+        # optimum by 1.9 nats, instead of 0.03).
         "invert_transformer": transformer is LinearSpline,
         "context_size": context_size,
     }

@@ -1,4 +1,4 @@
-"""NICE: additive couplings and a diagonal scaling of the base."""
+"""NICE: additive couplings over a diagonal scaling of the base."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,30 +24,40 @@ def nice(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """exp(s) u, then y_B = x_B + t(y_A), layer upon layer: NICE.
+    r"""$y_A = x_A,\ y_B = x_B + t(y_A)$
 
-    Choose it to read the history, or where volume must be kept: between the two ends of the
-    flow only the diagonal s changes it. Density and samples cost one network evaluation a layer
-    each; both are exact. Support: all of R^D, D of at least two.
+    NICE: additive couplings, over one scaling of the base by $\exp(s)$.
+
+    Choose it as the historical starting point of coupling flows, or where volume must be preserved:
+    the couplings preserve it, and only the diagonal scaling changes it. A density or a sample costs
+    one network evaluation per layer; both are exact. Support: all of $R^D$, D at least two.
 
     Source: Dinh, Krueger and Bengio (2015), arXiv:1410.8516.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: couplings; the halves take turns.
+      num_layers: number of couplings; they transform the two halves in turn.
       hidden_units: widths of the hidden layers of each network.
-      activation: of the networks.
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      activation: activation function of the networks, a Keras name or a callable.
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for D below two, or another size below its minimum.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if D is below two, or another size is below its minimum.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.nice(2, num_layers=2, hidden_units=(8,))
+      >>> flow.log_prob([[0.0, 0.0]]).numpy()  # at the start, the density of the base
+      array([-1.838], dtype=float32)
+
+    See also: `tfpf.flows.real_nvp`, `tfpf.bijectors.Coupling`.
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape, minimum=2)
@@ -68,6 +78,6 @@ def nice(
             dtype=dtype,
         )
         bijectors.append(coupling)
-    # At the base, as in the paper: at the data it would broadcast events of the wrong size.
+    # At the base, as in the paper: at the data's end it would broadcast events of a wrong size.
     bijectors.append(tfp.bijectors.Scale(log_scale=log_scale))
     return _recipe.flow(bijectors, size, base, dtype, "nice")

@@ -1,4 +1,4 @@
-"""Parallel WaveNet's student: an inverse autoregressive flow over time."""
+"""The student of Parallel WaveNet: an inverse autoregressive flow over time."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,47 +25,55 @@ def parallel_wavenet(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y_i = (x_i - t_i(x_<i)) exp(-s_i(x_<i)), i a step of time, in layers: Parallel WaveNet.
+    r"""$y_i = (x_i - t_i(x_{<i})) \exp(-s_i(x_{<i}))$
 
-    Choose it where series have to be sampled fast. A sample, and its own density by
-    `experimental_sample_and_log_prob`, cost one network evaluation a layer, for all steps at once.
-    The density of a series from elsewhere is sequential: T steps a layer, one after the other, of
-    one step of each convolution. All are exact. So it is not fitted to data, but distilled from a
-    teacher whose density is parallel, such as `wavenet`, by the reverse KL of its own samples:
+    Parallel WaveNet: inverse autoregressive layers over the steps i of a series, with fast samples.
 
-    ```python
-    student = tfp_flows.flows.parallel_wavenet((T, 1))
-    model = tfp_flows.VariationalModel(student, teacher.log_prob)
-    ```
+    Choose it where series have to be sampled fast. A sample costs one network evaluation per layer,
+    for all steps at once; `experimental_sample_and_log_prob` gives its density in the same pass.
+    The density of any other series is sequential: T steps per layer, each of one step of every
+    convolution. All are exact.
 
-    With a context both are bound to it by `tfp_flows.condition`, for each batch of contexts anew.
-    Given all steps before, the channels of one step are independent. Support: all of R^(T x C).
+    So it is not fitted to data, but distilled from a teacher with a parallel density, such as
+    `tfpf.flows.wavenet`, by the reverse KL divergence:
+    `tfpf.VariationalModel(student, teacher.log_prob)`. With a context, bind both to each batch of
+    contexts by `tfpf.condition`.
 
-    Weights do not depend on T if T / frames is the same, as those of `wavenet`.
+    Given all earlier steps, the channels of one step are independent. Support: all of $R^{T C}$.
+    The shapes of the weights depend only on T / frames, not on T, as in `tfpf.flows.wavenet`.
 
-    Source: van den Oord et al. (2017), arXiv:1711.10433, whose base is logistic (give it as
-    `base`), and who add losses of power and contrast to the KL.
+    Source: van den Oord et al. (2017), arXiv:1711.10433. Their base is logistic (pass it as
+    `base`), and they add losses of power and contrast to the KL divergence.
 
     Args:
       event_shape: `(T, C)`.
-      context_size: C of a vector, `(frames, channels)` of a spectrogram, whose frames divide T, or
-        0 for an unconditional flow.
-      num_layers: autoregressive layers, all in the order of time; the paper has four.
-      hidden_channels: widths, all the same, one for each gated convolution of each network.
-      kernel_size: taps of a convolution.
+      context_size: size of a context vector; `(frames, channels)` of a spectrogram, where frames
+        divides T; or 0 for an unconditional flow.
+      num_layers: number of autoregressive layers, all in the order of time; the paper has four.
+      hidden_channels: equal widths, one for each gated convolution of each network.
+      kernel_size: number of taps of a convolution.
       dilations: steps between the taps, one for each convolution; 1, 2, 4, ... by default.
-      activation: of the sum of all gated convolutions.
-      max_log_scale: bound on |s|, or `None` (see `Affine.new`).
+      activation: activation function after the sum of all gated convolutions.
+      max_log_scale: bound on $|s|$, or `None` for no bound (see `Affine`).
       base: any TFP distribution over `[T, C]`; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution of series, equal to its base at the start.
+      A `tfpf.distributions.Flow` over series that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or frames that do not divide T.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or frames does not divide T.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> student = tfpf.flows.parallel_wavenet((8, 1), num_layers=1, hidden_channels=(4, 4))
+      >>> x, log_prob = student.experimental_sample_and_log_prob(3, seed=1)
+      >>> print(x.shape, log_prob.shape)
+      (3, 8, 1) (3,)
+
+    See also: `tfpf.flows.iaf`, `tfpf.flows.waveglow`, `tfpf.layers.WaveNet`.
     """
     return _series_recipe.autoregressive_flow(
         event_shape,

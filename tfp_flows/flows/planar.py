@@ -1,4 +1,4 @@
-"""Planar flows: layers that move a vector along one direction each."""
+"""Planar flows: each layer moves a vector along one direction."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,38 +25,49 @@ def planar(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y = x + u h(w . x + b), layer upon layer.
+    r"""$y = x + u h(w^\top x + b)$
 
-    Choose it as a variational posterior of few dimensions, or with a context as that of a
-    variational autoencoder: samples and *their* densities are closed forms, 4 D operations a
-    layer. The density of a point from elsewhere costs a root search of one number a layer. Both
-    are exact. A layer bends along one direction only, so that many are needed in many dimensions;
-    there `sylvester` takes fewer. Support: all of R^D.
+    Planar flow: each layer moves a vector along one direction.
+
+    Choose it as a variational posterior in few dimensions, or with a context as that of a
+    variational autoencoder. Samples and their own densities are closed forms, with 4 D operations
+    per layer. The density of any other point costs one root search for a single number per layer.
+    Both are exact. A layer bends along one direction only, so that many layers are needed in many
+    dimensions; there `tfpf.flows.sylvester` needs fewer. Support: all of $R^D$.
 
     Source: Rezende and Mohamed (2015), arXiv:1505.05770.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: planar layers.
-      nonlinearity: h, `"tanh"` or `"leaky_relu"`, with which densities are closed forms, too.
-      hidden_units: widths of the network of each layer that computes its u, w and b from the
-        context; not used without one.
-      activation: of these networks.
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the directions w and of the networks.
+      num_layers: number of planar layers.
+      nonlinearity: h, "tanh", or "leaky_relu", whose densities are closed forms as well.
+      hidden_units: widths of the network of each layer that computes u, w and b from the context;
+        not used without one.
+      activation: activation function of the networks, a Keras name or a callable.
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial directions w and weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or another nonlinearity.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or the nonlinearity is unknown.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.planar(2, num_layers=4)
+      >>> x, log_prob = flow.experimental_sample_and_log_prob(5, seed=1)
+      >>> print(x.shape, log_prob.shape)
+      (5, 2) (5,)
+
+    See also: `tfpf.bijectors.Planar`, `tfpf.flows.radial`, `tfpf.VariationalModel`.
     """
 
     def start(i: int, size: int, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
-        # Directions w and places b differ, since layers alike would learn alike; u is zero.
+        # Layers start with different w and b, since equal layers would learn the same; u is zero.
         direction, place = (rng.normal(size=size) - 1.0) / np.sqrt(size), rng.normal(size=1)
         params = np.concatenate([direction, np.zeros(size), place])
         return {"event_size": size, "nonlinearity": nonlinearity}, params

@@ -1,4 +1,4 @@
-"""PointFlow: points by a continuous flow given a latent, and that by another."""
+"""PointFlow: a continuous flow of points given a latent, and another one of the latent."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,60 +37,67 @@ def pointflow(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> LatentSet:
-    """x_m = f(u_m; w), w = g(e): each point u_m of a set moves along a field that its latent sets.
+    r"""$x_m = f(u_m; w),\ w = g(e)$
+
+    PointFlow: a distribution of sets, whose points move along a field that a latent determines.
+
+    f and g are continuous flows (`tfpf.flows.ffjord`), $u_m$ a point of the base, e a standard
+    normal vector, and w the latent of the set.
 
     Choose it for sets in few dimensions whose order means nothing, such as clouds of points on a
-    shape. Training and `elbo`, a lower bound of log p(x), take one solution of an equation for all
-    points of a set, one for its latent, and one pass of the encoder; a sample takes both solutions.
-    The traces are exact, so that the only noise is that of w. It keeps nothing of points but what
-    the latent holds: given it they are independent.
+    shape. Given the latent, the points are independent: the latent holds all that the points of a
+    set have in common. `elbo` is a lower bound of $\log p(x)$ in nats of a whole set. Training and
+    `elbo` solve one equation for all points of a set and one for its latent, and evaluate the
+    encoder once. A sample takes both solutions. Traces are exact by default, so that w is the only
+    noise.
 
-    ```python
-    flow = tfpf.flows.pointflow(2)
-    model = tfpf.FlowModel(flow)
-    model.compile("adam", jit_compile=True)
-    model.fit(sets)  # [N, M, 2]
-    flow.elbo(sets[:5], num_samples=4)  # [5], in nats of a whole set
-    flow.sample(3, num_points=100)  # [3, 100, 2]
-    flow.reconstruct(sets[:5], num_points=100)  # [5, 100, 2]
-    flow.posterior(sets[:5])  # a normal distribution of 5 latents
-    ```
-
-    Points are to be standardised over all sets, not set by set. There may be a different number
-    of them in each batch; what is encoded with `pooling="mean"` does not see how many.
+    Standardize the points over all sets, not set by set. Batches may differ in the number of
+    points. An encoder with `pooling="mean"` does not see this number.
 
     Source: Yang et al. (2019), PointFlow, arXiv:1906.12320; encoder: Zaheer et al. (2017),
     arXiv:1703.06114.
 
     Args:
-      event_shape: D or `(D,)`, that of a point.
+      event_shape: D or `(D,)`, the shape of a point.
       num_points: M, or `None` for any number.
-      latent_size: L.
-      context_size: C, of a context of the prior, such as the class of a set; or 0.
-      num_layers: vector fields of the points, one after the other; and of the prior.
+      latent_size: L, the size of a latent.
+      context_size: C, size of a context of the prior, such as the class of a set; or 0.
+      num_layers: number of vector fields, one after the other, for the points and for the prior.
       hidden_units: widths of the hidden layers of each `VectorField` of the points.
-      prior_units: the same of the prior.
-      point_units: widths of the encoder's network of points, `DeepSets`.
-      set_units: hidden widths of its network of sets.
-      activation: of the vector fields; smooth.
-      pooling: of the encoder, "mean" or "max".
+      prior_units: widths of the hidden layers of each `VectorField` of the prior.
+      point_units: widths of the layers that the encoder, a `DeepSets`, applies to each point.
+      set_units: widths of the hidden layers that it applies to the set.
+      activation: activation function of the vector fields, which should be smooth.
+      pooling: how the encoder joins points, "mean" or "max".
       solver: "dormand_prince", "rk4" or "euler".
-      num_steps: of the last two, 20 by default; not for "dormand_prince".
-      rtol: relative tolerance of "dormand_prince", 1e-5 by default; not for the others.
-      atol: its absolute tolerance, likewise.
-      trace: in training, "exact" or "hutchinson".
-      gradient: "adjoint" or "direct".
-      base: any TFP distribution over vectors of D, that of u; a standard normal by default.
-      seed: Python `int`, of the networks' weights and of the draws.
+      num_steps: number of steps of "rk4" and "euler", 20 by default.
+      rtol: relative tolerance of "dormand_prince", 1e-5 by default.
+      atol: absolute tolerance of "dormand_prince", 1e-5 by default.
+      trace: how training computes traces, "exact" or "hutchinson".
+      gradient: how training computes gradients, "adjoint" or "direct" (see `Continuous`).
+      base: any TFP distribution of u over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks and the draws.
       dtype: float32 or float64.
 
     Returns:
-      A `tfp_flows.distributions.LatentSet`. At the start points are those of the base, and the
-      latent is a standard normal in prior and posterior.
+      A `tfpf.distributions.LatentSet`. At the start its points have the distribution of the base,
+      and prior and posterior of the latent are standard normals.
 
     Raises:
-      TypeError: if a number is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, an unknown option, or an accuracy of another solver.
+      TypeError: if a number is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, an option is unknown, or an accuracy is given that
+        the solver does not have.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> small = {"latent_size": 2, "hidden_units": (8,), "prior_units": (8,), "point_units": (8,)}
+      >>> flow = tfpf.flows.pointflow(2, solver="euler", num_steps=1, **small)
+      >>> sets = tf.zeros([5, 7, 2])  # 5 sets of 7 points
+      >>> print(flow.reconstruct(sets, num_points=10, seed=1).shape)
+      (5, 10, 2)
+
+    See also: `tfpf.layers.DeepSets`, `tfpf.FlowModel`.
     """
     dtype = _recipe.float_dtype(dtype)
     size = _recipe.vector_size(event_shape)

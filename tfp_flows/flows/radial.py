@@ -1,4 +1,4 @@
-"""Radial flows: layers that draw a vector to a point, or push it away."""
+"""Radial flows: each layer draws vectors to a point, or pushes them away from it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,32 +24,42 @@ def radial(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y = x + beta (x - x_0) / (alpha + |x - x_0|), layer upon layer.
+    r"""$y = x + \beta (x - x_0) / (\alpha + |x - x_0|)$
 
-    Choose it for densities of few dimensions with bumps and holes, or with a context as the
-    posterior of a variational autoencoder. Samples and densities of any points are closed forms,
-    of some 4 D operations a layer, and exact. A layer changes the density around one point only.
-    Support: all of R^D.
+    Radial flow: each layer draws vectors to a point $x_0$, or pushes them away from it.
+
+    Choose it for densities with bumps and holes in few dimensions, or with a context as the
+    posterior of a variational autoencoder. Samples and the densities of any points are closed forms
+    of about 4 D operations per layer, and exact. A layer changes the density around one point only.
+    Support: all of $R^D$.
 
     Source: Rezende and Mohamed (2015), arXiv:1505.05770.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: radial layers.
-      hidden_units: widths of the network of each layer that computes its numbers from the
+      num_layers: number of radial layers.
+      hidden_units: widths of the network of each layer that computes its parameters from the
         context; not used without one.
-      activation: of these networks.
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the points x_0 and of the networks.
+      activation: activation function of the networks, a Keras name or a callable.
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial points $x_0$ and weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.radial(2, num_layers=4)
+      >>> flow.log_prob([[0.0, 0.0]]).numpy()  # at the start, the density of the base
+      array([-1.838], dtype=float32)
+
+    See also: `tfpf.bijectors.Radial`, `tfpf.flows.planar`.
     """
 
     def start(i: int, size: int, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:

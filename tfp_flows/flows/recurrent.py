@@ -26,35 +26,45 @@ def recurrent(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y_i = tau(x_i; h_i), h_i of a recurrent network that has read y_<i, layer upon layer.
+    r"""$y_i = \tau(x_i; h_i(y_{<i}))$
 
-    Choose it for sequences, and for large D where the weights of `maf` would be too many: those
-    of the cells do not grow with D, and a sample needs the last state only. The price is that the
-    density is sequential as well: it and a sample both take D steps of the cell a layer. Both are
-    exact. Support: that of the transformer, by default all of R^D.
+    Autoregressive layers whose parameters h come from recurrent networks, in alternating order.
+
+    Choose it for sequences, and for large D where `tfpf.flows.maf` would have too many weights: the
+    weights of the cells do not grow with D, and sampling keeps only the last state. The price is
+    that a density is sequential, too: a density or a sample takes D steps of the cell per layer.
+    Both are exact. Support: that of the transformer, by default all of $R^D$.
 
     Source: Papamakarios et al. (2021), arXiv:1912.02762, sec. 3.1.2; Oliva et al. (2018),
     arXiv:1801.09819.
 
     Args:
       event_shape: D or `(D,)`.
-      transformer: a class with `params_size` and `new`, of `tfp_flows.bijectors` or your own.
+      transformer: tau, a class with `params_size` and `new`, from `tfpf.bijectors` or your own.
       transformer_kwargs: `dict` of its keywords; for `Affine`, `max_log_scale=5` by default.
-      cell: `"gru"` or `"lstm"`.
+      cell: "gru" or "lstm".
       context_size: C, or 0 for an unconditional flow.
-      num_layers: autoregressive layers, in alternating order.
-      hidden_units: sizes of the states of the cells, one upon the other.
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      num_layers: number of autoregressive layers.
+      hidden_units: state sizes of the cells, which are stacked.
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, as close to its base at the start as the transformer at zero is to the
-      identity.
+      A `tfpf.distributions.Flow` that is as close to its base at the start as the transformer with
+      zeros for parameters is to the identity.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or an unknown cell.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or the cell is unknown.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.recurrent(2, num_layers=1, hidden_units=(4,))
+      >>> flow.log_prob([[0.0, 0.0]]).numpy()  # at the start, the density of the base
+      array([-1.838], dtype=float32)
+
+    See also: `tfpf.layers.Recurrent`, `tfpf.bijectors.Autoregressive`.
     """
     return _autoregressive_recipe.flow(
         event_shape,

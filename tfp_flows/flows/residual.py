@@ -32,47 +32,62 @@ def residual(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """u = x + g(x), Lip(g) <= k, layer upon layer, trained by Russian roulette: a residual flow.
+    r"""$u = x + g(x),\ \mathrm{Lip}(g) \le k$
+
+    Residual flow: a stack of invertible residual networks, trained by Russian roulette.
+
+    The equation goes from data to base. Every coordinate is transformed given all others.
 
     Choose it for smooth densities of data whose coordinates have no order, when samples may be
-    slow. A training step draws the log-determinants without bias, for about `num_terms` +
-    survival / (1 - survival) gradients of a network a layer, whatever D is. Densities cost D
-    gradients a layer up to D = 64 and are exact; above, a series to a tolerance (see `Residual`).
-    Samples cost a fixed point a layer, about 15 / log(1 / k) networks. Support: all of R^D. A layer
-    stretches by 1 + k at most, and shrinks to 1 - k.
+    slow. A training step estimates the log-determinants without bias. It takes about `num_terms` +
+    survival / (1 - survival) gradients of a network per layer, whatever D is.
 
-    Of images `[H, W, C]` the blocks are of convolutions (`LipschitzConvNet`), `num_layers` in each
-    of `num_scales` scales, each with an `ActNorm`; half of the channels leave between scales.
+    Cost: up to D = 64 a density takes D gradients per layer and is exact. For larger D it is a
+    series up to a tolerance (see `Residual`). A sample takes one fixed point per layer, about
+    $15 / \log(1 / k)$ network evaluations in float32. Support: all of $R^D$. From data to base a
+    layer stretches by at most $1 + k$ and shrinks to no less than $1 - k$.
 
-    For reverse KL, `distributions.Flow(base, tfb.Invert(flow.bijector))` samples fast instead.
+    For images `[H, W, C]` the blocks are convolutions (`LipschitzConvNet`): `num_layers` in each of
+    `num_scales` scales, each after an `ActNorm`. Half of the channels leave between scales.
+
+    For a reverse KL divergence use `tfpf.distributions.Flow(base, tfb.Invert(flow.bijector))`,
+    whose samples are fast.
 
     Source: Chen et al. (2019), Residual flows for invertible generative modeling, arXiv:1906.02735.
 
     Args:
-      event_shape: D or `(D,)`; or `(H, W, C)`, whose sides can be halved once for every scale.
+      event_shape: D or `(D,)`; or `(H, W, C)`, where H and W are multiples of `2 ** num_scales`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: residual blocks; of images, in each scale.
-      num_scales: of images, for which it is 2 by default; not for vectors.
+      num_layers: number of residual blocks; for images, in each scale.
+      num_scales: number of scales, only for images; 2 by default.
       hidden_units: widths of the hidden layers of each network; (128, 128) by default.
-      hidden_channels: the same of images, for which `hidden_units` is another name; not for
-        vectors.
-      activation: one that `LipschitzMLP` takes.
+      hidden_channels: another name for `hidden_units`, only for images.
+      activation: one of the activations of `LipschitzMLP`.
       coefficient: k, the bound of the Lipschitz constant of each block, in (0, 1).
-      num_terms: of the series in training, that are always computed.
-      survival: the chance that each further one is; the larger of k^1.5 and 0.5 by default.
-      base: any TFP distribution over vectors of D, for images of H W C; a standard normal by
+      num_terms: number of terms of the series that training always computes.
+      survival: probability of each further term; by default the larger of $k^{1.5}$ and 0.5.
+      base: any TFP distribution over vectors of size D, or H W C for images; a standard normal by
         default.
-      seed: Python `int`, of the networks' weights and of the draws in training.
+      seed: Python `int` that fixes the initial weights and the draws in training.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow`. At the start it equals its base; for images the coordinates are
+      in another order.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, a coefficient or chance outside of (0, 1), an
-        activation that is not known to be 1-Lipschitz, or an argument that only images have, given
-        for vectors.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, a coefficient or probability is outside (0, 1),
+        the activation is not known to be 1-Lipschitz, or an argument that is only for images is
+        given for vectors.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.residual(2, num_layers=2, hidden_units=(8,))
+      >>> flow.log_prob([[0.0, 0.0]]).numpy()  # at the start, the density of the base
+      array([-1.838], dtype=float32)
+
+    See also: `tfpf.flows.iresnet`, `tfpf.layers.LipschitzMLP`.
     """
     dtype = _recipe.float_dtype(dtype)
     log_det: dict[str, Any] = {

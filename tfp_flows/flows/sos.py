@@ -10,8 +10,8 @@ from tfp_flows.bijectors import SumOfSquares
 from tfp_flows.distributions import Flow
 from tfp_flows.flows import _autoregressive_recipe, _recipe
 
-# The first steps of Adam then move polynomials at the bound about three times as far as at one
-# standard deviation; by a spread of one it would be ten times.
+# With this spread the first steps of Adam move polynomials at the bound about three times as far as
+# at one standard deviation. With a spread of one it would be ten times.
 _SPREAD = 2.0
 
 
@@ -30,36 +30,49 @@ def sos(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """u_i = m x_i + beta_i(x_<i) + integral_0^x_i sum_k p_k(v; h_i(x_<i))^2 dv, layer upon layer.
+    r"""$u_i = m x_i + \beta_i(x_{<i}) + \int_0^{x_i} \sum_k p_k(v; h_i(x_{<i}))^2 dv$
 
-    Choose it where few parameters have to do, or where the moments of the data matter. The density
-    costs one network evaluation a layer and polynomials in closed form; a sample costs about three,
-    in D steps, each with a search of about 10 polynomials. Both are exact. Support: all of R^D.
-    Outside of [-bound, bound] each layer has slope one.
+    SOS: autoregressive layers of polynomials whose slopes are sums of squares.
+
+    The equation goes from data to base. Layers take the coordinates in alternating order.
+
+    Choose it where few parameters must suffice, or where the moments of the data matter. A density
+    costs one network evaluation per layer and polynomials in closed form. A sample costs about
+    three, in D sequential steps, each with a search of about 10 polynomials. Both are exact.
+    Support: all of $R^D$. Outside [-bound, bound] each layer has slope one in $x_i$.
 
     Source: Jaini, Selby and Yu (2019), Sum-of-squares polynomial flow, arXiv:1905.02325.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: autoregressive layers, in alternating order.
+      num_layers: number of autoregressive layers.
       hidden_units: widths of the hidden layers of each `MADE`.
-      activation: of the networks.
-      num_polynomials: the number of squares, K.
-      degree: the degree of the polynomials that are squared, L.
-      bound: outside of [-bound, bound] each layer has slope one in x_i, so standardise the data;
-        `None` for the polynomial everywhere, which lets outliers overflow in a few layers.
-      solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      activation: activation function of the networks, a Keras name or a callable.
+      num_polynomials: K, number of squares.
+      degree: L, degree of the polynomials that are squared.
+      bound: outside [-bound, bound] each layer has slope one, so standardize the data. With `None`
+        the polynomial holds everywhere, and outliers overflow after a few layers.
+      solver: method for the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, close to its base at the start.
+      A `tfpf.distributions.Flow` that is close to its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or an unknown solver.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or the solver is unknown.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.sos(2, num_layers=1, hidden_units=(8,))
+      >>> print(flow.log_prob(tf.zeros([5, 2])).shape)
+      (5,)
+
+    See also: `tfpf.bijectors.SumOfSquares`, `tfpf.flows.umnn`.
     """
     return _autoregressive_recipe.flow(
         event_shape,

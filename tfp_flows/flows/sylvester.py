@@ -1,4 +1,4 @@
-"""Sylvester flows: layers that move a vector along several directions at once."""
+"""Sylvester flows: each layer moves a vector along several directions at once."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,37 +27,47 @@ def sylvester(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y = x + Q R tanh(T Q^T x + b), layer upon layer.
+    r"""$y = x + Q R \tanh(T Q^\top x + b)$
 
-    Choose it where `planar` would be chosen, in more dimensions: a layer bends along M directions
-    at once. Samples and *their* densities are closed forms, O(D M) a layer; with a context, the
-    network of each layer gives D M + M (M + 2) numbers (without the D M for "triangular"). The
-    density of a point from elsewhere costs M root searches a layer. Both are exact.
-    Support: all of R^D.
+    Sylvester flow: each layer moves a vector along M directions at once.
+
+    Choose it for the tasks of `tfpf.flows.planar` in more dimensions. Samples and their own
+    densities are closed forms, O(D M) per layer. The density of any other point costs M root
+    searches per layer. Both are exact. With a context, the network of each layer computes D M + M
+    (M + 2) numbers, or M (M + 2) for "triangular". Support: all of $R^D$.
 
     Source: van den Berg et al. (2018), arXiv:1803.05649.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: Sylvester layers.
-      num_units: M, at most D; the smaller of D and 16 when it is `None`.
-      form: of Q: `"orthogonal"`, `"householder"`, or `"triangular"`, where layers take the
-        coordinates in turn as they are and reversed.
-      num_reflections: of the form `"householder"`; M when it is `None`.
-      hidden_units: widths of the network of each layer that computes its numbers from the
+      num_layers: number of Sylvester layers.
+      num_units: M, at most D; by default the smaller of D and 16.
+      form: form of Q: "orthogonal", "householder" or "triangular". Layers of the last take the
+        coordinates in alternating order.
+      num_reflections: number of reflections of "householder"; M by default.
+      hidden_units: widths of the network of each layer that computes its parameters from the
         context; not used without one.
-      activation: of these networks.
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the Qs, the bs and the networks.
+      activation: activation function of the networks, a Keras name or a callable.
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial Q and b and the weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum or above its maximum, or another form.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum or above its maximum, or the form is unknown.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.sylvester(4, num_layers=2, num_units=2)
+      >>> x, log_prob = flow.experimental_sample_and_log_prob(5, seed=1)
+      >>> print(x.shape, log_prob.shape)
+      (5, 4) (5,)
+
+    See also: `tfpf.bijectors.Sylvester`, `tfpf.VariationalModel`.
     """
 
     def start(i: int, size: int, rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:

@@ -26,36 +26,48 @@ def umnn(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """u_i = beta_i(x_<i) + integral_0^x_i g(v; h_i(x_<i)) dv, base u from data, layer upon layer.
+    r"""$u_i = \beta_i(x_{<i}) + \int_0^{x_i} g(v; h_i(x_{<i})) dv$
 
-    Choose it where a smooth density matters, and affine layers are too stiff. The density costs one
-    network evaluation and one quadrature of `num_nodes` a layer; a sample about three of the
-    former, in D steps, each with a search of about 7 quadratures. Both are exact up to the
-    resolution of the quadrature (see `MonotoneIntegral`). Support: all of R^D.
+    UMNN-MAF: autoregressive layers of integrals of positive networks g.
 
-    Source: Wehenkel and Louppe (2019), Unconstrained monotonic neural networks,
-    arXiv:1908.05164.
+    The equation goes from data to base. Layers take the coordinates in alternating order.
+
+    Choose it where a smooth density matters and affine layers are not flexible enough. A density
+    costs one network evaluation and one quadrature of `num_nodes` per layer. A sample costs about
+    three network evaluations per layer, in D sequential steps, each with a search of about 7
+    quadratures. Both are exact up to the error of the quadrature (see `MonotoneIntegral`). Support:
+    all of $R^D$.
+
+    Source: Wehenkel and Louppe (2019), Unconstrained monotonic neural networks, arXiv:1908.05164.
 
     Args:
       event_shape: D or `(D,)`.
       context_size: C, or 0 for an unconditional flow.
-      num_layers: autoregressive layers, in alternating order.
+      num_layers: number of autoregressive layers.
       hidden_units: widths of the hidden layers of each `MADE`.
-      activation: of the networks.
-      integrand_units: widths of the layers of the integrand.
-      num_nodes: nodes of the quadrature; the more, the sharper the densities.
-      bound: outside of [-bound, bound] each layer is linear in x_i.
-      solver: of the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
-      base: any TFP distribution over vectors of D; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      activation: activation function of the networks, a Keras name or a callable.
+      integrand_units: widths of the layers of the integrand g.
+      num_nodes: number of nodes of the quadrature. More nodes resolve sharper densities.
+      bound: outside [-bound, bound] each layer is linear in $x_i$.
+      solver: method for the slow direction, "sequential" or "jacobi" (see `Autoregressive`).
+      base: any TFP distribution over vectors of size D; a standard normal by default.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution, equal to its base at the start.
+      A `tfpf.distributions.Flow` that equals its base at the start.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or an unknown solver.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or the solver is unknown.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.umnn(2, num_layers=1, hidden_units=(8,))
+      >>> flow.log_prob([[0.0, 0.0]]).numpy()  # at the start, the density of the base
+      array([-1.838], dtype=float32)
+
+    See also: `tfpf.flows.naf`, `tfpf.math.clenshaw_curtis`.
     """
     return _autoregressive_recipe.flow(
         event_shape,

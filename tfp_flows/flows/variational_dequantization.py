@@ -1,4 +1,4 @@
-"""Variational dequantisation: noise that a flow learns, given the image."""
+"""Variational dequantization: noise that a flow learns, given the image."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,34 +29,48 @@ def variational_dequantization(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Dequantized:
-    """log P(x) >= E_q[log p(x + u) - log q(u | x)], u = sigmoid(g(e; x)): Flow++'s noise.
+    r"""$\log P(x) \ge E_q[\log p(x + u) - \log q(u | x)],\ u = \mathrm{sigmoid}(g(e; x))$
 
-    g is a stack of affine couplings over checkerboards of the noise e, whose networks see the whole
-    image x, too. It starts as uniform noise. Choose it where hundredths of a bit count: the
-    bound is closer, and a training step costs `num_layers` networks more; samples cost nothing. As
-    every `Dequantized` it is a distribution of whole numbers with an `elbo`.
+    A distribution of images of whole numbers with learned noise, the dequantization of Flow++.
+
+    g is a stack of affine couplings over checkerboards of the logistic noise e; their networks also
+    see the whole image x. The noise starts as uniform.
+
+    Choose it where hundredths of a bit matter: the bound is tighter than with uniform noise. A
+    training step costs `num_layers` more network evaluations, a sample costs nothing more. As every
+    `Dequantized` it is a distribution of whole numbers with an `elbo`.
 
     Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), Flow++, arXiv:1902.00275, sec. 3.1.
 
     Args:
-      flow: a distribution of images over all of R^D, such as `multiscale` returns.
-      num_values: K, of the whole numbers from 0 to K - 1.
-      alpha: of the logit (see `Dequantized`), or `None`.
-      num_layers: couplings of the noise.
-      hidden_channels: widths, all the same, one for each residual block of each network; (32, 32)
-        by default.
-      hidden_units: another name of `hidden_channels`.
-      activation: of the networks.
-      max_log_scale: bound on the logarithm of a scale (see `Affine.new`).
-      seed: Python `int`, of the networks' weights and of the noise.
-      dtype: that of the flow, float32 or float64.
+      flow: a distribution of images over all of $R^D$, such as `tfpf.flows.multiscale` returns.
+      num_values: K; the whole numbers are 0 to K - 1.
+      alpha: parameter of the logit (see `Dequantized`), or `None`.
+      num_layers: number of couplings of the noise.
+      hidden_channels: equal widths, one for each residual block of each network; (32, 32) by
+        default.
+      hidden_units: another name for `hidden_channels`.
+      activation: activation function of the networks, a Keras name or a callable.
+      max_log_scale: bound on the logarithm of a scale (see `Affine`).
+      seed: Python `int` that fixes the initial weights of the networks and the noise.
+      dtype: dtype of the flow, float32 or float64.
 
     Returns:
-      A `tfp_flows.distributions.Dequantized`.
+      A `tfpf.distributions.Dequantized`.
 
     Raises:
-      TypeError: if `flow` is no distribution.
-      ValueError: if it is not of images, or for a size below its minimum.
+      TypeError: if `flow` is not a distribution.
+      ValueError: if its events are not images, or a size is below its minimum.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.multiscale((4, 4, 1), num_scales=1, num_layers=1, hidden_channels=(4,))
+      >>> images = tfpf.flows.variational_dequantization(flow, num_layers=1, hidden_channels=(4,))
+      >>> print(images.elbo(tf.zeros([3, 4, 4, 1])).shape)
+      (3,)
+
+    See also: `tfpf.flows.flow_plus_plus`.
     """
     dtype = _recipe.float_dtype(dtype)
     hidden_channels = _image_recipe.widths(hidden_channels, hidden_units, (32, 32))

@@ -33,45 +33,59 @@ def waveglow(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """x = W z in blocks of time, z_A = u_A, z_B = exp(s(u_A)) u_B + t(u_A), in scales: WaveGlow.
+    r"""$x = W z,\ z_A = u_A,\ z_B = \exp(s(u_A)) u_B + t(u_A)$
 
-    Blocks of `factor` steps become channels (`Squeeze`); s and t come from gated, dilated
-    convolutions over time (`WaveNet`) that see as far ahead as back; after each scale but the last
-    some channels leave early. Choose it for audio given a spectrogram: density and samples are both
-    parallel, and cost one network evaluation a layer; both are exact. Support: all of
-    R^(T x C).
+    WaveGlow: affine couplings and mixed channels in blocks of time, for series at several scales.
 
-    Weights do not depend on T if T / frames is the same: those of a flow of short series can be
-    assigned to one of long series.
+    `Squeeze` turns blocks of `factor` steps into channels, and W mixes the channels of a block. s
+    and t come from gated, dilated convolutions over time (`WaveNet`), which see as far ahead as
+    back. After each scale but the last, `num_leaving` channels leave.
 
-    Source: Prenger, Valle and Catanzaro (2019), arXiv:1811.00002, with eight convolutions of 512
-    channels in each network; networks share one upsampling there, and have one each here.
+    Choose it for audio given a spectrogram. Densities and samples are both parallel, cost one
+    network evaluation per layer, and are exact. Support: all of $R^{T C}$.
+
+    The shapes of the weights depend only on T / frames, not on T. So the weights of a flow of short
+    series can be assigned to one of long series.
+
+    Source: Prenger, Valle and Catanzaro (2019), arXiv:1811.00002. Their networks have eight
+    convolutions of 512 channels, and share one upsampling of the spectrogram; here each network has
+    its own.
 
     Args:
       event_shape: `(T, C)`; `factor` divides T.
-      context_size: C of a vector, `(frames, channels)` of a spectrogram, whose frames divide
-        T / factor, or 0 for an unconditional flow.
-      factor: how many steps become channels, at least two.
-      num_scales: how often a part of the channels leaves, plus one.
-      num_layers: steps in each scale.
-      num_leaving: channels that leave at the end of each scale but the last.
-      hidden_channels: widths, all the same, one for each gated convolution of each network.
-      kernel_size: taps of a convolution, an odd number.
+      context_size: size of a context vector; `(frames, channels)` of a spectrogram, where frames
+        divides T / factor; or 0 for an unconditional flow.
+      factor: number of steps that become channels, at least two.
+      num_scales: number of scales; channels leave after each but the last.
+      num_layers: number of steps in each scale.
+      num_leaving: number of channels that leave after each scale but the last.
+      hidden_channels: equal widths, one for each gated convolution of each network.
+      kernel_size: number of taps of a convolution, odd.
       dilations: steps between the taps, one for each convolution; 1, 2, 4, ... by default.
-      activation: of the sum of all gated convolutions; the paper has none.
-      max_log_scale: bound on |s|, or `None` (see `Affine.new`).
-      base: any TFP distribution over vectors of T C; a standard normal by default. `MultiScale`
-        says which of its coordinates stands for what.
-      seed: Python `int`, of the networks' weights and the rotations that W starts as.
+      activation: activation function after the sum of all gated convolutions; the paper has none.
+      max_log_scale: bound on $|s|$, or `None` for no bound (see `Affine`).
+      base: any TFP distribution over vectors of size T C; a standard normal by default.
+        `MultiScale` describes the order of its coordinates.
+      seed: Python `int` that fixes the initial weights of the networks and the rotations with which
+        W starts.
       dtype: float32 or float64.
 
     Returns:
-      A distribution of series, at the start its base with channels turned.
+      A `tfpf.distributions.Flow` over series. At the start it is its base with rotated channels.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, a `factor` that does not divide T, frames that do
-        not divide T / factor, or too few channels to split.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, `factor` does not divide T, frames does not divide
+        T / factor, or there are too few channels to split.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> small = {"factor": 4, "num_scales": 1, "num_layers": 1, "hidden_channels": (4,)}
+      >>> flow = tfpf.flows.waveglow((16, 1), **small)
+      >>> print(flow.sample(3, seed=1).shape)
+      (3, 16, 1)
+
+    See also: `tfpf.flows.glow`, `tfpf.flows.wavenet`, `tfpf.layers.WaveNet`.
     """
     dtype = _recipe.float_dtype(dtype)
     factor = _checks.integer_at_least(factor, 2, "factor")
@@ -83,9 +97,10 @@ def waveglow(
     num_last = channels - (num_scales - 1) * num_leaving
     if num_last < 2:
         raise ValueError(
-            f"`event_shape` must have enough channels to split in two: {channels} in blocks of "
-            f"{factor} steps, less {num_leaving} (`num_leaving`) after each of {num_scales} scales "
-            f"but the last, leave {num_last}. Received: event_shape={event_shape!r}"
+            f"`event_shape` must leave at least two channels for the last scale: of {channels} "
+            f"channels in blocks of {factor} steps (`factor`), {num_leaving} (`num_leaving`) leave "
+            f"after each of {num_scales} scales (`num_scales`) but the last, and {num_last} stay. "
+            f"Received: event_shape={event_shape!r}"
         )
     seeds = iter(_recipe.seeds(seed, num_scales * num_layers))
 

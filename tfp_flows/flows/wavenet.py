@@ -27,42 +27,55 @@ def wavenet(
     seed: int | None = None,
     dtype: DTypeLike | tf.DType = "float32",
 ) -> Flow:
-    """y_t = tau(x_t; h_t(y_<t)), h_t of dilated causal convolutions, layer upon layer: WaveNet.
+    r"""$y_t = \tau(x_t; h_t(y_{<t}))$
 
-    One affine layer over a normal base is WaveNet with normal outputs: p(y_t | y_<t) is a normal.
-    Choose it for densities of audio, and as the teacher of `parallel_wavenet`. The density costs
-    one network evaluation a layer; a sample takes T steps a layer, one after the other, of one step
-    of each convolution; both are exact. Given all steps before, the channels of one step are
-    independent. Support: that of the transformer, by default all of R^(T x C).
+    WaveNet: autoregressive layers over time, whose parameters come from causal convolutions.
 
-    Weights do not depend on T if T / frames is the same: those of a flow of short series can be
-    assigned to one of long series.
+    One affine layer over a normal base is WaveNet with normal outputs: $p(y_t | y_{<t})$ is a
+    normal distribution.
 
-    Source: van den Oord et al. (2016), arXiv:1609.03499, whose outputs are of 256 classes; with
-    normal outputs Ping, Peng and Chen (2019), ClariNet, arXiv:1807.07281.
+    Choose it for densities of audio, and as the teacher of `tfpf.flows.parallel_wavenet`. A density
+    costs one network evaluation per layer. A sample takes T sequential steps per layer, each of one
+    step of every convolution. Both are exact. Given all earlier steps, the channels of one step are
+    independent. Support: that of the transformer, by default all of $R^{T C}$.
+
+    The shapes of the weights depend only on T / frames, not on T. So the weights of a flow of short
+    series can be assigned to one of long series.
+
+    Source: van den Oord et al. (2016), arXiv:1609.03499, with outputs of 256 classes; with normal
+    outputs, Ping, Peng and Chen (2019), ClariNet, arXiv:1807.07281.
 
     Args:
       event_shape: `(T, C)`.
-      transformer: a class with `params_size` and `new`, of `tfp_flows.bijectors` or your own.
+      transformer: tau, a class with `params_size` and `new`, from `tfpf.bijectors` or your own.
       transformer_kwargs: `dict` of its keywords; for `Affine`, `max_log_scale=5` by default.
-      context_size: C of a vector, `(frames, channels)` of a spectrogram, whose frames divide T, or
-        0 for an unconditional flow.
-      num_layers: autoregressive layers, all in the order of time.
-      hidden_channels: widths, all the same, one for each gated convolution of each network.
-      kernel_size: taps of a convolution.
+      context_size: size of a context vector; `(frames, channels)` of a spectrogram, where frames
+        divides T; or 0 for an unconditional flow.
+      num_layers: number of autoregressive layers, all in the order of time.
+      hidden_channels: equal widths, one for each gated convolution of each network.
+      kernel_size: number of taps of a convolution.
       dilations: steps between the taps, one for each convolution; 1, 2, 4, ... by default.
-      activation: of the sum of all gated convolutions.
+      activation: activation function after the sum of all gated convolutions.
       base: any TFP distribution over `[T, C]`; a standard normal by default.
-      seed: Python `int`, of the networks' weights.
+      seed: Python `int` that fixes the initial weights of the networks.
       dtype: float32 or float64.
 
     Returns:
-      A distribution of series, as close to its base at the start as the transformer at zero is to
-      the identity.
+      A `tfpf.distributions.Flow` over series that is as close to its base at the start as the
+      transformer with zeros for parameters is to the identity.
 
     Raises:
-      TypeError: if a size is no integer, or `base` no distribution.
-      ValueError: for a size below its minimum, or frames that do not divide T.
+      TypeError: if a size is not an integer, or `base` is not a distribution.
+      ValueError: if a size is below its minimum, or frames does not divide T.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> teacher = tfpf.flows.wavenet((8, 1), hidden_channels=(4, 4))
+      >>> teacher.log_prob(tf.zeros([1, 8, 1])).numpy()  # 8 standard normals at the start
+      array([-7.35], dtype=float32)
+
+    See also: `tfpf.flows.waveglow`, `tfpf.layers.WaveNet`, `tfpf.bijectors.Autoregressive`.
     """
     return _series_recipe.autoregressive_flow(
         event_shape,

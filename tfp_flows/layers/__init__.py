@@ -1,4 +1,4 @@
-"""Keras 3 layers that turn inputs, and a context, into the raw parameters of a transformer."""
+"""Keras 3 layers: conditioners, and the networks of residual and continuous bijectors."""
 
 from tfp_flows.layers.circular_mlp import CircularMLP
 from tfp_flows.layers.conv_net import ConvNet

@@ -1,4 +1,4 @@
-"""The order of coordinates, and the degrees of hidden units: who sees whom in a masked network."""
+"""The order of coordinates and the degrees of hidden units, which define a masked network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from tfp_flows import _checks
 def resolved_order(
     order: str | Sequence[int] | None, event_size: int, seed: int | None
 ) -> tuple[int, ...]:
-    """A permutation of range(event_size), as a tuple, of whatever `order` says."""
+    """Returns the permutation of range(event_size) that `order` describes, as a tuple."""
     received = f"Received: order={order!r}"
     if order is None:
         order = range(event_size)
@@ -38,7 +38,7 @@ def resolved_degrees(
     residual: bool,
     seed: int | None,
 ) -> tuple[np.ndarray, ...]:
-    """The degrees of each hidden layer, an array each, of whatever `hidden_degrees` says."""
+    """Returns the degrees of each hidden layer that `hidden_degrees` describes, as arrays."""
     if is_word(hidden_degrees, "equal"):
         return tuple(_equal_degrees(n, lowest, highest) for n in hidden_units)
     if is_word(hidden_degrees, "random"):
@@ -63,11 +63,11 @@ def resolved_degrees(
     ):
         raise ValueError(
             "`hidden_degrees` must hold a degree for each of "
-            f"hidden_units={hidden_units}, sorted, within {lowest} .. {highest}. "
+            f"hidden_units={hidden_units}, sorted, from {lowest} to {highest}. "
             f"{received}"
         )
     if residual and any(np.any(layer != degrees[0]) for layer in degrees):
-        raise ValueError(f"`hidden_degrees` of residual blocks must all be equal. {received}")
+        raise ValueError(f"`hidden_degrees` must be equal for all residual blocks. {received}")
     return degrees
 
 
@@ -75,7 +75,7 @@ def _equal_degrees(num_units: int, lowest: int, highest: int) -> np.ndarray:
     num_degrees = highest - lowest + 1
     if num_units >= num_degrees:
         return lowest + np.arange(num_units) * num_degrees // num_units
-    # A unit of degree m cuts the order after position m: even cuts separate most pairs.
+    # A unit of degree m cuts the order after position m. Evenly spaced cuts separate most pairs.
     first = [0] if lowest == 0 else []
     num_cuts = num_units - len(first)
     cuts = np.rint(np.arange(1, num_cuts + 1) * (highest + 1) / (num_cuts + 1)).astype(int)
@@ -83,5 +83,5 @@ def _equal_degrees(num_units: int, lowest: int, highest: int) -> np.ndarray:
 
 
 def is_word(value: Any, word: str) -> bool:
-    """Whether an argument that may also be an array is the word."""
+    """Returns whether an argument, which may also be an array, is the word."""
     return isinstance(value, str) and value == word

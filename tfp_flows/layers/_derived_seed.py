@@ -1,4 +1,4 @@
-"""Seeds of the parts of a network, from its own."""
+"""Seeds for the parts of a network, derived from the seed of the network."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Series from a causal network of dilated convolutions, step by step."""
+"""Generates series from a causal network of dilated convolutions, step by step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +14,13 @@ def generate(
     x: tf.Tensor,
     context: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The y that solves y_t = transform(h_t(y_<t), x_t); see `WaveNet.generate`.
+    r"""$y_t = transform(h_t(y_{<t}), x_t)$
 
-    Before each convolution a queue holds what its taps will ask for again, the last
-    (kernel_size - 1) d inputs: so a step costs the same however far back the network looks, and T
-    steps, one after the other, the products of one evaluation.
+    Solves for y, one step after the other; see `WaveNet.generate`.
+
+    Before each convolution a queue holds the last (kernel_size - 1) d inputs, which its taps will
+    need again. So the cost of a step does not depend on how far back the network looks, and T steps
+    take the same products as one evaluation.
 
     Args:
         network: a causal `WaveNet`.
@@ -63,7 +65,7 @@ def generate(
 
 
 def _at(shift: tf.Tensor | None, t: tf.Tensor) -> tf.Tensor | None:
-    """What a context adds in step t: `[N, T, ...]`, or `[N, 1, ...]` for all steps, or `None`."""
+    """Returns step t of a shift of shape `[N, T, ...]`, or `[N, 1, ...]` if all are the same."""
     if shift is None:
         return None
     return shift[:, 0] if shift.shape[1] == 1 else tf.gather(shift, t, axis=1)

@@ -1,4 +1,4 @@
-"""Which activations act on each number by itself."""
+"""Checks whether activations act on each number by itself."""
 
 from typing import Any
 
@@ -33,25 +33,25 @@ _KNOWN = [getattr(keras.activations, name) for name in _NAMES]
 
 
 def is_known_elementwise(activation: Any) -> bool:
-    """Whether it is one of Keras's that do; of others nobody knows."""
+    """Returns whether it is one of Keras's activations that act elementwise."""
     return any(activation is known for known in _KNOWN)
 
 
 def check_elementwise(activation: Any, dtype: DTypeLike | tf.DType, layer_name: str) -> None:
-    """Refuses one that lets units see each other, as a softmax does, which no mask could hold back.
+    """Refuses an activation that mixes units, as a softmax does, since masks could not prevent it.
 
-    Others than Keras's are asked for the activations of two rows that differ in the last unit. A
-    layer, which may have weights for each unit, is taken as it is.
+    An activation that is not Keras's is tested on two rows that differ in the last unit. A layer
+    may have weights for each unit, and is not tested.
     """
     if is_known_elementwise(activation) or isinstance(activation, keras.Layer):
         return
     with tf.init_scope():
         rows = tf.constant([[0.3, -0.7, 1.1, 0.6], [0.3, -0.7, 1.1, -2.0]], dtype)
         units = np.asarray(tf.cast(activation(rows), "float64"))
-    # Vectorised or not, an operation on the same number may round differently.
+    # The same number may be rounded differently, depending on whether the operation is vectorized.
     close = 8.0 * float(ml_dtypes.finfo(dtype).eps)
     if units.shape != (2, 4) or not np.allclose(units[0, :3], units[1, :3], rtol=close, atol=close):
         raise ValueError(
-            f"`activation` of `{layer_name}` must act on each unit by itself, or masks would not "
-            f"hold. Received: activation={activation!r}"
+            f"`activation` of `{layer_name}` must act on each unit by itself, since masks cannot "
+            f"separate units that it mixes. Received: activation={activation!r}"
         )

@@ -1,4 +1,4 @@
-"""A masked network evaluated coordinate by coordinate, in which each unit is computed once."""
+"""Evaluates a masked network coordinate by coordinate, and computes each unit only once."""
 
 import functools
 from collections.abc import Callable
@@ -18,17 +18,19 @@ def generate(
     x: tf.Tensor,
     context: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """y with y_i = tau(x_i; h_i(y_<i)), for a `MADE` h, at about the cost of one h(y).
+    r"""$y_i = \tau(x_i; h_i(y_{<i}))$
 
-    A unit of degree m sees the coordinates up to the m-th in the order. As soon as y_m is known it
-    can be computed, once and for all, and what it adds to units and outputs above it be summed up.
-    A call of the network for each coordinate would compute it D times.
+    Solves for y, for a `MADE` h, at about the cost of one h(y).
 
-    To touch all sums for each coordinate would still move too much memory. Coordinates are
-    therefore put into groups: within a group, units add to sums of the group only, and at its end,
-    by one product of matrices, to those of later groups. What is needed next always stands first in
-    its tensor, and what has been used is moved out, so that all sizes and positions are static and
-    only weights are selected by a running number.
+    A unit of degree m sees the coordinates up to the m-th in the order. It is computed as soon as
+    y_m is known, once, and is then added to the sums of the units and outputs above it. A call of
+    the network for each coordinate would compute it D times.
+
+    Updating all sums for each coordinate would still move too much memory. So coordinates are put
+    into groups. Within a group, units are added to the sums of the group only. At its end one
+    product of matrices adds them to the sums of later groups. What is needed next is always first
+    in its tensor, and what has been used is dropped. So all sizes and positions are static, and
+    only weights are selected by the loop counter.
 
     Args:
         made: a built `MADE`.
@@ -43,7 +45,7 @@ def generate(
     size = made.event_size
     num_groups, group_size = _groups(size)
     layers = [Slots(degrees, num_groups * group_size) for degrees in made.unit_degrees()]
-    # All that moves on has the rows last: first entries of it then lie together in memory.
+    # The tensors of the loop have the rows last, so that first entries are contiguous in memory.
     weights, sums, gates = _start(made, layers, context, tf.shape(x)[0], num_groups)
     widths = [layer.width for layer in layers]
     firsts = [group_size * width for width in widths]
@@ -95,9 +97,9 @@ def _unlock_group(
     gates: list[tf.Tensor],
     within: list[tf.Tensor],
 ) -> tuple[Any, ...]:
-    """The coordinates of one group, one after the other.
+    """Computes the coordinates of one group, one after the other.
 
-    x, sums and gates are those of the group only.
+    The arguments x, sums and gates are those of the group only.
 
     Returns:
         The units that see the coordinates, by layer, then y and log |dy/dx|.
@@ -113,7 +115,7 @@ def _unlock_group(
         y: tf.Tensor,
         log_det: tf.Tensor,
     ) -> tuple[Any, ...]:
-        """The coordinate that comes next, and the units that see it."""
+        """Computes the next coordinate, and the units that see it."""
         sums, units = list(sums), list(units)
         h = tf.cast(tf.transpose(sums[-1][: widths[-1]])[:, tf.newaxis], x.dtype)
         sums[-1] = _moved_on(sums[-1], widths[-1])
@@ -141,10 +143,10 @@ def _unlock_group(
 
 
 def _groups(size: int) -> tuple[int, int]:
-    """How many groups of how many coordinates, of which the last ones may be padding."""
+    """Returns the number of groups and their size; the last coordinates may be padding."""
     if size <= 8:
         return 1, size
-    # A coordinate touches the sums of its group, and a group those of all others.
+    # Each coordinate updates the sums of its group, and each group those of all others.
     counts = range(1, size + 1)
     return min(
         ((n, -(-size // n)) for n in counts), key=lambda groups: groups[0] * groups[1] * sum(groups)
@@ -154,7 +156,7 @@ def _groups(size: int) -> tuple[int, int]:
 def _start(
     made: Any, layers: list[Slots], context: tf.Tensor | None, rows: tf.Tensor, num_groups: int
 ) -> tuple[list["_Weights"], list[tf.Tensor], list[tf.Tensor]]:
-    """The weights in order, and the sums and gates of all that does not depend on y."""
+    """Returns the weights in order, and the sums and gates before any y is known."""
     dtype = made.compute_dtype
     weights, sums = [], []
     for dense, below, above in zip(made.masked_layers(), layers, layers[1:], strict=False):
@@ -176,13 +178,13 @@ def _start(
 
 
 class _Weights:
-    """A masked kernel between slots, transposed, and cut by what is added when.
+    """A masked kernel between slots, transposed, and split by when its products are added.
 
     Attributes:
-      of_free: `[n' + D w', n]`, from units of degree 0 to all.
-      within: `[groups, g, g w', w]`, from the units of each coordinate of a group to the sums of
-        the group that are still to come.
-      beyond: `[groups, (groups - 1) g w', g w]`, from those of a group to later groups.
+      of_free: `[n' + D w', n]`, from units of degree 0 to all sums.
+      within: `[groups, g, g w', w]`, from the units of each coordinate of a group to the remaining
+        sums of the group.
+      beyond: `[groups, (groups - 1) g w', g w]`, from the units of a group to later groups.
     """
 
     def __init__(
@@ -199,7 +201,7 @@ class _Weights:
             blocks[:, 0], [num_groups, group_size, above.width, group_size, below.width]
         )
         blocks = _from_diagonal(tf.transpose(blocks, [3, 1, 0, 2, 4]))
-        if is_output:  # The outputs of the coordinate itself have been used, and moved out.
+        if is_output:  # The outputs of the coordinate itself have been used and dropped.
             blocks = _moved_on(tf.transpose(blocks, [1, 0, 2, 3, 4]), 1)
             blocks = tf.transpose(blocks, [1, 0, 2, 3, 4])
         within = tf.transpose(blocks, [2, 0, 1, 3, 4])
@@ -207,10 +209,10 @@ class _Weights:
 
 
 def _from_diagonal(blocks: tf.Tensor) -> tf.Tensor:
-    """c[k, m] = b[k, k + m], and zero beyond, for upper triangular b `[n, n, ...]`.
+    """Returns c[k, m] = b[k, k + m], and zero beyond, for an upper triangular b `[n, n, ...]`.
 
-    Rows of n, read as rows of n + 1, begin at the diagonal; what they take from the next row lies
-    left of its diagonal.
+    Rows of length n, read as rows of length n + 1, begin at the diagonal. What they take from the
+    next row is left of its diagonal, and so zero.
     """
     n, _, *rest = blocks.shape
     flat = tf.reshape(blocks, [n * n, *rest])
@@ -219,7 +221,7 @@ def _from_diagonal(blocks: tf.Tensor) -> tf.Tensor:
 
 
 def _moved_on(t: tf.Tensor, count: int, new: tf.Tensor | None = None) -> tf.Tensor:
-    """Drops the first entries, and appends new ones, or as many zeros."""
+    """Drops the first entries, and appends new ones or as many zeros."""
     if new is None:
         new = tf.zeros_like(t[:count])
     return tf.concat([t[count:], new], axis=0)

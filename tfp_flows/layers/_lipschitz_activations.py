@@ -1,4 +1,4 @@
-"""Activations that never stretch: Lipschitz constants of one."""
+"""Activations with a Lipschitz constant of one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,17 +11,18 @@ from tfp_flows import _checks
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class LipSwish(keras.layers.Layer):
-    """a(z) = z sigmoid(b z) / 1.1, with b > 0 learnt: |a'| <= 1 for any b.
+    r"""$a(z) = z \sigma(b z) / 1.1$
 
-    Smooth, and unlike that of `relu` or `tanh` its second derivative does not vanish where the
-    first is large, so that log-determinants have gradients. The largest slope of z sigmoid(z)
-    is 1.0998.
+    A smooth activation with a learned b > 0 and slopes of at most one in size for any b.
+
+    The largest slope of z sigmoid(z) is 1.0998. Unlike for `relu` and `tanh`, the second derivative
+    is not small where the first is large, so log-determinants have useful gradients.
 
     Source: Chen et al. (2019), arXiv:1906.02735, section 3.3.
     """
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
-        """Creates b, in the form softplus^-1(b); it starts at softplus(0.5)."""
+        """Creates the weight softplus^-1(b); b starts at softplus(0.5)."""
         self.raw_slope = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(0.5), name="raw_slope"
         )
@@ -34,7 +35,7 @@ class LipSwish(keras.layers.Layer):
 
 
 def full_sort(z: tf.Tensor) -> tf.Tensor:
-    """The numbers of the last axis in ascending order: a permutation, so no norm changes.
+    """Sorts the last axis in ascending order. A permutation does not change any norm.
 
     Source: Anil, Lucas and Grosse (2019), Sorting out Lipschitz function approximation,
     arXiv:1811.05381.
@@ -43,13 +44,13 @@ def full_sort(z: tf.Tensor) -> tf.Tensor:
 
 
 def elu(z: tf.Tensor) -> tf.Tensor:
-    """z above zero, exp(z) - 1 below: under XLA on CPUs twice as fast as TensorFlow's."""
+    """Returns z above zero, exp(z) - 1 below; under XLA on CPUs twice as fast as `tf.nn.elu`."""
     return tf.where(z > 0.0, z, tf.exp(tf.minimum(z, 0.0)) - 1.0)
 
 
-# `swish` and `gelu` are not among them: their slopes exceed one.
+# `swish` and `gelu` are missing, since their slopes exceed one.
 ACTIVATIONS = {
-    "lip_swish": None,  # a layer of its own for each use
+    "lip_swish": None,  # a new layer for each use
     "elu": elu,
     "full_sort": full_sort,
     "leaky_relu": tf.nn.leaky_relu,
@@ -65,10 +66,10 @@ ACTIVATIONS = {
 def lipschitz_activation(
     name: str, layer_name: str | None = None, dtype: Any = None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A new 1-Lipschitz activation: a built layer if it learns, else a function.
+    """Returns a 1-Lipschitz activation: a new, built layer if it has weights, else a function.
 
     Raises:
-      ValueError: if there is none of the name.
+      ValueError: if the name is unknown.
     """
     _checks.one_of(name, tuple(ACTIVATIONS), "activation")
     if name != "lip_swish":

@@ -1,4 +1,4 @@
-"""Kernels held below a norm, in every call."""
+"""Kernels scaled to have at most a given norm, in every call."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,17 @@ def lipschitz_kernel(
     norm: int | str = 2,
     image_shape: Sequence[int] | None = None,
 ) -> tf.Tensor:
-    """W min(1, c / |W|), for the map x W or, with `image_shape`, the convolution of x by W.
+    r"""$W \min(1, c / |W|)$
+
+    Scales the kernel of the map x W or, with `image_shape`, of the convolution of x by W.
 
     Args:
-      kernel: W, `[n, m]`, or `[k_h, k_w, n, m]` of a convolution of stride one with zeros around.
+      kernel: W, `[n, m]`, or `[k_h, k_w, n, m]` for a convolution of stride one that pads with
+        zeros.
       coefficient: c.
-      norm: 2, 1 or "inf": the norm of x that induces |W|. |W| is bounded from above, for 2 by
-        `tfp_flows.math.spectral_norm_bound` or `convolution_norm_bound`.
-      image_shape: H and W of a convolution.
+      norm: 2, 1 or "inf": the norm of x that induces |W|. An upper bound takes the place of |W|.
+        For 2 it is `tfpf.math.spectral_norm_bound` or `tfpf.math.convolution_norm_bound`.
+      image_shape: height and width of the images of a convolution.
 
     Returns:
       A `Tensor` of the shape of `kernel`.
@@ -32,9 +35,9 @@ def lipschitz_kernel(
     elif norm == 2:
         size = convolution_norm_bound(kernel, image_shape)  # type: ignore[arg-type]  # not `None`
     else:
-        # What one input gives to all outputs, or one output takes from all inputs.
+        # Sums over all outputs of one input, or over all inputs of one output.
         places = tuple(range(kernel.shape.rank - 2))
         axes = (*places, -1) if norm == 1 else (*places, -2)
         size = tf.reduce_max(tf.reduce_sum(tf.abs(kernel), axis=axes))
-    # Not min(1, c / |W|) as it stands, whose gradient is NaN at W = 0.
+    # The formula min(1, c / |W|) itself would have the gradient NaN at W = 0.
     return kernel * (coefficient / tf.maximum(size, coefficient))

@@ -9,14 +9,17 @@ from tfp_flows.layers._rows_last_dense import RowsLastDense
 
 
 class MaskedDense(RowsLastDense):
-    """y = (W * M)^T x + b, with the constant mask M a boolean array of the kernel's shape."""
+    r"""$y = (W * M)^\top x + b$
+
+    A dense layer whose kernel W has a constant mask M, a boolean array of the same shape.
+    """
 
     def __init__(self, units: int, mask: np.ndarray, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
         self._mask = mask
 
     def used_kernel(self) -> tf.Tensor:
-        """W * M, in the dtype of computation."""
+        """Returns W * M, in the compute dtype."""
         kernel = tf.cast(self.kernel, self.compute_dtype)
-        # Not a product: gradients of masked entries may overflow, and inf * 0 is NaN.
+        # A product would give NaN where the gradient of a masked entry overflows, since 0 * inf is.
         return tf.where(self._mask, kernel, tf.zeros([], kernel.dtype))

@@ -1,4 +1,4 @@
-"""A dense layer whose batch axis is last."""
+"""A dense layer whose batch axis is the last axis."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +10,14 @@ import tensorflow as tf
 FEW = 64  # columns
 
 
-# Keras writes the name of the class into the paths of weights: it stays, for files that exist.
+# The name must not change: Keras writes it into the paths of weights, also of existing files.
 class RowsLastDense(keras.layers.Dense):
-    """y = W^T x + b, of `x` `[n, N]` and `y` `[m, N]`, for the N rows of a batch.
+    r"""$y = W^\top x + b$
 
-    XLA on a CPU multiplies such matrices faster than `[N, n]`, above all within gradients, and
-    loops over the last axis, which is long here, are vectorised (`docs/decisions.md`).
+    A dense layer that maps `x` `[n, N]` to `y` `[m, N]`, for the N rows of a batch.
+
+    XLA on a CPU multiplies such matrices faster than those with rows first, above all in gradients.
+    It also vectorizes loops over the last axis, which is long here (`docs/decisions.md`).
 
     Args:
         units: m.
@@ -23,9 +25,9 @@ class RowsLastDense(keras.layers.Dense):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the weights; the shape is `(N, n)`, as that of any dense layer."""
+        """Creates the weights; the shape is `(N, n)`, as for any dense layer."""
         super().build(input_shape)
-        self.input_spec = None  # Keras's wants n on the last axis.
+        self.input_spec = None  # Keras's spec expects n on the last axis.
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns `[m, N]`."""
@@ -33,34 +35,40 @@ class RowsLastDense(keras.layers.Dense):
         return _plus_bias(tf.matmul(kernel, inputs, transpose_a=True), bias)
 
     def used_kernel(self) -> tf.Tensor:
-        """The kernel, in the dtype of computation."""
+        """Returns the kernel, in the compute dtype."""
         return tf.convert_to_tensor(self.kernel)
 
 
 def columns(x: tf.Tensor) -> tf.Tensor:
-    """x^T, for the first of several `RowsLastDense`.
+    """Returns the transpose of x, for the first of several `RowsLastDense`.
 
-    XLA makes a bare transpose part of the products that follow, and reads the gradient across its
-    rows in two of them: five times as slow where n is small. So it is a product by the identity,
-    exact for finite numbers. Where n is large this would take longer than it saves.
+    XLA would fuse a plain transpose into the products that follow, two of which then read the
+    gradient across its rows. Where n is small this is five times as slow. So x is multiplied by the
+    identity, which is exact for finite numbers. Where n is large this would cost more than it
+    saves.
 
     Args:
         x: float `Tensor` `[N, n]`.
 
     Returns:
-        A `Tensor` `[n, N]`, in which infinities may count as the largest numbers.
+        A `Tensor` `[n, N]`. Infinities may become the largest numbers of the dtype.
     """
     n = x.shape[-1]
     if n > FEW:
         return tf.transpose(x)
-    # An infinity times zero would be NaN, in all of its row.
+    # An infinity times zero would turn the whole row into NaN.
     x = tf.clip_by_value(x, x.dtype.min, x.dtype.max)
     return tf.matmul(tf.constant(np.eye(n), x.dtype), x, transpose_b=True)
 
 
+def by_rows(layer: Callable[[tf.Tensor], tf.Tensor], h: tf.Tensor) -> tf.Tensor:
+    """Applies a layer that takes and returns `[N, units]` to `[units, N]`."""
+    return tf.transpose(layer(tf.transpose(h)))
+
+
 @tf.custom_gradient
 def _plus_bias(product: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
-    """The sum, whose gradient sums over rows by a product: XLA does not vectorise such sums."""
+    """Adds the bias. Its gradient is a product, since XLA does not vectorize sums over rows."""
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return upstream, tf.linalg.matvec(upstream, tf.ones_like(upstream[0]))

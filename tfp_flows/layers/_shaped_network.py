@@ -1,4 +1,4 @@
-"""A network over images or series of one size, with an optional context."""
+"""The base of networks over images or series of one size, with an optional context."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from tfp_flows import _checks
 
 
 class ShapedNetwork(keras.layers.Layer):
-    """h(x; c) of `x` and `context` whose shapes, but for the batch's, are known once built.
+    """A network h(x; c) with fixed shapes of `x` and `context`, except for the number of rows.
 
-    A subclass names in `_X_AXES` the axes of x after the first, and makes its weights in
-    `_build_layers`, where `_x_shape` is known.
+    A subclass lists in `_X_AXES` the names of the axes of x after the first. It creates its weights
+    in `_build_layers`, where `_x_shape` is known.
 
     Args:
-        context_size: C, the sizes of several axes, or 0 if no context is taken.
+        context_size: C, or a tuple of the sizes of several axes, or 0 if no context is taken.
         seed: a non-negative integer that makes initial weights reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
     """
@@ -31,15 +31,15 @@ class ShapedNetwork(keras.layers.Layer):
         self._x_shape: Any = None  # a tuple of sizes, once built
 
     def __call__(self, x: ArrayLike, context: ArrayLike | None = None, **kwargs: Any) -> tf.Tensor:
-        """Returns h, of the shape that the class says."""
-        # Not within `call`, to whose errors Keras appends every argument.
+        """Returns h, of the shape that the subclass documents."""
+        # Checked here, since Keras appends all arguments to errors within `call`.
         self._check_shapes(np.shape(x), None if context is None else np.shape(context))
         return super().__call__(x, context=context, **kwargs)
 
     def build(
         self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
     ) -> None:
-        """Creates the weights for `x` of the shape."""
+        """Creates the weights for `x` and `context` of the given shapes."""
         self._check_shapes(x_shape, context_shape)
         self._x_shape = tuple(x_shape)[1:]
         self._build_layers()

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Slots:
-    """Where the units of a layer stand: first those of degree 0, then `width` for each degree.
+    """The slots of the units of a layer: first those of degree 0, then `width` for each degree.
 
     A slot without a unit holds zeros.
     """
@@ -28,12 +28,12 @@ class Slots:
         self._slot_of[self._unit_of[filled]] = filled
 
     def spread(self, t: tf.Tensor, axis: int) -> tf.Tensor:
-        """The units' entries of `t` along the axis, each in its slot."""
+        """Returns the entries of the units along the axis of `t`, each in its slot."""
         return _selected(t, self._unit_of, self._slot_of, axis)
 
 
 def _selected(t: tf.Tensor, index: np.ndarray, inverse: np.ndarray, axis: int) -> tf.Tensor:
-    """`tf.gather`, or zero for an index beyond, with a gradient by the inverse: no scatter."""
+    """Gathers entries, or zeros for indices out of range. The gradient gathers, too: no scatter."""
 
     @tf.custom_gradient
     def select(t: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:

@@ -15,21 +15,27 @@ from tfp_flows.layers._shaped_network import ShapedNetwork
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ConvNet(ShapedNetwork):
-    """h_0 = W * x + V c, h_k = h_{k-1} + sigmoid(V_k c + v_k) F_k(h_{k-1}), h = W' * a(h_K) + b'.
+    r"""$h_0 = W * x + V c$, $h_k = h_{k-1} + \sigma(V_k c + v_k) F_k(h_{k-1})$
 
-    F(h) = W_2 * dropout(a(W_1 * a(h) + b_1)) + b_2, where * is a convolution that keeps the size of
-    images by zeros around them. A conditioner of images: `x` is `[N, H, W, C_in]`, and h is
-    `[N, H, W, output_channels]`. The last kernel and bias start at zero, so that h = 0, which every
-    transformer reads as (close to) the identity; W_2 starts in [-0.001, 0.001], so that each block
-    starts close to the identity whatever the depth.
+    A conditioner of images: a convolutional network of residual blocks, gated by a context.
 
-    A context is a vector, `[N, C]`, which shifts and gates whole channels, as above; or with
-    `context_shape` an image, given flat, `[N, H' W' C']`, for which a flow is bound as for any
-    vector. It is joined to the channels of x, there are no gates, and H' and W' are multiples of
-    H and W by one factor: its pixels become channels where x is smaller.
+    The output is $W' * a(h_K) + b'$. Each block has
+    $F(h) = W_2 * dropout(a(W_1 * a(h) + b_1)) + b_2$. Here * is a convolution that pads images with
+    zeros and so keeps their size.
+
+    Shapes: `x` is `[N, H, W, C_in]`, and the output is `[N, H, W, output_channels]`. The last
+    kernel and bias start at zero. So the output starts at zero, which every transformer reads as
+    (close to) the identity. $W_2$ starts in [-0.001, 0.001], so that each block starts close to the
+    identity at any depth.
+
+    A context is a vector, `[N, C]`, which shifts and gates whole channels, as above. With
+    `context_shape` it is an image, which is given flat, `[N, H' W' C']`, so that a flow is bound to
+    it as to a vector. The image is joined to the channels of x, and there are no gates. H' and W'
+    must be multiples of H and W by the same factor. If the factor is above 1, pixels of the context
+    become channels.
 
     Source: the network of Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec.
-    3.7, without its normalisation; the pre-activation block is that of He et al. (2016),
+    3.7, without its normalization. The pre-activation block is that of He et al. (2016),
     arXiv:1603.05027.
 
     Args:
@@ -37,9 +43,9 @@ class ConvNet(ShapedNetwork):
         hidden_channels: one width for each block, all equal.
         kernel_size: width and height of the kernels, an odd number.
         activation: any Keras activation, as a string or an object.
-        context_size: C, or 0 if no context is taken. That of an image follows from its shape.
+        context_size: C, or 0 if no context is taken. For images it follows from `context_shape`.
         context_shape: `(H', W', C')`, or `None` for a vector.
-        dropout: the fraction of hidden numbers dropped within a block while training, in [0, 1).
+        dropout: the fraction of hidden numbers dropped within a block in training, in [0, 1).
         seed: a non-negative integer that makes initial weights and dropout reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
@@ -48,6 +54,15 @@ class ConvNet(ShapedNetwork):
         ValueError: if an argument is out of range; when built, if `x` is not `[N, H, W, C_in]` of
             known size, or `context_shape` does not fit; when called, if a context is missing or not
             taken.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.ConvNet(4, hidden_channels=(8, 8), context_size=3)
+        >>> network(tf.ones([2, 6, 6, 1]), context=tf.ones([2, 3])).shape
+        TensorShape([2, 6, 6, 4])
+
+    See also: `tfpf.layers.GatedConvNet`, `tfpf.bijectors.Coupling`, `tfpf.flows.glow`.
     """
 
     _X_AXES = ("H", "W", "C_in")
@@ -167,7 +182,7 @@ class ConvNet(ShapedNetwork):
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
     def _seeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
-        """The initializer with a seed of its own for each kernel; He's by default."""
+        """Returns the initializer, by default He's, with a different seed for each kernel."""
         if initializer == "zeros":
             return initializer
         config = initializer.get_config() if initializer else {}
@@ -175,7 +190,7 @@ class ConvNet(ShapedNetwork):
         return cls.from_config({**config, "seed": derived_seed(self.seed, name)})
 
     def _factor(self) -> int:
-        """How many times as high and wide as x the image of the context is."""
+        """Returns the factor by which the image of the context is higher and wider than x."""
         if not self.context_shape:
             return 1
         factors = {
@@ -185,7 +200,7 @@ class ConvNet(ShapedNetwork):
         if factors or rest or factor < 1:
             raise ValueError(
                 f"`context_shape` of {type(self).__name__} {self.name!r} must be a multiple of the "
-                f"height and width of `x`, {self._x_shape[:2]}, by one factor. "
+                f"height and width of `x`, {self._x_shape[:2]}, by the same factor. "
                 f"Received: context_shape={self.context_shape}"
             )
         return factor

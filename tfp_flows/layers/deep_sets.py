@@ -1,4 +1,4 @@
-"""A network of a set: what it gives does not depend on the order of the points."""
+"""A network of sets, whose output does not depend on the order of the points."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,19 +15,23 @@ from tfp_flows.layers.mlp import MLP
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class DeepSets(keras.layers.Layer):
-    """h = rho(pool_m phi(asinh(x_m))), with two multilayer perceptrons phi and rho.
+    r"""$h = \rho(pool_m \, \phi(asinh(x_m)))$
 
-    Maps sets `x` of M points, `[..., M, D]`, to `h` of shape `[..., output_size]`, the same for
-    points in any order (up to the rounding of a mean). M is any number of at least one. asinh is
-    close to the identity for points near the origin, and keeps phi finite for those far off. The
-    last kernel and bias start at zero, so that `h = 0` at the start.
+    A network of sets, made of two multilayer perceptrons $\phi$ and $\rho$.
+
+    The output does not depend on the order of the points (except for the rounding of a mean). asinh
+    is close to the identity for points near the origin, and keeps $\phi$ finite for points far
+    away. The last kernel and bias start at zero, so the output starts at zero.
+
+    Shapes: `x` is `[..., M, D]`, with any number M of points, and the output is
+    `[..., output_size]`.
 
     Source: Zaheer et al. (2017), Deep Sets, arXiv:1703.06114; with `pooling="max"` Qi et al.
     (2017), PointNet, arXiv:1612.00593, without its transformations of the input.
 
     Args:
-        output_size: how many numbers there are for each set.
-        point_units: the widths of phi, the last of which is that of the features that are pooled.
+        output_size: the size of the output for each set.
+        point_units: the widths of phi. The last one is the width of the features that are pooled.
         set_units: the widths of the hidden layers of rho.
         activation: any Keras activation, as a string or an object.
         pooling: "mean" or "max".
@@ -38,6 +42,15 @@ class DeepSets(keras.layers.Layer):
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range; when built or called, if `x` is not
             `[..., M, D]` with at least one point and the D that the layer was built for.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.DeepSets(3, point_units=(8, 8), set_units=(8,))
+        >>> network(tf.ones([5, 10, 2])).shape, network(tf.ones([5, 7, 2])).shape
+        (TensorShape([5, 3]), TensorShape([5, 3]))
+
+    See also: `tfpf.distributions.LatentSet`.
     """
 
     def __init__(
@@ -76,12 +89,12 @@ class DeepSets(keras.layers.Layer):
 
     @property
     def output_size(self) -> int:
-        """How many numbers there are for each set."""
+        """The size of the output for each set."""
         return self.set_network.output_size
 
     def __call__(self, x: ArrayLike, **kwargs: Any) -> tf.Tensor:
         """Returns `[..., output_size]`."""
-        # Not within `call`, to whose errors Keras appends every argument.
+        # Checked here, since Keras appends all arguments to errors within `call`.
         self._check_shape(np.shape(x))
         return super().__call__(x, **kwargs)
 
@@ -105,8 +118,8 @@ class DeepSets(keras.layers.Layer):
         known = (None, self._point_size) if self._point_size else ()
         if len(x_shape) < 2 or x_shape[-2] == 0 or (known and x_shape[-1] not in known):
             raise ValueError(
-                f"DeepSets {self.name!r} takes `x` of shape [..., M, {size}], with M points of at "
-                f"least one. Received: x.shape={x_shape}"
+                f"DeepSets {self.name!r} takes `x` of shape [..., M, {size}], with at least one "
+                f"point. Received: x.shape={x_shape}"
             )
 
     def compute_output_shape(self, x_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -135,7 +148,7 @@ class DeepSets(keras.layers.Layer):
 
 
 def _widths(units: Sequence[int], least: int, name: str) -> tuple[int, ...]:
-    """A tuple of at least `least` widths."""
+    """Returns a tuple of at least `least` widths."""
     if isinstance(units, str) or not hasattr(units, "__iter__") or len(tuple(units)) < least:
         raise TypeError(
             f"`{name}` must be a tuple of at least {least} integers. Received: {name}={units!r}"

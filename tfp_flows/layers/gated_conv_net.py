@@ -1,4 +1,4 @@
-"""Flow++'s conditioner of images: gated convolutions and self-attention."""
+"""The conditioner of images of Flow++: gated convolutions and self-attention."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,27 +12,41 @@ from tfp_flows.layers.conv_net import ConvNet
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class GatedConvNet(ConvNet):
-    """h' = norm(h + gate(F(h))), h'' = norm(h' + gate(attention(h' + E))), block upon block.
+    r"""$h' = norm(h + gate(F(h)))$, $h'' = norm(h' + gate(attention(h' + E)))$
 
-    gate(f) = p sigmoid(q), where [p, q] = W * f has twice the channels. F(h) = dropout(a([f, -f]))
-    with f = W_1 * a([h, -h]) + V_k c: an activation of both signs. The attention is that of several
-    heads over all pixels, with learned embeddings E of their places; it sees the whole image at
-    once, and takes memory for the square of H W. Norms are over the channels of each pixel. A
-    conditioner as `ConvNet` is, with its shapes, contexts (a vector shifts here, and does not gate)
-    and errors; the last kernel and bias start at zero.
+    A conditioner of images: blocks of gated convolutions and self-attention.
 
-    Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), Flow++, arXiv:1902.00275, sec. 3.3; the
+    The gates are $gate(f) = p \, \sigma(q)$, where $[p, q] = W * f$ has twice the channels of f.
+    $F(h) = dropout(a([f, -f]))$ with $f = W_1 * a([h, -h]) + V_k c$, so the activation sees both
+    signs. The attention has several heads over all pixels, and learned embeddings E of their
+    places. It sees the whole image at once, and its memory grows with the square of H W. Norms are
+    over the channels of each pixel.
+
+    Like `ConvNet`, it has the same shapes, contexts and errors, but a context vector only shifts
+    and does not gate. The last kernel and bias start at zero.
+
+    Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), Flow++, arXiv:1902.00275, sec. 3.3. The
     gates are those of van den Oord et al. (2016), arXiv:1606.05328.
 
-    Arguments are those of `ConvNet`, with another activation by default, and one more.
+    All arguments but `num_heads` are those of `ConvNet`. The default activation is different.
 
     Args:
-        num_heads: of the attention, a divisor of the width, or 0 for none.
+        num_heads: the number of heads of the attention, a divisor of the width, or 0 for no
+            attention.
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of range, `num_heads` no divisor of the width, or as
-            `ConvNet`.
+        ValueError: if an argument is out of range, or `num_heads` does not divide the width; in
+            other cases as `ConvNet`.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.GatedConvNet(4, hidden_channels=(8,), num_heads=2)
+        >>> network(tf.ones([2, 4, 4, 1])).shape
+        TensorShape([2, 4, 4, 4])
+
+    See also: `tfpf.layers.ConvNet`, `tfpf.flows.flow_plus_plus`.
     """
 
     def __init__(
@@ -123,7 +137,7 @@ class GatedConvNet(ConvNet):
         return self.activation(tf.concat([h, -h], axis=-1))
 
     def _attention(self, queries_keys_values: tf.Tensor) -> tf.Tensor:
-        """softmax(Q K^T / sqrt(n)) V over all pixels, for each head of n channels."""
+        """Returns softmax(Q K^T / sqrt(n)) V over all pixels, for each head of n channels."""
         height, width, channels = queries_keys_values.shape[1:]
         size = channels // 3 // self.num_heads
         # [N, pixels, 3, heads, n] to three of [N, heads, pixels, n].

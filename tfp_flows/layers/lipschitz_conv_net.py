@@ -15,23 +15,27 @@ from tfp_flows.layers._shaped_network import ShapedNetwork
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class LipschitzConvNet(ShapedNetwork):
-    """g(x) = U_L * a(... a(U_1 * x + V c + b_1) ...) + b_L, U = W min(1, k^(1/L) / |W|).
+    r"""$g(x) = U_L * a(\cdots a(U_1 * x + V c + b_1) \cdots) + b_L$
 
-    So Lip(g) <= k. For `tfp_flows.bijectors.Residual` of images: `x` is `[N, H, W, channels]`, and
-    so is g. |W| is bounded as the norm of the convolution, which keeps the size of images by zeros
-    around them, and not as that of a reshaped kernel (`tfp_flows.math.convolution_norm_bound`: no
-    state, and the same in training and inference). Its cost grows with H W and the cube of the
-    smaller number of channels of a kernel, but not with N: keep kernels between two wide layers
-    at 1 x 1, as in the papers. The last kernel and bias start at zero, so that g = 0.
+    A convolutional network of images with a Lipschitz constant of at most k.
+
+    The kernels are scaled, $U = W \min(1, k^{1/L} / |W|)$. |W| is an upper bound of the norm of the
+    convolution, which pads images with zeros and so keeps their size. It is not the norm of a
+    reshaped kernel. The bound needs no state and is the same in training and inference, see
+    `tfpf.math.convolution_norm_bound`. Its cost grows with H W and with the cube of the smaller
+    number of channels of a kernel, but not with N. So keep kernels between two wide layers at
+    1 x 1, as the papers do. The last kernel and bias start at zero, so that g = 0.
+
+    Use it for `Residual` bijectors of images. Shapes: `x` is `[N, H, W, channels]`, and so is g.
 
     Source: Behrmann et al. (2019), arXiv:1811.00995; Chen et al. (2019), arXiv:1906.02735.
 
     Args:
-        hidden_channels: of the hidden layers.
-        kernel_sizes: width and height of each kernel: one number more than hidden layers.
-        activation: as that of `LipschitzMLP`, but for "full_sort", which sorts channels.
+        hidden_channels: the numbers of channels of the hidden layers.
+        kernel_sizes: width and height of each kernel, one number more than there are hidden layers.
+        activation: as for `LipschitzMLP`. Here "full_sort" sorts channels.
         coefficient: k, in (0, 1).
-        norm: 2, 1 or "inf": the norm of x and g in which k bounds. The last two are cheap.
+        norm: 2, 1 or "inf", the norm of x and g for which k is the bound. The last two are cheap.
         context_size: C, or 0 if no context is taken. A context `[N, C]` shifts whole channels.
         seed: a non-negative integer that makes initial weights reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
@@ -40,6 +44,15 @@ class LipschitzConvNet(ShapedNetwork):
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range; when built, if `x` is not `[N, H, W, channels]`
             of known size; when called, if a context is missing or not taken.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.LipschitzConvNet(hidden_channels=(4,), kernel_sizes=(3, 3))
+        >>> network(tf.ones([2, 4, 4, 1])).shape, network.coefficient
+        (TensorShape([2, 4, 4, 1]), 0.9)
+
+    See also: `tfpf.bijectors.Residual`, `tfpf.layers.LipschitzMLP`.
     """
 
     _X_AXES = ("H", "W", "channels")
@@ -56,7 +69,7 @@ class LipschitzConvNet(ShapedNetwork):
         **kwargs: Any,
     ) -> None:
         super().__init__(_checks.flat_context_size(context_size), seed, **kwargs)
-        lipschitz_activation(activation)  # refuses an unknown one now
+        lipschitz_activation(activation)  # refuses an unknown name now
         self.hidden_channels = _widths.widths(hidden_channels, "hidden_channels")
         self.kernel_sizes = _widths.widths(kernel_sizes, "kernel_sizes")
         if len(self.kernel_sizes) != len(self.hidden_channels) + 1:
@@ -102,7 +115,7 @@ class LipschitzConvNet(ShapedNetwork):
         return self.prepared()(x, context)
 
     def prepared(self) -> Callable[..., tf.Tensor]:
-        """g as a function of x and c, its kernels normalised once for any number of calls."""
+        """Returns g as a function of x and c. Kernels are scaled once for any number of calls."""
         each = self.coefficient ** (1.0 / len(self._kernels))
         image = self._x_shape[:2]
         kernels = [

@@ -14,30 +14,32 @@ from tfp_flows.layers.mlp import MLP
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class LipschitzMLP(MLP):
-    """g(x) = U_L a(... a(U_1 x + V c + b_1) ...) + b_L, U = W min(1, k^(1/L) / |W|): Lip(g) <= k.
+    r"""$g(x) = U_L a(\cdots a(U_1 x + V c + b_1) \cdots) + b_L$
 
-    For `tfp_flows.bijectors.Residual`. The bound on Lip(g), with respect to x, holds in every call,
-    whatever the weights are: the norm |W| of each kernel is bounded from above (see
-    `tfp_flows.math.spectral_norm_bound`), and slopes of the activations are at most one. Nothing
-    is iterated from call to call, so there is no state, and training and inference are the same
-    function. The last kernel and bias start at zero, so that g = 0.
+    A multilayer perceptron with a Lipschitz constant of at most k, for `Residual` bijectors.
 
-    Called as `mlp(x)` or `mlp(x, context=c)`, for `x` of shape `[..., D]` and `c` of shape
-    `[..., C]`. How g depends on c is not bounded.
+    The kernels are scaled, $U = W \min(1, k^{1/L} / |W|)$, where |W| is an upper bound of the norm
+    of the kernel W, see `tfpf.math.spectral_norm_bound`. The slopes of the activations are at most
+    one. So the bound k, with respect to x, holds in every call for any weights. There is no state,
+    and training and inference use the same function. The last kernel and bias start at zero, so
+    that g = 0. How g depends on c is not bounded.
+
+    It is called as `mlp(x)` or `mlp(x, context=c)`, for `x` of shape `[..., D]` and `c` of shape
+    `[..., C]`.
 
     Source: Behrmann et al. (2019), arXiv:1811.00995; Chen et al. (2019), arXiv:1906.02735.
 
     Args:
-        output_size: the size of g; D for a residual bijector.
+        output_size: the size of g. For a residual bijector it is D.
         hidden_units: the widths of the hidden layers.
         activation: "lip_swish", "tanh", "elu", "sin", "softplus", "sigmoid", "softsign",
-            "full_sort", "relu" or "leaky_relu". Of the last three log-determinants have poor
+            "full_sort", "relu" or "leaky_relu". With the last three, log-determinants have poor
             gradients, since their slopes are piecewise constant.
         coefficient: k, in (0, 1).
-        norm: 2, 1 or "inf": the norm of x and g in which k bounds.
+        norm: 2, 1 or "inf", the norm of x and g for which k is the bound.
         context_size: C, or 0 if no context is taken.
-        kernel_initializer: of the hidden kernels.
-        output_initializer: of the last kernel.
+        kernel_initializer: the initializer of the hidden kernels.
+        output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel W.
         seed: a non-negative integer that makes initial weights reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
@@ -45,6 +47,17 @@ class LipschitzMLP(MLP):
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range; when built or called, as `MLP`.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> g = tfpf.layers.LipschitzMLP(
+        ...     2, (8,), coefficient=0.5, output_initializer="he_normal", seed=0)
+        >>> x, y = tf.constant([[0.0, 0.0]]), tf.constant([[3.0, 4.0]])
+        >>> bool(tf.norm(g(x) - g(y)) <= 0.5 * tf.norm(x - y))
+        True
+
+    See also: `tfpf.bijectors.Residual`, `tfpf.layers.LipschitzConvNet`.
     """
 
     def __init__(
@@ -61,7 +74,7 @@ class LipschitzMLP(MLP):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        lipschitz_activation(activation)  # refuses an unknown one now
+        lipschitz_activation(activation)  # refuses an unknown name now
         super().__init__(
             output_size,
             hidden_units=hidden_units,
@@ -100,7 +113,7 @@ class LipschitzMLP(MLP):
             )
 
     def prepared(self) -> Callable[..., tf.Tensor]:
-        """g as a function of x and c over `[N, D]`, its kernels normalised once for all calls."""
+        """Returns g as a function of x `[N, D]` and c. Kernels are scaled once for all calls."""
         each = self.coefficient ** (1.0 / len(self._dense))
         kernels = [
             lipschitz_kernel(tf.convert_to_tensor(dense.kernel), each, self.norm)
@@ -108,7 +121,7 @@ class LipschitzMLP(MLP):
         ]
 
         def g(x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
-            # By hand: outside of a call of the layer Keras casts nothing.
+            # Cast here, since Keras casts only in calls of the layer.
             dtype = self.compute_dtype
             h = tf.cast(x, dtype)
             for i, (dense, kernel) in enumerate(zip(self._dense, kernels, strict=True)):

@@ -20,57 +20,62 @@ from tfp_flows.layers.mlp import MLP
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class MADE(MLP):
-    """h_i = f_i(x_j for all j that come before i in the order, c), i = 1 .. D, in one pass.
+    r"""$h_i = f_i(x_{<i}, c)$
 
-    An `MLP` (or, with `residual=True`, the blocks of `ResidualMLP`) whose kernels W are replaced
-    by W * M, with constant masks M of zeros and ones. With p(j) in 1 .. D the position of
-    coordinate j in the order, a hidden unit of degree m sees the inputs with p(j) <= m, the
-    hidden units of degree <= m and the whole context; output i sees hidden units of degree
-    m < p(i) (eqs. 12 and 13 of the paper). Called as `made(x)` or `made(x, context=c)` with `x`
-    of shape `[..., D]` and `c` of shape `[..., C]`, it returns `[..., D * P]`, where number j
-    belongs to coordinate j // P. The last kernel and bias start at zero.
+    A masked network, which computes autoregressive parameters of all coordinates in one pass.
 
-    The masks hold whatever numbers the kernels are given. Masked entries of a kernel remain part
-    of the trainable variable, but have no effect and no gradient (a regulariser still sees them).
+    It is called as `made(x)` or `made(x, context=c)` with `x` `[..., D]` and `c` `[..., C]`, and
+    returns `[..., D * P]`, where number j belongs to coordinate j // P. It is an `MLP` (or, with
+    `residual=True`, has the blocks of `ResidualMLP`) with kernels W * M, where M are constant masks
+    of zeros and ones. Masked entries have no effect and no gradient, but a regularizer sees them.
+    The last kernel and bias start at zero.
 
-    Degrees lie in 1 .. D-1, or in 0 .. D-1 with a context: units of degree 0 see nothing but the
-    context, so that the first coordinate, too, can be any function of it. Hidden units are
-    sorted by degree. A layer of fewer units than degrees cannot represent every dependence; its
-    units are spaced evenly, the first one of degree 0 if there is a context.
+    Let p(j) in 1 .. D be the position of coordinate j in the order. A hidden unit of degree m sees
+    the inputs with $p(j) \le m$, the hidden units of degrees up to m and the whole context. Output
+    i sees hidden units of degrees below p(i) (eqs. 12 and 13 of the paper). Degrees start at 1, or
+    with a context at 0, and end at D - 1. Units of degree 0 see only the context. With fewer units
+    than degrees, a layer has evenly spaced degrees (0 among them if there is a context) and cannot
+    represent every dependence.
 
-    Source: Germain et al. (2015), MADE, arXiv:1502.03509; residual blocks: Durkan et al. (2019),
-    arXiv:1906.04032.
+    Source: Germain et al. (2015), arXiv:1502.03509; blocks: Durkan et al. (2019), arXiv:1906.04032.
 
     Args:
-        event_size: D.
+        event_size: the number of coordinates, D.
         params_size: P, the number of raw parameters of each coordinate.
-        hidden_units: the widths of the hidden layers, or one width for each residual block.
+        hidden_units: the widths of the hidden layers, or of the residual blocks.
         activation: a Keras activation that acts on each unit by itself, as a string or an object.
-        order: the order of the coordinates: `None` (as they come), `"reverse"`, `"random"`, or a
-            permutation of range(D) whose k-th entry is the coordinate generated k-th.
+        order: `None` for the natural order, `"reverse"`, `"random"`, or a permutation of range(D),
+            whose k-th entry is the coordinate that is generated k-th.
         context_size: C, or 0 if no context is taken.
         residual: whether to use residual blocks; the widths must then be equal.
-        dropout: the fraction of hidden units dropped while training, in [0, 1).
-        hidden_degrees: `"equal"` (equally many units of each degree), `"random"` (uniform, the
-            lowest always present), or for each hidden layer its sorted degrees.
-        kernel_initializer: of the hidden kernels.
-        output_initializer: of the last kernel.
+        dropout: the fraction of hidden units dropped in training, in [0, 1).
+        hidden_degrees: `"equal"` (equally many units of each degree), `"random"` (uniform, with at
+            least one of the lowest), or the sorted degrees of each hidden layer.
+        kernel_initializer: the initializer of the hidden kernels.
+        output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
-        seed: a non-negative integer that makes the initial weights, dropout and whatever is
-            random of the order and the degrees reproducible.
+        seed: a non-negative integer that makes all that is random reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
-        event_size: D.
-        params_size: P.
+        event_size, params_size: D and P.
         order: the order, as a tuple of integers.
-        degrees: the degrees of the units of each hidden layer (with `residual=True` of each
-            block: all the same), as a tuple of integer arrays.
+        degrees: the degrees of the units of each hidden layer or block, as integer arrays.
 
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range, `activation` mixes units, `order` is not a
             permutation, or the degrees do not fit; when built or called, as `MLP`.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> made = tfpf.layers.MADE(3, params_size=1, output_initializer="he_normal", seed=0)
+        >>> equal = made(tf.constant([[1.0, 2.0, 3.0]])) == made(tf.constant([[1.0, 5.0, 3.0]]))
+        >>> equal.numpy()  # only the last output sees the second coordinate
+        array([[ True, True, False]])
+
+    See also: `tfpf.bijectors.Autoregressive`, `tfpf.flows.maf`.
     """
 
     def __init__(
@@ -112,10 +117,10 @@ class MADE(MLP):
         self.event_size = self._x_size = event_size
         self.params_size = params_size
         self.residual = residual
-        # Without a seed, Python's generator, which `keras.utils.set_random_seed` sets.
+        # Without a seed: from Python's generator, which `keras.utils.set_random_seed` seeds.
         root = random.randrange(2**31) if self.seed is None else self.seed
         self.order = resolved_order(order, event_size, derived_seed(root, "order"))
-        # For D = 1 without a context, the units of degree 0 see nothing.
+        # For D = 1 without a context there are units of degree 0, too. They see nothing.
         lowest = 0 if self.context_size or event_size == 1 else 1
         self.degrees = resolved_degrees(
             hidden_degrees,
@@ -125,7 +130,7 @@ class MADE(MLP):
             residual,
             derived_seed(root, "degrees"),
         )
-        # What is random is saved as it came out.
+        # Random degrees are saved as they were drawn.
         self.hidden_degrees: Any = "equal" if is_word(hidden_degrees, "equal") else self.degrees
 
     def _build_layers(self) -> None:
@@ -169,10 +174,9 @@ class MADE(MLP):
         gates: list[tf.Tensor],
         training: bool | None = False,
     ) -> tf.Tensor:
-        """Runs the network on `v`, where `product(s, v)` is the s-th of `masked_layers()`.
+        """Runs the network on `v` `[size, N]`, where `product(s, v)` is the s-th masked layer.
 
-        All have the rows of a batch on the last axis. Whoever computes some of the units only gives
-        products and gates of these.
+        To compute only some of the units, a caller gives the products and gates of these.
         """
         count = len(self._dense)
         if not self.residual:
@@ -187,26 +191,23 @@ class MADE(MLP):
         return product(2 * count + 1, h)
 
     def masked_layers(self) -> list[keras.Layer]:
-        """The masked layers, in the order in which the network applies them."""
+        """Returns the masked layers, in the order in which the network applies them."""
         if not self.residual:
             return [*self._dense, self._output]
         blocks = [layer for pair in zip(self._dense, self._dense_2, strict=True) for layer in pair]
         return [self._input, *blocks, self._output]
 
     def gates(self, context: tf.Tensor | None) -> list[tf.Tensor]:
-        """The gates of the residual blocks, `[units, N]` each; none without a context."""
+        """Returns the gates of the residual blocks, `[units, N]` each; none without a context."""
         if not self._gate:
             return []
         c = columns(context)
         return [tf.sigmoid(gate(c)) for gate in self._gate]
 
     def unit_degrees(self) -> list[np.ndarray]:
-        """Degrees of the inputs (0 for the context), of each hidden layer, and of the outputs.
-
-        For an output that is the position of its coordinate: it sees degrees below.
-        """
+        """Returns the degrees of inputs and hidden layers, and the positions of the outputs."""
         position = np.argsort(self.order) + 1
-        inputs = np.concatenate([position, np.zeros(self.context_size, dtype=int)])
+        inputs = np.concatenate([position, np.zeros(self.context_size, dtype=int)])  # context: 0
         hidden = list(self.degrees)
         if self.residual:
             hidden = [self.degrees[0]] * (2 * len(hidden) + 1)
@@ -215,13 +216,12 @@ class MADE(MLP):
     def generate(
         self, transform: Callable[..., Any], x: tf.Tensor, context: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The y that solves y_i = transform(h_i(y_<i), x_i), at about the cost of one h(y).
+        """Solves y_i = transform(h_i(y_<i), x_i) for y, at about the cost of one h(y).
 
-        `Autoregressive` samples by it; see `tfp_flows.layers.incremental`. Dropout is off.
+        `Autoregressive` uses it to sample. Dropout is off.
 
         Args:
-            transform: a callable; it maps `[N, 1, P]` and `[N, 1]` to y and log |dy/dx|, both
-                `[N, 1]`.
+            transform: maps `[N, 1, P]` and `[N, 1]` to y and log |dy/dx|, both `[N, 1]`.
             x: a float `Tensor` `[N, D]`.
             context: a float `Tensor` `[N, C]`, or `None`.
 

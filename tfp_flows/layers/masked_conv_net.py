@@ -1,4 +1,4 @@
-"""A convolutional network in which each number of an image sees those before it, and itself."""
+"""A convolutional network in which each number of an image sees itself and those before it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,31 +12,35 @@ from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._shaped_network import ShapedNetwork
 from tfp_flows.math.solvers._masked_network import masked_kernel, masked_network
 
-# The slope that f starts with; that of the whole starts close to one.
+# The slope of f at the start. The slope of the whole map starts close to one.
 _START = 0.02
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class MaskedConvNet(ShapedNetwork):
-    """y_i = exp(s) x_i + f_i(x_<=i), f(x) = W_L * tanh(... W_1 * x + b_1 + V c ...) + b_L + V' c.
+    r"""$y_i = e^s x_i + f_i(x_{\le i})$
 
-    For `tfp_flows.bijectors.MaskedConvolution`: `x` and y are `[N, H, W, C]`, and i goes by rows,
-    columns and channels. Each number of an image has K_l units in layer l. They see all units of
-    the numbers before it that the kernel reaches, with any weights, and those of the number itself
-    with weights that are squares, so that y_i increases in x_i: dy/dx is triangular, and its
-    diagonal is above exp(s). f is bounded. Kernels have no places for what comes after.
+    A masked convolutional network that increases in each number of an image.
 
-    The last kernel starts at zero but for the squares, so that y is close to x.
+    The network is $f(x) = W_L * \tanh(\cdots W_1 * x + b_1 + V c \cdots) + b_L + V' c$, and i goes
+    by rows, columns and channels. Each number of an image has $K_l$ units in layer l. They see the
+    units of earlier numbers that the kernel reaches, with any weights. They see the units of the
+    number itself with weights that are squares, so that $y_i$ increases in $x_i$. So dy/dx is
+    triangular, and its diagonal is above exp(s). f is bounded. Kernels have no weights for later
+    numbers. The last kernel starts at zero except for the squares, so that y is close to x.
 
-    Source: Song, Meng and Ermon (2019), MintNet, arXiv:1907.07945, sec. 3, with tanh, in place of
-    its ELU, so that f is bounded. Signs of units are absorbed by tanh, which is odd: squares are no
-    restriction of the paper's products of a positive sign.
+    Use it for `MaskedConvolution`. Shapes: `x` and y are `[N, H, W, C]`.
+
+    Source: Song, Meng and Ermon (2019), MintNet, arXiv:1907.07945, sec. 3. Here tanh takes the
+    place of ELU, so that f is bounded. In the paper, products of weights are positive. Squares are
+    equally general, since tanh is odd and absorbs the signs of units.
 
     Args:
-        hidden_units: K_l of each hidden layer, units for each number; at least one layer.
-        kernel_size: width of the kernels, 2 r + 1, an odd number.
-        context_size: size of the context, or 0 if none is taken. A context `[N, size]` shifts
-            whole channels, in the first and in the last layer.
+        hidden_units: $K_l$ for each hidden layer, the number of units for each number of an image.
+            There is at least one hidden layer.
+        kernel_size: the width of the kernels, 2 r + 1, an odd number.
+        context_size: the size of the context, or 0 if no context is taken. A context `[N, size]`
+            shifts whole channels in the first and in the last layer.
         seed: a non-negative integer that makes initial weights reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
@@ -44,6 +48,17 @@ class MaskedConvNet(ShapedNetwork):
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range; when built, if `x` is not `[N, H, W, C]` of
             known size; when called, if `x` has another shape, or a context is missing or not taken.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.MaskedConvNet(hidden_units=(2,))
+        >>> network.build((None, 4, 4, 1))
+        >>> convolution = tfpf.bijectors.MaskedConvolution(network)
+        >>> convolution.inverse(tf.ones([5, 4, 4, 1])).shape
+        TensorShape([5, 4, 4, 1])
+
+    See also: `tfpf.bijectors.MaskedConvolution`.
     """
 
     _X_AXES = ("H", "W", "C")
@@ -56,7 +71,7 @@ class MaskedConvNet(ShapedNetwork):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        # Roots are to be found in full precision, whatever the policy computes in.
+        # The inverse needs full precision, even if the policy computes in a lower one.
         super().__init__(
             _checks.flat_context_size(context_size),
             seed,
@@ -82,7 +97,7 @@ class MaskedConvNet(ShapedNetwork):
             self._kernels.append(
                 self._weight(f"kernel_{i}", shape, lambda shape, dtype, start=start: start)
             )
-            # Units of a number bend at different places.
+            # Different biases, so that the units of a number bend at different places.
             seed = derived_seed(self.seed, f"bias_{i}")
             spread = keras.initializers.RandomUniform(-1.0, 1.0, seed)
             start = "zeros" if is_last else spread
@@ -100,7 +115,7 @@ class MaskedConvNet(ShapedNetwork):
         return masked_network(*self.prepared(context), tf.cast(x, self.variable_dtype))[0]
 
     def prepared(self, context: tf.Tensor | None = None) -> tuple[list[Any], tf.Tensor]:
-        """The layers, for a context `[N, size]`, and s, as `math.masked_network` takes them."""
+        """Returns the layers, for a context `[N, size]`, and s, as `masked_network` takes them."""
         channels, dtype = self._x_shape[-1], self.variable_dtype
         kernels = [masked_kernel(tf.convert_to_tensor(k), channels) for k in self._kernels]
         biases = [tf.convert_to_tensor(b) for b in self._biases]
@@ -129,9 +144,9 @@ class MaskedConvNet(ShapedNetwork):
 
 
 def _kernel(shape: tuple[int, ...], channels: int, is_last: bool, seed: int | None) -> np.ndarray:
-    """Raw weights: those of a number's own units give a slope of one, or that of the start."""
+    """Returns raw weights. Own units start with a slope of one, in the last layer of `_START`."""
     rows, columns, num_in, num_out = shape
-    # About half of all places come before.
+    # About half of all places belong to earlier numbers.
     scale = 0.0 if is_last else np.sqrt(2.0 / (rows * columns * num_in))
     raw = scale * np.random.default_rng(seed).normal(size=shape)
     units_in, units_out = num_in // channels, num_out // channels

@@ -12,27 +12,28 @@ from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
 from tfp_flows.layers._elementwise import is_known_elementwise
 from tfp_flows.layers._philox_dropout import PhiloxDropout
-from tfp_flows.layers._rows_last_dense import RowsLastDense, columns
+from tfp_flows.layers._rows_last_dense import RowsLastDense, by_rows, columns
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class MLP(keras.layers.Layer):
-    """h = W_L a(... a(W_1 [x, c] + b_1) ...) + b_L, with a(z) = dropout(activation(norm(z))).
+    r"""$h = W_L a(\cdots a(W_1 [x, c] + b_1) \cdots) + b_L$, $a(z) = dropout(activation(norm(z)))$
 
-    A conditioner: called as `mlp(x)` or `mlp(x, context=c)`, it maps `x` of shape `[..., D]` and
-    `c` of shape `[..., C]`, with equal batch dimensions, to raw parameters `h` of shape
-    `[..., output_size]`. The last kernel and bias start at zero, so `h = 0` at the start, which
-    every transformer reads as (close to) the identity. Two-dimensional input costs no reshape.
+    A conditioner: a multilayer perceptron of an input and an optional context.
+
+    Call it as `mlp(x)` or `mlp(x, context=c)`: `x` is `[..., D]`, `c` is `[..., C]`, h is
+    `[..., output_size]`. The last kernel and bias start at zero. So h starts at zero, which every
+    transformer reads as (close to) the identity. Two-dimensional input needs no reshape.
 
     Args:
         output_size: the number of raw parameters, D_out * P for D_out coordinates of P each.
-        hidden_units: the widths of the hidden layers; `()` is a linear map.
+        hidden_units: the widths of the hidden layers; `()` gives a linear map.
         activation: any Keras activation, as a string or an object.
         context_size: C, or 0 if no context is taken.
-        dropout: the fraction of hidden units dropped while training, in [0, 1).
-        layer_norm: whether each hidden layer is normalised before its activation.
-        kernel_initializer: of the hidden kernels. Each layer draws from a seed of its own.
-        output_initializer: of the last kernel.
+        dropout: the fraction of hidden units dropped in training, in [0, 1).
+        layer_norm: whether each hidden layer is normalized before its activation.
+        kernel_initializer: the initializer of hidden kernels, with a different seed for each one.
+        output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
         seed: a non-negative integer that makes initial weights and dropout reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
@@ -41,6 +42,15 @@ class MLP(keras.layers.Layer):
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range; when built or called, if the last dimension
             of `x` or of `context` is not the expected one, or a context is missing or not taken.
+
+    Example:
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.MLP(output_size=2, hidden_units=(16,))
+        >>> network.build((None, 1))
+        >>> tfpf.bijectors.Coupling(network).forward([[1.0, 2.0]]).numpy()  # the identity
+        array([[1., 2.]], dtype=float32)
+
+    See also: `tfpf.layers.ResidualMLP`, `tfpf.bijectors.Coupling`.
     """
 
     def __init__(
@@ -75,7 +85,7 @@ class MLP(keras.layers.Layer):
 
     def __call__(self, x: ArrayLike, context: ArrayLike | None = None, **kwargs: Any) -> tf.Tensor:
         """Returns the raw parameters `[..., output_size]`."""
-        # Not within `call`, to whose errors Keras appends every argument.
+        # Checked here, since Keras appends all arguments to errors within `call`.
         self._check_shapes(np.shape(x), None if context is None else np.shape(context))
         return super().__call__(x, context=context, **kwargs)
 
@@ -95,13 +105,13 @@ class MLP(keras.layers.Layer):
             return self._raw_parameters(x, context, training)
         batch_shape = tf.shape(x)[:-1]
         x = tf.reshape(x, [-1, self._x_size])
-        context = None if context is None else tf.reshape(context, [-1, self.context_size])
-        h = self._raw_parameters(x, context, training)
+        c = None if context is None else tf.reshape(context, [-1, self.context_size])
+        h = self._raw_parameters(x, c, training)
         return tf.reshape(h, tf.concat([batch_shape, [self.output_size]], axis=0))
 
     @property
     def _input_size(self) -> int:
-        """The width of what `_joined` gives."""
+        """The number of rows that `_joined` returns."""
         return self._x_size + self.context_size
 
     def _build_layers(self) -> None:
@@ -130,9 +140,9 @@ class MLP(keras.layers.Layer):
         return tf.transpose(self._output(h))
 
     def _joined(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
-        if not x.dtype.is_floating:  # Keras casts floats only.
+        if not x.dtype.is_floating:  # Keras casts only floats.
             x = tf.cast(x, self.compute_dtype)
-        # One product of the joined input: faster, with its gradient, than the sum of two.
+        # One product of the joined input is faster, with its gradient, than the sum of two.
         return columns(x if context is None else tf.concat([x, context], axis=-1))
 
     def _activated(self, h: tf.Tensor) -> tf.Tensor:
@@ -169,10 +179,10 @@ class MLP(keras.layers.Layer):
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
     def _reseeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
-        # A Keras initializer with a fixed seed gives every kernel of one shape the same numbers.
+        # With a fixed seed all kernels of one shape would be equal.
         config = initializer.get_config() if hasattr(initializer, "get_config") else {}
-        given = config.get("seed")
-        if "seed" not in config or not (given is None or isinstance(given, int)):
+        given = config.get("seed", initializer)
+        if not (given is None or isinstance(given, int)):
             return initializer
         seed = derived_seed(given if self.seed is None else self.seed, name)
         return type(initializer).from_config({**config, "seed": seed})
@@ -194,15 +204,11 @@ class MLP(keras.layers.Layer):
         if size != self.context_size:
             received = "context" if context_shape is None else "context.shape"
             raise ValueError(
-                f"{this} takes a `context` of size {self.context_size}, not {size} (0: none). "
+                f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none). "
                 f"Received: {received}={context_shape}"
             )
-        if context_shape is None:
-            return
-        if len(x_shape) != len(context_shape) or any(
-            None not in (n, m) and n != m
-            for n, m in zip(x_shape[:-1], context_shape[:-1], strict=True)
-        ):
+        batch_shape = tf.TensorShape(x_shape[:-1])
+        if context_shape is not None and not batch_shape.is_compatible_with(context_shape[:-1]):
             raise ValueError(
                 f"{this} takes `x` and `context` of equal batch dimensions. "
                 f"Received: x.shape={x_shape}, context.shape={context_shape}"
@@ -225,8 +231,7 @@ class MLP(keras.layers.Layer):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer from `get_build_config()`."""
-        context_shape = (None, self.context_size) if self.context_size else None
-        self.build((None, config["x_size"]), context_shape)
+        self.build((None, config["x_size"]), (None, c) if (c := self.context_size) else None)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -243,8 +248,3 @@ class MLP(keras.layers.Layer):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "seed": self.seed,
         }
-
-
-def by_rows(layer: Callable[[tf.Tensor], tf.Tensor], h: tf.Tensor) -> tf.Tensor:
-    """What a layer that takes and returns `[N, units]` makes of `[units, N]`."""
-    return tf.transpose(layer(tf.transpose(h)))

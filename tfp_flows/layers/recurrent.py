@@ -21,44 +21,55 @@ _CELLS = {"gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class Recurrent(MLP):
-    """s_k = cell([y_(k-1), c], s_(k-1)),  h_k = V_k s_k + b_k, k = 1 .. D in the order.
+    r"""$s_k = cell([y_{k-1}, c], s_{k-1})$, $h_k = V_k s_k + b_k$
 
-    A conditioner of `Autoregressive`, as `MADE` is: called as `recurrent(y)` or
-    `recurrent(y, context=c)` with `y` of shape `[..., D]` and `c` of shape `[..., C]`, it returns
-    `[..., D * P]`, where number j belongs to coordinate j // P, and those of a coordinate depend
-    on the coordinates before it in the order and on the context. The state s begins at zero, as
-    y_0 does. V and b start at zero.
+    A recurrent autoregressive network, in which coordinates share the weights of a cell.
 
-    The cell's weights serve all coordinates, so their number does not grow with D (V's does),
-    and a step of a sample needs the last state only. Both a density and a sample are sequential:
-    D steps of the cell, where `MADE` takes one pass for a density.
+    Here k counts the coordinates in their order. It is a conditioner of `Autoregressive`, like
+    `MADE`, and is called as `recurrent(y)` or `recurrent(y, context=c)`. `y` is `[..., D]`, `c` is
+    `[..., C]`, and the output is `[..., D * P]`, where number j belongs to coordinate j // P. The
+    numbers of a coordinate depend on the coordinates before it in the order and on the context. The
+    state $s_0$ and $y_0$ are zero. V and b start at zero.
+
+    The number of the cell's weights does not grow with D (that of V does), and a step of a sample
+    needs the last state only. Densities and samples are both sequential, by D steps of the cell.
+    For a density `MADE` takes a single pass.
 
     Source: recurrent conditioners of Papamakarios et al. (2021), arXiv:1912.02762, sec. 3.1.2;
     Oliva et al. (2018), Transformation autoregressive networks, arXiv:1801.09819.
 
     Args:
-        event_size: D.
+        event_size: the number of coordinates, D.
         params_size: P, the number of raw parameters of each coordinate.
-        hidden_units: the sizes of the states of the cells, one upon the other.
+        hidden_units: the sizes of the states of the stacked cells.
         cell: `"gru"` or `"lstm"`.
-        order: as of `MADE`: `None`, `"reverse"`, `"random"`, or a permutation of range(D).
+        order: as for `MADE`: `None`, `"reverse"`, `"random"`, or a permutation of range(D).
         context_size: C, or 0 if no context is taken.
-        kernel_initializer: of the cells' kernels.
-        output_initializer: of V.
+        kernel_initializer: the initializer of the cells' kernels.
+        output_initializer: the initializer of V.
         kernel_regularizer: a penalty on the cells' kernels and V.
         seed: a non-negative integer that makes the initial weights and a random order
             reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
-        event_size: D.
-        params_size: P.
+        event_size, params_size: D and P.
         order: the order, as a tuple of integers.
 
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range or `order` is not a permutation; when built or
             called, as `MLP`.
+
+    Example:
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.Recurrent(event_size=3, params_size=2, hidden_units=(4,))
+        >>> network.build((None, 3))
+        >>> bijector = tfpf.bijectors.Autoregressive(network, tfpf.bijectors.Affine)
+        >>> bijector.inverse([[1.0, 2.0, 3.0]]).numpy()  # the identity at the start
+        array([[1., 2., 3.]], dtype=float32)
+
+    See also: `tfpf.layers.MADE`, `tfpf.flows.recurrent`.
     """
 
     def __init__(
@@ -89,13 +100,13 @@ class Recurrent(MLP):
         )
         if not self.hidden_units:
             raise ValueError(
-                "`hidden_units` must name at least one cell. "
+                "`hidden_units` must give the size of at least one cell. "
                 f"Received: hidden_units={hidden_units!r}"
             )
         self.event_size = self._x_size = event_size
         self.params_size = params_size
         self.cell = _checks.one_of(cell, tuple(_CELLS), "cell")
-        # Without a seed, Python's generator, which `keras.utils.set_random_seed` sets.
+        # Without a seed: from Python's generator, which `keras.utils.set_random_seed` seeds.
         root = random.randrange(2**31) if self.seed is None else self.seed
         self.order = resolved_order(order, event_size, derived_seed(root, "order"))
 
@@ -139,10 +150,10 @@ class Recurrent(MLP):
         x: tf.Tensor,
         context: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The y that solves y_i = transform(h_i(y_<i), x_i), by D steps of the cell.
+        """Solves y_i = transform(h_i(y_<i), x_i) for y, by D steps of the cell.
 
-        `Autoregressive` samples by it. A call of the layer needs the whole y beforehand, and so
-        D calls, of D steps each, for one sample.
+        `Autoregressive` uses it to sample. Calls of the layer would need D calls of D steps for one
+        sample, since a call takes a whole y.
 
         Args:
             transform: a callable; it maps `[N, 1, P]` and `[N, 1]` to y and log |dy/dx|, both
@@ -170,7 +181,7 @@ class Recurrent(MLP):
         x: tf.Tensor,
         context: tf.Tensor | None,
     ) -> tf.Tensor:
-        """What `next_y(k, h_k)` gives beside y_k, of that dtype: `[N, D, ...]`."""
+        """Returns the second outputs of `next_y(k, h_k)`, `[N, D, ...]`; `dtype` is theirs."""
         kernel, bias = (
             tf.cast(weight, self.compute_dtype) for weight in (self._kernel, self._bias)
         )

@@ -7,32 +7,34 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import _widths
-from tfp_flows.layers._rows_last_dense import columns
-from tfp_flows.layers.mlp import MLP, by_rows
+from tfp_flows.layers._rows_last_dense import by_rows, columns
+from tfp_flows.layers.mlp import MLP
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ResidualMLP(MLP):
-    """h_0 = W [x, c] + b, h_k = h_{k-1} + sigmoid(V_k c + v_k) * F_k(h_{k-1}), h = W' h_K + b'.
+    r"""$h_0 = W [x, c] + b$, $h_k = h_{k-1} + \sigma(V_k c + v_k) F_k(h_{k-1})$
 
-    F(h) = W_2 dropout(a(W_1 a(h) + b_1)) + b_2, with a(z) = activation(norm(z)). Without a
-    context there is no gate. A conditioner as `MLP` is, with the same shapes and errors; choose
-    it for nets deeper than two or three layers. As in the authors' code, W_2 starts in
-    [-0.001, 0.001], so that each block starts close to the identity whatever the depth.
+    A conditioner: a network of residual blocks, gated by a context.
 
-    Source: Durkan et al. (2019), Neural Spline Flows, arXiv:1906.04032, appendix B.1; the
+    The output is $W' h_K + b'$. Each block has $F(h) = W_2 dropout(a(W_1 a(h) + b_1)) + b_2$ with
+    $a(z) = activation(norm(z))$. Without a context there is no gate. Shapes and errors are those of
+    `MLP`. Choose this network for more than two or three layers. As in the authors' code, $W_2$
+    starts in [-0.001, 0.001], so that each block starts close to the identity at any depth.
+
+    Source: Durkan et al. (2019), Neural Spline Flows, arXiv:1906.04032, appendix B.1. The
     pre-activation block is that of He et al. (2016), arXiv:1603.05027.
 
     Args:
         output_size: the number of raw parameters, D_out * P for D_out coordinates of P each.
-        hidden_units: one width for each block, all equal: `(128, 128)` is two blocks of width
+        hidden_units: one width for each block, all equal: `(128, 128)` gives two blocks of width
             128, with two kernels each.
         activation: any Keras activation, as a string or an object.
         context_size: C, or 0 if no context is taken.
-        dropout: the fraction of hidden units dropped within a block while training, in [0, 1).
-        layer_norm: whether each hidden layer is normalised before its activation.
-        kernel_initializer: of the first kernel, of each W_1 and of each V.
-        output_initializer: of the last kernel.
+        dropout: the fraction of hidden units dropped within a block in training, in [0, 1).
+        layer_norm: whether each hidden layer is normalized before its activation.
+        kernel_initializer: the initializer of the first kernel, of each $W_1$ and of each V.
+        output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
         seed: a non-negative integer that makes initial weights and dropout reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
@@ -41,6 +43,15 @@ class ResidualMLP(MLP):
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range or the widths differ; when built or called, as
             `MLP`.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.ResidualMLP(6, hidden_units=(8, 8), context_size=3)
+        >>> network(tf.ones([5, 2]), context=tf.ones([5, 3])).shape
+        TensorShape([5, 6])
+
+    See also: `tfpf.layers.MLP`, `tfpf.flows.neural_spline`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The regularisers of a continuous flow: short and straight paths."""
+"""Regularizers of a continuous flow, for short and straight paths."""
 
 from typing import Any
 
@@ -10,23 +10,36 @@ from tfp_flows import _checks
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class TransportRegularizer(keras.layers.Layer):
-    """R = mean_n integral (k |f|^2 + j |df/dz|^2) dt, added to the loss of training.
+    r"""$R = mean_n \int (k |f|^2 + j |\partial f / \partial z|^2) dt$
 
-    The argument `regularizer` of `tfp_flows.bijectors.Continuous`. |f|^2 is the squared speed,
-    |df/dz| the Frobenius norm, estimated by the noise where the trace is. Paths become nearly
-    straight, and solvers take fewer steps. Keras's training mode decides: `fit` counts R, while
+    A penalty on the paths of a continuous flow, added to the loss in training.
+
+    It is meant for the argument `regularizer` of `Continuous`. |f| is the speed, and the second
+    term has the Frobenius norm, which is estimated by noise if the trace is. Paths become nearly
+    straight, and solvers take fewer steps. R counts in Keras's training mode: `fit` adds it, while
     `evaluate`, `predict` and a plain `log_prob` do not.
 
     Source: Finlay et al. (2020), How to train your neural ODE, arXiv:2002.02798, equation 8.
 
     Args:
-        kinetic: k, not negative.
-        jacobian: j, not negative.
+        kinetic: k, a non-negative number.
+        jacobian: j, a non-negative number.
         **kwargs: those of `keras.layers.Layer`.
 
     Raises:
         TypeError: if a factor is not a number.
         ValueError: if a factor is negative, or both are zero.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> regularizer = tfpf.layers.TransportRegularizer(kinetic=0.1, jacobian=0.5)
+        >>> kinetic, jacobian = tf.constant([1.0, 3.0]), tf.constant([2.0, 2.0])  # of two rows
+        >>> _ = regularizer(kinetic, jacobian, training=True)
+        >>> float(regularizer.losses[0])  # 0.1 * 2 + 0.5 * 2
+        1.2
+
+    See also: `tfpf.bijectors.Continuous`.
     """
 
     def __init__(self, kinetic: float = 0.0, jacobian: float = 0.0, **kwargs: Any) -> None:
@@ -45,7 +58,7 @@ class TransportRegularizer(keras.layers.Layer):
     def call(
         self, kinetic: tf.Tensor, jacobian: tf.Tensor, training: bool | None = False
     ) -> tf.Tensor:
-        """Adds R to the losses, for the integrals `[N]` of each row."""
+        """Adds R to the losses, given the two integrals of each row, `[N]` each."""
         if training:
             self.add_loss(tf.reduce_mean(self.kinetic * kinetic + self.jacobian * jacobian))
         return kinetic

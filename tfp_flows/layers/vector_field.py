@@ -1,4 +1,4 @@
-"""The network of a continuous flow: a velocity at a time and a place."""
+"""The network of a continuous flow, which gives a velocity at a time and a place."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,21 +14,24 @@ from tfp_flows.layers.mlp import MLP
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class VectorField(keras.layers.Layer):
-    """dz/dt = f(t, z, c), an `MLP` of [z, t, c].
+    """$dz/dt = f(t, z, c)$
 
-    Called as `field(t, z)` or `field(t, z, context=c)`, with `z` of shape `[N, D]`, `c` of shape
-    `[N, C]`, and `t` a scalar, or `[N, 1]` for a time of each row. The last kernel and bias start
-    at zero, so that nothing moves at the start. Choose a smooth activation: the steps of an
-    adaptive solver shrink at every kink, and the density has the derivatives of f.
+    The velocity field of a continuous flow, an `MLP` of z, t and c.
 
-    Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; "concat" there.
+    It is called as `field(t, z)` or `field(t, z, context=c)`, with `z` of shape `[N, D]`, `c` of
+    shape `[N, C]`, and `t` a scalar, or `[N, 1]` for one time per row. The last kernel and bias
+    start at zero, so that nothing moves at the start. Choose a smooth activation: the steps of an
+    adaptive solver shrink at every kink, and the density depends on derivatives of f.
+
+    Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367, where this network is called
+    "concat".
 
     Args:
-        event_size: D.
+        event_size: the number of coordinates, D.
         hidden_units: the widths of the hidden layers.
-        activation: any Keras activation, smooth.
+        activation: any smooth Keras activation, as a string or an object.
         context_size: C, or 0 if no context is taken.
-        kernel_initializer: of the hidden kernels.
+        kernel_initializer: the initializer of the hidden kernels.
         seed: a non-negative integer that makes initial weights reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
@@ -36,6 +39,15 @@ class VectorField(keras.layers.Layer):
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range; when built or called, if the last dimension
             of `z` or of `context` is not the expected one, or a context is missing or not taken.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> field = tfpf.layers.VectorField(2, hidden_units=(8,), context_size=3)
+        >>> field(0.5, tf.ones([1, 2]), context=tf.ones([1, 3])).numpy()  # nothing moves yet
+        array([[0., 0.]], dtype=float32)
+
+    See also: `tfpf.bijectors.Continuous`, `tfpf.flows.ffjord`.
     """
 
     def __init__(
@@ -63,16 +75,16 @@ class VectorField(keras.layers.Layer):
 
     @property
     def context_size(self) -> int:
-        """C, the size of the context that is taken; 0 for none."""
+        """C, the size of the context, or 0 if no context is taken."""
         return self.network.context_size
 
     def __call__(
         self, t: ArrayLike, z: ArrayLike, context: ArrayLike | None = None, **kwargs: Any
     ) -> tf.Tensor:
         """Returns the velocity `[N, D]`."""
-        # Not within `call`, to whose errors Keras appends every argument.
+        # Checked here, since Keras appends all arguments to errors within `call`.
         self._check_size(np.shape(z))
-        t = tf.convert_to_tensor(t, dtype_hint=self.compute_dtype)  # Keras refuses a number
+        t = tf.convert_to_tensor(t, dtype_hint=self.compute_dtype)  # Keras refuses numbers
         return super().__call__(t, z, context=context, **kwargs)
 
     def build(

@@ -1,4 +1,4 @@
-"""WaveNet: gated, dilated convolutions over time, given an upsampled context."""
+"""WaveNet: gated, dilated convolutions over time, with an upsampled context."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,21 +14,23 @@ from tfp_flows.layers._shaped_network import ShapedNetwork
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class WaveNet(ShapedNetwork):
-    """z_0 = W * x, z_k = z_{k-1} + R_k * g_k, h = W' * a(S_1 * g_1 + ... + S_K * g_K) + b'.
+    r"""$z_0 = W * x$, $z_k = z_{k-1} + R_k * g_k$, $h = W' * a(\sum_k S_k * g_k) + b'$
 
-    g_k = tanh(p) sigmoid(q), where [p, q] = F_k * z_{k-1} + V_k * c. F_k is a convolution over time
-    whose taps lie d_k steps apart, all others are of single steps. A conditioner of series: `x` is
+    A conditioner of series: gated, dilated convolutions over time.
+
+    The gates are $g_k = \tanh(p) \sigma(q)$ with $[p, q] = F_k * z_{k-1} + V_k * c$. The taps of
+    the convolution $F_k$ are $d_k$ steps apart. All other convolutions are of single steps. `x` is
     `[N, T, C_in]`, and h is `[N, T, output_channels]`. The last kernel and bias start at zero, so
     that h = 0, which every transformer reads as (close to) the identity.
 
-    Without `causal` F_k looks as far back as ahead, as in WaveGlow. With it h_t depends only on
-    the (kernel_size - 1) (d_1 + ... + d_K) + 1 steps of x before t, and the network conditions an
-    `Autoregressive` of series, which samples by `generate`: T steps, each of which computes one
-    step of every convolution.
+    By default $F_k$ looks as far back as ahead, as in WaveGlow. With `causal`, $h_t$ depends only
+    on the $(kernel\_size - 1) (d_1 + \cdots + d_K) + 1$ steps of x before t. Such a network is a
+    conditioner for an `Autoregressive` of series, which samples by `generate`: in T steps, each of
+    which computes one step of every convolution.
 
-    A context of two axes, `[N, frames, channels]` as of a spectrogram, is upsampled to T steps by a
-    transposed convolution that is learned: each step sees its frame and the two beside it. `frames`
-    divides T. All of a context is known to all steps, of causal networks, too. A vector `[N, C]`
+    A context with two axes, `[N, frames, channels]`, such as a spectrogram, is upsampled to T steps
+    by a learned transposed convolution: each step sees its frame and its two neighbors. `frames`
+    must divide T. The context may be seen by all steps, also in causal networks. A vector `[N, C]`
     is the same for all steps.
 
     Source: van den Oord et al. (2016), WaveNet, arXiv:1609.03499; as a conditioner of couplings
@@ -38,11 +40,11 @@ class WaveNet(ShapedNetwork):
     Args:
         output_channels: the number of raw parameters in each step, C_out * P.
         hidden_channels: one width for each of the K gated convolutions, all equal.
-        kernel_size: the number of taps; an odd one unless `causal`.
-        dilations: d_1 to d_K, or `None` for 1, 2, 4, ..., 2^(K-1).
-        causal: whether h_t depends on x before t only.
+        kernel_size: the number of taps, which is odd unless `causal`.
+        dilations: $d_1$ to $d_K$, or `None` for 1, 2, 4, ..., 2^(K-1).
+        causal: whether $h_t$ depends only on x before t.
         activation: a, any Keras activation, as a string or an object.
-        context_size: C, `(frames, channels)`, or 0 if no context is taken.
+        context_size: C, or `(frames, channels)`, or 0 if no context is taken.
         seed: a non-negative integer that makes initial weights reproducible.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
@@ -51,6 +53,15 @@ class WaveNet(ShapedNetwork):
         ValueError: if an argument is out of range; when built, if `x` is not `[N, T, C_in]` of
             known size, or the frames do not divide T; when called, if a context is missing or not
             taken.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tfp_flows as tfpf
+        >>> network = tfpf.layers.WaveNet(2, (4, 4), causal=True, context_size=(4, 3))
+        >>> network(tf.ones([5, 16, 1]), context=tf.ones([5, 4, 3])).shape
+        TensorShape([5, 16, 2])
+
+    See also: `tfpf.flows.wavenet`, `tfpf.flows.waveglow`.
     """
 
     _X_AXES = ("T", "C_in")
@@ -85,7 +96,7 @@ class WaveNet(ShapedNetwork):
         self.dilations = _widths.widths(dilations, "dilations")
         if len(self.dilations) != count:
             raise ValueError(
-                "`dilations` must be as many as `hidden_channels`. "
+                "`dilations` must have as many entries as `hidden_channels`. "
                 f"Received: dilations={dilations}, hidden_channels={hidden_channels}"
             )
         self.activation = keras.activations.get(activation)
@@ -100,7 +111,7 @@ class WaveNet(ShapedNetwork):
             self._gates.append(self._new_dense(f"gates_{k}", self.kernel_size * width, 2 * width))
             if self.context_size:
                 self._shifts.append(self._new_dense(f"shift_{k}", width, 2 * width))
-            # The last one only adds to the sum: what it would give the next block has no use.
+            # The last one only adds to the sum, since no block follows.
             size = 2 * width if k + 1 < count else width
             self._mixes.append(self._new_dense(f"mix_{k}", width, size))
         self._output = self._new_dense("output", width, self.output_channels, "zeros")
@@ -122,10 +133,10 @@ class WaveNet(ShapedNetwork):
         x: tf.Tensor,
         context: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The y that solves y_t = transform(h_t(y_<t), x_t), in T steps of a causal network.
+        """Solves y_t = transform(h_t(y_<t), x_t) for y, in T steps of a causal network.
 
-        `Autoregressive` samples by it. What a convolution still needs of the past waits in a queue,
-        so that a step costs the same however far back it looks.
+        `Autoregressive` uses it to sample. Queues keep the past that convolutions still need, so
+        that the cost of a step does not depend on how far back they look.
 
         Args:
             transform: a callable; it maps `[N, C, P]` and `[N, C]` to y and log |dy/dx|, both
@@ -138,24 +149,24 @@ class WaveNet(ShapedNetwork):
         """
         if not self.causal:
             raise ValueError(
-                f"{type(self).__name__} {self.name!r} must be `causal` to condition an "
-                f"autoregression. Received: causal={self.causal}"
+                f"{type(self).__name__} {self.name!r} must be `causal` to generate series. "
+                f"Received: causal={self.causal}"
             )
         self._check_shapes(x.shape, None if context is None else context.shape)
         return _dilated_queues.generate(self, transform, x, context)
 
     def first(self, x: tf.Tensor) -> tf.Tensor:
-        """z_0, of inputs of any number of axes before the last."""
+        """Returns z_0, for inputs with any number of axes before the last."""
         return self._input(x)
 
     def last(self, total: tf.Tensor) -> tf.Tensor:
-        """h, of the sum of all gated convolutions."""
+        """Returns h, given the sum of all gated convolutions."""
         return self._output(self.activation(total))
 
     def block(
         self, k: int, z: tf.Tensor, taps: tf.Tensor, shift: tf.Tensor | None, total: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """z and the sum after the k-th gated convolution, whose inputs lie together in `taps`."""
+        """Returns z and the sum after the k-th gated convolution, whose inputs are `taps`."""
         gates = self._gates[k](taps)
         if shift is not None:
             gates += shift
@@ -167,12 +178,12 @@ class WaveNet(ShapedNetwork):
         return z + residual, total + skipped
 
     def shifts(self, context: tf.Tensor | None) -> list[tf.Tensor | None]:
-        """V_k * c for each k, `[N, T, 2 width]`, `[N, 1, 2 width]` of a vector, or `None`."""
+        """Returns V_k * c for each k: `[N, T, 2 width]`, `[N, 1, 2 width]` or `None`."""
         if context is None:
             return [None] * len(self.dilations)
         context = tf.cast(context, self.compute_dtype)
         if isinstance(self.context_size, tuple):
-            # A transposed convolution of stride T / frames, as channels of a convolution of frames.
+            # A transposed convolution: one of frames, whose channels hold T / frames steps each.
             context = self._context(_taps(context, [-1, 0, 1]))
             context = tf.reshape(context, [-1, self._x_shape[0], self.hidden_channels[0]])
         else:
@@ -186,7 +197,7 @@ class WaveNet(ShapedNetwork):
         if steps % frames:
             raise ValueError(
                 f"`context_size` of {type(self).__name__} {self.name!r} must be (frames, channels) "
-                f"with a number of frames that divides that of steps, {steps}. "
+                f"with a number of frames that divides the number of steps, {steps}. "
                 f"Received: context_size={self.context_size}"
             )
         return self._new_dense("context", 3 * channels, steps // frames * width)
@@ -230,7 +241,7 @@ class WaveNet(ShapedNetwork):
 
 
 def _taps(z: tf.Tensor, offsets: Iterable[int]) -> tf.Tensor:
-    """z at the steps t + offset, with zeros beyond the ends, side by side: `[N, T, taps * C]`."""
+    """Returns z at the steps t + offset side by side, `[N, T, taps * C]`, padded with zeros."""
     steps = z.shape[1]
     before, after = max(0, -min(offsets)), max(0, max(offsets))
     padded = tf.pad(z, [[0, 0], [before, after], [0, 0]])

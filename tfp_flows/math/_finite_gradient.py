@@ -1,22 +1,23 @@
-"""Gradients of what has left the range of the dtype."""
+"""Gradients where a number has left the range of the dtype."""
 
 import tensorflow as tf
 
 
 def drop_gradient_at_infinity(x: tf.Tensor) -> tf.Tensor:
-    """x; where it is infinite, without gradient.
+    """Returns x; where it is infinite, it gets no gradient.
 
-    What is infinite stands still, whatever it was made of. Without this its gradient would meet
-    0 * inf and inf - inf on the way back, and one such row make NaN of all weights.
+    Otherwise the gradient would meet 0 * inf and inf - inf on the way back, and a single such row
+    would turn all weights into NaN.
     """
     return tf.where(tf.math.is_inf(x), tf.stop_gradient(x), x)
 
 
 def drop_gradient_near_infinity(log_prob: tf.Tensor) -> tf.Tensor:
-    """log p; where its size is above 2^-10 of the largest number, without gradient.
+    """Returns log p; where its size is above 2^-10 of the largest number, it gets no gradient.
 
-    Gradients of weights are larger than it, as products with x or log p, and leave the dtype before
-    it does: as sums of infinities of both signs they would be NaN, those of all rows.
+    Gradients of weights are products with x or log p, so they are larger than log p and overflow
+    before it does. A sum of infinities of both signs would be NaN, and with it the gradient of all
+    rows.
     """
     limit = 2.0**-10 * log_prob.dtype.max
     return tf.where(tf.abs(log_prob) > limit, tf.stop_gradient(log_prob), log_prob)

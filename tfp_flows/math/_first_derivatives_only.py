@@ -1,4 +1,4 @@
-"""Gradients that have no right gradient of their own."""
+"""Refusal of second derivatives that would be wrong."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -7,13 +7,13 @@ import tensorflow as tf
 
 
 def first_derivatives_only(gradient: tf.Tensor, parts: Sequence[tf.Tensor], name: str) -> tf.Tensor:
-    """The gradient, for which a gradient of its own with respect to `parts` is a `LookupError`.
+    """Returns the gradient; differentiating it again with respect to `parts` is a `LookupError`.
 
-    A custom gradient by the implicit function theorem, or of an equation solved back in time, is
-    found with its solution standing still. A tape around it sees a constant there, and a second
-    derivative would be wrong, or missing from a sum, without a word. So the gradient is connected,
-    in name only, to all on which the solution depends. What depends on it in another way, as on
-    the cotangent, keeps its derivatives: forward mode needs those.
+    A custom gradient by the implicit function theorem, or of an equation solved back in time,
+    treats its solution as a constant. A second derivative through it would silently be wrong, or
+    lack a term. So the gradient is connected, in name only, to everything on which the solution
+    depends. Where it depends on something in another way, as on the cotangent, it keeps its
+    derivatives, because forward mode needs them.
 
     Args:
       gradient: float `Tensor` of any shape.
@@ -28,13 +28,13 @@ def first_derivatives_only(gradient: tf.Tensor, parts: Sequence[tf.Tensor], name
 
 
 def _refusing(x: tf.Tensor, name: str) -> tf.Tensor:
-    """x, whose gradient is refused, as by `tf.raw_ops.PreventGradient`."""
+    """Returns x, whose gradient is an error, as with `tf.raw_ops.PreventGradient`."""
 
     @tf.custom_gradient
     def refusing(x: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
         def gradient(upstream: tf.Tensor) -> NoReturn:
             error = LookupError(f"`{name}` has first derivatives only.")
-            # AutoGraph would raise an error of its own type in its place.
+            # Without this AutoGraph would raise an error of its own type instead.
             error.ag_pass_through = True  # type: ignore[attr-defined]  # autograph reads it
             raise error
 

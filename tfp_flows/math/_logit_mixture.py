@@ -1,4 +1,4 @@
-"""The logit of a mixture of sigmoids: the one step of deep sigmoids and of Flow++."""
+"""The logit of a mixture of sigmoids, the common step of deep sigmoids and Flow++."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +10,15 @@ import tensorflow as tf
 def logit_mixture(
     log_weights: tf.Tensor, z: tf.Tensor, log_slopes: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """y = log F - log S,  F = sum_k w_k sigmoid(z_k),  S = sum_k w_k sigmoid(-z_k).
+    r"""$y = \log F - \log S, \quad F = \sum_k w_k \sigma(z_k), \quad S = \sum_k w_k \sigma(-z_k)$
 
     So y = logit(F). All is computed in the log domain, so neither tail loses digits: as z goes to
-    +-inf, y follows the least steep z_k. Since F + S = 1,
+    $\pm\infty$, y follows the least steep $z_k$. Since F + S = 1,
 
-        dy/dx = sum_k w_k sigmoid(z_k) sigmoid(-z_k) dz_k/dx / (F S),
+        $dy/dx = \sum_k w_k \sigma(z_k) \sigma(-z_k) (dz_k/dx) / (F S)$,
 
-    a sum of positive terms, of which none cancels. The units stand on the axis before the last, so
-    that XLA's loops over the last, which is long, are vectorised.
+    a sum of positive terms, where nothing cancels. The units are on the axis before the last, so
+    that XLA vectorizes its loops over the last one, which is long.
 
     Args:
       log_weights: float `Tensor` `[..., K, N]`; the weights of the K units sum to one.
@@ -28,7 +28,7 @@ def logit_mixture(
     Returns:
       `(y, log dy/dx)`, each `[..., N]`, broadcast.
     """
-    # Keeps y and the shares finite where the exact z_k is beyond the range of the dtype.
+    # This keeps y and the shares finite where the exact z_k is beyond the range of the dtype.
     limit = 0.25 * z.dtype.max
     z = tf.clip_by_value(z, -limit, limit)
     shape = tf.broadcast_dynamic_shape(tf.shape(z), tf.shape(log_weights))
@@ -39,18 +39,18 @@ def logit_mixture(
 def log_softmax(t: tf.Tensor) -> tf.Tensor:
     """log softmax over the axis before the last.
 
-    TensorFlow's, over any axis but the last, cannot be differentiated in a loop under XLA.
+    TensorFlow's own, over any axis but the last, cannot be differentiated in a loop under XLA.
     """
     t -= tf.stop_gradient(tf.reduce_max(t, axis=-2, keepdims=True))
     return t - tf.math.log(tf.reduce_sum(tf.exp(t), axis=-2, keepdims=True))
 
 
 def distinct_offsets(num_units: int) -> tuple[np.ndarray, float]:
-    """Where K sigmoids start so that they differ and their mixture is near the identity.
+    r"""Offsets of K sigmoids that differ, while their mixture is near the identity.
 
-    logit(mean_k sigmoid(a x + b_k)) with the b_k evenly spaced, of variance v <= 0.09: its slope
-    over a is 1 - v / 4 at zero and 1 in the tails, and a = 1 + v / 7 centres it on 1. For
-    |x| <= 3 it stays within 0.01 of x, and its slope within [0.99, 1.01].
+    $\text{logit}(\text{mean}_k \sigma(a x + b_k))$ with the $b_k$ evenly spaced, of variance
+    $v \le 0.09$. Its slope over a is 1 - v / 4 at zero and 1 in the tails, and a = 1 + v / 7
+    centers it on 1. For $|x| \le 3$ it stays within 0.01 of x, and its slope within [0.99, 1.01].
 
     Returns:
       `(b, log a)`: a numpy array `[K]` and a `float`.
@@ -65,27 +65,29 @@ def distinct_offsets(num_units: int) -> tuple[np.ndarray, float]:
 def _logit_mixture(
     log_weights: tf.Tensor, z: tf.Tensor, log_slopes: tf.Tensor
 ) -> tuple[Any, Callable[..., Any]]:
-    """Both results, and the gradient by the units' shares in the sums F, S and F S dy/dx.
+    r"""Both results, and the gradient by the units' shares in the sums F, S and F S dy/dx.
 
-    With q_k, r_k and p_k for these, s = sigmoid, F = s(y) and S = s(-y), the derivatives are
+    These shares are $q_k$, $r_k$ and $p_k$. With $s = \sigma$, F = s(y) and S = s(-y), the
+    derivatives are
 
         of y:          q_k - r_k (log w_k),            q_k s(-z_k) + r_k s(z_k) (z_k);
         of log dy/dx:  p_k - S q_k - F r_k (log w_k),  p_k (s(-z_k) - s(z_k)) - q_k s(-z_k)
                        + r_k s(z_k) (z_k),             p_k (log dz_k/dx).
 
-    In a tail p_k equals r_k, or q_k, to the last bit, and the slope is constant: a rounding would
-    be multiplied by x, on the way to the gradient of a parameter. Autodiff would leave one.
+    In a tail $p_k$ equals $r_k$, or $q_k$, to the last bit, and the slope is constant. Autodiff
+    would leave a rounding there. On the way to the gradient of a parameter it would be multiplied
+    by x.
     """
     positive = z > 0.0
     small = tf.exp(tf.where(positive, -z, z))
     large_sigmoid = 1.0 / (1.0 + small)
     small_sigmoid = small * large_sigmoid
-    # log w_k + log s(+-z_k) is this and log large_sigmoid, at least -log 2.
+    # log w_k + log s(+-z_k) is the sum of this and log large_sigmoid, which is at least -log 2.
     t_f = log_weights + tf.where(positive, tf.zeros_like(z), z)
     t_s = log_weights - tf.where(positive, z, tf.zeros_like(z))
     t_f, largest_f = _below_largest(t_f)
     t_s, largest_s = _below_largest(t_s)
-    # Differences first: both of the largest can be huge, where one of the t is zero.
+    # Subtract first: both of the largest can be huge where one of the t is zero.
     t_p = tf.where(positive, t_s - largest_f, t_f - largest_s) + log_slopes
     t_p, largest_p = _below_largest(t_p)
     f, q = _sum_and_shares(tf.exp(t_f) * large_sigmoid, 0.5)
@@ -112,15 +114,19 @@ def _logit_mixture(
 
 
 def _below_largest(t: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The t_k less their largest, and that, for which any near it would do: without gradient.
+    """The t_k minus their largest, and the largest, which gets no gradient.
 
-    Two loops of XLA may round a huge t_k differently: none is above the largest all the same.
+    Any number near the largest would do. Two loops of XLA may round a huge t_k differently, so the
+    minimum ensures that no difference is above zero.
     """
     largest = tf.stop_gradient(tf.reduce_max(t, axis=-2, keepdims=True))
     return tf.minimum(t - largest, 0.0), largest
 
 
 def _sum_and_shares(terms: tf.Tensor, least: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """The sum, which is at least `least` but for roundings of huge numbers, and terms over it."""
+    """The sum, and the terms divided by it.
+
+    The exact sum is at least `least`; only roundings of huge numbers can bring it below.
+    """
     total = tf.maximum(tf.reduce_sum(terms, axis=-2, keepdims=True), least)
     return total, terms / total

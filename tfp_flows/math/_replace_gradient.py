@@ -11,16 +11,18 @@ from tfp_flows.math._first_derivatives_only import first_derivatives_only
 def replace_gradient(
     value: tf.Tensor, q: tf.Tensor, direction: tf.Tensor, refusing: str | None = None
 ) -> tf.Tensor:
-    """The value, with the gradient of <direction, q>, where the direction stands still.
+    """Returns the value with the gradient of <direction, q>, where the direction is a constant.
 
-    The gradient of the gradient is that of the direction, if nothing stands still in it. Else it is
-    to be refused. Forward mode differentiates the value itself.
+    Differentiating again gives the derivative of the direction. That is wrong if the direction
+    treats as constant something that it depends on; then set `refusing`. Forward mode
+    differentiates the value itself.
 
     Args:
       value: float `Tensor` `[...]`.
       q: float `Tensor` `[..., *event]`, which gradients go on to.
       direction: float `Tensor` of the shape of `q`.
-      refusing: Python `str`: second derivatives are a `LookupError` in this name.
+      refusing: Python `str` or `None`. If given, second derivatives are a `LookupError` with this
+        name.
 
     Returns:
       `value`.

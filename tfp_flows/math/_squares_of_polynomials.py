@@ -10,7 +10,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 
 
 def zero_with_gradient(x: tf.Tensor) -> tf.Tensor:
-    """Zero, with the gradient of x, also of one that has overflowed."""
+    """Zero, with the gradient of x, even of an x that has overflowed."""
     finite = tf.clip_by_value(x, x.dtype.min, x.dtype.max)
     return finite - tf.stop_gradient(finite)
 
@@ -18,10 +18,10 @@ def zero_with_gradient(x: tf.Tensor) -> tf.Tensor:
 def squares_of_polynomials(
     x: tf.Tensor, a: tf.Tensor, log_largest: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The mean of sum_k p_k^2 over [0, x] and its value at x, both over exp(f), and f.
+    r"""The mean of $\sum_k p_k^2$ over [0, x] and its value at x, both divided by exp(f), and f.
 
-    With r = max(1, |x|), z = x / r and f = 2 max_kl(log |a_kl| + l log r),
-    `p_k(s x) = exp(f / 2) sum_l (a_kl r^l exp(-f / 2)) (s z)^l`, where no term is above one.
+    With r = max(1, |x|), z = x / r and $f = 2 \max_{kl}(\log |a_{kl}| + l \log r)$,
+    $p_k(s x) = e^{f/2} \sum_l (a_{kl} r^l e^{-f/2}) (s z)^l$, where no term is above one.
 
     Args:
       x: `[..., N]`.
@@ -32,7 +32,7 @@ def squares_of_polynomials(
     dtype = x.dtype
     r = tf.maximum(tf.abs(x), 1.0)
     log_powers = _exponents(degree, dtype) * tf.math.log(r)[..., tf.newaxis, :]
-    # Any f would do: it has no gradient. The floor serves coefficients that are all zero.
+    # Any f would do, so it needs no gradient. The floor is for coefficients that are all zero.
     half = tf.reduce_max(log_largest + log_powers, axis=-2)
     half = tf.stop_gradient(tf.maximum(half, -20.0))
     x += tf.zeros_like(half)
@@ -43,16 +43,17 @@ def squares_of_polynomials(
 
 @tf.custom_gradient
 def _mean_and_last(x: tf.Tensor, a: tf.Tensor, half: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
-    """Of sum_k p_k(s x)^2 exp(-f) the mean over s in [0, 1], by Gauss-Legendre, and that at s = 1.
+    r"""The Gauss-Legendre mean of $\sum_k p_k(s x)^2 e^{-f}$ over s in [0, 1], and its value at 1.
 
-    p_k(s x) is the sum of a_kl (r^l exp(-f / 2)) z^l s^l, where a_kl, which may be huge, meets its
-    factor first. The gradient is by hand. That of the factors XLA computed anew for each term; and
-    what comes from above it computes anew wherever it enters a sum, so that it is the last factor.
+    $p_k(s x)$ is the sum of $a_{kl} (r^l e^{-f/2}) z^l s^l$. $a_{kl}$ may be huge, so it is
+    multiplied by its factor first. The gradient is written by hand: with autodiff XLA computed the
+    factors again for each term. XLA also computes the upstream gradient again wherever it enters a
+    sum, so it is the last factor.
     """
     degree, dtype = a.shape[-2] - 1, x.dtype
     exponents = _exponents(degree, dtype)
     r = tf.maximum(tf.abs(x), 1.0)
-    # A coefficient of zero does not count in f, and must not meet an infinity.
+    # A zero coefficient does not count in f, and must not be multiplied by infinity.
     limit = 0.9 * math.log(dtype.max)
     log_scales = exponents * tf.math.log(r)[..., tf.newaxis, :] - half[..., tf.newaxis, :]
     scales = tf.exp(tf.minimum(log_scales, limit))
@@ -67,7 +68,7 @@ def _mean_and_last(x: tf.Tensor, a: tf.Tensor, half: tf.Tensor) -> tuple[Any, Ca
     nodes = np.append(0.5 * (nodes + 1.0), 1.0)
     table = tf.constant((nodes[:, np.newaxis] ** np.arange(degree + 1))[..., np.newaxis], dtype)
     weights = tf.constant(0.5 * weights[:, np.newaxis], dtype)
-    # Not a product of matrices, which a GPU may compute in half the digits.
+    # Not a matrix product: a GPU may compute it with half the digits.
     p = tf.reduce_sum(terms[..., tf.newaxis, :, :] * table, axis=-2)
     squares = tf.reduce_sum(tf.square(p), axis=-3)
     mean, last = tf.reduce_sum(squares[..., :-1, :] * weights, axis=-2), squares[..., -1, :]
@@ -88,5 +89,5 @@ def _mean_and_last(x: tf.Tensor, a: tf.Tensor, half: tf.Tensor) -> tuple[Any, Ca
 
 
 def _exponents(degree: int, dtype: tf.DType) -> tf.Tensor:
-    """0 ... L, `[L + 1, 1]`."""
+    """0, ..., L, `[L + 1, 1]`."""
     return tf.range(degree + 1, dtype=dtype)[:, tf.newaxis]

@@ -1,4 +1,4 @@
-"""Sums over the axis before the last, that of units, which XLA vectorises on a CPU."""
+"""Sums over the axis of units, the last but one, which XLA vectorizes on a CPU."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +10,12 @@ NUM_SLICES = 4
 
 @tf.custom_gradient
 def sum_over_units(terms: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
-    """sum_k t_k over the axis before the last, `[..., K, N]` to `[..., N]`.
+    r"""$\sum_k t_k$ over the axis before the last, `[..., K, N]` to `[..., N]`.
 
-    As the sum of slices, K / 4 terms long: XLA computes a sum by a loop for each of its results, in
-    which the terms lie apart, and vectorises neither that loop nor what the terms are made of. In
-    sums of slices it vectorises both, along N. The gradient is that of a sum: that of slices would
-    be four tensors to add.
+    It is computed as the sum of slices of K / 4 terms. XLA computes a plain sum by one loop for
+    each result. In that loop the terms are apart in memory, and XLA vectorizes neither the loop nor
+    the computation of the terms. In sums of slices it vectorizes both, along N. The gradient is
+    that of a plain sum, as that of slices would add four tensors.
     """
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:

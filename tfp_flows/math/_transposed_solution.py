@@ -17,18 +17,19 @@ def transposed_solution(
     parts: Sequence[tf.Tensor],
     name: str,
 ) -> tf.Tensor:
-    """v = u + J^T v, J = dg/dz at z: the cotangent of g(z) in z = g(z), from that of z.
+    r"""$v = u + J^\top v$, with $J = dg/dz$ at z: the cotangent of g(z), given that of z = g(z).
 
-    Linear in u, and so differentiated, by w = u' + J w, which is what forward mode asks for. All
-    the rest stands still: a derivative by what z depends on raises `LookupError`.
+    It is linear in u and is differentiated so, by $w = u' + J w$, which forward mode needs.
+    Everything else is a constant: a derivative with respect to what z depends on raises
+    `LookupError`.
 
     Args:
       linearized: `Linearized`, of g at z.
       u: float `Tensor` of the shape of z.
-      solve: callable, `solve(product, u)`, with `product` for `v -> J^T v`: v, however found.
-      solve_back: likewise, with `w -> J w`.
-      parts: list of float `Tensor`s that depend on all that z depends on, as g(z) does.
-      name: Python `str`, of the solver, for the message.
+      solve: callable, `solve(product, u)`, where `product` is `v -> J^T v`. Returns v.
+      solve_back: callable, `solve_back(product, u)`, where `product` is `w -> J w`. Returns w.
+      parts: list of float `Tensor`s that depend on everything on which z depends, as g(z) does.
+      name: Python `str`, the name of the solver, for the message.
 
     Returns:
       float `Tensor` of the shape of z.

@@ -1,4 +1,4 @@
-"""Keras models that train any TFP distribution."""
+"""Keras models and layers that train any TFP distribution."""
 
 from tfp_flows.models.distribution_layer import DistributionLayer
 from tfp_flows.models.flow_matching import FlowMatching

@@ -1,4 +1,4 @@
-"""Letting the parts of a flow learn from data, in the order in which data pass them."""
+"""Adapts the parts of a flow to data, in the order in which data pass through them."""
 
 import contextlib
 import itertools
@@ -19,16 +19,17 @@ from tfp_flows.conditioning import condition
 from tfp_flows.models._first_look import no_batches
 from tfp_flows.models._score import score
 
-# How many batches may come before one with a weight; some sources have no end.
+# How many batches may come before one with a positive weight. Some sources never end.
 _MOST_BATCHES = 1000
 
 
 def adapt(
     distribution: tfp.distributions.Distribution, x: ArrayLike, context: ArrayLike | None = None
 ) -> None:
-    """Calls `adapt` of every part that has it, from the data inwards.
+    """Calls `adapt` of every part that has it, from the data to the base.
 
-    Each part sees the data as those before it leave them, and a `StandardizeContext` the contexts.
+    Each part sees the data as the parts before it leave them. A `StandardizeContext` sees the
+    contexts.
 
     Args:
       distribution: a TFP distribution.
@@ -37,14 +38,14 @@ def adapt(
         context before the last part that adapts.
 
     Raises:
-      ValueError: if no part adapts, or one stands where the data do not come.
+      ValueError: if no part adapts, or if the data do not reach a part that does.
     """
     parts = [node for node in walk(distribution) if isinstance(node, DataDependent)]
     of_contexts = [node for node in walk(distribution) if isinstance(node, StandardizeContext)]
     if of_contexts and context is None:
         raise ValueError(
-            "`adapt` must be given contexts, `adapt(context, x)`, for "
-            f"`{of_contexts[0].name}` to learn from. Received: x alone"
+            "`adapt` must be given contexts, `adapt(context, x)`, since "
+            f"`{of_contexts[0].name}` learns from them. Received: x alone"
         )
     if not (parts or of_contexts):
         raise ValueError(
@@ -67,7 +68,7 @@ def initialized(
     batches: Any,
     unpacked: Callable[[Any], tuple[Any, Any]],
 ) -> Any:
-    """Lets each `ActNorm` that has not met data adapt to the first batch.
+    """Lets each `ActNorm` that has not seen data adapt to the first batch.
 
     Args:
       distribution: a TFP distribution.
@@ -75,7 +76,7 @@ def initialized(
       unpacked: a function of a batch that returns `(x or (context, x), weights or None)`.
 
     Returns:
-      `batches`, or if these are used up by looking at them, the same again.
+      `batches`, or an iterator over the same batches if reading the first one has used it up.
     """
     parts = _waiting(distribution)
     if not parts:
@@ -83,7 +84,7 @@ def initialized(
     (inputs, weight), batches = first_batch(batches, unpacked)
     context, x = inputs if isinstance(inputs, tuple) else (None, inputs)
     if weight is not None:
-        # A row of weight zero must not matter, even if it is infinite.
+        # A row of weight zero must have no effect, even if it is infinite.
         counts = weight > 0
         x = tf.boolean_mask(x, counts)
         context = None if context is None else tf.boolean_mask(context, counts)
@@ -93,10 +94,10 @@ def initialized(
 
 @contextlib.contextmanager
 def forgotten_unless_trained(model: keras.Model) -> Iterator[None]:
-    """An `ActNorm` that adapts to a first batch of which no step can be made goes on waiting.
+    """Resets an `ActNorm` that adapts to a first batch if no step can be made of that batch.
 
     Args:
-      model: one whose steps record their `Outcome`.
+      model: a model whose steps record their `Outcome`.
     """
     model._outcome.reset()
     put_back = _memory(_waiting(model.distribution))
@@ -109,14 +110,14 @@ def forgotten_unless_trained(model: keras.Model) -> Iterator[None]:
 
 
 def _waiting(distribution: tfp.distributions.Distribution) -> list[tfp.bijectors.Bijector]:
-    """Each `ActNorm` that has not met data."""
+    """Each `ActNorm` that has not seen data."""
     parts = [node for node in walk(distribution) if isinstance(node, ActNorm)]
-    # The truth of a variable of several devices is not that of its value.
+    # `tf.identity`, since a variable of several devices is not true or false as its value is.
     return [part for part in parts if not tf.identity(part.initialized)]
 
 
 def _memory(parts: list[tfp.bijectors.Bijector]) -> Callable[[], None]:
-    """A callable that gives the variables of parts the values that they have now."""
+    """A callable that restores the values that the variables of the parts have now."""
     variables = [variable for part in parts for variable in part.variables]
     kept = [tf.identity(variable) for variable in variables]
 
@@ -134,21 +135,21 @@ def _adapt(
     context: tf.Tensor | None,
 ) -> None:
     if context is not None:
-        # Parts without a context are the same in the bound flow.
+        # Binding copies only the parts that take a context.
         distribution = condition(distribution, context)
     put_back = _memory(parts)
     try:
         with adapting(parts):
             score(distribution, tf.convert_to_tensor(x))
     except BaseException:
-        put_back()  # Parts before the one that has refused what it was given.
+        put_back()  # Parts before the one that raised have adapted already.
         raise
 
 
 def first_batch(
     batches: Any, unpacked: Callable[[Any], tuple[Any, Any]]
 ) -> tuple[tuple[Any, Any], Any]:
-    """Returns `(the first batch in which a row counts, unpacked; the same batches)`."""
+    """Returns the first batch with a positive weight, unpacked, and the same batches."""
     if isinstance(batches, keras.utils.PyDataset):
         count = batches.num_batches
         indices = itertools.count() if count is None else range(count)

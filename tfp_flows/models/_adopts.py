@@ -1,4 +1,4 @@
-"""A Keras layer that adopts a TFP distribution: all its variables, and a place in files."""
+"""A Keras layer that adopts the variables of a TFP distribution and saves it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,8 +15,8 @@ from tfp_flows.models._loose_variables import _LooseVariables
 class Adopts(keras.Layer):
     """A layer whose weights are all the variables of a TFP distribution.
 
-    The networks inside are tracked as the Keras layers that they are; every other `tf.Variable`
-    is adopted, so that optimizers, `summary`, checkpoints and `.keras` files see all of them.
+    Its networks are tracked as Keras layers, and every other `tf.Variable` is adopted. So
+    optimizers, `summary`, checkpoints and `.keras` files see all of them.
 
     Args:
       distribution: a TFP distribution.
@@ -39,13 +39,13 @@ class Adopts(keras.Layer):
         is_one = isinstance(distribution.dtype, tf.DType)
         if not is_one and not (self._takes_structures and len(dtypes) == 1):
             raise TypeError(
-                "`distribution` must be over one tensor, not over several as a joint distribution "
-                f"is. Received: distribution={distribution!r}"
+                "`distribution` must be over one tensor; a joint distribution is over several. "
+                f"Received: distribution={distribution!r}"
             )
         dtype = dtypes.pop()
         if "dtype" in kwargs:
             raise ValueError(
-                "`dtype` must not be given: it is that of the distribution. "
+                "`dtype` must not be given: the layer has the dtype of the distribution. "
                 f"Received: dtype={kwargs['dtype']!r}"
             )
         _build_networks(distribution)
@@ -53,13 +53,13 @@ class Adopts(keras.Layer):
         networks = [node for node in walk(distribution) if isinstance(node, keras.Layer)]
         if not variables and not any(network.weights for network in networks):
             raise ValueError(
-                "`distribution` must have variables to train. A Keras 3 network inside one of "
-                "TFP's own bijectors is not seen by TFP, nor what a function closes over, and an "
-                "unbuilt network has none yet. "
+                "`distribution` must have variables to train. TFP does not see those of a Keras 3 "
+                "network inside of its own bijectors, nor those that a function closes over. An "
+                "unbuilt network has no variables yet. "
                 f"Received: distribution={distribution!r} without variables"
             )
-        # Inputs arrive in the dtype of the distribution whatever the global policy says: under
-        # a mixed one the layer would round them to half precision.
+        # The layer has the dtype of the distribution, whatever the global policy is: under a mixed
+        # policy the layer would round its inputs to half precision.
         dtype = getattr(distribution, "density_dtype", dtype)
         super().__init__(name=name, dtype=dtype.name if dtype.is_floating else "float32", **kwargs)
         self._distribution = distribution
@@ -72,16 +72,16 @@ class Adopts(keras.Layer):
 
     @property
     def distribution(self) -> tfp.distributions.Distribution:
-        """The TFP distribution whose variables these are."""
+        """The TFP distribution whose variables are the weights of this layer."""
         return self._distribution
 
     def get_config(self) -> dict[str, Any]:
-        """The layer as plain data; raises `ValueError` for what cannot be saved, by name."""
+        """The layer as plain data; raises a `ValueError` that names what cannot be saved."""
         return {
             "name": self.name,
             "format_version": saving.FORMAT_VERSION,
             "distribution": saving.encode(self.distribution),
-            # Of layers, too: Keras lets go of weights only with the layer that it has frozen.
+            # Layers as well: Keras unfreezes weights only through the layer that was frozen.
             "frozen_layers": _frozen(self._flatten_layers()),
             "frozen_weights": _frozen(self.weights),
         }
@@ -93,7 +93,7 @@ class Adopts(keras.Layer):
         """Makes the layer again; see `tfp_flows.saving`.
 
         Raises:
-          ValueError: for a configuration of another format, or one that was tampered with.
+          ValueError: if the configuration has another format or was tampered with.
         """
         config = dict(config)
         saving.check_version(config.pop("format_version", None))
@@ -107,12 +107,12 @@ class Adopts(keras.Layer):
         return layer
 
     def get_build_config(self) -> None:
-        """Nothing: the networks are built when they are made."""
+        """Returns `None`, since networks are already built when they are made."""
         return None
 
 
 def check_is_one(distribution: tfp.distributions.Distribution, advice: str) -> None:
-    """Refuses a batch of distributions; `advice` says what to do about one that is bound."""
+    """Refuses a batch of distributions; `advice` is for a flow that is bound to contexts."""
     batch_shape = distribution.batch_shape
     if not (batch_shape.is_compatible_with([]) or batch_shape.is_compatible_with([1])):
         raise ValueError(
@@ -122,7 +122,7 @@ def check_is_one(distribution: tfp.distributions.Distribution, advice: str) -> N
 
 
 def _build_networks(distribution: tfp.distributions.Distribution) -> None:
-    """Runs a density once where a network within, such as TFP's, waits for its first input."""
+    """Runs a density once if a network inside, such as TFP's, waits for its first input."""
     if all(getattr(part, "built", True) for part in distribution.submodules):
         return
     shape = distribution.event_shape
@@ -133,7 +133,7 @@ def _build_networks(distribution: tfp.distributions.Distribution) -> None:
 def _freeze(parts: list[Any], numbers: list[int], name: str) -> None:
     for i in numbers:
         if i not in range(len(parts)):
-            raise ValueError(f"`{name}` must be below {len(parts)}, each. Received: {i!r}")
+            raise ValueError(f"`{name}` must hold integers below {len(parts)}. Received: {i!r}")
         parts[i].trainable = False
 
 

@@ -1,4 +1,4 @@
-"""Arrays of data as a flow takes them: checked, in the right dtype, and cut into batches."""
+"""Checks arrays of data, casts them to the right dtype and cuts them into batches."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike, DTypeLike
 
 from tfp_flows import _checks
+from tfp_flows._lost_digits import warn_of_lost_digits
 from tfp_flows.distributions._support import support
 from tfp_flows.models._batches import batches
 
@@ -15,12 +16,11 @@ _BATCH_SIZE = 256
 
 
 class Arrays:
-    """Checks of arrays with rows x of a distribution, or of pairs (c, x) of a conditional one.
+    """Checks arrays of rows x of a distribution, or pairs (c, x) of a conditional one.
 
     Args:
       distribution: a TFP distribution.
-      context_size: C, a tuple of the sizes of several axes, or 0 if no context is expected with
-        the data.
+      context_size: C, a tuple of the sizes of several axes, or 0 if the data have no context.
       compute_dtype: the dtype of contexts and weights.
     """
 
@@ -60,20 +60,20 @@ class Arrays:
           x: the rows, or the context if `y` is given.
           y: the rows of a conditional flow.
           sample_weight: an array `[N]`, or `None`.
-          in_support: Python `bool`: whether rows that count must have a density above zero.
+          in_support: Python `bool`: whether rows of positive weight must lie in the support.
         """
         if self._context_size:
             if y is None:
                 shape = f"shape {x.shape}" if hasattr(x, "shape") else f"type {type(x).__name__}"
                 raise ValueError(
                     "Data of a conditional flow must be given as `(context, x)`. "
-                    f"Received: one alone, of {shape}"
+                    f"Received: only one of them, of {shape}"
                 )
             arrays = (self._checked_context(x), self.checked_x(y, "x"))
         elif y is not None:
             raise ValueError(
                 "The flow takes no context, so data must be one array `x`. "
-                f"Received: two, of shapes {np.shape(x)} and {np.shape(y)}"
+                f"Received: two arrays, of shapes {np.shape(x)} and {np.shape(y)}"
             )
         else:
             arrays = (self.checked_x(x, "x"),)
@@ -92,7 +92,7 @@ class Arrays:
     def check_support(
         self, x: np.ndarray, name: str, sample_weight: np.ndarray | None = None
     ) -> None:
-        """Refuses rows that count and lie on or beyond a bound of the distribution's support."""
+        """Refuses rows of positive weight on or beyond a bound of the distribution's support."""
         bounds = support(self._distribution)
         if bounds is None:
             return
@@ -106,7 +106,7 @@ class Arrays:
             bounds = ", ".join(f"{bound[place[1:]]:.9g}" for bound in (low, high))
             raise ValueError(
                 f"`{name}` must lie inside of the support of the distribution:{_at(place, ' ')} in "
-                f"({bounds}), where the bounds themselves have no density. "
+                f"({bounds}), without the bounds, which have no density. "
                 f"Received: {len(rows)} rows outside, the first is row {place[0]} with "
                 f"{x[place]:.9g}"
             )
@@ -122,9 +122,9 @@ class Arrays:
             if context.ndim == 1 and len(shape) == 1:
                 size = shape[0]
                 hint = (
-                    "; numbers as `context[:, np.newaxis]`"
+                    "; give numbers as `context[:, np.newaxis]`"
                     if size == 1
-                    else f"; labels from 0 to {size - 1} as one-hot rows, `np.eye({size})[labels]`"
+                    else f"; give labels 0 to {size - 1} as one-hot rows, `np.eye({size})[labels]`"
                 )
             raise ValueError(
                 f"`context` must have shape [N, {_checks.listed(shape)}]{hint}. "
@@ -139,7 +139,7 @@ class Arrays:
                 "`sample_weight` must be numbers. "
                 f"Received: sample_weight.dtype={sample_weight.dtype}"
             )
-        # Weights are relative: no warning where they are rounded.
+        # Weights are relative, so rounding them needs no warning.
         sample_weight = _finite(sample_weight, "sample_weight", self._compute_dtype, warns=False)
         if sample_weight.shape != (num_rows,):
             raise ValueError(
@@ -148,7 +148,7 @@ class Arrays:
             )
         if (sample_weight < 0).any():
             raise ValueError(
-                "`sample_weight` must have no negative number. "
+                "`sample_weight` must have no negative numbers. "
                 f"Received: {sample_weight.min()} as the least"
             )
         if not sample_weight.any():
@@ -161,18 +161,18 @@ class Arrays:
         expected = f"`{name}` must have shape [N, {_checks.listed(event_shape)}]"
         x = _rectangular(_checks.plain(x, name), expected)
         dtype = self._distribution.dtype
-        # What checks whole numbers itself takes them in any dtype.
+        # A distribution that checks whole numbers itself takes them in any dtype.
         check_values = getattr(self._distribution, "check_values", None)
         if dtype.is_floating and x.dtype.kind != "f" and check_values is None:
             raise TypeError(
                 f"`{name}` must be floating point, since the flow is a density and has no "
-                "dequantisation (`tfp_flows.distributions.Dequantized`). "
+                "dequantization (`tfp_flows.distributions.Dequantized`). "
                 f"Received: {name}.dtype={x.dtype}"
             )
         if x.ndim != 1 + event_shape.rank or not event_shape.is_compatible_with(x.shape[1:]):
             raise ValueError(f"{expected}. Received: {name}.shape={x.shape}")
         if check_values is not None:
-            # Also before a cast to a smaller dtype would wrap them.
+            # Before the cast, which would wrap numbers that a smaller dtype cannot hold.
             check_values(x, name)
         if len(x) == 0:
             raise ValueError(f"`{name}` must have rows. Received: {name}.shape={x.shape}")
@@ -185,7 +185,7 @@ class Arrays:
         return result
 
     def validation_batches(self, data: Any, batch_size: int | None) -> tf.data.Dataset:
-        """The same of `validation_data` as `FlowModel.fit` takes it."""
+        """Batches of `validation_data`, as `FlowModel.fit` takes it."""
         if not isinstance(data, tuple | list) or self._is_nested(data):
             data = (data,)
         if len(data) > 3:
@@ -197,7 +197,7 @@ class Arrays:
         return self.batches(first, second, weight, batch_size, in_support=True)
 
     def _is_nested(self, data: Any) -> bool:
-        """Whether a list is x itself, as nested lists of numbers, and not the parts of data."""
+        """Whether a list is x itself, as nested lists of numbers, and not `[x, ...]`."""
         return (
             isinstance(data, list)
             and not self._context_size
@@ -207,27 +207,27 @@ class Arrays:
 
 
 def checked_batch_size(batch_size: int | None) -> int:
-    """The rows of a step, 256 by default."""
+    """The number of rows in a step, 256 by default."""
     if batch_size is None:
         return _BATCH_SIZE
     return _checks.integer_at_least(batch_size, 1, "batch_size")
 
 
 def _rectangular(x: Any, expected: str) -> np.ndarray:
-    """x as an array; refuses rows of different shapes, such as sets of different sizes."""
+    """Returns x as an array; refuses rows of different shapes, such as sets of different sizes."""
     try:
         if not isinstance(x, tf.RaggedTensor):
             return np.asarray(x)
     except ValueError:
-        pass  # numpy's message does not say of what
+        pass  # numpy's message does not name the argument
     raise ValueError(
-        f"{expected}, the same for each row; a dataset may change it from batch to batch. "
+        f"{expected}, the same for each row. In a dataset batches may differ. "
         f"Received: {type(x).__name__} with rows of different shapes"
     )
 
 
 def _finite(array: np.ndarray, name: str, dtype: DTypeLike, warns: bool = True) -> np.ndarray:
-    """The array in the dtype; refuses one that is not finite, or would not be."""
+    """Casts the array; refuses it if it is not finite before and after."""
     with np.errstate(over="ignore", invalid="ignore"):
         result = array.astype(dtype)
     is_lost = ~(np.isfinite(array) & np.isfinite(result))
@@ -235,15 +235,15 @@ def _finite(array: np.ndarray, name: str, dtype: DTypeLike, warns: bool = True) 
         rows = np.unique(np.argwhere(is_lost)[:, 0])
         place = tuple(np.argwhere(is_lost)[0])
         raise ValueError(
-            f"`{name}` must be finite in {np.dtype(dtype).name}. Received: NaN, infinity or larger "
-            f"numbers in {len(rows)} rows, the first is row {place[0]}, with {array[place]}"
+            f"`{name}` must be finite in {np.dtype(dtype).name}. Received: NaN, infinity or too "
+            f"large numbers in {len(rows)} rows, the first is row {place[0]}, with {array[place]}"
             f"{_at(place, ' in ')}"
         )
     if warns:
-        _checks.warn_of_lost_digits(array, np.dtype(dtype), name)
+        warn_of_lost_digits(array, np.dtype(dtype), name)
     return result
 
 
 def _at(place: tuple[int, ...], before: str = "") -> str:
-    """The column of a place in an array of rows, in words."""
+    """Names the column of a place in an array of rows, for a message."""
     return f"{before}column {', '.join(map(str, place[1:]))}" if len(place) > 1 else ""

@@ -1,4 +1,4 @@
-"""Arrays as a `tf.data.Dataset` of batches of one shape."""
+"""Cuts arrays into a `tf.data.Dataset` of batches of one shape."""
 
 import math
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfp_flows.models._counted_rows import CheckedBatch, counted_index
 
-# Of each batch, several workers take a part each.
+# Each of several workers takes a part of each batch.
 BY_ROWS = tf.data.experimental.AutoShardPolicy.DATA
 
 
@@ -18,18 +18,18 @@ def batches(
     shuffle: bool,
     seed: int | None = None,
 ) -> tf.data.Dataset:
-    """Yields each `CheckedBatch` of arrays; all of them have the same number of rows.
+    """Returns a dataset of `CheckedBatch`es that all have the same number of rows.
 
-    Rows of weight zero are replaced by others, so that what they hold does not matter. The last
-    batch is filled up with rows of weight zero: XLA compiles anew for every shape, and no row is
-    dropped.
+    Rows of weight zero are replaced by other rows, so that their content has no effect. The last
+    batch is filled up with rows of weight zero. So no row is dropped, and XLA, which compiles again
+    for every shape, compiles once.
 
     Args:
       arrays: a tuple of arrays with N rows each.
       sample_weight: an array `[N]`, or `None` for ones.
       batch_size: Python `int`.
-      shuffle: Python `bool`: rows come in another order every time the data are gone through.
-      seed: Python `int` from which these orders follow, drawn if it is `None`.
+      shuffle: Python `bool`: whether each pass over the data takes the rows in a new order.
+      seed: Python `int` that fixes these orders; random if `None`.
 
     Returns:
       A `tf.data.Dataset` of known cardinality.
@@ -41,7 +41,7 @@ def batches(
     batch_size = min(batch_size, num_rows)
     steps = math.ceil(num_rows / batch_size)
     tensors = tuple(tf.constant(array) for array in arrays)
-    # Integer data must not make integers of their weights.
+    # The weights of integer data are floats all the same.
     dtype = tensors[0].dtype if tensors[0].dtype.is_floating else tf.float32
     if sample_weight is None:
         sample_weight = tf.ones([num_rows], dtype)
@@ -53,8 +53,8 @@ def batches(
         if shuffle:
             # Not `tf.random.shuffle`: with a global seed it gives every epoch the same order.
             index = tf.random.experimental.stateless_shuffle(index, tf.stack([seed, seed]))
-        # Rows of the data again, marked by negative numbers: others than one row many times, so
-        # that the statistics of a batch norm are those of a batch like the rest.
+        # The last batch is filled up with different rows of the data, marked by negative numbers.
+        # One row many times would spoil the statistics of a batch norm.
         filling = -1 - index[: steps * batch_size - num_rows]
         index = tf.reshape(tf.concat([index, filling], axis=0), [steps, batch_size])
         return tf.data.Dataset.from_tensor_slices(index)
@@ -67,7 +67,7 @@ def batches(
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
     dataset = seeds.flat_map(rows).map(batch)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-    # Where tf.data tunes itself, the end of a dataset can wait for its next look: up to 60 s.
+    # With autotuning, the end of a dataset can wait up to 60 s for the next tuning step.
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = BY_ROWS

@@ -1,4 +1,4 @@
-"""How the steps of a model are compiled: losses, gradients and densities by XLA, each once."""
+"""Compiles the steps of a model: losses, gradients and densities by XLA, each once."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ from tfp_flows.models._workers import num_workers
 class CompiledSteps(keras.Model):
     """A `keras.Model` without a loss of its own, whose `networks` are layers.
 
-    By default XLA compiles the loss of a step with its gradients, as one program. The update
-    stands apart where it is a plain Adam: TensorFlow has a kernel for it, and compiling it would
-    take as long as the rest.
+    By default XLA compiles the loss of a step with its gradients, as one program. A plain Adam
+    update is not part of it: TensorFlow has a kernel for it, and compiling it would take as long as
+    the rest.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -41,12 +41,12 @@ class CompiledSteps(keras.Model):
 
         Args:
           optimizer: a Keras optimizer or its name.
-          jit_compile: whether XLA compiles the steps. Keras's "auto" is off on CPU.
+          jit_compile: whether XLA compiles the steps. Keras's "auto" does not on a CPU.
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
-          ValueError: if a loss or metrics are given: the model has its own; if `jit_compile` is
-            neither a bool nor "auto".
+          ValueError: if a loss or metrics are given, since the model has its own, or if
+            `jit_compile` is neither a bool nor "auto".
         """
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if kwargs.get(name) is not None:
@@ -60,12 +60,12 @@ class CompiledSteps(keras.Model):
                 f"Received: jit_compile={jit_compile!r}"
             )
         if kwargs.get("auto_scale_loss", True) and self._is_half_precision():
-            # Keras does it by the policy of the model, which is that of the density.
+            # Keras decides this by the policy of the model, which is that of the density.
             optimizer = keras.optimizers.get(optimizer)
             if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                 optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         self._jit = jit_compile
-        # XLA cannot compile a step that spans devices, but it can what each of them does.
+        # XLA cannot compile a step that spans devices, but it can compile the part of each device.
         self._jit_inside = jit_compile is True and self._num_replicas() > 1
         self._programs = Programs()
         super().compile(
@@ -83,22 +83,22 @@ class CompiledSteps(keras.Model):
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was, so that training goes on where it was."""
+        """Compiles the model as it was when it was saved, so that training can continue."""
         with saving.reading("The optimizer of the saved model"):
             optimizer = keras.saving.deserialize_keras_object(config["optimizer"], safe_mode=True)
-            # It has been wrapped already, if it was to be.
+            # The saved optimizer already has its loss scaling, so nothing is to be added.
             jit_compile, is_started = config["jit_compile"], config["is_started"]
             self.compile(optimizer=optimizer, jit_compile=jit_compile, auto_scale_loss=False)
             if is_started:
-                # The optimizer's state is read into variables that exist.
+                # The state of the optimizer is then read into these variables.
                 self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force: bool = False) -> Any:
-        """As in Keras; XLA compiles the whole of it, or what `_differentiated` runs."""
+        """As in Keras; XLA compiles the whole step, or only what `_differentiated` runs."""
         if self.train_function is None or force:
             self._programs.forget("gradients")
         if not self.optimizer.built:
-            # Variables that a graph makes take many times as long, and it is traced twice.
+            # A graph that makes variables takes many times as long, and is traced twice.
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_weights)
         if not self._updates_apart():
@@ -108,31 +108,32 @@ class CompiledSteps(keras.Model):
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
-        """A call that ends in an error leaves nothing half made that the next one would use."""
+        """Drops compiled functions after an error, so that the next call uses nothing half made."""
         try:
             yield
         except BaseException as error:
-            # What is found after a step leaves its program whole. A function whose tracing was
-            # broken off makes no variables any more, be it of an optimizer or of a user's callable.
+            # An error that is found after a step leaves its program whole. A function whose tracing
+            # was interrupted can make no more variables, of an optimizer or of a user's callable.
             if not isinstance(error, FloatingPointError):
                 self.train_function = self.test_function = self.predict_function = None
                 self._programs = Programs()
             raise
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Nothing, where Keras would build by a first batch: all has been built.
+        """Does nothing. Keras would build the model by a first batch, but it is already built.
 
-        Its own averages that batch over workers first, which fails for several (Keras 3.15.1).
+        Keras's own method first averages that batch over workers, which fails if there are several
+        (Keras 3.15.1).
         """
 
     def _updates_apart(self) -> bool:
-        """Whether the update is not compiled with the gradients."""
+        """Whether the update runs outside of the program of the gradients."""
         return _fused_adam.fits(self.optimizer, self.trainable_weights)
 
     def _count_of_steps(self) -> keras.Variable:
         """The variable in which the optimizer counts its steps.
 
-        `optimizer.iterations` counts updates, fewer where gradients are accumulated.
+        `optimizer.iterations` counts updates, which are fewer if gradients are accumulated.
         """
         optimizer = self.optimizer
         while isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -148,12 +149,12 @@ class CompiledSteps(keras.Model):
         results = {mean.name: mean.result() for mean in self.metrics}
         if num_workers(self.distribute_strategy) == 1:
             return results
-        # Keras averages what workers return along an axis, which a scalar has not.
+        # Keras averages the results of workers along an axis, and a scalar has none.
         return {name: result[tf.newaxis] for name, result in results.items()}
 
     @contextlib.contextmanager
     def _without_jit(self) -> Iterator[None]:
-        """Steps that are made here run as plain graphs, around programs."""
+        """Steps that are made inside this context run as plain graphs around programs."""
         # A property of Keras, whose type mypy does not know.
         jit_compile, self.jit_compile = self.jit_compile, False  # type: ignore[has-type]
         try:
@@ -162,15 +163,15 @@ class CompiledSteps(keras.Model):
             self.jit_compile = jit_compile
 
     def _program(self, key: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, as a program of XLA where that is wanted: the first one of that key."""
+        """The first function of that key, compiled by XLA if that is wanted."""
         if self.run_eagerly:
             return function
-        if self._jit_inside:  # Each device has one of its own, with its own variables.
+        if self._jit_inside:  # Each device has a program of its own, with its own variables.
             return tf.function(function, jit_compile=True, autograph=False)
         return self._programs.of(key, function) if self.jit_compile else function
 
     def _differentiated(self, function: Callable[..., Any], *args: Any) -> tuple[Any, list[Any]]:
-        """`results` and the gradients of a loss, for a function that returns `(loss, results)`."""
+        """Returns `(results, gradients)` of a function that returns `(loss, results)`."""
 
         def run(*args: Any) -> tuple[Any, list[Any]]:
             with tf.GradientTape() as tape:
@@ -183,15 +184,15 @@ class CompiledSteps(keras.Model):
     def _update(
         self, step: WholeStep, gradients: list[Any], loss: tf.Tensor, found: Found | None = None
     ) -> tf.Tensor:
-        """Ends a `WholeStep`; returns the loss, or NaN where something was lost."""
+        """Ends a `WholeStep`; returns the loss, or NaN if the step has failed."""
         is_whole = step.apply(gradients, loss, found)
         return tf.where(is_whole, loss, tf.constant(float("nan"), loss.dtype))
 
     def _run(
         self, layer: keras.Layer, inputs: tf.Tensor | tuple[tf.Tensor, ...], training: bool
     ) -> Any:
-        """`layer(inputs)` in the mode."""
-        # Keras clears what the step before has added by `add_loss` in parts of the layer only.
+        """Returns `layer(inputs)` in training or inference mode."""
+        # Keras itself clears the `add_loss` terms of the last step only in parts of the layer.
         self._clear_losses()
         return layer(inputs, training=training)
 
@@ -221,7 +222,7 @@ class CompiledSteps(keras.Model):
             return super().predict_on_batch(*args, **kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras; a step that is not finite changes nothing, and raises an error.
+        """As in Keras, but a step that is not finite changes nothing and raises an error.
 
         Raises:
           FloatingPointError: if the loss, a gradient or an updated weight is not finite.

@@ -1,4 +1,4 @@
-"""Rows that count: those of weight zero do not, whatever density they have."""
+"""Keeps rows of weight zero from having an effect, whatever density they have."""
 
 import typing
 from typing import Any
@@ -8,12 +8,12 @@ import tensorflow as tf
 
 
 class CheckedBatch(typing.NamedTuple):
-    """A batch of checked arrays: no row of weight zero in it is worse than the rest.
+    """A batch of checked arrays, in which rows of weight zero are copies of others.
 
     Attributes:
       rows: `(x,)` or `(context, x)`.
       weight: `[N]`.
-      index: `[N]`, which rows of the arrays they are.
+      index: `[N]`, the places of these rows in the arrays.
     """
 
     rows: tuple
@@ -22,12 +22,12 @@ class CheckedBatch(typing.NamedTuple):
 
 
 def counted_index(weight: np.ndarray) -> np.ndarray:
-    """Which row to take for each row of an array: itself, or if it weighs zero one that counts.
+    """The row to take for each row: itself, or another one if its weight is zero.
 
-    Those that count are taken in turn, so that statistics of a batch see different rows.
+    Rows of positive weight are taken in turn, so that statistics of a batch see different rows.
 
     Args:
-      weight: an array `[N]`, with a number above zero.
+      weight: an array `[N]`, with at least one number above zero.
     """
     counted = np.flatnonzero(weight > 0)
     index = np.arange(len(weight))
@@ -39,10 +39,11 @@ def counted_index(weight: np.ndarray) -> np.ndarray:
 def counted_rows(
     inputs: tf.Tensor | tuple[tf.Tensor, ...], weight: tf.Tensor
 ) -> tf.Tensor | tuple[tf.Tensor, ...]:
-    """A batch in which rows of weight zero are copies of those that count, taken in turn.
+    """The batch with its rows of weight zero replaced by those of positive weight, in turn.
 
-    A loss leaves out the density of a row that weighs zero, but where that density is not finite
-    the gradient would be zero times infinity. A device on which none counts gets a row of another.
+    A loss leaves out the density of a row of weight zero. But if that density were not finite, the
+    gradient would be zero times infinity. A device without a row of positive weight gets a row of
+    another device.
 
     Args:
       inputs: a tensor `[N, ...]`, or a tuple of them.
@@ -52,7 +53,7 @@ def counted_rows(
     if is_one_of_several():
         inputs = _with_lent_row(inputs, counts)
     position = tf.range(tf.size(weight))
-    # Sorting keeps the order of equals: first come those that count.
+    # Stable sorting puts the rows of positive weight first, in their order.
     order = tf.argsort(tf.cast(~counts, tf.int32), stable=True)
     num_counted = tf.maximum(tf.reduce_sum(tf.cast(counts, tf.int32)), 1)
     index = tf.where(counts, position, tf.gather(order, position % num_counted))
@@ -60,7 +61,7 @@ def counted_rows(
 
 
 def _with_lent_row(inputs: Any, counts: tf.Tensor) -> Any:
-    """The inputs of a device; if none of its rows counts, all are one that counts on another."""
+    """The inputs of a device, or copies of another device's row if none here has weight."""
     context = tf.distribute.get_replica_context()
     has_any = tf.reduce_any(counts)
     own = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)
@@ -71,7 +72,7 @@ def _with_lent_row(inputs: Any, counts: tf.Tensor) -> Any:
     def lent(tensor: tf.Tensor) -> tf.Tensor:
         zero = tf.zeros(tf.concat([[1], tf.shape(tensor)[1:]], axis=0), tensor.dtype)
         row = tf.gather(tf.concat([tensor, zero], axis=0), first)
-        # Sums between devices are of floating point: whole numbers are exact in float64.
+        # Sums between devices are in floating point; float64 keeps whole numbers exact.
         dtype = tensor.dtype if tensor.dtype.is_floating else tf.float64
         row = tf.cast(tf.where(is_lender, row, tf.zeros_like(row)), dtype)
         row = tf.cast(context.all_reduce(tf.distribute.ReduceOp.SUM, row), tensor.dtype)
@@ -81,18 +82,18 @@ def _with_lent_row(inputs: Any, counts: tf.Tensor) -> Any:
 
 
 def is_one_of_several() -> Any:
-    """Whether other devices take a part of this batch."""
+    """Whether other devices also take a part of this batch."""
     return tf.distribute.get_replica_context().num_replicas_in_sync > 1
 
 
 class Found:
-    """What there is to say of a batch when a step has been made of it.
+    """Says, after a step, whether its batch was in order, and which row was not.
 
     Args:
       x: the rows `[N, ...]`.
       values: their densities `[N]`.
       weight: `[N]`, or `None`.
-      index: which rows of the data they are if they are those of a `CheckedBatch`, else `None`.
+      index: the places of the rows in the data if they come from a `CheckedBatch`, else `None`.
     """
 
     _weight: typing.Any  # a tensor, or `None`
@@ -104,27 +105,27 @@ class Found:
         self._is_unknown = weight is not None and index is None
 
     def has_good_weights(self) -> tf.Tensor:
-        """A boolean `Tensor`: whether each weight is finite and not negative."""
+        """A boolean `Tensor`: whether every weight is finite and not negative."""
         return tf.reduce_all(self._good_weights()) if self._is_unknown else tf.constant(True)
 
     def on_all_devices(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Whether weights are good on every device, and whether a row counts on any."""
+        """Whether weights are good on all devices, and whether a row has weight on any device."""
         is_good, has_weight = self.has_good_weights(), self.has_weight()
         if not is_one_of_several():
             return is_good, has_weight
-        # The first is bad where it is bad on one of them. Not `~`: an element of a stack that is
-        # negated twice has the wrong value in graphs of TensorFlow 2.21.
+        # Weights are bad if they are bad on one device. `1.0 -` in place of `~`: an element of a
+        # stack that is negated twice has the wrong value in graphs of TensorFlow 2.21.
         flags = tf.stack([1.0 - tf.cast(is_good, tf.float32), tf.cast(has_weight, tf.float32)])
         context = tf.distribute.get_replica_context()
         is_bad, has_weight = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, flags) > 0)
         return ~is_bad, has_weight
 
     def has_weight(self) -> tf.Tensor:
-        """A boolean `Tensor`: whether a row of this device counts."""
+        """A boolean `Tensor`: whether a row of this device has a positive weight."""
         return tf.constant(True) if self._weight is None else tf.reduce_sum(self._weight) > 0
 
     def place(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Row and column (of all that an event has) that spoil the batch; -1 if there is none."""
+        """Row and column (in a flattened event) of the first fault of the batch; -1 if none."""
         x = tf.reshape(self._x, [tf.shape(self._x)[0], -1])
         finite = tf.math.is_finite(x) if x.dtype.is_floating else tf.ones_like(x, tf.bool)
         lost = _first_false(tf.reshape(finite, [-1]))

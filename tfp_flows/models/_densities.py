@@ -1,4 +1,4 @@
-"""Densities of rows in batches, however many there are."""
+"""Computes densities of any number of rows, in batches."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ from tfp_flows.models._likelihood_steps import LikelihoodSteps
 
 
 class Densities(LikelihoodSteps):
-    """A model of a distribution, which scores rows.
+    """A model of a distribution that computes the log-densities of rows.
 
-    A subclass has the `_arrays` and `_rows` that check them.
+    A subclass has the attributes `_arrays` and `_rows`, which check the rows.
     """
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
         """Returns the log-density of each row of `x`, or of `(context, x)`: `[N]`, in nats."""
         if is_array(batch_size) and np.ndim(batch_size):
             raise TypeError(
-                "`batch_size` must be an integer: a context and x are given as one pair, "
+                "`batch_size` must be an integer. Give a context and x as one pair, "
                 f"`predict((context, x))`. Received: batch_size of shape {np.shape(batch_size)}"
             )
         batch_size = checked_batch_size(batch_size)
@@ -41,9 +41,9 @@ class Densities(LikelihoodSteps):
     def log_prob(
         self, x: ArrayLike, context: ArrayLike | None = None, batch_size: int | None = None
     ) -> np.ndarray:
-        """Returns log p(x), or log p(x | c) of a context for each row: an array `[N]`, in nats.
+        """Returns log p(x), or log p(x | c) with a context for each row: an array `[N]`, in nats.
 
-        As `predict`, without a bar.
+        This is `predict` without a progress bar.
         """
         pair = x if context is None else (context, x)
         return self.predict(pair, batch_size=batch_size, verbose=0)

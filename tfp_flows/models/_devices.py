@@ -1,15 +1,15 @@
-"""What several devices have counted apart, brought together."""
+"""Averages statistics that several devices have kept apart."""
 
 import keras
 import tensorflow as tf
 
 
 def average_devices(model: keras.Model) -> None:
-    """Gives each device the mean of the statistics that every one has kept for its own rows.
+    """Sets the statistics of each device to their mean over all devices.
 
     Args:
-      model: a `keras.Model`. Variables with the synchronization "on_read" are averaged, such as
-        those of `BatchNorm`.
+      model: a `keras.Model`. Its variables with the synchronization "on_read" are averaged, such
+        as those of `BatchNorm`.
     """
     with model.distribute_strategy.scope():
         for variable in model.non_trainable_variables:

@@ -1,4 +1,4 @@
-"""What the Keras models of a distribution share: its variables, compiled steps, files."""
+"""The base of the Keras models of a distribution: variables, compiled steps and files."""
 
 import functools
 import math
@@ -17,9 +17,9 @@ from tfp_flows.models._whole_files import write_whole
 class DistributionModel(Adopts, CompiledSteps):
     """A `keras.Model` whose weights are all the variables of a TFP distribution."""
 
-    # What is said of a loss that is not finite from the start.
+    # The advice in the error of a loss that is not finite from the start.
     _advice_at_start = (
-        "The first batch already has no finite density: its rows, or some parameters, are not "
+        "The first batch already has no finite density: its rows or some parameters are not "
         "finite, or rows lie outside of the support of the distribution."
     )
 
@@ -35,16 +35,15 @@ class DistributionModel(Adopts, CompiledSteps):
         zipped: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """As in Keras, to a `.keras` file; one that exists is replaced at once, or stays.
+        """Saves to a `.keras` file, as in Keras; on failure the old file is kept.
 
-        `keras.saving.save_model(model, filepath)` opens the file before it asks for the model, so
-        that a failure leaves half of a file there: call this method.
+        Call this method, not `keras.saving.save_model(model, filepath)`. That function opens the
+        file before it asks for the model, so a failure leaves half of a file.
 
         Raises:
-          ValueError: for Keras's older format, HDF5, which could not be loaded; for a distribution
-            that cannot be saved.
-          OSError: if the file cannot be written, on a full disk for instance; the previous one
-            stays.
+          ValueError: if the file has Keras's older format, HDF5, which could not be loaded, or if
+            the distribution cannot be saved.
+          OSError: if the file cannot be written, for example on a full disk. The old file is kept.
         """
         if os.fspath(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
@@ -57,9 +56,9 @@ class DistributionModel(Adopts, CompiledSteps):
     def save_weights(
         self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any
     ) -> None:
-        """As in Keras, but a file that exists is replaced at once.
+        """Saves the weights, as in Keras; on failure the old file is kept.
 
-        A training that is killed while it writes leaves the previous file, so that
+        If training is killed while it writes, the old file is still whole, so that
         `keras.callbacks.BackupAndRestore` can always resume.
 
         Raises:
@@ -69,12 +68,12 @@ class DistributionModel(Adopts, CompiledSteps):
         write_whole(write, filepath, ".weights.h5", overwrite, self._max_file_size())
 
     def _max_file_size(self) -> int:
-        """A number of bytes that files of weights do not exceed."""
+        """A number of bytes that a file of weights does not exceed."""
         optimizer = getattr(self, "optimizer", None)
         variables = [*self.variables, *getattr(optimizer, "variables", ())]
         parts = len(variables) + len(list(self._flatten_layers()))
         values = sum(each.value.dtype.size * math.prod(each.shape) for each in variables)
-        # What HDF5 notes of each part, and the configuration.
+        # HDF5 adds a header for each part, and the file holds the configuration.
         return values + 8192 * (parts + 1)
 
     def export(
@@ -85,17 +84,18 @@ class DistributionModel(Adopts, CompiledSteps):
         input_signature: Any = None,
         **kwargs: Any,
     ) -> None:
-        """As in Keras: a SavedModel of densities and samples, served without this package.
+        """Writes a SavedModel of densities and samples, which is served without this package.
 
-        Its endpoints are `log_prob`, of x or `(context, x)`, also called `serve`, and
-        `sample(seed, n)`, or `sample(context, seed, n)`, with two integers for the seed. Other
-        formats have the log-density alone.
+        Its endpoint `log_prob`, also called `serve`, takes x or `(context, x)`. Its endpoint
+        `sample` takes `(seed, n)` or `(context, seed, n)`, where the seed is two integers. Other
+        formats hold only the log-density.
 
         Args:
-          filepath: of the folder.
+          filepath: the path of the folder.
           format: as in Keras.
           verbose: as in Keras.
-          input_signature: a list of the inputs' `tf.TensorSpec`; by default of any number of rows.
+          input_signature: a list of the `tf.TensorSpec`s of the inputs; by default they are of any
+            number of rows.
           **kwargs: further arguments of `keras.Model.export`.
         """
         if input_signature is None:

@@ -1,4 +1,4 @@
-"""Samples in batches, however many are wanted."""
+"""Draws any number of samples, in batches."""
 
 import random
 import time
@@ -17,7 +17,7 @@ _SECONDS_IN_SILENCE = 3.0
 
 
 class Draws:
-    """A model of a distribution, which draws samples of it."""
+    """A model of a distribution that draws samples of it."""
 
     def sample(
         self,
@@ -26,13 +26,15 @@ class Draws:
         seed: int | None = None,
         batch_size: int | None = None,
     ) -> np.ndarray:
-        """Draws n samples in batches: an array `[n, *event_shape]`, with a bar if it takes long.
+        """Draws n samples in batches, as an array `[n, *event_shape]`.
+
+        A progress bar appears if it takes long.
 
         Args:
-          n: Python `int`, how many, for each context if there are several.
+          n: Python `int`, the number of samples; with several contexts, of each of them.
           context: an array `[C]`, or `[M, C]` for samples `[n, M, *event_shape]`.
-          seed: Python `int`; samples follow from it and from `batch_size`. Drawn if it is `None`.
-          batch_size: Python `int`, samples drawn at once; 10,000 by default.
+          seed: Python `int`. The samples depend on it and on `batch_size`; random if `None`.
+          batch_size: Python `int`, the number of samples that are drawn at once; 10,000 by default.
         """
         return _draw(self, n, context, seed, batch_size)
 
@@ -44,17 +46,17 @@ def _draw(
     seed: int | None,
     batch_size: int | None,
 ) -> np.ndarray:
-    """Returns `num_samples` draws as one array; a bar shows what takes long.
+    """Returns `num_samples` draws as one array; shows a progress bar if it takes long.
 
     Args:
       model: a `FlowModel`.
       num_samples: Python `int`.
       context: an array to bind, or `None`.
-      seed: Python `int`, or `None` for one of Python's generator.
+      seed: Python `int`, or `None` to draw one from Python's generator.
       batch_size: Python `int`, or `None`.
 
     Raises:
-      ValueError: for a number below one, or a context where none is taken or needed.
+      ValueError: if a number is below one, or if a context is missing or not taken.
     """
     distribution, is_conditional = model.distribution, model._is_conditional
     if (context is not None) != is_conditional:
@@ -67,7 +69,7 @@ def _draw(
         batch_size = _BATCH_SIZE
     batch_size = min(_checks.integer_at_least(batch_size, 1, "batch_size"), num_samples)
     if seed is None:
-        # The generator that `keras.utils.set_random_seed` sets.
+        # From the generator that `keras.utils.set_random_seed` seeds.
         seed = random.randrange(2**31 - 1)
     seed = _checks.integer_at_least(seed, 0, "seed")
 

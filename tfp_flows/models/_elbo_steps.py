@@ -1,4 +1,4 @@
-"""What a step of a `VariationalModel` draws, and what Keras is given in place of data."""
+"""The samples of the steps of a `VariationalModel`, and what Keras gets in place of data."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tfp_flows.models._batches import BY_ROWS
 
 
 class Samples(keras.Layer):
-    """Samples and their densities in one pass, as a layer, so that networks know the mode."""
+    """Draws samples and their densities in one pass; as a layer, networks know the mode."""
 
     def __init__(self, flow: tfp.distributions.Distribution, num_samples: int) -> None:
         super().__init__(name="samples", dtype="float32", autocast=False)
@@ -24,7 +24,7 @@ class Samples(keras.Layer):
 
 
 def steps(count: int, num_replicas: int) -> tf.data.Dataset:
-    """The numbers of the draws, one for each replica in each step: Keras wants some data."""
+    """Numbers of the draws, one per replica and step, since Keras needs some data."""
     dataset = tf.data.Dataset.range(count * num_replicas).batch(num_replicas, drop_remainder=True)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = BY_ROWS
@@ -33,7 +33,7 @@ def steps(count: int, num_replicas: int) -> tf.data.Dataset:
 
 
 def data_given(name: str, value: Any) -> ValueError:
-    """The error that data end in, which a `VariationalModel` has no use for."""
+    """The error for data, which a `VariationalModel` does not take."""
     return ValueError(
         f"`{name}` must not be given: the samples are the data. "
         f"Received: {name} of type {type(value).__name__}"

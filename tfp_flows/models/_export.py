@@ -1,4 +1,4 @@
-"""A SavedModel of densities and samples, which is served without this package."""
+"""Writes a SavedModel of densities and samples, which is served without this package."""
 
 import os
 from typing import Any
@@ -17,14 +17,14 @@ def export(
 ) -> None:
     """Writes the endpoints `serve` and `log_prob`, of x or `(context, x)`, and `sample`.
 
-    `sample(seed, n)` draws n samples, `sample(context, seed, n)` n for each context; `seed` is two
-    int32 numbers.
+    `sample(seed, n)` draws n samples, `sample(context, seed, n)` draws n for each context. `seed`
+    is two int32 numbers.
 
     Args:
       model: a `keras.Model` of a distribution.
-      filepath: of the folder.
+      filepath: the path of the folder.
       signature: a list with the `tf.TensorSpec` of the inputs of `model.call`.
-      context_signature: that of a context, or `None`.
+      context_signature: the `tf.TensorSpec` of a context, or `None`.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -1,4 +1,4 @@
-"""What can be said of a source of batches before a step is made of it."""
+"""Checks a source of batches before the first step is made."""
 
 import types
 from collections.abc import Iterator
@@ -9,22 +9,24 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import _checks
+from tfp_flows._lost_digits import warn_of_lost_digits
 from tfp_flows.models._rows import Rows
 
 
 def looked_at(batches: Any, rows: Rows) -> tuple[Any, bool]:
-    """Refuses batches that no step takes, and warns where a cast would lose digits.
+    """Refuses batches that no step can take, and warns if a cast would lose digits.
 
-    A step that is refused while it is traced cannot be used again, and the model has begun to
-    change. A dataset is judged by its specification; its first batch is made only where that does
-    not say enough, since it may take long to fill a buffer. Generators are watched to their end.
+    This comes first because a step that raises while it is traced cannot be used again, and the
+    model may have begun to change. A dataset is checked by its specification. Its first batch is
+    read only if that does not say enough, since filling a buffer may take long. Every batch of a
+    generator is checked.
 
     Args:
-      batches: a `tf.data.Dataset`, `keras.utils.PyDataset` or generator; others are not looked at.
+      batches: a `tf.data.Dataset`, `keras.utils.PyDataset` or generator; others are not checked.
       rows: the `Rows` of the model.
 
     Returns:
-      `(batches, is_empty)`; the batches may be used in place of those that were given.
+      `(batches, is_empty)`. Use these batches in place of those that were given.
     """
     if isinstance(batches, tf.data.Dataset):
         return batches, _look_at_dataset(batches, rows)
@@ -43,7 +45,7 @@ def looked_at(batches: Any, rows: Rows) -> tuple[Any, bool]:
 
 
 def with_batches(batches: Any, rows: Rows, name: str) -> Any:
-    """The batches that `looked_at` gives back; refuses a source without any, by name."""
+    """The batches that `looked_at` returns; the error for an empty source has its name."""
     batches, is_empty = looked_at(batches, rows)
     if is_empty:
         raise no_batches(name, batches)
@@ -51,12 +53,12 @@ def with_batches(batches: Any, rows: Rows, name: str) -> Any:
 
 
 def no_batches(name: str, batches: Any) -> ValueError:
-    """The error that a source of batches ends in which has none."""
-    return ValueError(f"`{name}` must have batches. Received: {name}={batches!r} without one")
+    """The error for a source without batches."""
+    return ValueError(f"`{name}` must have batches. Received: {name}={batches!r} without any")
 
 
 def _look_at_dataset(dataset: tf.data.Dataset, rows: Rows) -> bool:
-    """Whether it is empty."""
+    """Checks a dataset; returns whether it is empty."""
     specs = tf.nest.flatten(dataset.element_spec)
     with tf.Graph().as_default():
         rows.unpacked(tf.nest.map_structure(_placeholder, dataset.element_spec))
@@ -78,7 +80,7 @@ def _placeholder(spec: tf.TypeSpec) -> Any:
 
 
 def _look(batch: Any, rows: Rows) -> None:
-    """Refuses a batch in Python's hands; warns where its cast would lose digits."""
+    """Refuses a batch that no step can take; warns if a cast would lose digits."""
     named = _checked_parts(batch, rows)
     tensors = tf.nest.map_structure(
         lambda part: tf.convert_to_tensor(part) if hasattr(part, "__array__") else part, batch
@@ -86,11 +88,11 @@ def _look(batch: Any, rows: Rows) -> None:
     rows.unpacked(tensors)
     for name, part in named.items():
         if part is not None and name != "sample_weight":
-            _checks.warn_of_lost_digits(np.asarray(part), rows.numpy_dtype(name), name)
+            warn_of_lost_digits(np.asarray(part), rows.numpy_dtype(name), name)
 
 
 def _checked_parts(batch: Any, rows: Rows) -> dict[str, Any]:
-    """The parts of a batch by name, of which none is sparse, has gaps or is no number."""
+    """The parts of a batch by name; refuses those that are sparse, have gaps or no numbers."""
     parts = batch if isinstance(batch, tuple | list) else (batch,)
     if len(parts) == 2 and isinstance(parts[0], tuple):
         names = ("context", "x")[-len(parts[0]) :]
@@ -102,7 +104,7 @@ def _checked_parts(batch: Any, rows: Rows) -> dict[str, Any]:
     for name, part in named.items():
         _checks.plain(part, name)
         kind = getattr(getattr(part, "dtype", None), "kind", "f")
-        if kind not in "fiubV":  # V: numpy's of bfloat16
+        if kind not in "fiubV":  # V is numpy's kind of bfloat16
             raise TypeError(f"`{name}` must be numbers. Received: {name}.dtype={part.dtype}")
     return named
 

@@ -1,4 +1,4 @@
-"""Adam in one operation a weight, which also may change nothing."""
+"""Adam with one operation per weight, which can also leave all weights unchanged."""
 
 import math
 from typing import Any
@@ -8,11 +8,11 @@ import tensorflow as tf
 
 
 def fits(optimizer: keras.optimizers.Optimizer, weights: list[keras.Variable]) -> bool:
-    """Whether `apply` does what the optimizer would.
+    """Whether `apply` gives the same update as the optimizer.
 
     Args:
       optimizer: a Keras optimizer, built.
-      weights: those that it will update.
+      weights: the weights that it will update.
     """
     return (
         type(optimizer) is keras.optimizers.Adam
@@ -33,11 +33,13 @@ def apply(
     weights: list[keras.Variable],
     may_change: tf.Tensor,
 ) -> tf.Tensor:
-    """m += (1 - b_1) (g - m),  v += (1 - b_2) (g^2 - v),  w -= a m / (sqrt(v) + e).
+    r"""$m += (1 - b_1) (g - m), \; v += (1 - b_2) (g^2 - v), \; w -= a m / (\sqrt{v} + e)$
 
-    As `keras.optimizers.Adam`, in its variables, by TensorFlow's kernel: one operation a weight
-    where Keras has some forty, half of what XLA would compile of a training step. In float32 the
-    kernel has 1 - b_2 to five digits: moments differ from Keras's in the fifth.
+    Updates the weights and the variables of `keras.optimizers.Adam` by TensorFlow's kernel.
+
+    The kernel is one operation per weight. Keras has about forty, half of all that XLA would
+    compile for a training step. In float32 the kernel has 1 - b_2 to five digits, so moments differ
+    from Keras's in the fifth digit.
 
     Args:
       optimizer: a `keras.optimizers.Adam` that `fits`.
@@ -46,24 +48,24 @@ def apply(
       may_change: boolean `Tensor`.
 
     Returns:
-      Whether each weight and its moments stay finite, a boolean `Tensor`, `[len(weights)]`. Where
-      one of them would not, nothing changes.
+      Whether each weight and its moments stay finite, a boolean `Tensor` `[len(weights)]`. If one
+      of them would not, nothing changes.
 
     Source: Kingma and Ba (2015), arXiv:1412.6980.
     """
     has_gradient = [gradient is not None for gradient in gradients]
-    # Warns of those that are missing, as Keras does.
+    # Warns of missing gradients, as Keras does.
     gradients, weights = optimizer._filter_empty_gradients(gradients, weights)
     gradients = optimizer._clip_gradients(
         [tf.cast(g, weight.dtype) for g, weight in zip(gradients, weights, strict=True)]
     )
     rate = tf.convert_to_tensor(optimizer.learning_rate)
-    # No moment is larger than `ratio` times the root of the other, by Cauchy and Schwarz, so that
-    # no weight moves by more than that many rates.
+    # By the Cauchy-Schwarz inequality, m is at most `ratio` times the root of v, so no weight moves
+    # by more than `ratio` times the learning rate.
     b1, b2 = optimizer.beta_1, optimizer.beta_2
     ratio = (1.0 - b1) / math.sqrt((1.0 - b2) * (1.0 - b1**2 / b2))
     is_small = tf.abs(rate) * ratio < 0.01 * rate.dtype.max
-    # Squares, since they are what the second moment holds; the sum of halves has room for less.
+    # The second moment holds squares. `l2_loss` is half of their sum, hence the factor of 2.
     finite = iter([tf.math.is_finite(2.0 * tf.nn.l2_loss(gradient)) for gradient in gradients])
     flags = [next(finite) if has_one else tf.constant(True) for has_one in has_gradient]
     stay_finite = is_small & tf.stack(flags)
@@ -82,7 +84,7 @@ def apply(
                 grad=gradient,
                 **shared[dtype],
             )
-        # By its handle, which is that of this device where there are several.
+        # The handle is that of this device if there are several.
         count = optimizer.iterations.value
         tf.raw_ops.AssignAddVariableOp(resource=count.handle, value=tf.ones([], count.dtype))
 
@@ -93,7 +95,7 @@ def apply(
 def _shared(
     optimizer: keras.optimizers.Optimizer, rate: tf.Tensor, dtype: tf.DType
 ) -> dict[str, tf.Tensor]:
-    """What all weights share, as the kernel wants it."""
+    """The arguments of the kernel that all weights share."""
     step = tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, dtype)
     b1, b2 = (tf.constant(b, dtype) for b in (optimizer.beta_1, optimizer.beta_2))
     return {

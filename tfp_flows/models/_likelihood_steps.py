@@ -1,4 +1,4 @@
-"""One step of training by maximum likelihood, and what it reports."""
+"""The steps of maximum likelihood: losses, gradients and reported means."""
 
 import functools
 import math
@@ -21,10 +21,12 @@ from tfp_flows.models._whole_step import WholeStep
 
 
 class LikelihoodSteps(DistributionModel):
-    """loss = -sum_n w_n log p(x_n) / sum_n w_n over the rows of a batch, and its running mean.
+    r"""$L = -\sum_n w_n \log p(x_n) / \sum_n w_n$
 
-    A subclass says how batches are taken apart: its `_rows` has a method `unpacked`. Where it has a
-    `matching`, the loss is the mean of the squared errors that this layer gives instead.
+    A model whose steps compute this loss over the rows of a batch, and its running mean.
+
+    A subclass says how a batch is split into parts: its `_rows` has a method `unpacked`. If the
+    model has a layer `matching`, the loss is the mean of the squared errors of that layer.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class LikelihoodSteps(DistributionModel):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The running means of the negative log-likelihood and, of whole numbers, of bits."""
+        """The running means of the loss and, for a `Dequantized`, of bits per dimension."""
         return [mean for mean in (self._loss_mean, self._bits_mean) if mean is not None]
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -59,7 +61,7 @@ class LikelihoodSteps(DistributionModel):
         weight: tf.Tensor | None,
         share: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
-        """What is differentiated, and `(loss, values)`."""
+        """Returns the loss that is differentiated, and `(loss, values)`."""
         values = self._score(inputs, training=True)
         loss = self.compute_loss(y_pred=values, sample_weight=weight)
         scaled = self.optimizer.scale_loss(self._part_of_loss(loss, values, weight, share))
@@ -68,7 +70,7 @@ class LikelihoodSteps(DistributionModel):
     def _share_of_rows(
         self, inputs: tf.Tensor | tuple[tf.Tensor, ...], weight: tf.Tensor | None
     ) -> tf.Tensor | None:
-        """The part of the weight of all rows that this device has; `None` for one device."""
+        """This device's share of the weight of all rows; `None` if there is one device."""
         if self._num_replicas() == 1:
             return None
         if weight is None:
@@ -76,21 +78,21 @@ class LikelihoodSteps(DistributionModel):
             own = tf.cast(tf.shape(x)[0], self.compute_dtype)
         else:
             own = tf.reduce_sum(weight)
-        # Here, since XLA compiles no exchange between devices.
+        # This is outside of the program, since XLA compiles no exchange between devices.
         context = tf.distribute.get_replica_context()
         return tf.math.divide_no_nan(own, context.all_reduce(tf.distribute.ReduceOp.SUM, own))
 
     def _part_of_loss(
         self, loss: tf.Tensor, values: tf.Tensor, weight: tf.Tensor | None, share: tf.Tensor | None
     ) -> tf.Tensor:
-        """What this device adds to the loss of all, in which a row counts by its weight."""
+        """The term that this device adds to the loss of all devices, weighted by row."""
         if share is None:
             return loss
         mean = weighted_mean(-values, weight)
         return (loss - mean) / self._num_replicas() + tf.cast(share, mean.dtype) * mean
 
-    # Tracing and compiling a density takes seconds: validation, `evaluate` and `predict` share one
-    # program of it, around which their own are plain graphs.
+    # Tracing and compiling a density takes seconds, so validation, `evaluate` and `predict` share
+    # one program of it. Their own functions are plain graphs around that program.
 
     def make_test_function(self, force: bool = False) -> Any:
         """As in Keras."""
@@ -116,7 +118,7 @@ class LikelihoodSteps(DistributionModel):
         return self._program(layer, run)(inputs)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """One step of `evaluate`; regularisers do not count."""
+        """One step of `evaluate`; the loss is without regularizers."""
         inputs, weight, index = self._rows.counted(data)
         values = self._score(inputs, training=False)
         loss = weighted_mean(-values, weight)
@@ -130,7 +132,7 @@ class LikelihoodSteps(DistributionModel):
         sample_weight: ArrayLike | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that waits for data."""
+        """As in Keras, for `x`, or a context and x; adapts every `ActNorm` that has not yet."""
         for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
             _checks.plain(part, name)
         with forgotten_unless_trained(self):
@@ -138,7 +140,7 @@ class LikelihoodSteps(DistributionModel):
             return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras; refuses weights that are negative, not finite, or all zero."""
+        """As in Keras, but refuses weights that are negative, not finite, or all zero."""
         self._test_outcome.reset()
         result = super().test_on_batch(*args, **kwargs)
         check_weights(self._test_outcome)
@@ -149,13 +151,13 @@ class LikelihoodSteps(DistributionModel):
         return self._run(self, self._rows.unpacked(data)[0], training=False)
 
     def _score(self, inputs: tf.Tensor | tuple[tf.Tensor, ...], training: bool) -> tf.Tensor:
-        """What is maximised, `[N]`: the log-density, or minus the squared error of matching."""
+        """The maximized values `[N]`: the log-density, or minus the squared error of matching."""
         if self.matching is None:
             return self._run(self, inputs, training)
         return -self._run(self.matching, inputs, training)
 
     def _logs(self, loss: tf.Tensor, values: tf.Tensor, weight: tf.Tensor | None) -> dict[str, Any]:
-        """The running means, with those of one more batch."""
+        """Updates the running means with one more batch, and returns them."""
         total = total_weight(values, weight)
         self._loss_mean.update_state(loss, sample_weight=total)
         if self._bits_mean is not None:
@@ -171,7 +173,7 @@ class LikelihoodSteps(DistributionModel):
         sample_weight: tf.Tensor | None = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The weighted mean of -`y_pred`, what is maximised, plus the networks' regularisers."""
+        """The weighted mean of -`y_pred`, the maximized values, plus the networks' regularizers."""
         del x, y, training
         loss = weighted_mean(-y_pred, sample_weight)
         for penalty in self.losses:
@@ -180,5 +182,5 @@ class LikelihoodSteps(DistributionModel):
 
 
 def _x(inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """x, of inputs that are x or `(context, x)`."""
+    """Returns x from inputs that are x or `(context, x)`."""
     return inputs[-1] if isinstance(inputs, tuple) else inputs

@@ -1,4 +1,4 @@
-"""A Keras layer for variables that belong to none."""
+"""A Keras layer for variables that belong to no other layer."""
 
 import keras
 import tensorflow as tf

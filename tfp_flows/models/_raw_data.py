@@ -1,4 +1,4 @@
-"""A word, before training, on data that a flow was not made for: far off, or beyond its splines."""
+"""Warns before training if data are far from standard or outside of a flow's splines."""
 
 import inspect
 from typing import Any
@@ -23,22 +23,22 @@ from tfp_flows.models._adapting import first_batch
 tfd = tfp.distributions
 tfb = tfp.bijectors
 
-# A column is far from standard if its mean is beyond 3 of the larger of 1 and its deviation (there
-# a standard normal base has lost 4.5 nats a row), or its deviation beyond a factor of 10.
+# A column is far from standard if its mean is more than 3 times the larger of 1 and its deviation,
+# so that a standard normal base loses 4.5 nats per row, or if its deviation is 10 times off.
 _MEAN, _FACTOR = 3.0, 10.0
-# The share of rows outside of the splines in a column that is worth a word.
+# The share of rows outside of the splines in a column that gives a warning.
 _OUTSIDE = 0.1
-# Fewer rows than this have no moments to speak of, and more than the others change nothing.
+# Moments of fewer rows than the first say little, and more rows than the second change nothing.
 _LEAST_ROWS, _MOST_ROWS = 16, 1000
 _WITH_NETWORKS = (FlowBijector, tfb.MaskedAutoregressiveFlow, tfb.RealNVP)
 
 
 class RawData:
-    """Warns once if columns are far from standard where a flow begins to learn.
+    """Warns once if columns are far from standard at the first trained layer of a flow.
 
-    The parts before the first trained layer are evaluated, `tfb.Sigmoid` or `Standardize` for
-    instance, eagerly on at most 1,000 rows that are spread evenly. Flows of images and series are
-    not looked at, nor those whose first layer learns location and scale itself, as `ActNorm` does.
+    The parts before that layer, such as `tfb.Sigmoid` or `Standardize`, are evaluated eagerly on at
+    most 1,000 rows, spread evenly. Flows of images and series are not checked, nor flows whose
+    first layer learns location and scale itself, as `ActNorm` does.
 
     Args:
       distribution: a TFP distribution.
@@ -49,7 +49,7 @@ class RawData:
         self._has_looked = False
 
     def look_at_rows(self, x: Any, sample_weight: Any = None) -> None:
-        """Looks at an array `[N, *event_shape]`, without rows of weight zero, `[N]`."""
+        """Checks an array `[N, *event_shape]`, without the rows whose `sample_weight` is zero."""
         found = None if self._has_looked else _first_trained(self._distribution)
         self._has_looked = True
         if found is None:
@@ -62,14 +62,14 @@ class RawData:
             _warn(fixed, layer, intervals, x)
 
     def looked_at(self, batches: Any, unpacked: Any) -> Any:
-        """Looks at the first batch of a dataset, `PyDataset` or generator.
+        """Checks the first batch of a dataset, `PyDataset` or generator.
 
         Args:
           batches: what Keras's `fit` takes for data.
           unpacked: a function of a batch that returns `(x or (context, x), weights or None)`.
 
         Returns:
-          `batches`, or if these are used up by looking at them, the same again.
+          `batches`, or an iterator over the same batches if reading the first has used it up.
         """
         if self._has_looked or _first_trained(self._distribution) is None:
             return batches
@@ -80,9 +80,9 @@ class RawData:
 
 
 def _first_trained(distribution: tfd.Distribution) -> Any:
-    """`(parts before it, the first trained layer, intervals)`; `None` if there is nothing to say.
+    """`(parts before it, the first trained layer, intervals)`; `None` if nothing is to check.
 
-    Parts are pairs `(bijector, is_inverted)`, and intervals those of all splines of the flow.
+    Parts are pairs `(bijector, is_inverted)`; the intervals are those of all splines of the flow.
     """
     bijectors, _ = bijectors_to_base(distribution)
     if not bijectors or not isinstance(distribution.event_shape, tf.TensorShape):
@@ -102,7 +102,7 @@ def _first_trained(distribution: tfd.Distribution) -> Any:
 
 
 def _expects_standard(part: Any) -> bool:
-    """Whether a layer neither learns location and scale by itself nor holds what does."""
+    """Whether a layer has no part that learns location and scale by itself."""
     if isinstance(part, Affine) or any(
         isinstance(node, ActNorm | BatchNorm | Standardize) for node in walk(part)
     ):
@@ -115,7 +115,7 @@ def _is_circular(node: Any) -> bool:
 
 
 def _interval(node: Any) -> tuple[float, float] | None:
-    """Where a spline, or the one that a layer makes by its network, is no tail; or `None`."""
+    """The interval of a spline, or of the one that a layer's network makes; else `None`."""
     if hasattr(node, "range_min") and hasattr(node, "bin_widths"):
         low, widths = np.asarray(node.range_min), np.asarray(node.bin_widths)
         return float(low.min()), float((low + widths.sum(axis=-1)).max())
@@ -130,7 +130,7 @@ def _interval(node: Any) -> tuple[float, float] | None:
 
 
 def _warn(fixed: Any, layer: Any, intervals: Any, x: np.ndarray) -> None:
-    """One warning of rows `[N, ...]`, if they give a reason."""
+    """Warns once of rows `[N, ...]` if they are far from standard or outside of the splines."""
     z = tf.constant(x)
     for part, is_inverted in fixed:
         z = part.forward(z) if is_inverted else part.inverse(z)
@@ -140,27 +140,27 @@ def _warn(fixed: Any, layer: Any, intervals: Any, x: np.ndarray) -> None:
         np.all(np.asarray(node.mean) == 0.0) and np.all(np.asarray(node.scale) == 1.0)
         for node in standards
     )
-    # What `Standardize` leaves is not to be standardised again: long tails are long.
+    # After `Standardize` only long tails are left, and standardizing again would not help.
     reason = (None if is_adapted else _far(z)) or _outside(z, intervals)
     if reason is None:
         return
     advice = "put `tfp_flows.bijectors.Standardize` at the data's end of the flow and call "
     if is_adapted:
-        advice = "give the flow a larger `bound` than what `Standardize` leaves, or call "
+        advice = "give the flow a larger `bound`, beyond the standardized data, or call "
     elif standards:
-        advice = "let `Standardize` learn from the data before: call "
+        advice = "let `Standardize` learn from the data first: call "
     _checks.warn(
-        f"`x` is not what the flow starts from, zero mean and unit scale: {advice}"
-        f"`model.adapt`. Received: {reason}, where they reach `{layer.name}`"
+        f"`x` should have zero mean and unit scale where the flow begins to learn: {advice}"
+        f"`model.adapt`. Received: {reason}, at `{layer.name}`"
     )
 
 
 def _far(z: np.ndarray) -> str | None:
-    """The column that is furthest from standard, in words, or `None`."""
+    """Describes the column that is furthest from standard, or returns `None`."""
     with np.errstate(all="ignore"):
         mean, deviation = z.mean(axis=0), z.std(axis=0)
         size = np.abs(mean) / np.maximum(deviation, 1.0) / _MEAN
-        # A column that does not vary has another fault; and NaN compares as False.
+        # A column that does not vary has another fault; NaN compares as False.
         eps = np.finfo(np.float32).eps
         varies = deviation > 4.0 * eps * np.abs(mean)
         scale = np.maximum(deviation, np.where(varies, 1.0 / deviation, 0.0)) / _FACTOR
@@ -176,7 +176,7 @@ def _far(z: np.ndarray) -> str | None:
 
 
 def _outside(z: np.ndarray, intervals: Any) -> str | None:
-    """The column with most rows outside of all splines, in words, or `None`."""
+    """Describes the column with most rows outside of all splines, or returns `None`."""
     if not intervals:
         return None
     low, high = min(low for low, _ in intervals), max(high for _, high in intervals)

@@ -1,4 +1,4 @@
-"""Batches of rows as a step of training gets them: taken apart and checked, in the right dtype."""
+"""Splits the batches of a step into their parts, checks them and casts them."""
 
 from typing import Any
 
@@ -12,12 +12,11 @@ from tfp_flows.models._counted_rows import CheckedBatch, counted_rows
 
 
 class Rows:
-    """Checks of batches with rows x of a distribution, or of pairs (c, x) of a conditional one.
+    """Checks batches of rows x of a distribution, or of pairs (c, x) of a conditional one.
 
     Args:
       distribution: a TFP distribution.
-      context_size: C, a tuple of the sizes of several axes, or 0 if no context is expected with
-        the data.
+      context_size: C, a tuple of the sizes of several axes, or 0 if the data have no context.
       compute_dtype: the dtype of contexts and weights.
     """
 
@@ -34,7 +33,7 @@ class Rows:
     def counted(self, data: Any) -> tuple[Any, tf.Tensor | None, tf.Tensor | None]:
         """Returns `(inputs of call, weights or None, index or None)` of a batch for a loss.
 
-        In inputs no row of weight zero is left. The index is that of a `CheckedBatch`.
+        The inputs have no row of weight zero left. The index is that of a `CheckedBatch`.
         """
         inputs, weight = self.unpacked(data)
         if isinstance(data, CheckedBatch):
@@ -42,7 +41,7 @@ class Rows:
         return inputs if weight is None else counted_rows(inputs, weight), weight, None
 
     def unpacked(self, data: Any) -> tuple[Any, tf.Tensor | None]:
-        """Returns `(inputs of call, weights or None)` of a batch as Keras or `batches` give it."""
+        """Returns `(inputs of call, weights or None)` of a batch from Keras or from `batches`."""
         if isinstance(data, tuple | list) and len(data) == 1 and isinstance(data[0], tuple | list):
             data = data[0]  # the pair that `predict_on_batch` was given
         if isinstance(data, CheckedBatch):
@@ -51,7 +50,7 @@ class Rows:
             parts, weight = (*data[0], None)[:2], data[1]
         else:
             *parts, weight = keras.utils.unpack_x_y_sample_weight(data)
-        # Eager steps are given arrays as they are.
+        # Eager steps get arrays, not tensors.
         first, second, weight = (
             tf.convert_to_tensor(part) if isinstance(part, np.ndarray) else part
             for part in (*parts, weight)
@@ -67,33 +66,33 @@ class Rows:
         if not self._context_size:
             if second is not None:
                 raise ValueError(
-                    "A batch must be `x` or `(x, None, sample_weight)`: the flow takes no "
+                    "A batch must be `x` or `(x, None, sample_weight)`, since the flow takes no "
                     f"context. Received: two tensors of shapes {first.shape} and {second.shape}"
                 )
             return self._checked_batch(first), weight
         if second is None:
             raise ValueError(
-                "A batch must be `(context, x)` or `(context, x, sample_weight)`: the flow takes "
-                f"a context. Received: one tensor of shape {first.shape}"
+                "A batch must be `(context, x)` or `(context, x, sample_weight)`, since the flow "
+                f"takes a context. Received: one tensor of shape {first.shape}"
             )
         second = self._checked_batch(second)
         return (self._checked_context(first, second), second), weight
 
     @property
     def is_conditional(self) -> bool:
-        """Whether a context belongs to each row."""
+        """Whether each row has a context."""
         return bool(self._context_size)
 
     def numpy_dtype(self, name: str) -> np.dtype:
-        """What the part of that name, "x" or "context", is cast to."""
+        """The dtype to which the part "x" or "context" is cast."""
         dtype = self._distribution.dtype if name == "x" else tf.as_dtype(self._compute_dtype)
         return np.dtype(dtype.as_numpy_dtype)
 
     def loses_digits(self, spec: tf.TensorSpec) -> bool:
-        """Whether a part of a batch may lose digits that matter when it is cast."""
+        """Whether a cast of a part of a batch may lose digits that matter."""
         dtype = tf.as_dtype(self._compute_dtype)
         is_wide = spec.dtype.is_floating and spec.dtype.size > dtype.size
-        # Labels and pixels are integers of few digits.
+        # Labels and pixels, which are integers too, have few digits.
         return is_wide or (self.is_conditional and spec.dtype in (tf.int32, tf.int64, tf.uint32))
 
     def _checked_context(self, context: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -101,7 +100,7 @@ class Rows:
         shape = tf.TensorShape([x.shape[0], *_checks.context_shape(self._context_size)])
         if not shape.is_compatible_with(context.shape):
             raise ValueError(
-                f"`context` must have a row for each of `x`, {tuple(shape)}. "
+                f"`context` must have a row for each row of `x`, shape {tuple(shape)}. "
                 f"Received: context.shape={context.shape} with x.shape={x.shape}"
             )
         return tf.cast(tf.ensure_shape(context, shape), self._compute_dtype)
@@ -121,7 +120,7 @@ class Rows:
         event_ndims = self._distribution.event_shape.rank
         if x.shape.rank is not None and x.shape.rank == event_ndims:
             raise ValueError(
-                "A dataset must give batches: call its method `batch`. "
+                "A dataset must give batches. Call its method `batch`. "
                 f"Received: an element of shape {x.shape}, which is one event"
             )
         event_shape = self._distribution.event_shape
@@ -130,7 +129,7 @@ class Rows:
                 f"A batch must have shape [N, {_checks.listed(event_shape)}]. "
                 f"Received: x.shape={x.shape}"
             )
-        # After batches of several shapes TensorFlow traces a step for any, right or wrong.
+        # After batches of several shapes, TensorFlow traces a step that takes any shape.
         x = tf.ensure_shape(x, [None, *event_shape])
         dtype = self._distribution.dtype
         if not dtype.is_floating:
@@ -138,7 +137,7 @@ class Rows:
         if not x.dtype.is_floating and not hasattr(self._distribution, "check_values"):
             raise TypeError(
                 "A batch must be floating point, since the flow is a density and has no "
-                "dequantisation (`tfp_flows.distributions.Dequantized`). "
+                "dequantization (`tfp_flows.distributions.Dequantized`). "
                 f"Received: dtype={x.dtype.name}"
             )
         return tf.cast(x, dtype)

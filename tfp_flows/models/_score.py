@@ -1,4 +1,4 @@
-"""What likelihood training maximises, and means of it."""
+"""The values that likelihood training maximizes, and their means."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -9,7 +9,7 @@ from tfp_flows.distributions._support import log_prob_in_support
 
 
 def score(distribution: tfp.distributions.Distribution, x: tf.Tensor) -> tf.Tensor:
-    """log p(x), or of a distribution that has only a bound of it, the bound: `[N]`, in nats."""
+    """log p(x), or its lower bound if the distribution has only that: `[N]`, in nats."""
     elbo = getattr(distribution, "elbo", None)
     if elbo is not None:
         return elbo(x)
@@ -23,7 +23,7 @@ def score_of_inputs(
     is_conditional: bool,
     inputs: tf.Tensor | tuple[tf.Tensor, ...],
 ) -> tf.Tensor:
-    """The `score` of a layer's inputs: x, or of a conditional distribution `(c, x)`."""
+    """The `score` of a layer's inputs: x, or `(c, x)` for a conditional distribution."""
     if not is_conditional:
         return score(distribution, inputs)
     if not isinstance(inputs, tuple | list) or len(inputs) != 2:
@@ -36,17 +36,17 @@ def score_of_inputs(
 
 
 def weighted_mean(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
-    """sum_n w_n a_n / sum_n w_n, or without weights the mean.
+    r"""$\sum_n w_n a_n / \sum_n w_n$, or the mean if there are no weights.
 
-    Zero where there are no rows, as one of several devices may have none.
+    It is zero without rows, since one of several devices may have none.
     """
     if weight is None:
         return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype))
-    # A row of weight zero fills up a batch; what it gives must not matter, even if infinite.
+    # A row of weight zero only fills up a batch. Its value has no effect, even if infinite.
     total = tf.reduce_sum(tf.math.multiply_no_nan(values, weight))
     return tf.math.divide_no_nan(total, tf.reduce_sum(weight))
 
 
 def total_weight(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
-    """sum_n w_n, or without weights the number of values."""
+    r"""$\sum_n w_n$, or the number of values if there are no weights."""
     return tf.cast(tf.size(values), values.dtype) if weight is None else tf.reduce_sum(weight)

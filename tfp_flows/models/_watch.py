@@ -1,4 +1,4 @@
-"""The watch on a training: it ends as soon as the loss, or the weights, are lost."""
+"""Stops training as soon as the loss or a weight is not finite."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from tfp_flows.models._whole_step import FINE, GRADIENT, LOSS, SAMPLE_WEIGHT, Ou
 from tfp_flows.models._workers import FromFirst, SharedBackup, num_workers
 
 _OF_WORKERS = (FromFirst, SharedBackup)
-_ADVICE = "A smaller learning rate, `clipnorm` in the optimizer, or standardised data often help."
+_ADVICE = "A smaller learning rate, `clipnorm` in the optimizer, or standardized data often help."
 
 
 def watched(model: keras.Model, callbacks: Any) -> Any:
-    """The callbacks that a user gives to `fit`, and the watch on the loss of the model."""
+    """The callbacks that a user gives to `fit`, with those that watch the model."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         result, each_callback = callbacks, callbacks.callbacks
     else:
@@ -25,11 +25,11 @@ def watched(model: keras.Model, callbacks: Any) -> Any:
     backups = [each for each in each_callback if isinstance(each, keras.callbacks.BackupAndRestore)]
     for backup in backups:
         drop_broken_metadata(backup.backup_dir)
-    # A list of the user's may be given to another `fit`.
+    # The user may give the same list to another `fit`, so watches may be in it already.
     watches = [each for each in each_callback if isinstance(each, StopAtNonFinite)]
     if not watches:
         watches = [StopAtNonFinite()]
-        # Before those of the user, which would otherwise write down a step that was lost.
+        # First, or a callback of the user would save a step that has failed.
         each_callback[:0] = watches
     if num_workers(model.distribute_strategy) > 1:
         each_callback[:] = [each for each in each_callback if not isinstance(each, _OF_WORKERS)]
@@ -38,13 +38,13 @@ def watched(model: keras.Model, callbacks: Any) -> Any:
         each_callback.append(FromFirst())
         watches = [*watches, *shared, each_callback[-1]]
     for watch in watches:
-        # A list that is made already tells its model to nobody new.
+        # A `CallbackList` that exists already does not pass its model to new callbacks.
         watch.set_model(model)
     return result
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
-    """Ends a training as soon as a step has changed nothing, since something was not finite."""
+    """Stops training after a step that was not finite, and so has changed nothing."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.model._outcome.reset()
@@ -67,12 +67,12 @@ class StopAtNonFinite(keras.callbacks.Callback):
             outcome = self.model._test_outcome
             place = f" at step {outcome.count + 1} of the validation after {self.place}"
             raise FloatingPointError(
-                f"The validation loss must stay finite, and training stops{place}. Rows that are "
-                "not finite, or outside of the support, may be left out or given weight zero; "
-                "else the weights may have gone too far. "
+                f"The validation loss must stay finite, and training stops{place}. Leave out rows "
+                "that are not finite or outside of the support, or give them weight zero. If there "
+                "are none, the weights may have diverged. "
                 f"Received: val_loss={loss}{_where(self.model, outcome)}"
             )
-        # No step makes a weight NaN, but what else assigns it may.
+        # No step makes a weight NaN, but other code that assigns it may.
         for weight in self.model.trainable_weights:
             if not tf.reduce_all(tf.math.is_finite(weight.value)):
                 path = _path(self.model, weight)
@@ -83,11 +83,11 @@ class StopAtNonFinite(keras.callbacks.Callback):
 
 
 def not_finite(model: keras.Model, place: str = "") -> Exception:
-    """The error that a step which was not finite ends in.
+    """The error for a step that was not finite.
 
     Args:
-      model: one whose steps record their `Outcome`.
-      place: where it was, in words.
+      model: a model whose steps record their `Outcome`.
+      place: the place of the step, in words.
     """
     outcome = model._outcome
     if outcome.failure == SAMPLE_WEIGHT:
@@ -106,12 +106,12 @@ def not_finite(model: keras.Model, place: str = "") -> Exception:
 
 
 def check_weights(outcome: Outcome, start: int = 0, start_idle: int = 0) -> None:
-    """Refuses weights of rows that a step has found to be negative, not finite, or all zero.
+    """Refuses row weights that a step has found to be negative, not finite, or all zero.
 
     Args:
       outcome: an `Outcome`.
-      start: how many steps had been whole before.
-      start_idle: how many of them had no weight.
+      start: the number of whole steps before.
+      start_idle: the number of them without a positive weight.
     """
     if outcome.failure == SAMPLE_WEIGHT:
         raise _bad_weight(outcome, f" at step {outcome.count + 1}")
@@ -127,12 +127,12 @@ def _bad_weight(outcome: Outcome, place: str) -> ValueError:
     where = f", the first is row {row} of that batch" if row >= 0 else ""
     return ValueError(
         "`sample_weight` must have finite numbers, none of them negative. "
-        f"Received: others{place}{where}"
+        f"Received: negative or not finite numbers{place}{where}"
     )
 
 
 def _where(model: keras.Model, outcome: Outcome) -> str:
-    """Which row made a loss not finite, in words."""
+    """Says which row made a loss not finite."""
     row, column = outcome.place
     if row < 0:
         return ""
@@ -149,6 +149,6 @@ def _where(model: keras.Model, outcome: Outcome) -> str:
 
 
 def _path(model: keras.Model, weight: keras.Variable) -> str:
-    """How a user knows a weight: by Keras's path, or by the name of a variable of their own."""
+    """A weight's name as a user knows it: Keras's path, or the name of their own variable."""
     is_loose = any(weight is each for each in model.loose_variables.adopted)
     return weight.value.name.removesuffix(":0") if is_loose else weight.path

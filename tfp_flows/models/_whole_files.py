@@ -1,4 +1,4 @@
-"""Files that stay whole, whatever happens while they are written."""
+"""Writes files so that they stay whole, whatever happens meanwhile."""
 
 import contextlib
 import errno
@@ -14,8 +14,8 @@ import tensorflow as tf
 
 try:
     import fcntl
-except ImportError:  # Windows has none
-    fcntl = None  # type: ignore[assignment]  # as far as mypy sees it is a module
+except ImportError:  # Windows does not have it
+    fcntl = None  # type: ignore[assignment]  # mypy takes it for a module
 
 _PREFIX, _NEW, _LOCK = ".writing", "new", "lock"
 
@@ -27,21 +27,21 @@ def write_whole(
     overwrite: bool,
     max_size: int,
 ) -> None:
-    """`write(filepath)`, beside the file and then in its place.
+    """Calls `write` with a path beside the file, and then moves the new file to its place.
 
-    A symbolic link is followed, and the new file has the mode of the old one. What Keras has to
-    decide goes to Keras as it is: a remote path, a name with another ending, a file that may not be
-    replaced, and what is no file.
+    A symbolic link is followed, and the new file has the mode of the old one. Some paths are passed
+    to Keras as they are: a remote path, a name with another ending, a file that must not be
+    replaced, and a path that is not a file.
 
     Args:
-      write: writes a file, as `keras.Model.save` does.
-      filepath: of the file.
-      ending: of names of files that are written so.
+      write: a function that writes a file, as `keras.Model.save` does.
+      filepath: the path of the file.
+      ending: the ending of names of files that are written in this way.
       overwrite: Python `bool`.
       max_size: Python `int`, a number of bytes that the file does not exceed.
 
     Raises:
-      OSError: if the file cannot be written; names it, and leaves the one that was there.
+      OSError: if the file cannot be written; names the file. The old file is kept.
     """
     filepath = os.fspath(filepath)
     target = os.path.realpath(filepath)
@@ -66,36 +66,36 @@ def write_whole(
 
 
 def _is_replaceable(path: str) -> bool:
-    # Replacing asks for a writable folder only, where Keras asks for a writable file.
+    # To replace a file, a writable folder is enough; Keras needs a writable file.
     return os.path.isfile(path) and os.access(path, os.W_OK)
 
 
 def _find_room(path: str, size: int) -> None:
-    """Raises `OSError` on a full disk.
+    """Raises `OSError` if the disk is too full for a file of `size` bytes.
 
-    HDF5 does not only raise there, but ends the process soon after (h5py 3.14 with HDF5 1.14.6).
+    On a full disk HDF5 raises, and also ends the process soon after (h5py 3.14 with HDF5 1.14.6).
     """
     with open(path, "wb") as file:
         try:
             os.posix_fallocate(file.fileno(), 0, size)
-        except AttributeError:  # a system without it
+        except AttributeError:  # a system without this function
             pass
         except OSError as error:
-            # Some file systems cannot tell, or not in this way.
+            # Some file systems do not support it, and other errors say nothing about room.
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
     os.remove(path)
 
 
 def _flush(path: str) -> None:
-    """Waits for the disk, so that no loss of power leaves the name with half of the content."""
+    """Waits for the disk, so that a power failure cannot leave a file with half of its content."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
 def _naming(error: OSError, filepath: str) -> OSError:
-    """The same error of the system, about the file of the user and not about one beside it."""
-    reason = f"{error.strerror or error} (while it was written anew; what was there is kept)"
+    """The same system error, but for the user's file, not for the one beside it."""
+    reason = f"{error.strerror or error} (while writing it; any old file is kept)"
     if error.errno is None:
         return OSError(f"{reason}: {filepath!r}")
     return OSError(error.errno, reason, filepath)
@@ -103,10 +103,10 @@ def _naming(error: OSError, filepath: str) -> OSError:
 
 @contextlib.contextmanager
 def _scratch(folder: str) -> Iterator[str]:
-    """A new folder within `folder`, for as long as something is written there.
+    """A new folder within `folder`, which exists while this context is open.
 
-    A file in it is locked, and the system gives up the lock of a process that was killed. So what
-    a kill has left behind can be told from what another process is writing, and is removed.
+    A file in it is locked, and the system releases the lock of a process that was killed. So
+    folders that killed processes have left behind can be told from those in use, and are removed.
     """
     for name in os.listdir(folder):
         if name.startswith(_PREFIX):
@@ -114,7 +114,7 @@ def _scratch(folder: str) -> Iterator[str]:
     while True:
         with tempfile.TemporaryDirectory(dir=folder, prefix=_PREFIX) as path:
             with _locked(path, wait=True):
-                # Unless another process took it for a leftover before it was locked.
+                # Another process may have removed it as a leftover before it was locked.
                 if os.path.exists(path):
                     yield path
                     return
@@ -123,11 +123,11 @@ def _scratch(folder: str) -> Iterator[str]:
 def _remove_if_left(path: str) -> None:
     try:
         names = os.listdir(path)
-        # Empty, it may have been made just now, and not be locked yet.
+        # An empty folder may have just been made, and not be locked yet.
         is_new = not names and time.time() - os.path.getmtime(path) < 60.0
-    except OSError:  # no folder, or no longer there
+    except OSError:  # not a folder, or already removed
         return
-    # Nothing but what `write_whole` and Keras make: another folder of that name is the user's.
+    # Remove only what `write_whole` and Keras make. Another folder of that name is the user's.
     if is_new or not all(name.startswith((_NEW, _LOCK, "tmp")) for name in names):
         return
     with _locked(path, wait=False) as is_left:
@@ -137,7 +137,7 @@ def _remove_if_left(path: str) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: str, wait: bool) -> Iterator[bool]:
-    """Holds the lock of the folder; gives `False` where another process does, or nobody can."""
+    """Holds the lock of the folder; yields `False` if another process has it, or no one can."""
     try:
         file = open(os.path.join(folder, _LOCK), "a")
     except OSError:
@@ -146,7 +146,7 @@ def _locked(folder: str, wait: bool) -> Iterator[bool]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except (AttributeError, OSError):  # also of systems, and of file systems, without locks
+        except (AttributeError, OSError):  # also on systems and file systems without locks
             is_locked = False
         else:
             is_locked = True
@@ -154,9 +154,9 @@ def _locked(folder: str, wait: bool) -> Iterator[bool]:
 
 
 def drop_broken_metadata(backup_dir: str | os.PathLike[str]) -> None:
-    """Removes what `BackupAndRestore` was writing when it was killed.
+    """Removes metadata that `BackupAndRestore` was writing when it was killed.
 
-    The weights beside it are whole; without its notes the training counts its epochs from the
+    The weights beside it are whole. Without the metadata, training counts its epochs from the
     start.
     """
     path = os.path.join(os.fspath(backup_dir), "training_metadata.json")
@@ -167,7 +167,7 @@ def drop_broken_metadata(backup_dir: str | os.PathLike[str]) -> None:
             json.loads(file.read())["epoch"]
     except (ValueError, KeyError, TypeError):
         warnings.warn(
-            f"{path} was cut off; the weights are restored, the epochs are counted anew.",
+            f"{path} was cut off: the weights are restored, but epochs are counted from zero.",
             stacklevel=3,
         )
         with contextlib.suppress(tf.errors.NotFoundError):  # Another worker may have removed it.

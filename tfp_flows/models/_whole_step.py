@@ -1,4 +1,4 @@
-"""A step of training changes every variable that it should, or none."""
+"""Makes a training step change all variables that it should, or none."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ FINE, LOSS, GRADIENT, WEIGHT, SAMPLE_WEIGHT = range(5)
 
 
 class Outcome:
-    """How the steps since the last `reset` went, in variables that no file holds.
+    """Records how the steps since the last `reset` went, in variables that are not saved.
 
-    Once a step has failed, those after it change nothing either, until `reset`: several may run
-    before Python looks.
+    Once a step has failed, later steps change nothing either, until `reset`. Several of them may
+    run before Python checks.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Outcome:
             self._loss = tf.Variable(0.0, dtype=tf.float64, name="loss", **options)
 
     def reset(self) -> None:
-        """Forgets what has been."""
+        """Clears the record."""
         for variable in (self._failure, self._index, self._count, self._idle, self._loss):
             variable.assign(tf.zeros([], variable.dtype))
         self._place.assign([-1, -1])
@@ -38,37 +38,37 @@ class Outcome:
 
     @property
     def count(self) -> int:
-        """How many steps have been whole."""
+        """The number of whole steps."""
         return int(tf.identity(self._count))
 
     @property
     def idle(self) -> int:
-        """How many of them had no row of a weight above zero; such a step changes nothing."""
+        """The number of whole steps without a row of positive weight; they change nothing."""
         return int(tf.identity(self._idle))
 
     @property
     def place(self) -> tuple[int, int]:
-        """Row and column that spoiled the step that has failed; each -1 if it is not known."""
+        """The row and column that made a step fail; -1 if unknown."""
         return tuple(tf.identity(self._place).numpy().tolist())
 
     @property
     def is_in_data(self) -> bool:
-        """Whether that row is one of the data; else it is one of the batch."""
+        """Whether that row number refers to the data; otherwise it refers to the batch."""
         return bool(tf.identity(self._is_in_data))
 
     @property
     def failure(self) -> int:
-        """`FINE`, or what was not finite: `LOSS`, `GRADIENT`, `WEIGHT` or `SAMPLE_WEIGHT`."""
+        """`FINE`, or what failed: `LOSS`, `GRADIENT`, `WEIGHT` or `SAMPLE_WEIGHT`."""
         return int(tf.identity(self._failure))
 
     @property
     def index(self) -> int:
-        """Of which trainable weight the gradient or the value was not finite."""
+        """The index of the trainable weight whose gradient or value was not finite."""
         return int(tf.identity(self._index))
 
     @property
     def loss(self) -> float:
-        """Of the step that has failed."""
+        """The loss of the step that has failed."""
         return float(tf.identity(self._loss))
 
     def has_failed(self) -> tf.Tensor:
@@ -76,7 +76,7 @@ class Outcome:
         return tf.not_equal(self._failure, FINE)
 
     def record_test(self, loss: tf.Tensor, found: Found) -> None:
-        """Adds one batch that is only scored."""
+        """Adds a batch of `evaluate`."""
         failure = tf.where(tf.math.is_finite(loss), FINE, LOSS)
         has_good_weights, has_weight = found.on_all_devices()
         failure = tf.where(has_good_weights, failure, SAMPLE_WEIGHT)
@@ -90,12 +90,12 @@ class Outcome:
         found: Found | None,
         has_weight: tf.Tensor,
     ) -> None:
-        """Adds one step; what comes after a failure does not count."""
+        """Adds one step, unless a step before has failed."""
         before = tf.identity(self._failure)
         was_fine = tf.equal(before, FINE)
-        # Several devices wait for each other around a `tf.cond` that they take, for ever.
+        # Not for several devices: around a `tf.cond` they would wait for each other forever.
         if found is not None and not is_one_of_several():
-            # Looked for only where something is wrong.
+            # Search for the row only if something is wrong.
             is_spoiled = tf.equal(failure, LOSS) | tf.equal(failure, SAMPLE_WEIGHT)
             unknown = tf.constant([-1, -1])
             place = tf.cond(is_spoiled, lambda: tf.stack(found.place()), lambda: unknown)
@@ -111,7 +111,7 @@ class Outcome:
 
 
 class WholeStep:
-    """One step: made before the loss is computed, since statistics move with that.
+    """One training step. Make it before the loss is computed, since that updates statistics.
 
     Args:
       model: a `CompiledSteps`.
@@ -120,30 +120,30 @@ class WholeStep:
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         optimizer = model.optimizer
-        if not optimizer.built:  # Of a step outside of `fit`.
+        if not optimizer.built:  # in a step outside of `fit`
             optimizer.build(model.trainable_weights)
         self._weights = model.trainable_weights
         self._is_fused = model._updates_apart()
         changed = [weight.value for weight in model.non_trainable_weights]
         if not self._is_fused:
             changed += [v.value for v in (*self._weights, *optimizer.variables)]
-        # Two optimizers, one in the other, share what they hold.
+        # An optimizer that wraps another one shares its variables.
         self._changed = list({id(variable): variable for variable in changed}.values())
         self._kept = [tf.identity(variable) for variable in self._changed]
 
     def apply(self, gradients: list[Any], loss: tf.Tensor, found: Found | None = None) -> tf.Tensor:
-        """Updates the weights; returns whether nothing was lost, a boolean `Tensor`.
+        """Updates the weights; returns whether the step has not failed, a boolean `Tensor`.
 
-        Where no row of the batch has a weight, nothing changes and nothing is lost.
+        If no row of the batch has a positive weight, nothing changes and nothing fails.
 
         Args:
-          gradients: of the trainable weights, a list.
+          gradients: a list, one for each trainable weight.
           loss: scalar `Tensor`.
           found: the `Found` of the batch, if there is one.
         """
         optimizer = self._model.optimizer
         if self._model._num_replicas() > 1:
-            # The mean of all devices; not finite if it is not on one of them.
+            # The mean over all devices is not finite if one of them has a loss that is not.
             context = tf.distribute.get_replica_context()
             loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss)
         has_loss, has_good_weights = tf.math.is_finite(loss), tf.constant(True)
@@ -155,14 +155,14 @@ class WholeStep:
             may_change = has_loss & has_good_weights & has_weight & ~has_failed
             gradients = self._summed(gradients)
             stay_finite = _fused_adam.apply(optimizer, gradients, self._weights, may_change)
-            # Looked at only where something is wrong.
+            # Each gradient is checked only if something is wrong.
             have_gradients = tf.cond(
                 tf.reduce_all(stay_finite),
                 lambda: stay_finite,
                 lambda: tf.stack([_is_finite(gradient) for gradient in gradients]),
             )
         else:
-            # A scaled loss may overflow: that optimizer skips the step and scales by less.
+            # A scaled loss may overflow. The optimizer then skips the step and lowers the scale.
             skips = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
             seen = [tf.constant(True) if skips else _is_finite(gradient) for gradient in gradients]
             have_gradients = self._agreed(seen)
@@ -178,7 +178,7 @@ class WholeStep:
             failure = tf.where(is_lost, what, failure)
             if what in (GRADIENT, WEIGHT):
                 index = tf.where(is_lost, _first_false(flags), index)
-        # Rows that do not count may well have no gradients.
+        # Gradients of a batch without positive weights may be anything.
         counts = has_weight | ~has_good_weights
         failure = tf.where(counts, failure, FINE)
         is_whole = tf.equal(failure, FINE) & ~has_failed
@@ -187,7 +187,7 @@ class WholeStep:
         return is_whole
 
     def _summed(self, gradients: list[Any]) -> list[Any]:
-        """The gradients over all devices, each of which has its part of the loss."""
+        """The gradients, summed over all devices, each of which has its part of the loss."""
         if self._model._num_replicas() == 1:
             return gradients
         present = [gradient for gradient in gradients if gradient is not None]
@@ -196,7 +196,7 @@ class WholeStep:
         return [None if gradient is None else next(sums) for gradient in gradients]
 
     def _agreed(self, flags: list[tf.Tensor]) -> tf.Tensor:
-        """The flags `[n]`, each true where it is on every device."""
+        """The flags `[n]`, each true if it is true on every device."""
         flags = tf.stack(flags)
         if self._model._num_replicas() == 1:
             return flags

@@ -1,4 +1,4 @@
-"""What several workers, each a process with devices of its own, have to agree on."""
+"""Makes several workers, each a process with devices of its own, agree."""
 
 import contextlib
 import json
@@ -12,13 +12,13 @@ import tensorflow_probability as tfp
 
 from tfp_flows import saving
 
-# What may differ between workers that train the same flow: names count the layers that a process
-# has made, and variables take the values of the first worker.
+# These may differ between workers that train the same flow: names count the layers that a process
+# has made, and variables get the values of the first worker.
 _FREE = ("name", "seed", "value")
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
-    """How many processes train together.
+    """The number of processes that train together.
 
     Args:
       strategy: a `tf.distribute.Strategy`.
@@ -29,10 +29,10 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
 
 
 def of_first(strategy: tf.distribute.Strategy, values: list[Any]) -> list[tf.Tensor]:
-    """The values of the first worker; each worker has to call it.
+    """The values of the first worker; every worker has to call this.
 
     Args:
-      strategy: one of several workers.
+      strategy: a strategy of several workers.
       values: a list of numbers or variables, of the same shapes and dtypes on each worker.
 
     Returns:
@@ -49,7 +49,7 @@ def _of_first(strategy: tf.distribute.Strategy, tensors: list[tf.Tensor]) -> Any
         is_first = tf.equal(context.replica_id_in_sync_group, 0)
         sums = []
         for tensor in tensors:
-            # Sums are of numbers only.
+            # A sum needs numbers.
             number = tf.cast(tensor, tf.int32) if tensor.dtype == tf.bool else tensor
             own = tf.where(is_first, number, tf.zeros_like(number))
             total = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
@@ -62,7 +62,7 @@ def _of_first(strategy: tf.distribute.Strategy, tensors: list[tf.Tensor]) -> Any
 @tf.function(autograph=False)
 def _gathered(strategy: tf.distribute.Strategy, tensor: tf.Tensor) -> Any:
     def gathered() -> tf.Tensor:
-        # A tensor of this device: one from outside is of none.
+        # The copy belongs to this device; a tensor from outside belongs to none.
         own = tf.identity(tensor)
         return tf.distribute.get_replica_context().all_gather(own, axis=0)
 
@@ -70,7 +70,7 @@ def _gathered(strategy: tf.distribute.Strategy, tensor: tf.Tensor) -> Any:
 
 
 def shared_seed(strategy: tf.distribute.Strategy) -> int | None:
-    """A seed that is the same on all workers; `None` for one worker, which needs none."""
+    """A seed that is the same on all workers; `None` if there is one worker."""
     if num_workers(strategy) == 1:
         return None
     return int(of_first(strategy, [random.randrange(2**31 - 1)])[0])
@@ -79,14 +79,14 @@ def shared_seed(strategy: tf.distribute.Strategy) -> int | None:
 def check_same(
     strategy: tf.distribute.Strategy, distribution: tfp.distributions.Distribution
 ) -> None:
-    """Refuses workers that have made different flows, on all of them.
+    """Raises an error on all workers if they have made different flows.
 
     Args:
-      strategy: one of several workers.
-      distribution: a TFP distribution. One that cannot be saved is taken for the same.
+      strategy: a strategy of several workers.
+      distribution: a TFP distribution. If it cannot be saved, it is taken to be the same.
 
     Raises:
-      ValueError: if masks, permutations or arguments are not the same on each worker.
+      ValueError: if masks, permutations or arguments differ between workers.
     """
     try:
         config = saving.encode(distribution)
@@ -99,7 +99,7 @@ def check_same(
     if len(set(sums)) > 1:
         raise ValueError(
             "Every worker must make the same flow, with the same permutations and masks: give the "
-            f"recipe a `seed`. Received: {len(set(sums))} different ones on {len(sums)} devices"
+            f"recipe a `seed`. Received: {len(set(sums))} different flows on {len(sums)} devices"
         )
 
 
@@ -110,9 +110,9 @@ def _fixed(config: Any) -> Any:
 
 
 class FromFirst(keras.callbacks.Callback):
-    """All workers start from the state of the first, which alone may have read a backup.
+    """Starts all workers from the state of the first, as only that may have read a backup.
 
-    It is the last of the callbacks.
+    It must be the last callback.
     """
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -121,7 +121,7 @@ class FromFirst(keras.callbacks.Callback):
         check_same(strategy, model.distribution)
         variables = [*model.weights, *model.optimizer.variables]
         variables = list({id(variable): variable.value for variable in variables}.values())
-        # Where `BackupAndRestore` leaves the number of epochs that have been.
+        # `BackupAndRestore` leaves the number of finished epochs in `_initial_epoch`.
         *values, epoch = of_first(strategy, [*variables, model._initial_epoch or 0])
         with strategy.scope():
             for variable, value in zip(variables, values, strict=True):
@@ -132,8 +132,8 @@ class FromFirst(keras.callbacks.Callback):
 class SharedBackup(keras.callbacks.Callback):
     """Makes and removes the folder of a `BackupAndRestore`, which workers may share.
 
-    Keras's callback does it for itself, and the second of two workers would fail. This one comes
-    before it.
+    Keras's callback does this on each worker, so that the second of two workers would fail. This
+    callback must come before Keras's.
 
     Args:
       backup: a `keras.callbacks.BackupAndRestore`.
@@ -150,7 +150,7 @@ class SharedBackup(keras.callbacks.Callback):
         if not self._backup.delete_checkpoint:
             return
         strategy = self.model.distribute_strategy
-        of_first(strategy, [0])  # Nobody writes any more.
-        with contextlib.suppress(tf.errors.OpError):  # What is left Keras removes, or says why not.
+        of_first(strategy, [0])  # From here on no worker writes.
+        with contextlib.suppress(tf.errors.OpError):  # Keras removes the rest, or raises.
             tf.io.gfile.rmtree(self._backup.backup_dir)
-        of_first(strategy, [0])  # Nobody looks any more at what another is about to remove.
+        of_first(strategy, [0])  # From here on no worker looks at a folder that another removes.

@@ -1,4 +1,4 @@
-"""A flow within a Keras model of the user's own."""
+"""A distribution as a layer of the user's own Keras model."""
 
 import hashlib
 import json
@@ -14,34 +14,29 @@ from tfp_flows.conditioning import context_size, waits_for_context
 from tfp_flows.models._adopts import Adopts, check_is_one
 from tfp_flows.models._score import score_of_inputs
 
-# What two flows of one structure need not share: where training has brought them, and names, by
-# which functional models tell their parts apart.
+# Entries in which two flows of one structure may differ: trained values, and the names by which
+# functional models tell their parts apart.
 _NOT_STRUCTURE = ("value", "name", "seed", "keras_history", "input_layers", "output_layers")
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class DistributionLayer(Adopts):
-    """layer(x) = log p(x), layer((c, x)) = log p(x | c): a TFP distribution as a `keras.Layer`.
+    r"""$\mathrm{layer}(x) = \log p(x), \; \mathrm{layer}((c, x)) = \log p(x \mid c)$
 
-    A distribution that is a bare attribute of a Keras model is neither trained nor saved there.
-    This layer adopts its networks and all its other variables: as the attribute of a subclassed
-    model or layer, or in a functional model, they are trained, frozen and saved with the rest.
+    A Keras layer that makes a TFP distribution part of your own Keras model.
 
-    ```python
-    z = keras.Input([3])
-    x = keras.Input([2])
-    flow = tfp_flows.flows.maf(2, context_size=4)
-    log_density = tfp_flows.DistributionLayer(flow)((keras.layers.Dense(4)(z), x))
-    model = keras.Model([z, x], log_density)  # give `layer.distribution` what is not a density
-    ```
+    If a distribution is itself an attribute of a Keras model, Keras neither trains nor saves it.
+    This layer adopts its networks and all its other variables. They are trained, frozen and saved
+    with the rest of a functional model, or of a subclassed model or layer that has this layer as an
+    attribute. For samples and everything else use `layer.distribution`.
 
-    Shapes: x `[..., *event_shape]`, c `[..., C]` of the same leading axes, the result `[...]`, in
-    nats, in the dtype of the distribution. For a distribution that has only a bound, as
-    `tfp_flows.distributions.Dequantized`, it is that. The cost is that of `log_prob`. Networks are
-    in the mode in which Keras runs the layer.
+    Shapes: x is `[..., *event_shape]`, c is `[..., C]` with the same leading axes. The result is
+    `[...]`, in nats, in the dtype of the distribution. If the distribution has only a lower bound
+    of its density, like `tfpf.distributions.Dequantized`, the result is that bound. Cost: that of
+    `log_prob`. Networks are in the mode in which Keras runs the layer.
 
-    A subclassed model makes its flow again when it is loaded. What a recipe draws at random
-    (permutations) is part of it, so give the recipe a `seed`; weights of another flow are refused.
+    A subclassed model makes its flow again when it is loaded. Recipes draw permutations at random,
+    so give the recipe a `seed`: the weights of a flow with other permutations are refused.
 
     Args:
       distribution: any TFP distribution over one tensor, with variables.
@@ -50,7 +45,21 @@ class DistributionLayer(Adopts):
 
     Raises:
       TypeError: if `distribution` is not a TFP distribution over one tensor.
-      ValueError: if it has no variables, a batch shape, or parts with contexts of different sizes.
+      ValueError: if it has a batch shape, contexts of different sizes, or no variables.
+
+    Example:
+      >>> import keras
+      >>> import tfp_flows as tfpf
+      >>> z, x = keras.Input([3]), keras.Input([2])
+      >>> flow = tfpf.flows.maf(2, context_size=4, num_layers=1, hidden_units=(8,), seed=0)
+      >>> layer = tfpf.DistributionLayer(flow)
+      >>> model = keras.Model([z, x], layer((keras.layers.Dense(4)(z), x)))
+      >>> model([keras.ops.zeros([5, 3]), keras.ops.zeros([5, 2])]).shape
+      TensorShape([5])
+      >>> layer.distribution.event_shape
+      TensorShape([2])
+
+    See also: `tfpf.FlowModel`, `tfpf.condition`.
     """
 
     def __init__(
@@ -62,25 +71,25 @@ class DistributionLayer(Adopts):
     ) -> None:
         super().__init__(distribution, name=name, **kwargs)
         check_is_one(
-            distribution, "is given before it is bound: the layer is called with `(context, x)`"
+            distribution, "must not be bound to a context: call the layer with `(context, x)`"
         )
         self._is_conditional = waits_for_context(distribution)
         self._context_size = context_size(distribution) if self._is_conditional else 0
         if not trainable:
-            # Assigned, so that it reaches the networks.
+            # The assignment also reaches the networks.
             self.trainable = False
 
     def call(self, inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> tf.Tensor:
-        """Returns `log p(x)`, for inputs `(c, x)` `log p(x | c)`, or its bound, in nats."""
+        """Returns `log p(x)`, or `log p(x | c)` for inputs `(c, x)`, or its bound, in nats."""
         return score_of_inputs(self.distribution, self._is_conditional, inputs)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """The shape of x, or of x in `(c, x)`, without that of an event."""
+        """The shape of x, or of x in `(c, x)`, without the axes of an event."""
         x_shape = input_shape[1] if self._is_conditional else input_shape
         return tuple(x_shape)[: len(x_shape) - self.distribution.event_shape.rank]
 
     def save_own_variables(self, store: Any) -> None:
-        """Called by Keras; keeps a digest of what weights do not hold."""
+        """Called by Keras; stores a digest of the parts that are not weights."""
         digest = self._digest()
         if digest is not None:
             store["structure"] = digest
@@ -97,12 +106,12 @@ class DistributionLayer(Adopts):
         if not np.array_equal(store["structure"], digest):
             raise ValueError(
                 "`distribution` must be the flow whose weights these are; this one has other fixed "
-                "parts, such as permutations, which recipes draw at random without a `seed`. "
+                "parts, such as permutations, which recipes without a `seed` draw at random. "
                 f"Received: distribution={self.distribution!r}"
             )
 
     def _digest(self) -> np.ndarray | None:
-        """A hash of the structure of the distribution, or `None` if it cannot be written down."""
+        """A hash of the structure of the distribution, or `None` if it cannot be saved."""
         try:
             structure = saving.encode(self.distribution)
         except ValueError:
@@ -112,7 +121,7 @@ class DistributionLayer(Adopts):
 
 
 def _without(plain: Any, names: tuple[str, ...]) -> Any:
-    """Nested `dict`s and lists, without the entries of some names."""
+    """Nested `dict`s and lists, without the entries of these names."""
     if isinstance(plain, dict):
         return {key: _without(item, names) for key, item in plain.items() if key not in names}
     if isinstance(plain, list | tuple):

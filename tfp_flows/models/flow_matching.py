@@ -1,4 +1,4 @@
-"""Flow matching: training a continuous flow without solving its equation."""
+"""Flow matching: trains a continuous flow without solving its differential equation."""
 
 import random
 from typing import Any
@@ -16,16 +16,24 @@ from tfp_flows.math._replica_seed import replica_seed
 
 
 class FlowMatching(keras.Layer):
-    """|(t_1 - t_0) f(t, z) - (x - u)|^2 for each row, z = (1 - s) u + s x, t = t_0 + s (t_1 - t_0).
+    r"""$\|(t_1 - t_0) f(t, z) - (x - u)\|^2, \; z = (1 - s) u + s x$
 
-    u is drawn from the base, s uniformly from [0, 1]: straight paths from the base to the data,
-    the optimal-transport path of the paper with sigma_min = 0. The expectation is least when f is
-    the field whose flow carries the base to the density of the data; it is not zero there. Times
-    of a batch are spread evenly, s_n = (s_0 + n / N) mod 1, each uniform, for less variance.
+    A Keras layer that returns the squared error of flow matching for each row of data.
 
-    The flow is one `Continuous` in a chain, of transformed distributions too. Parts between it
-    and the data (`Standardize`) are inverted on x, parts between it and the base applied to u; no
-    part but the field may have trainable variables: matching would not train them.
+    `tfpf.FlowModel(flow, objective="flow_matching")` uses it. f is the vector field of the flow. u
+    is drawn from the base, s uniformly from [0, 1], and $t = t_0 + s (t_1 - t_0)$: z moves on a
+    straight path from the base to the data. This is the optimal-transport path of the paper with
+    sigma_min = 0. The expectation is smallest, but not zero, if the flow of f carries the base to
+    the density of the data. The times of a batch are spread evenly for less variance:
+    $s_n = (s_0 + n / N) \bmod 1$. Each is still uniform.
+
+    The flow must have one `Continuous` in its chain; transformed distributions may be nested. Parts
+    between it and the data, such as `Standardize`, are inverted on x; parts between it and the base
+    are applied to u. Only the field may have trainable variables, since matching would not train
+    others.
+
+    Shapes: x is `[N, D]`, or `(context, x)` with a context `[N, C]`; the result is `[N]`. Cost: one
+    evaluation of the field.
 
     Source: Lipman et al. (2023), Flow matching for generative modeling, arXiv:2210.02747,
     section 4.1; even times: Kingma et al. (2021), arXiv:2107.00630, appendix I.1.
@@ -34,7 +42,18 @@ class FlowMatching(keras.Layer):
       flow: a TFP distribution.
 
     Raises:
-      ValueError: if the flow is not of this form.
+      ValueError: if the flow does not have this form.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.ffjord(2, hidden_units=(8,))
+      >>> matching = tfpf.models.FlowMatching(flow)
+      >>> x = np.zeros([5, 2], "float32")
+      >>> matching(x).shape  # a squared error for each row
+      TensorShape([5])
+
+    See also: `tfpf.FlowModel`, `tfpf.bijectors.Continuous`.
     """
 
     def __init__(self, flow: tfp.distributions.Distribution) -> None:
@@ -44,25 +63,25 @@ class FlowMatching(keras.Layer):
         _, continuous, _, base = _parts(flow)
         if base.batch_shape.rank != 0:
             raise ValueError(
-                "The base of flow matching must have no batch shape. "
+                "`flow` must have a base without a batch shape for flow matching. "
                 f"Received: base.batch_shape={base.batch_shape}"
             )
         own = {id(variable) for variable in continuous.trainable_variables}
         others = [v.name for v in flow.trainable_variables if id(v) not in own]
         if others:
             raise ValueError(
-                "Flow matching trains one vector field; no other part may have trainable "
-                f"variables. Received: {', '.join(others)}"
+                "`flow` must have no trainable variables but those of its vector field, since flow "
+                f"matching trains no others. Received: {', '.join(others)}"
             )
-        # A weight, since Keras does not save the state of a `SeedGenerator`. Python's generator is
-        # the one that `keras.utils.set_random_seed` sets.
+        # A weight, since Keras does not save the state of a `SeedGenerator`. It is drawn from
+        # Python's generator, which `keras.utils.set_random_seed` seeds.
         self.seed = self.add_weight(
             name="seed",
             shape=(2,),
             dtype="int32",
             initializer=keras.initializers.Constant(random.randrange(2**31)),
             trainable=False,
-            # Each device counts on its own, or an update would wait for all, which XLA cannot.
+            # Each device counts by itself: XLA cannot compile an update that waits for all devices.
             aggregation="none",
         )
         self.built = True
@@ -77,7 +96,7 @@ class FlowMatching(keras.Layer):
         for bijector in to_data:
             x = bijector.inverse(x)
         x, context, _ = continuous._rows(x)
-        # Outside of training always the same draws, so that epochs compare.
+        # Outside of training the draws are always the same, so that epochs can be compared.
         seed = tf.zeros([2], tf.int32)
         if training:
             seed = replica_seed(tf.identity(self.seed.value))
@@ -96,7 +115,7 @@ class FlowMatching(keras.Layer):
 
 
 def _parts(flow: tfp.distributions.Distribution) -> tuple[Any, ...]:
-    """Bijectors from the data to the `Continuous`, it, those from it to the base, and the base."""
+    """The bijectors from data to base: before the `Continuous`, it, after it; and the base."""
     bijectors, node = [], flow
     while hasattr(node, "bijector") and hasattr(node, "distribution"):
         bijectors += _flat(node.bijector)
@@ -105,15 +124,15 @@ def _parts(flow: tfp.distributions.Distribution) -> tuple[Any, ...]:
     found = [part for part in walk(flow) if isinstance(part, Continuous)]
     if len(places) != 1 or len(found) != 1:
         raise ValueError(
-            "Flow matching takes a flow with one `Continuous` in its chain, not in `tfb.Invert` or "
-            f"another part. Received: {len(places)} in the chain, {len(found)} in the flow"
+            "`flow` must have one `Continuous` in its chain for flow matching, not in `tfb.Invert` "
+            f"or another part. Received: {len(places)} in the chain, {len(found)} in the flow"
         )
     at = places[0]
     return bijectors[:at], bijectors[at], bijectors[at + 1 :], node
 
 
 def _flat(bijector: tfp.bijectors.Bijector) -> list[tfp.bijectors.Bijector]:
-    # `tfb.Chain` makes its base class `_Chain` when a part is no composite tensor.
+    # `tfb.Chain` makes its base class `_Chain` if a part is not a composite tensor.
     if isinstance(bijector, chain._Chain):
         return [part for each in bijector.bijectors for part in _flat(each)]
     return [bijector]

@@ -1,4 +1,4 @@
-"""Maximum likelihood, Keras's way."""
+"""The Keras model that fits distributions by maximum likelihood."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,48 +29,54 @@ from tfp_flows.models.flow_matching import FlowMatching
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class FlowModel(Draws, Densities):
-    """loss = -sum_n w_n log p(x_n) / sum_n w_n, in nats, for any TFP distribution p.
+    r"""$L = -\sum_n w_n \log p(x_n) / \sum_n w_n$
 
-    A `keras.Model` whose weights are all the variables of the distribution, its networks'
-    included. `compile`, `fit`, `evaluate`, callbacks, the progress bar and `.keras` files are
-    Keras's. A flow with a context (`context_size > 0`) is fitted by `fit(context, x)`.
+    A Keras model that fits any TFP distribution p to data x by maximum likelihood.
 
-    ```python
-    model = tfp_flows.FlowModel(tfp_flows.flows.maf(2))
-    model.compile(optimizer="adam", jit_compile=True)
-    model.fit(x, epochs=10, validation_data=x_validation)
-    model.distribution.sample(100)
-    ```
+    L is in nats. The weights are all variables of the distribution, networks included. Training,
+    callbacks, the progress bar and `.keras` files are Keras's own. Dropout acts only in training.
 
-    `model(x)` and `model.predict(x)` are the log-density of each row; `model((context, x))` for
-    a conditional flow. Densities are those of the data as given, also when the flow holds a
-    `Standardize`. `fit` runs networks in training mode (dropout), all else in inference.
+    - `adapt(x)` sets `Standardize` and `ActNorm` by the data, before training.
+    - `fit(x)` trains; a flow with a context (`context_size > 0`) takes `fit(context, x)`.
+    - `model(x)`, `predict(x)` and `log_prob(x)` return the log-density of each row of x as given.
+      With a context use `model((context, x))`, `predict((context, x))`, `log_prob(x, context)`.
+    - `sample(n)` or `sample(n, context)` draws samples; `distribution` is the trained distribution.
 
-    Data are arrays, or a `tf.data.Dataset` (or `keras.utils.PyDataset`, or generator) of batches
-    `x`, `(x,)`, `(x, None, sample_weight)`, or `(context, x[, sample_weight])`; a generator gives
-    tuples, and a `PyDataset`, which cannot hold `None`, `((x,), sample_weight)`. Batches of arrays
-    all have the same shape, so that XLA compiles once; rows that fill up the last one weigh zero.
+    Data are arrays, or batches from a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator:
+    `x`, `(x,)`, `(x, None, sample_weight)` or `(context, x[, sample_weight])`. A generator must
+    give tuples; a `PyDataset` cannot hold `None` and gives `((x,), sample_weight)`. Arrays are cut
+    into batches of one shape, so that XLA compiles once; rows of weight zero fill up the last one.
 
-    Images of whole numbers (`uint8` arrays, or a dataset of them) are fitted by a flow in
-    `tfp_flows.distributions.Dequantized`: the bound takes the place of the log-density in `fit`,
-    `evaluate` and `predict`, and `bits_per_dimension` stands beside the loss. Any
-    other distribution with an `elbo(x)`, as of sets (`tfp_flows.flows.pointflow`), is fitted by it.
-
-    A continuous flow (`tfp_flows.flows.ffjord`) is trained many times as fast by
-    `objective="flow_matching"`: `fit` and `evaluate` then report its squared error (see
-    `tfp_flows.models.FlowMatching`) in place of nats, while `predict` and `log_prob` stay the
-    log-density, that of the equation.
+    Wrap a flow of images (`uint8`) in `tfpf.distributions.Dequantized`. The model then uses a lower
+    bound of the log-density in its place, and also reports `bits_per_dimension`. Every distribution
+    with a bound `elbo(x)` is fitted by it, such as `tfpf.flows.pointflow` for sets. A continuous
+    flow (`tfpf.flows.ffjord`) trains many times as fast with `objective="flow_matching"`. `fit` and
+    `evaluate` then report a squared error (see `FlowMatching`); `predict` is still in nats.
 
     Args:
-      distribution: any TFP distribution with variables, such as the flow that a recipe returns,
-        or TFP's own with a `tf_keras` network.
+      distribution: any TFP distribution with variables, such as the flow that a recipe returns. It
+        may be built only from TFP and `tf_keras`.
       name: Python `str`.
       objective: "likelihood", or "flow_matching" for a flow with one `Continuous`.
 
     Raises:
       TypeError: if `distribution` is not a TFP distribution.
-      ValueError: if it has no variables, a batch shape, or parts with contexts of different sizes,
-        or does not suit the objective.
+      ValueError: if it has no variables, if it has a batch shape or contexts of different sizes, or
+        if it does not suit the objective.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> x = np.random.default_rng(0).normal([1.0, 5.0], [0.1, 2.0], [256, 2]).astype("float32")
+      >>> flow = tfpf.flows.maf(2, num_layers=1, hidden_units=(8,))
+      >>> model = tfpf.FlowModel(tfpf.distributions.Flow(flow, tfpf.bijectors.Standardize(2)))
+      >>> model.adapt(x)
+      >>> model.compile("adam", jit_compile=False)  # without XLA, for a short run
+      >>> history = model.fit(x, epochs=1, verbose=0)
+      >>> round(history.history["loss"][0], 1)  # nats
+      1.2
+      >>> model.sample(3, seed=1).shape
+      (3, 2)
     """
 
     def __init__(
@@ -81,7 +87,7 @@ class FlowModel(Draws, Densities):
         **kwargs: Any,
     ) -> None:
         super().__init__(distribution, name=name, **kwargs)
-        check_is_one(distribution, "is fitted before it is bound: `fit(context, x)`")
+        check_is_one(distribution, "must not be bound to a context: call `fit(context, x)`")
         self.objective = _checks.one_of(objective, ("likelihood", "flow_matching"), "objective")
         if objective == "flow_matching":
             self.matching = FlowMatching(distribution)
@@ -96,23 +102,19 @@ class FlowModel(Draws, Densities):
         return score_of_inputs(self.distribution, self._is_conditional, inputs)
 
     def adapt(self, x: ArrayLike, y: ArrayLike | None = None) -> None:
-        """Lets the parts that learn from data before training do so, from the data inwards.
+        """Sets the parts that learn from data before training: `adapt(x)` or `adapt(context, x)`.
 
-        `adapt(x)`, or `adapt(context, x)` for a conditional flow; there the context may be left
-        out if no part takes it before the last part that adapts. `Standardize` and `ActNorm`
-        adapt, also if they have before; each sees the rows as the parts before it leave them.
-        `StandardizeContext` adapts to the contexts.
-
-        Args:
-          x: an array `[N, ...]`; the context if `y` is given.
-          y: the array `[N, ...]` of data of a conditional flow.
+        x and contexts are arrays `[N, ...]`. `Standardize` and `ActNorm` adapt, even if they have
+        before, from the data to the base. Each sees the rows as the parts before it leave them.
+        `StandardizeContext` adapts to contexts. Conditional flows may do without a context if no
+        part takes one before the last part that adapts.
 
         Raises:
-          ValueError: if no part adapts, or one stands where data do not reach it.
+          ValueError: if no part adapts, or if the data do not reach a part that does.
         """
         if not is_array(x):
             raise TypeError(
-                "`x` must be an array: parts adapt to all rows at once. "
+                "`x` must be an array, since parts adapt to all rows at once. "
                 f"Received: x of type {type(x).__name__}"
             )
         if y is None:
@@ -139,12 +141,14 @@ class FlowModel(Draws, Densities):
     ) -> keras.callbacks.History:
         """Trains by maximum likelihood: `fit(x)`, or `fit(context, x)` for a conditional flow.
 
-        Before the first step every `ActNorm` that has not met data yet adapts to the first batch,
-        or with a strategy to the whole of it, on all devices alike.
+        First, each `ActNorm` that has not seen data adapts to the first batch, that of all devices.
+        A `UserWarning` says if float64 numbers differ by less than the flow's dtype can hold, and
+        once if `Standardize` seems to be missing: if the first trained layer of a flow over vectors
+        gets columns far from zero mean and unit scale, or rows outside of all splines.
 
         Args:
           x: an array `[N, ...]`, or a dataset of batches; the context if `y` is given.
-          y: the array `[N, ...]` of data of a conditional flow.
+          y: the data `[N, ...]` of a conditional flow.
           batch_size: rows in a step; 256 by default.
           epochs: Python `int`.
           verbose: as in Keras.
@@ -152,8 +156,8 @@ class FlowModel(Draws, Densities):
           validation_split: the share of rows, taken from the end, that is held out.
           validation_data: `x`, `(x,)` or `(x, None, sample_weight)`; with a context `(context, x)`
             or `(context, x, sample_weight)`; or a dataset.
-          shuffle: whether rows come in a new order in every epoch.
-          sample_weight: an array `[N]` of weights of rows.
+          shuffle: whether each epoch takes the rows in a new order.
+          sample_weight: weights of the rows, an array `[N]`.
           validation_batch_size: rows in a validation step; `batch_size` by default.
           **kwargs: further arguments of `keras.Model.fit`.
 
@@ -161,19 +165,15 @@ class FlowModel(Draws, Densities):
           A `keras.callbacks.History` of `loss` and `val_loss`, in nats.
 
         Raises:
-          ValueError: for data that are not finite, outside of the support or of the wrong shape,
-            weights that are negative, not finite or all zero, a dataset without batches.
-          TypeError: for integer data of a continuous flow, and what is no array.
-          FloatingPointError: when a loss turns non-finite, that of validation too; names the step.
-
-        A `UserWarning` tells of float64 numbers whose differences the flow's dtype cannot hold.
-        Another tells once of a flow over vectors whose first trained layer meets columns far from
-        zero mean and unit scale, or rows outside of all splines: then `Standardize` is missing.
+          ValueError: if data are not finite, outside of the support or of the wrong shape, if
+            weights are negative, not finite or all zero, or if a dataset has no batches.
+          TypeError: if a continuous flow gets integers, or if data are not arrays.
+          FloatingPointError: if a loss is not finite, in validation too; names the step.
         """
         self._check_trainable()
         if kwargs.get("class_weight") is not None:
             raise ValueError(
-                "`class_weight` must not be given: rows have no classes, but a `sample_weight`. "
+                "`class_weight` must not be given: rows have no classes. Use `sample_weight`. "
                 f"Received: class_weight={kwargs['class_weight']!r}"
             )
         if not is_array(x):
@@ -203,7 +203,7 @@ class FlowModel(Draws, Densities):
                 verbose=verbose,
                 callbacks=watched(self, callbacks),
                 validation_data=validation_data,
-                # `batches` shuffles; Keras would only warn that it does not.
+                # `batches` shuffles. Keras would warn that it does not shuffle datasets.
                 shuffle=False,
                 **kwargs,
             )
@@ -223,7 +223,7 @@ class FlowModel(Draws, Densities):
             x = self._arrays.batches(x, y, sample_weight, batch_size)
         else:
             x = checked_dataset(x, y=y, sample_weight=sample_weight)
-            # Those of `fit` have been looked at.
+            # `fit` has already looked at its validation data.
             if not kwargs.get("_use_cached_eval_dataset"):
                 x = with_batches(x, self._rows, "x")
         average_devices(self)
@@ -242,7 +242,7 @@ class FlowModel(Draws, Densities):
         return self._rows.signature()[0] if self._is_conditional else None
 
     def get_config(self) -> dict[str, Any]:
-        """The model as plain data; raises `ValueError` for what cannot be saved, by name."""
+        """The model as plain data; raises a `ValueError` that names what cannot be saved."""
         config = super().get_config()
         if self.matching is not None:
             config["objective"] = self.objective

@@ -1,4 +1,4 @@
-"""Reverse KL, Keras's way."""
+"""The Keras model that fits a flow to a density by reverse KL divergence."""
 
 import functools
 import random
@@ -17,7 +17,7 @@ from tfp_flows.models._distribution_model import DistributionModel
 from tfp_flows.models._watch import watched
 from tfp_flows.models._whole_step import WholeStep
 
-# Arguments of Keras's `fit` that say what the data are.
+# Arguments of Keras's `fit` that describe data.
 _OF_DATA = {
     *("x", "y", "batch_size", "shuffle", "sample_weight", "class_weight"),
     *("validation_data", "validation_split", "validation_steps", "validation_batch_size"),
@@ -26,37 +26,42 @@ _OF_DATA = {
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class VariationalModel(DistributionModel):
-    """ELBO = E_q[log p~(x) - log q(x)], maximised over the flow q by reparameterised samples.
+    r"""$\mathrm{ELBO} = E_q[\log \tilde p(x) - \log q(x)]$
 
-    `p~` need not be normalised; the ELBO, in nats, is at most the logarithm of its normaliser.
-    Each step draws `num_samples` points and their densities in one pass of the flow.
+    A Keras model that fits a flow q to any density p~ that you can evaluate.
 
-    ```python
-    model = tfp_flows.VariationalModel(tfp_flows.flows.iaf(2), target_log_prob_fn)
-    model.compile(optimizer="adam", jit_compile=True)
-    model.fit(steps_per_epoch=200, epochs=10)
-    ```
+    `fit` maximizes the ELBO by reparameterized samples of q, and takes no data. Each step draws
+    `num_samples` points and their densities in one pass of the flow. p~ need not be normalized; the
+    ELBO, in nats, is at most the logarithm of its normalizer.
 
     Args:
-      flow: a TFP distribution with reparameterised samples; choose one whose `forward` is fast.
-        For the latents of a joint distribution, `tfp_flows.surrogate_posterior`.
-      target_log_prob_fn: `log p~`, from `[num_samples, ...]` to `[num_samples]`. In a saved file
-        it is kept by name if it is registered with Keras, else left out.
-      num_samples: samples in a step.
-      seed: Python `int`; the samples of every step follow from it (TFP's samplers draw other
-        numbers under XLA than without). Drawn when it is `None`.
+      flow: a TFP distribution with reparameterized samples; choose one that samples fast, such as
+        `tfpf.flows.iaf`. For the latents of a joint distribution use `tfpf.surrogate_posterior`.
+      target_log_prob_fn: `log p~`, from `[num_samples, ...]` to `[num_samples]`. A saved file holds
+        its name if it is registered with Keras; otherwise it is left out.
+      num_samples: the number of samples in a step.
+      seed: Python `int` that fixes all samples (others with XLA than without); random if `None`.
       name: Python `str`.
 
     Raises:
-      TypeError: if `flow` is not a distribution or `target_log_prob_fn` not callable.
-      ValueError: if the flow has no variables, no reparameterised samples, or an unbound context.
+      TypeError: if `flow` is not a distribution or `target_log_prob_fn` is not callable.
+      ValueError: if the flow has no variables, no reparameterized samples, or an unbound context.
+
+    Example:
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> target = tfp.distributions.MultivariateNormalDiag([1.0, -1.0], [1.0, 0.5])
+      >>> model = tfpf.VariationalModel(tfpf.flows.iaf(2, num_layers=1), target.log_prob)
+      >>> model.compile("adam", jit_compile=False)  # without XLA, for a short run
+      >>> history = model.fit(steps_per_epoch=2, verbose=0)
+      >>> model.distribution.sample(5, seed=1).shape
+      TensorShape([5, 2])
     """
 
     _advice_at_start = (
-        "The first samples already have no finite ELBO: `target_log_prob_fn` is not finite at some "
-        "of them, or the density of the flow is not."
+        "The first samples already have no finite ELBO: `target_log_prob_fn` or the density of the "
+        "flow is not finite at some of them."
     )
-
     _takes_structures = True
 
     def __init__(
@@ -73,7 +78,7 @@ class VariationalModel(DistributionModel):
         super().__init__(flow, name=name, **kwargs)
         if flow.reparameterization_type != tfp.distributions.FULLY_REPARAMETERIZED:
             raise ValueError(
-                "`flow` must have reparameterised samples. "
+                "`flow` must have reparameterized samples. "
                 f"Received: reparameterization_type={flow.reparameterization_type}"
             )
         if waits_for_context(flow):
@@ -84,7 +89,7 @@ class VariationalModel(DistributionModel):
         self.target_log_prob_fn = target_log_prob_fn
         self.num_samples = _checks.integer_at_least(num_samples, 1, "num_samples")
         if seed is None:
-            # Of the generator that `keras.utils.set_random_seed` sets.
+            # From the generator that `keras.utils.set_random_seed` seeds.
             seed = random.randrange(2**31 - 1)
         self.seed = _checks.integer_at_least(seed, 0, "seed")
         self.samples = _elbo_steps.Samples(flow, self.num_samples)
@@ -93,7 +98,7 @@ class VariationalModel(DistributionModel):
 
     @property
     def target_log_prob_fn(self) -> Callable[..., tf.Tensor] | None:
-        """`log p~`; another one may be assigned, which the next `fit` or `evaluate` compiles."""
+        """`log p~`; if you assign another one, the next `fit` or `evaluate` compiles it."""
         return self._target_log_prob_fn
 
     @target_log_prob_fn.setter
@@ -103,7 +108,7 @@ class VariationalModel(DistributionModel):
                 f"`target_log_prob_fn` must be callable. Received: target_log_prob_fn={value!r}"
             )
         self._target_log_prob_fn = value
-        # What is compiled holds the old one.
+        # The compiled functions hold the old one.
         self.train_function = self.test_function = None
 
     @property
@@ -124,21 +129,16 @@ class VariationalModel(DistributionModel):
         callbacks: list[keras.callbacks.Callback] | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Trains; the samples are its data.
+        """Trains on samples of the flow, so it takes no data.
 
-        Args:
-          steps_per_epoch: Python `int`.
-          epochs: Python `int`.
-          verbose: as in Keras.
-          callbacks: as in Keras.
-          **kwargs: further arguments of `keras.Model.fit`.
+        Other arguments, such as `callbacks`, are those of `keras.Model.fit`.
 
         Returns:
           A `keras.callbacks.History` of `loss` and `elbo`, in nats.
 
         Raises:
-          ValueError: if there is no target, or data are given.
-          FloatingPointError: when the loss turns non-finite; names the step.
+          ValueError: if there is no target, or if data are given.
+          FloatingPointError: if the loss is not finite; names the step.
         """
         self._check_trainable()
         self._check_target()
@@ -155,9 +155,9 @@ class VariationalModel(DistributionModel):
         )
 
     def evaluate(self, steps: int = 10, **kwargs: Any) -> float | dict[str, float]:
-        """Returns the ELBO over `steps * num_samples` samples a device, a `float`, in nats.
+        """Returns the ELBO over `steps * num_samples` samples per device, a `float`, in nats.
 
-        The samples are the same in each call, and others than those of training.
+        The samples are the same in each call, and differ from those of training.
         """
         self._check_target()
         return_dict = kwargs.pop("return_dict", False)
@@ -166,13 +166,13 @@ class VariationalModel(DistributionModel):
         return result if return_dict else float(result["elbo"])
 
     def train_on_batch(self, x: Any = None, **kwargs: Any) -> Any:
-        """As in Keras, on one draw of samples; it takes no data."""
+        """As in Keras, on one draw of samples; takes no data."""
         if x is not None:
             raise _elbo_steps.data_given("x", x)
         return super().train_on_batch(tf.zeros([], tf.int64), **kwargs)
 
     def test_on_batch(self, x: Any = None, **kwargs: Any) -> Any:
-        """As in Keras, on the first draw of `evaluate`; it takes no data."""
+        """As in Keras, on the first draw of `evaluate`; takes no data."""
         if x is not None:
             raise _elbo_steps.data_given("x", x)
         return super().test_on_batch(tf.zeros([], tf.int64), **kwargs)
@@ -180,7 +180,7 @@ class VariationalModel(DistributionModel):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer."""
         del data
-        # Seeds follow the optimizer's count, so that a resumed training goes on where it was.
+        # The seed follows the optimizer's count, so that a resumed training continues where it was.
         step = tf.cast(self._count_of_steps().value, tf.int32)
         seed = tf.stack([self.seed, step * self._num_replicas() + _elbo_steps.replica()])
         whole_step = WholeStep(self)
@@ -191,7 +191,7 @@ class VariationalModel(DistributionModel):
         return self._reported()
 
     def _loss_of_seed(self, seed: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
-        """What is differentiated, and `(loss, elbo)`."""
+        """Returns the loss that is differentiated, and `(loss, elbo)`."""
         elbo = self._elbo(seed, training=True)
         loss = -elbo
         for penalty in self.losses:
@@ -200,7 +200,7 @@ class VariationalModel(DistributionModel):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One step of `evaluate`."""
-        # Apart from the seeds of training, which count up from the same number.
+        # Minus keeps these seeds apart from those of training, which begin with the same number.
         seed = tf.stack([-1 - self.seed, tf.cast(data[0], tf.int32)])
         run = functools.partial(self._elbo, training=False)
         elbo = (self._program("elbo", run) if self._jit_inside else run)(seed)
@@ -210,13 +210,13 @@ class VariationalModel(DistributionModel):
 
     def _elbo(self, seed: tf.Tensor, training: bool) -> tf.Tensor:
         x, log_q = self._run(self.samples, seed, training)
-        # A map in it, as in joint distributions, would be compiled anew in each step. That there is
-        # a target, `_check_target` has seen.
+        # XLA would compile a map in the target, as joint distributions have, again in each step.
+        # `_check_target` has made sure that there is a target.
         with inlined_maps():
             log_p = tf.convert_to_tensor(self.target_log_prob_fn(x))  # type: ignore[misc]
         if not log_p.shape.is_compatible_with(log_q.shape):
             raise ValueError(
-                "`target_log_prob_fn` must give one number for each sample: "
+                "`target_log_prob_fn` must return one number for each sample: "
                 f"{tuple(log_q.shape)}. Received: shape {tuple(log_p.shape)}"
             )
         return tf.reduce_mean(tf.cast(log_p, log_q.dtype) - log_q)
@@ -224,12 +224,12 @@ class VariationalModel(DistributionModel):
     def _check_target(self) -> None:
         if self.target_log_prob_fn is None:
             raise ValueError(
-                "`target_log_prob_fn` must be set: it is left out of a saved file unless it is "
-                "registered with Keras. Received: target_log_prob_fn=None"
+                "`target_log_prob_fn` must be set; Keras saves it only if it is registered. "
+                "Received: target_log_prob_fn=None"
             )
 
     def get_config(self) -> dict[str, Any]:
-        """The model as plain data; the target only if it is registered with Keras."""
+        """The model as plain data, with the target only if it is registered with Keras."""
         config = super().get_config()
         config.update(num_samples=self.num_samples, seed=self.seed)
         if saving.is_registered(self.target_log_prob_fn):

@@ -1,4 +1,4 @@
-"""TFP objects as plain data in a `.keras` file, and back, without running code of the file."""
+"""Converts TFP objects to the plain data of a `.keras` file and back, running no code from it."""
 
 from tfp_flows.saving._decode import FORMAT_VERSION, check_version, decode
 from tfp_flows.saving._encode import encode

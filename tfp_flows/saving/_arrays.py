@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 
 def encode_array(value: ArrayLike) -> dict[str, Any] | None:
-    """Returns an array or a tensor as a `dict`, or `None` if it has no values that can be kept."""
+    """Returns an array or a tensor as a `dict`, or `None` if its values cannot be saved."""
     if tf.is_tensor(value):
         value = tf.get_static_value(value)
         if value is None:
@@ -23,13 +23,13 @@ def encode_array(value: ArrayLike) -> dict[str, Any] | None:
 
 
 def decode_array(config: dict[str, Any]) -> np.ndarray:
-    """Makes again what `encode_array` has written; raises `ValueError` for other data."""
+    """Returns the array that `encode_array` has written; raises `ValueError` for other data."""
     dtype, shape = tf.as_dtype(config["dtype"]), tuple(config["shape"])
     data = base64.b64decode(config["base64"])
-    # numpy would take a size of -1, and one array for a part of the numbers.
+    # Checked here, since numpy would accept a size of -1.
     if len(data) != math.prod(shape) * dtype.size or min(shape, default=0) < 0:
         raise ValueError(
-            f"An array must hold as many numbers as its shape says. Received: shape={shape}, "
+            f"A saved array must hold as many numbers as its shape says. Received: shape={shape}, "
             f"dtype={dtype.name}, {len(data)} bytes"
         )
     return np.frombuffer(data, dtype.as_numpy_dtype).reshape(shape).copy()

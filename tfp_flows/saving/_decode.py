@@ -1,8 +1,8 @@
-"""Making a TFP object again from the plain data that `encode` has written.
+"""Rebuilds a TFP object from the plain data that `encode` has written.
 
-Reading makes instances of the classes that `tfp_flows.saving` knows, and of no others. A file may
-have been cut off, written by something else, or made to do harm: whatever it holds, the answer is
-an object or a `ValueError`.
+Reading creates instances only of the classes that `tfp_flows.saving` knows. A file may be
+truncated, written by another program, or malicious. Whatever it holds, the result is an object or
+a `ValueError`.
 """
 
 from typing import Any
@@ -19,17 +19,17 @@ FORMAT_VERSION = 1
 
 
 def decode(config: Any) -> Any:
-    """Makes again what `encode` has written, with new variables of the same values.
+    """Rebuilds what `encode` has written, with new variables of the same values.
 
     Raises:
-      ValueError: if the data name a class that may not be loaded, or cannot be read.
+      ValueError: if the data cannot be read, or name a class that may not be loaded.
     """
     with within_memory(), reading("The saved flow"):
         return _Reader().value(config, 0)
 
 
 class _Reader:
-    """Knows each kind of entry by its key, and what was made before by its number."""
+    """Reads an entry of each kind, and keeps the objects it has made by their numbers."""
 
     def __init__(self) -> None:
         self._made: dict[int, Any] = {}
@@ -50,7 +50,7 @@ class _Reader:
         }
 
     def value(self, entry: Any, depth: int) -> Any:
-        """What an entry stands for; `depth` is the number of entries around it."""
+        """Returns the object of an entry; `depth` is the number of entries around it."""
         check_depth(depth, "The saved flow")
         if entry is None or isinstance(entry, bool | int | float | str):
             return entry
@@ -69,7 +69,7 @@ class _Reader:
     def _again(self, entry: dict[str, Any], depth: int) -> Any:
         if entry["again"] not in self._made:
             raise ValueError(
-                "The saved flow refers to something that does not stand before. "
+                "The saved flow must refer only to objects that come earlier in the file. "
                 f"Received: again={entry['again']!r}"
             )
         return self._made[entry["again"]]
@@ -97,13 +97,13 @@ class _Reader:
         if not isinstance(layer, keras.Layer):
             raise ValueError(f"A saved network must be a Keras layer. Received: {layer!r}")
         if not layer.trainable:
-            # Its constructor kept that word for itself: assigned, a change reaches its parts.
+            # The constructor did not pass it on. An assignment that changes it reaches all parts.
             layer.trainable = True
             layer.trainable = False
         return self._keep(entry, layer)
 
     def _raw(self, entry: dict[str, Any], depth: int) -> RawParameter:
-        """A parameter that a transformer computes of a variable."""
+        """Reads a parameter that a transformer computes from a variable."""
         spec = entry["raw"]
         transformer = find_class(spec["transformer"])
         if not hasattr(transformer, "new"):
@@ -114,7 +114,7 @@ class _Reader:
 
     def _array(self, entry: dict[str, Any], depth: int) -> Any:
         array = decode_array(entry["array"])
-        # `[()]` makes a numpy number again of what has no axes, and changes nothing else.
+        # `[()]` turns an array without axes into a numpy number, and changes nothing else.
         return tf.constant(array) if entry["tensor"] else array[()]
 
     def _dict(self, entry: dict[str, Any], depth: int) -> dict[Any, Any]:
@@ -128,9 +128,9 @@ class _Reader:
 
 
 def check_version(version: Any) -> None:
-    """Refuses a file of a format that this version of the package cannot read."""
+    """Refuses a file whose format this version of the package cannot read."""
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"The file must have format version {FORMAT_VERSION}; a newer `tfp_flows` may read "
-            f"it. Received: format_version={version!r}"
+            f"The file must have format version {FORMAT_VERSION}. A newer `tfp_flows` may be able "
+            f"to read it. Received: format_version={version!r}"
         )

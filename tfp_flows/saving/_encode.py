@@ -1,8 +1,8 @@
-"""Writing a TFP object down as plain data.
+"""Converts a TFP object to plain data.
 
-What is written is what `parameters` holds: the arguments of constructors, and the values of
-variables, without which a clone would be no distribution. Weights of networks are not part of it;
-Keras keeps them, and variables again, with the weights of a model.
+The data hold what is in `parameters`: the arguments of constructors, and the values of variables,
+without which a clone might not be a valid distribution. Weights of networks are not part of the
+data. Keras saves them with the weights of a model, and the variables once more.
 """
 
 import functools
@@ -26,25 +26,25 @@ def encode(root: Any, name: str = "distribution", classes: dict[str, type] | Non
 
     Args:
       root: the TFP object.
-      name: what a refusal calls it.
-      classes: a `dict`, which is filled with the user's classes by the names that they have in it.
+      name: the name of the object in error messages.
+      classes: a `dict`, or `None`. The user's classes are added to it by their names in the data.
 
     Raises:
-      ValueError: if something in it cannot be made again from a file (a function, a `tf_keras`
-        network), with its place; or lies deeper than a file may be nested.
+      ValueError: if a part cannot be rebuilt from a file (a function, a `tf_keras` network), with
+        the place of the part, or if it is nested deeper than a file may be.
     """
     return _Writer({} if classes is None else classes).plain(root, name)
 
 
 class _Writer:
-    """Numbers objects as it meets them, so that one with several owners is written once."""
+    """Writes each object once, numbered, also if it has several owners."""
 
     def __init__(self, classes: dict[str, type]) -> None:
         self._met: dict[int, tuple[int, Any]] = {}
         self._classes = classes
 
     def plain(self, value: Any, path: str, depth: int = 0) -> Any:
-        """A value as plain data; `path` is its place, for the message of a refusal."""
+        """Returns a value as plain data; `path` is its place, for error messages."""
         check_depth(depth, f"`{path[:60]}`")
         below = functools.partial(self.plain, depth=depth + 1)
         if value is None or isinstance(value, bool | int | float | str):
@@ -80,11 +80,11 @@ class _Writer:
     def _once(
         self, value: Any, path: str, write: Callable[[Any, str, int], dict[str, Any]]
     ) -> dict[str, Any]:
-        """`write(value, path, index)` at the first meeting, its number at later ones."""
+        """Returns `write(value, path, index)` for a new value, and its number for a known one."""
         if id(value) in self._met:
             return {"again": self._met[id(value)][0]}
         index = len(self._met)
-        # The value itself is kept, so that its id is not given to another.
+        # Keeping a reference to the value ensures that no other object gets its id.
         self._met[id(value)] = index, value
         return write(value, path, index)
 
@@ -133,7 +133,7 @@ def _variable(value: tf.Variable, path: str, index: int) -> dict[str, Any]:
 
 def _layer(value: keras.Layer, path: str, index: int) -> dict[str, Any]:
     if _has_a_lambda(value):
-        # Keras would write its code down, and refuse to read it.
+        # Keras would save the code of the lambda, and refuse to load it.
         raise ValueError(f"{_refusal(path, value)} with a lambda")
     return {"layer": keras.saving.serialize_keras_object(value), "index": index}
 
@@ -146,12 +146,12 @@ def _array(value: Any, path: str) -> dict[str, Any]:
 
 
 def _arguments(node: Any, path: str) -> dict[str, Any]:
-    """The constructor's arguments, without functions that are its defaults."""
+    """Returns the constructor's arguments, without functions that are default values."""
     cls = type(node)
     if node.parameters is None:
         raise ValueError(
-            f"`{path}` cannot be saved: its class must hand `parameters=dict(locals())` to its "
-            f"base. Received: {node!r}"
+            f"`{path}` cannot be saved: its class must pass `parameters=dict(locals())` to the "
+            f"constructor of its base. Received: {node!r}"
         )
     signature = inspect.signature(cls.__init__).parameters
     parameters = node.parameters
@@ -170,7 +170,7 @@ def _is_tracked_sequence(value: Any) -> bool:
 
 
 def _has_a_lambda(layer: keras.Layer) -> bool:
-    """Whether a function without a name is in it, or in the layers of a model."""
+    """Returns whether the layer, or one of the layers of a model, holds a lambda."""
     functions = [
         getattr(part, name, None)
         for part in (layer, *getattr(layer, "layers", ()))

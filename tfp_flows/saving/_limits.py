@@ -1,4 +1,4 @@
-"""What a file may ask for: so deep, so large, and errors that say that the file is at fault."""
+"""Limits on the depth and the sizes of a saved flow, and errors that name the file as the cause."""
 
 import contextlib
 import math
@@ -8,13 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-# Of objects, lists and `dict`s within each other. Flows have some ten; Python's stack ends at a
-# thousand calls, of which each level takes a few.
+# The deepest nesting of objects, lists and `dict`s. Flows need about ten levels. Each level takes a
+# few calls, and Python's stack holds a thousand.
 MAX_DEPTH = 100
 
 
 def check_depth(depth: int, what: str) -> None:
-    """Refuses what is nested deeper than a file may be."""
+    """Refuses data that are nested too deep."""
     if depth > MAX_DEPTH:
         raise ValueError(
             f"{what} must be nested at most {MAX_DEPTH} levels deep. Received: {depth} levels"
@@ -23,24 +23,25 @@ def check_depth(depth: int, what: str) -> None:
 
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turns what goes wrong within into a `ValueError` that says what was being made."""
+    """Turns any error within into a `ValueError` that says what was being made."""
     try:
         yield
     except Exception as error:
         if type(error) is ValueError:
             raise
         raise ValueError(
-            f"{what} cannot be made from what the file says. "
+            f"{what} cannot be made from the data in the file. "
             f"Received: {type(error).__name__}: {error}"
         ) from error
 
 
 def check_sizes(config: Any) -> None:
-    """Refuses a number, among plain data, that as a size would exceed the memory.
+    """Refuses plain data with a number that would be too large for the memory if it were a size.
 
-    Seeds, and the numbers by which Keras knows objects, may be as large as they like.
+    Seeds, and the numbers by which Keras identifies objects, may be of any size.
     """
-    largest = _memory() // 16  # a value, its gradient, and the two moments of an optimizer
+    # 16 bytes: a float32 value, its gradient, and the two moments of an optimizer.
+    largest = _memory() // 16
     for key, value in _numbers(config):
         is_size = "seed" not in str(key) and key != "shared_object_id"
         if is_size and abs(value) > largest:
@@ -51,7 +52,7 @@ def check_sizes(config: Any) -> None:
 
 def _numbers(config: Any, key: Any = None) -> Iterator[tuple[Any, int]]:
     if isinstance(config, dict):
-        # What numbers mean in a class of the user's is not known here.
+        # In classes of the user, the meaning of numbers is not known here.
         if str(config.get("registered_name") or "tfp_flows>").startswith("tfp_flows>"):
             for each, value in config.items():
                 yield from _numbers(value, each)
@@ -64,7 +65,7 @@ def _numbers(config: Any, key: Any = None) -> Iterator[tuple[Any, int]]:
 
 @contextlib.contextmanager
 def within_memory() -> Iterator[None]:
-    """Refuses variables that together exceed the memory, before the one that does is made."""
+    """Refuses variables that together exceed the memory, before the last of them is made."""
     left = _memory()
 
     def checked(next_creator: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
@@ -72,9 +73,9 @@ def within_memory() -> Iterator[None]:
         left -= _size(**kwargs)
         if left < 0:
             raise ValueError(
-                "The variables of a saved flow must fit into memory, of which there are "
-                f"{_memory():.1e} bytes. Received: a variable, {kwargs.get('name')!r}, for which "
-                f"{-left:.1e} are missing"
+                f"The variables of a saved flow must fit into the {_memory():.1e} bytes of memory. "
+                f"Received: a variable {kwargs.get('name')!r}, for which {-left:.1e} bytes are "
+                "missing"
             )
         return next_creator(**kwargs)
 
@@ -83,9 +84,9 @@ def within_memory() -> Iterator[None]:
 
 
 def _size(initial_value: Any = None, dtype: Any = None, **_: Any) -> int:
-    """Bytes of a variable, as far as they are known without its value."""
+    """Returns the bytes of a variable, as far as they are known without its value."""
     if callable(initial_value):
-        # As operations that are not run, which know the shape of their result.
+        # In a graph the operations are not run, but the shape of their result is known.
         with tf.Graph().as_default():
             initial_value = initial_value()
     shape = getattr(initial_value, "shape", ())
@@ -94,8 +95,8 @@ def _size(initial_value: Any = None, dtype: Any = None, **_: Any) -> int:
 
 
 def _memory() -> int:
-    """Bytes of this machine's memory."""
+    """Returns the size of this machine's memory in bytes."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError):  # a system that does not say
+    except (AttributeError, ValueError):  # the system does not say
         return 2**40

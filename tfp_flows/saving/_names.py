@@ -1,7 +1,7 @@
-"""Names of classes and functions in a file: which there may be, and what they stand for.
+"""The names of classes and functions that a file may hold, and the objects they stand for.
 
-A file may name public classes of TFP and of this package, what the user has registered with
-Keras, and what `custom_objects` holds. Nothing else is imported or run.
+A file may name public classes of TFP and of this package, classes and functions that the user has
+registered with Keras, and those in `custom_objects`. Nothing else is imported or run.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ CLASSES = tfp.distributions.Distribution | tfp.bijectors.Bijector | tf.linalg.Li
 
 
 def class_name(cls: type) -> str | None:
-    """The name that a class has in a file; `None` for one that a file may not name."""
-    # TFP makes `_Chain` where `tfb.Chain` was asked for: the public class is a subclass.
+    """Returns the name of a class in a file, or `None` if a file may not name it."""
+    # `tfb.Chain` may create a `_Chain`, of which the public class is a subclass.
     for name, namespace in _NAMESPACES.items():
         public = getattr(namespace, cls.__name__.lstrip("_"), None)
         if isinstance(public, type) and issubclass(public, cls):
@@ -36,10 +36,10 @@ def class_name(cls: type) -> str | None:
 
 
 def find_class(name: str) -> type:
-    """The class of a name in a file.
+    """Returns the class that a name in a file stands for.
 
     Raises:
-      ValueError: if it is not a class that a file may name.
+      ValueError: if it is not the name of a class that a file may name.
     """
     namespace, _, short = name.rpartition(".")
     if namespace in _NAMESPACES:
@@ -58,15 +58,15 @@ def find_class(name: str) -> type:
 def custom_object_scope(
     custom_objects: dict[str, Any] | None,
 ) -> contextlib.AbstractContextManager[Any]:
-    """Makes the user's classes known while a file is read."""
+    """Makes the classes of the user known while a file is read."""
     if not custom_objects:
-        # Keras's scope replaces the one around it, which `load_model` has opened.
+        # An empty scope of Keras would replace the scope around it, which `load_model` has opened.
         return contextlib.nullcontext()
     return keras.saving.custom_object_scope(custom_objects)
 
 
 def find_registered(name: str) -> Any:
-    """The class or function registered with Keras under the name; refuses any other."""
+    """Returns the class or function registered with Keras under the name; refuses any other."""
     custom = keras.saving.get_custom_objects()
     found = keras.saving.get_registered_object(name, custom_objects=custom)
     if found is None:
@@ -75,18 +75,18 @@ def find_registered(name: str) -> Any:
 
 
 def is_registered(function: Any) -> bool:
-    """Whether Keras would find the function by its name when a file is loaded."""
-    if not hasattr(function, "__name__"):  # a partial or an instance has none, and Keras asks
+    """Returns whether Keras would find the function by its name when a file is loaded."""
+    if not hasattr(function, "__name__"):  # a partial or an instance, for which Keras would fail
         return False
     name = keras.saving.get_registered_name(function)
     return keras.saving.get_registered_object(name) is function
 
 
 def unknown(name: str) -> str:
-    """The message that refuses a name."""
+    """Returns the error message that refuses a name."""
     return (
-        f"The saved flow names {name!r}, which is not a class of TFP, Keras or tfp_flows: "
-        "pass it in `custom_objects`, or register it by "
+        f"The saved flow names {name!r}, which is not a class of TFP, Keras or tfp_flows. "
+        "Pass it in `custom_objects`, or register it with "
         "`keras.saving.register_keras_serializable` (a class needs a `get_config` for that). "
         f"Received: {name!r}"
     )

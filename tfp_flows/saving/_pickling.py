@@ -1,7 +1,7 @@
-"""Pickles of flows, bijectors and distributions, which hold what a `.keras` file holds.
+"""Pickles of flows, bijectors and distributions, with the same data as a `.keras` file.
 
-`pickle` would write down the attributes of private classes, and TFP's transformed distributions it
-could not read again. `joblib`, `cloudpickle` and `multiprocessing` go the same way.
+Without this, `pickle` would save the attributes of private classes, and it could not load TFP's
+transformed distributions. `joblib`, `cloudpickle` and `multiprocessing` use these pickles, too.
 """
 
 from typing import Any
@@ -19,13 +19,13 @@ from tfp_flows.saving._names import CLASSES, custom_object_scope
 def restore(
     version: int, config: Any, states: list[list[tuple[np.ndarray, bool]]], classes: dict[str, type]
 ) -> Any:
-    """Makes again what was pickled. Its name stands in pickles.
+    """Rebuilds what was pickled. Pickles hold the name of this function.
 
     Args:
-      version: of the format.
-      config: what `encode` has written.
-      states: for each network a list of the value of each variable and whether it is trainable.
-      classes: a `dict` of classes of the user that are not registered with Keras, by name.
+      version: the version of the format.
+      config: the data that `encode` has written.
+      states: for each network a list with the value of each variable, and whether it is trainable.
+      classes: a `dict` of the user's classes that are not registered with Keras, by name.
     """
     check_version(version)
     with custom_object_scope(classes):
@@ -37,14 +37,14 @@ def restore(
     return root
 
 
-restore.__module__ = "tfp_flows.saving"  # where it stays, whatever becomes of this file
+restore.__module__ = "tfp_flows.saving"  # the public place, which remains if this file moves
 
 
 def _reduce_ex(self: Any, protocol: int) -> str | tuple[Any, ...]:
-    """`__reduce_ex__`: a call of `restore`.
+    """Returns a call of `restore`, as the `__reduce_ex__` of flows.
 
     Raises:
-      ValueError: if something in it cannot be saved, with its place.
+      ValueError: if a part cannot be saved, with the place of the part.
     """
     classes: dict[str, type] = {}
     try:
@@ -52,7 +52,7 @@ def _reduce_ex(self: Any, protocol: int) -> str | tuple[Any, ...]:
     except ValueError:
         if not isinstance(self, bijectors.FlowBijector):
             raise
-        # One with a function, which `pickle` finds by its name.
+        # A bijector that holds a function. `pickle` saves the name of the function.
         return object.__reduce_ex__(self, protocol)
     layers = _layers(self)
     for part in (part for layer in layers for part in layer._flatten_layers()):
@@ -68,7 +68,7 @@ def _reduce_ex(self: Any, protocol: int) -> str | tuple[Any, ...]:
 
 
 def _copy(self: Any) -> Any:
-    """`__copy__`, which would be by `__reduce_ex__`: with the same variables."""
+    """Returns a copy with the same variables, which `__reduce_ex__` would not share."""
     return self.copy()
 
 
@@ -76,8 +76,8 @@ def _layers(root: Any) -> list[keras.Layer]:
     return [node for node in walk(root) if isinstance(node, keras.Layer)]
 
 
-# The classes stand below this part of the package, and cannot import it.
+# The methods are set from here, since the modules of these classes cannot import this one.
 for _cls in (bijectors.FlowBijector, *map(distributions.__dict__.get, distributions.__all__)):
     if isinstance(_cls, type) and issubclass(_cls, CLASSES):
-        # Mypy holds methods for what nobody assigns.
+        # Mypy does not allow assignments to methods.
         _cls.__reduce_ex__, _cls.__copy__ = _reduce_ex, _copy  # type: ignore

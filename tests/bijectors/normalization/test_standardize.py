@@ -39,9 +39,9 @@ def test_adapt_sums_in_double_precision():
         (np.full([50, 1], 0.1, "float32"), "constant coordinates"),
         (1e9 + np.arange(50.0)[:, np.newaxis], "constant coordinates"),
         (1e-60 * np.arange(50.0)[:, np.newaxis], "constant coordinates"),
-        (1e60 * np.arange(50.0)[:, np.newaxis], "float32 can hold"),
-        (np.zeros([0, 1]), "with rows"),
-        (np.zeros([]), "with rows"),
+        (1e60 * np.arange(50.0)[:, np.newaxis], "fit in float32"),
+        (np.zeros([0, 1]), "at least one row"),
+        (np.zeros([]), "at least one row"),
     ],
 )
 def test_adapt_refuses_what_its_dtype_cannot_tell_apart_or_hold(data, message):
@@ -123,7 +123,7 @@ def test_integer_parameters_are_refused():
 
 @pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 2, 1), ()])
 def test_adapt_to_data_of_another_shape(shape):
-    with pytest.raises(ValueError, match=r"shape \[N, 2\], with rows. Received: data.shape="):
+    with pytest.raises(ValueError, match=r"shape \[N, 2\], with .* row. Received: data.shape="):
         Standardize(2).adapt(np.ones(shape))
 
 

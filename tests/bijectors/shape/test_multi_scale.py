@@ -161,7 +161,7 @@ def test_is_saved(tmp_path):
 def test_bijectors():
     with pytest.raises(TypeError, match="`bijectors` must be a list of TFP bijectors. Received: b"):
         MultiScale([tf.tanh], SHAPE)
-    with pytest.raises(ValueError, match="`bijectors` must hold at least one. Received: "):
+    with pytest.raises(ValueError, match="`bijectors` must hold at least one bijector. Received: "):
         MultiScale([], SHAPE)
 
 

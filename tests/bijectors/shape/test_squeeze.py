@@ -66,7 +66,7 @@ def test_odd_sizes_are_refused(shape):
 
 
 def test_channels_that_are_no_multiple_are_refused():
-    with pytest.raises(ValueError, match="`squeeze` takes back .* multiple of 4 .*Received"):
+    with pytest.raises(ValueError, match="`inverse` of `squeeze` .* multiple of 4 .*Received"):
         Squeeze().inverse(tf.zeros([4, 4, 6]))
 
 

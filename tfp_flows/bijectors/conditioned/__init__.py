@@ -1,4 +1,4 @@
-"""Bijectors whose parameters a network computes from coordinates, or from a context."""
+"""Bijectors whose parameters a network computes, from other coordinates or from a context."""
 
 from tfp_flows.bijectors.conditioned.amortized import Amortized
 from tfp_flows.bijectors.conditioned.autoregressive import Autoregressive

@@ -1,4 +1,4 @@
-"""What coupling and autoregressive bijectors share: a conditioner, a transformer, a context."""
+"""The base of coupling and autoregressive bijectors: a conditioner, a transformer, a context."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -27,18 +27,19 @@ from tfp_flows.math._elementwise import clip_network_input
 
 
 class ConditionerBijector(TakesContext, FlowBijector):
-    """y_i = tau(x_i; h_i), with h = conditioner(..., context=c).
+    r"""$y_i = \tau(x_i; h_i)$, where h are the outputs of a conditioner.
 
-    The conditioner is any callable, `conditioner(x)` or `conditioner(x, context=c)`, over
-    `[N, D]` (and `[N, C]`) that gives P raw numbers for each coordinate: `[N, D, P]`, or flat
-    `[N, D * P]` in that order. The transformer is a class with `params_size(**kwargs)`, which
-    says P, and `new(params, **kwargs)`, which makes a bijector that acts elementwise. With
-    `event_ndims=3` the events are images: rows are `[N, H, W, C]`, and D is the channels, C, in
-    each of the pixels. With `event_ndims=2` they are series, `[N, T, C]`, and D the channels of
-    each step.
+    The conditioner is any callable, `conditioner(x)` or `conditioner(x, context=c)`, over `[N, D]`
+    (and `[N, C]`). It returns P raw numbers for each coordinate: `[N, D, P]`, or flat `[N, D * P]`
+    in that order. The transformer is a class with `params_size(**kwargs)`, which returns P, and
+    `new(params, **kwargs)`, which makes an elementwise bijector.
 
-    What it sees is bounded by the square root of the dtype's largest number, so that no product of
-    a network overflows (see `clip_network_input`).
+    With `event_ndims=3` the events are images: rows are `[N, H, W, C]`, and D is the number of
+    channels, C, of each pixel. With `event_ndims=2` they are time series, `[N, T, C]`, and D is the
+    number of channels of each step.
+
+    Inputs of the conditioner are clipped to the square root of the dtype's largest number, so that
+    no product in a network overflows (see `clip_network_input`).
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
             ) from error
         dtype = dtype_of(conditioner, dtype)
         if context is None:
-            # Keywords are checked now; a copy with a bound context has had them checked.
+            # Check the keywords now. Those of a copy with a bound context have been checked.
             with tf.init_scope():
                 self._tau(tf.zeros([1, self._params_size], dtype or tf.float32))
         self._bind_context(context, context_size, dtype, kwargs["name"])
@@ -87,7 +88,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
 
     @property
     def conditioner(self) -> Callable[..., tf.Tensor]:
-        """The callable that turns inputs (and context) into raw parameters."""
+        """The callable that maps inputs (and context) to raw parameters."""
         return self._conditioner
 
     @property
@@ -107,17 +108,17 @@ class ConditionerBijector(TakesContext, FlowBijector):
 
     @property
     def raw_scale(self) -> float:
-        """By what the numbers of the conditioner are multiplied before the transformer has them."""
+        """The factor on the outputs of the conditioner before the transformer gets them."""
         return self._raw_scale
 
     def _probe_conditioner(
         self, num_inputs: int, num_outputs: int, allowed: np.ndarray | None = None
     ) -> None:
-        """Runs the conditioner once, so that a misfit is found when the bijector is made.
+        """Runs the conditioner once, to find a misfit when the bijector is made.
 
-        With `validate_args`, in eager mode, its Jacobian is looked at, too: each row must be
-        computed on its own, and h_i may depend on input j only where `allowed[i, j]`. A bijector
-        with a bound context is a copy of one that has been probed already.
+        With `validate_args`, in eager mode, this also checks its Jacobian. Each row must be
+        computed on its own, and h_i may depend on input j only if `allowed[i, j]`. A bijector with
+        a bound context is a copy of one that has been probed already.
         """
         if self._context is not None:
             return
@@ -136,8 +137,8 @@ class ConditionerBijector(TakesContext, FlowBijector):
             with tf.init_scope():
                 raw(tf.constant(rows, dtype))
             return
-        # Not in an init_scope, in which no tape records; and with weights moved, since a last
-        # layer of zeros would hide what its network sees.
+        # There is no init_scope here, since no tape records in it. The weights are moved, since a
+        # last layer of zeros would hide the dependence on the inputs.
         inputs = tf.constant(rows, dtype)
         with moved(self._conditioner_variables), tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -174,10 +175,10 @@ class ConditionerBijector(TakesContext, FlowBijector):
             )
 
     def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor | None]]:
-        """`x` as `[N, D]`, and the keyword `context`, `[N, C]`, or none.
+        """Returns `x` as `[N, D]`, and the keyword `context`, `[N, C]`, if a context is taken.
 
-        Networks see `[N, D]`, or `[N, H, W, C]` of images, whatever the rank of `x`: Keras's
-        `Dense` refuses vectors, and a functional model any rank but its own.
+        Networks get `[N, D]`, or `[N, H, W, C]` for images, whatever the rank of `x` is. Keras's
+        `Dense` refuses vectors, and a functional model refuses any rank but its own.
         """
         shape, event_ndims = ps.shape(x), self._event_ndims
         inputs = tf.reshape(x, ps.concat([[-1], shape[-event_ndims:]], axis=0))
@@ -186,13 +187,13 @@ class ConditionerBijector(TakesContext, FlowBijector):
         return inputs, {"context": self._context_rows(shape[:-event_ndims], self._conditioner)}
 
     def _with_context(self, x: tf.Tensor) -> tf.Tensor:
-        """`x` with the batch shape of the bound context, too."""
+        """Broadcasts `x` with the batch shape of the bound context."""
         return self._broadcast_with_context(x, self._event_ndims) if self._context_size else x
 
     def _raw(self, x: tf.Tensor, num_outputs: int, **kwargs: Any) -> tf.Tensor:
-        """h of shape `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
+        """Returns h, `[..., D, P]`, where `num_outputs` is D and `x` has the full batch shape.
 
-        Of images h is `[..., H, W, D, P]`.
+        For images h is `[..., H, W, D, P]`.
         """
         inputs, context = self._rows(x)
         h = self._conditioner_call(
@@ -211,7 +212,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
     def _transformed(
         self, x: tf.Tensor, h: tf.Tensor, is_forward: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """tau(x; h), or its inverse, and the log-det of each element."""
+        """Returns tau(x; h), or its inverse, and the log-det of each element."""
         if is_forward == bool(self._invert_transformer):
             return inverse_and_log_det(self._tau(h), x, 0)
         return forward_and_log_det(self._tau(h), x, 0)

@@ -1,4 +1,4 @@
-"""Which part of an event a coupling leaves as it is."""
+"""The mask of a coupling: which part A of an event stays unchanged."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from tfp_flows.math.linalg._permute import permute
 
 
 class AxisMask:
-    """A part A of the last axis: coordinates of a vector, or channels of an image or a series.
+    """A part A of the last axis: coordinates of a vector, or channels of an image or a time series.
 
     The parts are smaller tensors, so that nothing is computed for A.
     """
@@ -24,7 +24,7 @@ class AxisMask:
 
     def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `(x_A, x_B)`."""
-        # Slices are views; a permutation is not, and XLA does not fuse it as well.
+        # XLA fuses slices better than a permutation.
         if self._is_last:
             return x[..., -self.num_a :], x[..., : -self.num_a]
         if not self._is_first:
@@ -39,16 +39,16 @@ class AxisMask:
         return x if self._is_first else permute(x, self._back)
 
     def of_b(self, values: tf.Tensor, trailing_axes: int = 0) -> tf.Tensor:
-        """What belongs to B of values for each element of x_B; here all of them."""
+        """Returns the values for B, given values for each element of x_B; here all of them."""
         del trailing_axes
         return values
 
 
 class PixelMask:
-    """A part A of the pixels of an image. Both parts are images, with zeros in place of the other.
+    """A part A of the pixels of an image, or of the steps of a time series.
 
-    So convolutions see where things are; but what is computed for A is thrown away. The same of the
-    steps of a series.
+    Both parts have the shape of the image, with zeros in place of the other part. So convolutions
+    keep the positions, but the results for A are not used.
     """
 
     def __init__(self, mask: Any, name: str) -> None:
@@ -70,31 +70,31 @@ class PixelMask:
         return tf.where(self._mask, a, b)
 
     def of_b(self, values: tf.Tensor, trailing_axes: int = 0) -> tf.Tensor:
-        """Values for each element of x_B, with zeros in place of A."""
+        """Returns the values for B, given values for each element of x_B: zeros in place of A."""
         mask = self._mask.reshape(self._mask.shape + (1,) * trailing_axes)
         return tf.where(mask, tf.zeros_like(values), values)
 
 
 def checked_mask(mask: Any) -> tuple[Any, int]:
-    """Returns the mask of a `Coupling`, a word or nested tuples of booleans, and its axes.
+    """Returns the mask of a `Coupling`, a word or nested tuples of booleans, and its rank.
 
     Raises:
-      ValueError: if it is neither, or leaves nothing on one side.
+      ValueError: if it is neither, or one of the two parts is empty.
     """
     if mask is None:
         mask = "halves"
     if isinstance(mask, str):
         if mask not in _WORDS:
             raise ValueError(
-                "`mask` must be an array of booleans or one of "
+                "`mask` must be booleans or one of "
                 f"{', '.join(map(repr, _WORDS))}. Received: mask={mask!r}"
             )
         return mask, _WORDS[mask][0]
     values = np.asarray(mask)
     if values.ndim not in (1, 2, 3) or not np.isin(values, (0, 1)).all():
         raise ValueError(
-            "`mask` must be a flat sequence of booleans, or an array of booleans, [H, W, C] for "
-            f"images, [T, C] for series, with axes of 1 where it repeats. Received: mask={mask!r}"
+            "`mask` must be booleans of shape [D], [H, W, C] for images or [T, C] for time series, "
+            f"where an axis of size 1 is repeated. Received: mask={mask!r}"
         )
     values = values.astype(bool)
     if values.all() or not values.any():
@@ -106,10 +106,10 @@ def checked_mask(mask: Any) -> tuple[Any, int]:
 
 
 def parts(mask: Any, event_shape: Any, seed: int | None, name: str) -> AxisMask | PixelMask:
-    """The `AxisMask` or `PixelMask` of a checked mask, for events of the shape."""
+    """Returns the `AxisMask` or `PixelMask` of a checked mask, for events of this shape."""
     if isinstance(mask, str):
         _, words = _WORDS[mask]
-        # Now that the size is known, there may be too little to split.
+        # Check again: now the size is known, and it may be too small to split.
         mask, _ = checked_mask(words(event_shape, seed))
     if set(np.shape(mask)[:-1]) <= {1}:
         return AxisMask(_nested_tuples(np.ravel(mask)))
@@ -149,7 +149,7 @@ def _checkerboard_odd(shape: Sequence[int], seed: int | None) -> np.ndarray:
     return ~_checkerboard(shape, seed)
 
 
-# Word: axes of the event, and the mask for events of a shape.
+# For each word: the number of axes of an event, and the mask for an event shape.
 _WORDS = {
     "halves": (1, _halves),
     "alternate": (1, _alternate),

@@ -16,34 +16,52 @@ from tfp_flows.math._elementwise import clip_network_input
 
 
 class Amortized(ConditionerBijector):
-    """y = f(x; h(c)), with all raw numbers h of a bijector f from a context c.
+    """$y = f(x; h(c))$
 
-    As in the inference network of a variational autoencoder: one evaluation of the network for
-    each context, however many samples share it. f is a class of whole vectors (`Planar`,
-    `Radial`, `Sylvester`), or a transformer, which then gets P numbers for each of D coordinates.
-    Costs, domain and log-det, in nats, are those of f. `tfp_flows.condition` binds c.
+    An amortized bijector: a network computes all raw parameters h of a bijector f from a context c.
 
-    Shapes: `x` is `[..., D]`, c is `[..., C]`; their batch shapes broadcast.
+    This is the role of the inference network in a variational autoencoder. f is a bijector of whole
+    vectors (`Planar`, `Radial` or `Sylvester`) with P raw numbers. Or it is a transformer, with P
+    numbers for each of D coordinates. `tfp_flows.condition` binds c. Domain and log-det, in nats,
+    are those of f.
+
+    Shapes: `x` is `[..., D]` and c is `[..., C]`. Their batch shapes broadcast.
+
+    Cost: that of f, and one evaluation of the network for each context, however many samples share
+    it.
 
     Source: Rezende and Mohamed (2015), arXiv:1505.05770, sec. 4.2; van den Berg et al. (2018),
     arXiv:1803.05649, sec. 3.2.
 
     Args:
-      conditioner: a built Keras layer, or any callable: over `[N, C]` it gives `[N, P]`; for a
-        transformer `[N, D, P]` or `[N, D * P]`.
+      conditioner: a built Keras layer, or any callable, over `[N, C]`. It returns `[N, P]`, or
+        `[N, D, P]` or `[N, D * P]` for a transformer.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords, such as `event_size`.
-      params: `tf.Variable` or `Tensor` that is added to what the conditioner gives, of the last
-        axis P (or D * P), or `None`. A network that starts with zeros then starts here.
+      params: `tf.Variable` or `Tensor` that is added to the outputs of the conditioner, with a last
+        axis of P (or D * P), or `None`. If the network starts with zeros, h starts here.
       context: the bound context `[..., C]`, or `None`.
       context_size: C, at least one.
-      dtype: float dtype; by default the conditioner's.
+      dtype: float dtype; the default is that of the conditioner.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
       ValueError: if the conditioner is not built or does not fit, or `context_size` is below one.
       TypeError: if the conditioner is not callable or the transformer lacks a method.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> network = tfpf.layers.MLP(tfpf.bijectors.Planar.params_size(2), hidden_units=(8,))
+      >>> network.build([None, 3])
+      >>> amortized = tfpf.bijectors.Amortized(
+      ...     network, tfpf.bijectors.Planar, {"event_size": 2}, context_size=3
+      ... )
+      >>> bound = tfpf.condition(amortized, [[0.5, 1.0, 1.5], [2.0, 2.5, 3.0]])
+      >>> bound.forward([0.5, 1.5]).shape  # one y for each of the two contexts
+      TensorShape([2, 2])
+
+    See also: `tfpf.condition`, `tfpf.flows.planar`, `tfpf.bijectors.Coupling`.
     """
 
     def __init__(
@@ -77,7 +95,7 @@ class Amortized(ConditionerBijector):
             with tf.init_scope():
                 start = self._tau(tf.zeros([self._params_size], dtype))
                 self._is_elementwise = start.forward_min_event_ndims == 0
-                # A copy with a bound context has been looked at already.
+                # A copy with a bound context has been checked already.
                 if context is None and not self._is_elementwise:
                     self._check_raw_shape(conditioner(tf.zeros([2, context_size], dtype)), 1)
             if self._params is not None and not self._is_elementwise:
@@ -85,11 +103,11 @@ class Amortized(ConditionerBijector):
 
     @property
     def params(self) -> tf.Tensor | tf.Variable | None:
-        """What is added to the conditioner's numbers, or `None`."""
+        """What is added to the outputs of the conditioner, or `None`."""
         return self._params
 
     def _bijector(self, x: tf.Tensor) -> tfb.Bijector:
-        """f(.; h(c)) for events of the size of x."""
+        """Returns f(.; h(c)) for events of the size of x."""
         self._check_is_bound()
         batch_shape = ps.shape(self._context)[:-1]
         num_outputs = x.shape[-1] if self._is_elementwise else 1

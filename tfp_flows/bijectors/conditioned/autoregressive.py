@@ -1,4 +1,4 @@
-"""The autoregressive bijector: each coordinate is transformed given those before it."""
+"""The autoregressive bijector: each coordinate is transformed given the coordinates before it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,59 +19,74 @@ from tfp_flows.math.solvers.jacobi import jacobi
 
 
 class Autoregressive(ConditionerBijector):
-    """y_i = tau(x_i; h_i(y_<i)), with any transformer tau.
+    r"""$y_i = \tau(x_i; h_i(y_{<i}))$
 
-    `inverse` (data to base, the density) is parallel: one evaluation of the conditioner. `forward`
-    (sampling) is sequential: coordinate by coordinate. A conditioner with a method `generate` does
-    it at about the cost of one evaluation: `tfp_flows.layers.MADE`, two to three of them for D =
-    63, with gradients as well, and `Recurrent`. Any other callable is evaluated D times. With
-    `solver="jacobi"` all coordinates are computed at once, again and again until nothing changes:
-    after D evaluations at most, and after far fewer where coordinates depend on few others or
-    weakly. It is meant for machines on which an evaluation for all coordinates takes as long as for
-    one; on a CPU "sequential" is faster. "jacobi" has first derivatives only.
-    `tfb.Invert` swaps the two directions and turns MAF into IAF. `log |det dy/dx|` is the sum of
-    `log |d tau / dx_i|`, in nats.
+    An autoregressive bijector: each coordinate is transformed given the ones before it.
 
-    Series in time (`event_ndims=2`) go step by step, y_t = tau(x_t; h_t(y_<t)): the channels of a
-    step are transformed each alone, given all channels of the steps before. A causal
-    `tfp_flows.layers.WaveNet` generates them in T steps.
+    tau is any transformer. $\log |\det dy/dx| = \sum_i \log |d\tau/dx_i|$ in nats. With
+    `event_ndims=2` the events are time series, $y_t = \tau(x_t; h_t(y_{<t}))$. Each channel of a
+    step is transformed alone, given all channels of the steps before.
 
     Shapes: `x` is `[..., D]`, or `[..., T, C]`. Domain: that of the transformer.
 
-    Source: Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057; Kingma et al.
-    (2016), IAF, arXiv:1606.04934; of series, van den Oord et al. (2017), Parallel WaveNet,
-    arXiv:1711.10433; Jacobi's iteration: Song, Meng, Liao and Ermon (2021), arXiv:2002.03629.
+    Cost: `inverse` (data to base, the density) is parallel, with one evaluation of the conditioner.
+    `forward` (sampling) is sequential, with D evaluations. A conditioner with a method `generate`
+    needs less. `tfp_flows.layers.MADE` samples at the cost of two to three evaluations for D = 63,
+    with gradients as well; `Recurrent` takes about one. A causal `tfp_flows.layers.WaveNet` takes T
+    steps. `tfb.Invert` swaps the two directions, and turns MAF into IAF.
+
+    With `solver="jacobi"`, `forward` computes all coordinates at once, repeatedly until nothing
+    changes. This takes at most D evaluations, and far fewer if coordinates depend on few
+    others, or weakly. It pays on hardware where an evaluation for all coordinates is as fast as for
+    one; on a CPU "sequential" is faster. It has first derivatives only.
+
+    Source: Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057; Kingma et al. (2016),
+    IAF, arXiv:1606.04934; for time series, van den Oord et al. (2017), Parallel WaveNet,
+    arXiv:1711.10433; for Jacobi's iteration, Song, Meng, Liao and Ermon (2021), arXiv:2002.03629.
 
     Args:
       conditioner: a built Keras layer, or any callable: `conditioner(y)`, or
-        `conditioner(y, context=c)` (a functional model: `conditioner([y, c])`), over `[N, D]` gives
-        `[N, D, P]` or `[N, D * P]`, where the numbers for coordinate i depend only on those before
-        it in `order` (see `tfp_flows.layers.MADE`). Of series, over `[N, T, C]` it gives
-        `[N, T, C, P]` or `[N, T, C * P]`.
+        `conditioner(y, context=c)` (a functional model: `conditioner([y, c])`). Over `[N, D]` it
+        returns `[N, D, P]` or `[N, D * P]`. The numbers for coordinate i may depend only on the
+        coordinates before it in `order` (see `tfp_flows.layers.MADE`). For time series, over
+        `[N, T, C]`, it returns `[N, T, C, P]` or `[N, T, C * P]`.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
-      order: a permutation of `range(D)`: `order[k]` is the coordinate that comes k-th. By
-        default that of the conditioner if it has an attribute `order`, else the natural one.
-      invert_transformer: Python `bool`. With it `x_i = tau(y_i; h_i(y_<i))`: a transformer whose
-        inverse is a search then gives densities in closed form, and samples by the search.
+      order: a permutation of `range(D)`: `order[k]` is the coordinate that comes k-th. By default
+        `conditioner.order` if there is one, else the natural order.
+      invert_transformer: Python `bool`. If `True`, `x_i = tau(y_i; h_i(y_<i))`. If the inverse of
+        the transformer is a search, densities are then in closed form, and only samples need the
+        search.
       solver: of `forward`, "sequential" or "jacobi" (see `tfp_flows.math.jacobi`).
       context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
-      context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
-      dtype: float dtype; that of the conditioner by default.
-      event_ndims: 1 for vectors, 2 for series, which come in the order of time.
-      raw_scale: positive `float`, s: tau gets the raw numbers s h. The first step of Adam at a rate
-        r moves the outputs of a network with n hidden units of size one by about r n, all at once.
-        Recipes take s near 1 / sqrt(n) where a transformer is sensitive to that.
-      validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
-        conditioner keeps the order and computes each row on its own (of vectors whose D is known:
-        by `order` or by the conditioner's).
+      context_size: C, or 0 if no context is taken; a tuple for contexts of several axes.
+      dtype: float dtype; the default is that of the conditioner.
+      event_ndims: 1 for vectors, 2 for time series, in the order of time.
+      raw_scale: positive `float`, a factor s on the raw numbers. The first step of Adam at a rate r
+        moves all outputs of a network by about r n together, for n hidden units of size one.
+        Recipes take s near 1 / sqrt(n) if a transformer is sensitive to that.
+      validate_args: Python `bool`. If `True`, a Jacobian checks, when the bijector is made, that
+        the conditioner keeps the order and computes each row on its own. This needs vectors of
+        known D, by `order` or by that of the conditioner.
       name: Python `str`.
 
     Raises:
-      ValueError: if `order` is no permutation or not that of the conditioner, `solver` is
-        unknown, either is given for series, or the conditioner is not built, does not fit, or
-        (with `validate_args`) looks at what it must not.
+      ValueError: if `order` is not a permutation or not that of the conditioner, `solver` is
+        unknown, either is given for time series, or the conditioner is not built, does not fit, or
+        (with `validate_args`) depends on what it must not see.
       TypeError: if the conditioner is not callable or the transformer lacks a method.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> made = tfpf.layers.MADE(3, tfpf.bijectors.Affine.params_size(), hidden_units=(8,))
+      >>> made.build([None, 3])
+      >>> autoregressive = tfpf.bijectors.Autoregressive(made, tfpf.bijectors.Affine)
+      >>> x, log_det = autoregressive.inverse_and_log_det(tf.ones([5, 3]))
+      >>> x.shape, log_det.shape
+      (TensorShape([5, 3]), TensorShape([5]))
+
+    See also: `tfpf.flows.maf`, `tfpf.flows.iaf`, `tfpf.bijectors.Coupling`.
     """
 
     def __init__(
@@ -97,12 +112,12 @@ class Autoregressive(ConditionerBijector):
             order = own_order
         if order is not None and event_ndims == 2:
             raise ValueError(
-                "`order` must be `None` for series, which come in the order of time. "
+                "`order` must be `None` for time series, which are in the order of time. "
                 f"Received: order={order}"
             )
         if solver == "jacobi" and event_ndims == 2:
             raise ValueError(
-                f"`solver` must be 'sequential' for series. Received: solver={solver!r}"
+                f"`solver` must be 'sequential' for time series. Received: solver={solver!r}"
             )
         if order is not None:
             order = _checks.permutation(order, np.size(order), "order")
@@ -143,7 +158,7 @@ class Autoregressive(ConditionerBijector):
 
     @property
     def solver(self) -> str:
-        """How `forward` is computed."""
+        """How `forward` is computed, "sequential" or "jacobi"."""
         return self._solver
 
     def _order_of(self, x: tf.Tensor) -> tuple[int, ...]:
@@ -155,9 +170,9 @@ class Autoregressive(ConditionerBijector):
         return x, tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))
 
     def _is_increasing(self) -> bool | tf.Tensor:
-        if getattr(self._transformer, "_increases", None) is not None:  # no network is asked
+        if getattr(self._transformer, "_increases", None) is not None:  # needs no network
             return self._transformer._increases
-        # The numbers of the first coordinate depend on no other.
+        # The raw numbers of the first coordinate depend on no coordinate.
         x = self._with_context(tf.zeros([1] * self._event_ndims, self.dtype or tf.float32))
         return is_increasing(self._tau(self._raw(x, 1)), self._event_ndims)
 
@@ -183,11 +198,11 @@ class Autoregressive(ConditionerBijector):
             k: tf.Tensor, y: tf.Tensor, log_det: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             i = coordinates[k]
-            # A slice of one coordinate, or of the channels of one step.
+            # The slice of one coordinate, or of the channels of one step.
             here = i[tf.newaxis]
             h_i = tf.gather(self._raw(y, y.shape[-1], **kwargs), here, axis=axis - 1)
             y_i, log_det_i = self._transform_one(h_i, tf.gather(x, here, axis=axis))
-            # `where`, not a product: an infinite y_i must not make 0 * inf elsewhere.
+            # With a product instead of `where`, an infinite y_i would make 0 * inf elsewhere.
             y = tf.where(is_at == i, y_i, y)
             return k + 1, y, log_det + tf.reduce_sum(log_det_i, axis=list(range(axis, 0)))
 
@@ -212,5 +227,5 @@ class Autoregressive(ConditionerBijector):
         return y, tf.reduce_sum(log_det, axis=-1)
 
     def _in_inference(self) -> dict[str, bool]:
-        # Dropout would draw another mask in each step, and no y would solve the equation.
+        # Dropout would draw a new mask in each step, and no y would solve the equation.
         return {"training": False} if isinstance(self._conditioner, keras.Layer) else {}

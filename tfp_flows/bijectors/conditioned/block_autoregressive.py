@@ -16,56 +16,64 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.linalg._block_matrix import block_matrix
 from tfp_flows.math.solvers._block_network import block_network, solve_block_network
 
-# Of the first units at the start, and of hidden ones.
-FIRST_SLOPE = 0.25
-LARGEST_BIAS = 0.45
+LARGEST_BIAS = 2.5  # of hidden units at the start: they bend all over a standard normal
 
 
 class BlockAutoregressive(TakesContext, FlowBijector):
-    """x_i = exp(s_i) y_i + f_i(y_<=i), where f is one network, increasing in y_i.
+    r"""$x_i = \exp(s_i) y_i + f_i(y_{\le i})$
 
-    f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh. A hidden layer
-    has H_l units for each coordinate, and the matrices are made of blocks `[H_l, H_{l-1}]`, one
-    for each pair of coordinates: zero above the diagonal, any numbers below it, and positive
-    (exponentials) on it. Rows have the norm exp(g_l). So dx/dy is triangular, and its diagonal
-    is a product of the diagonal blocks, taken in the log domain.
+    A block neural autoregressive flow (B-NAF), where f is one network that increases in $y_i$.
 
-    `inverse` (data to base, the density) is parallel: one evaluation of f. `forward` (sampling)
-    is sequential: D root searches (`tfp_flows.math.find_root`), for any target, since f is
-    bounded. A search for y_i needs the diagonal blocks only, and all searches together
-    evaluate the rest of the network once. `tfb.Invert` swaps the two. `log |det dy/dx|` is in
+    The layers of f are $h_l = \tanh(W_l h_{l-1} + b_l)$ with $h_0 = y$; the last has no tanh. A
+    hidden layer has $H_l$ units for each coordinate. The matrices consist of blocks
+    `[H_l, H_{l-1}]`, one for each pair of coordinates: zero above the diagonal, any numbers below
+    it, and positive (exponentials) on it. Rows have the norm $\exp(g_l)$. So dx/dy is triangular.
+    Its diagonal is a product of the diagonal blocks, computed in the log domain. The log-det is in
     nats.
 
-    The gate of the paper, a f(y) + (1 - a) y with a in (0, 1), is the case exp(s) = 1 - a. At
-    the start exp(s) is 1/2, as there, and f is nearly y / 2, so that the whole is near the
-    identity.
+    The paper's gate, a f(y) + (1 - a) y with a in (0, 1), is the case exp(s) = 1 - a. At the start
+    exp(s) is 1/2, as in the paper, and f is nearly y / 2, so the whole is close to the identity.
 
     Shapes: `x` is `[..., D]`. Domain: all reals, onto all reals.
+
+    Cost: `inverse` (data to base, the density) is parallel, with one evaluation of f. `forward`
+    (sampling) is sequential, with D root searches (`tfp_flows.math.find_root`). They succeed for
+    any target, since f is bounded. A search for $y_i$ needs the diagonal blocks only. All searches
+    together evaluate the rest of the network once. `tfb.Invert` swaps the two directions.
 
     Source: De Cao, Titov and Aziz (2019), B-NAF, arXiv:1904.04676.
 
     Args:
       event_size: D, a Python `int` of at least one.
-      hidden_units: H_l of each hidden layer, units for each coordinate; at least one layer.
-      reverse: Python `bool`. With it the last coordinate comes first: all of the above holds for
-        x and y read backwards.
-      weights: raw W_l, `tf.Variable`s or `Tensor`s `[D H_l, D H_{l-1}]`, one for each layer with
-        the last (H = 1). Made at random when it is `None`, as are the next four.
-      biases: b_l, each `[D H_l]`.
-      log_gains: g_l, each `[D H_l]`.
+      hidden_units: $H_l$ of each hidden layer, units for each coordinate; at least one layer.
+      reverse: Python `bool`. If `True`, the last coordinate comes first, in x and in y.
+      weights: raw $W_l$, a `tf.Variable` or `Tensor` `[D H_l, D H_{l-1}]` for each layer; H = 1 for
+        the last one. If `None`, random variables are made, here and in the next four.
+      biases: $b_l$, each `[D H_l]`.
+      log_gains: $g_l$, each `[D H_l]`.
       log_linear: s, `[D]`.
-      context_weights: a pair `[C, D H_1]` and `[C, D]`: what the context adds to the first and
+      context_weights: a pair `[C, D H_1]` and `[C, D]`, for what the context adds to the first and
         to the last layer. `None` without a context.
       context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
-      context_size: C, or 0 when no context is taken.
-      seed: Python `int`, of the variables that are made.
+      context_size: C, or 0 if no context is taken.
+      seed: Python `int`, the seed for the variables that are made.
       dtype: float dtype of the variables that are made.
-      validate_args: Python `bool`. With it an x without a root is an error, else y is NaN there.
+      validate_args: Python `bool`. If `True`, an x without a root is an error, not NaN.
       name: Python `str`.
 
     Raises:
       TypeError: if a size is not an integer.
       ValueError: if a size is below its minimum, or a shape does not fit.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> block = tfpf.bijectors.BlockAutoregressive(2, hidden_units=(4,), seed=0)
+      >>> x, log_det = block.inverse_and_log_det(tf.zeros([5, 2]))
+      >>> x.shape, log_det.shape
+      (TensorShape([5, 2]), TensorShape([5]))
+
+    See also: `tfpf.flows.bnaf`, `tfpf.bijectors.Autoregressive`.
     """
 
     _increases = True
@@ -143,7 +151,7 @@ class BlockAutoregressive(TakesContext, FlowBijector):
         ]
 
     def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tuple[Any, ...], Any]:
-        """`x` in order as rows `[N, D]`, what the context adds to either layer, and the shape."""
+        """Returns `x` in order as `[N, D]`, what the context adds to two layers, and the shape."""
         x = self._broadcast_with_context(self._in_order(x))
         shape = ps.shape(x)
         added: tuple[Any, ...] = (0.0, 0.0)
@@ -153,7 +161,7 @@ class BlockAutoregressive(TakesContext, FlowBijector):
         return tf.reshape(x, [-1, self._event_size]), added, shape
 
     def _in_order(self, x: tf.Tensor) -> tf.Tensor:
-        """From the order of the event to that of the network, or back."""
+        """Maps from the order of the event to that of the network, or back."""
         return tf.reverse(x, axis=[-1]) if self._reverse else x
 
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -174,7 +182,7 @@ class BlockAutoregressive(TakesContext, FlowBijector):
 def _made(
     given: dict[str, Any], shapes: dict[str, Any], seed: int | None, dtype: tf.DType | str
 ) -> dict[str, Any]:
-    """The variables, of which `None` is made, as tuples of one dtype and of their shapes."""
+    """Returns variables and tensors as tuples of one dtype, and makes those that are `None`."""
     rng = np.random.default_rng(seed)
     for key, values in given.items():
         if values is None:
@@ -190,36 +198,44 @@ def _made(
 
 
 def _weights(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """A tenth of Glorot's: the gains would make much of what lies below the diagonal."""
+    """Starts at a tenth of Glorot's range, since the gains amplify what is below the diagonal."""
     limits = [0.1 * np.sqrt(6.0 / sum(shape)) for shape in shapes]
     return [rng.uniform(-a, a, shape) for a, shape in zip(limits, shapes, strict=True)]
 
 
 def _gains(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """Gains with which f is half of y, nearly, for any widths.
+    """Starts with gains for which f has the mean slope 1/2 for a standard normal y, for any widths.
 
-    Its units take means of those before and bend little, since the first ones see y / 4. A small f
-    would be lost: fits of symmetric densities first shrink it, as the best affine map has none,
-    and its gradients with it.
+    Units take means of those before. They see y as it is, so that they bend where the data are:
+    nearly linear units stay on the plateau of the best affine map for thousands of steps. A single
+    unit sees y / 4, since it can be a line or a step, but not both.
     """
     del rng
     widths = [1] + [shape[0] // shapes[-1][0] for shape in shapes[:-1]]
     gains = [-0.5 * np.log(width) for width in widths]
-    gains[0] += np.log(FIRST_SLOPE)
-    # The mean slope of tanh over the biases.
-    mean_slope = np.tanh(LARGEST_BIAS) / LARGEST_BIAS
-    gains[-1] += np.log(0.5 / FIRST_SLOPE) - (len(shapes) - 1) * np.log(mean_slope)
+    first = 0.25 if widths[1] == 1 else 1.0
+    gains[0] += np.log(first)
+    y, probabilities = np.polynomial.hermite_e.hermegauss(64)
+    h, slope = first * y[:, np.newaxis], np.full([1, 1], first)
+    for width in widths[1:]:
+        h = np.tanh(h.mean(axis=1, keepdims=True) + _spread(width))
+        slope = slope.mean(axis=1, keepdims=True) * (1.0 - h**2)
+    gains[-1] += np.log(0.5 / np.average(slope.mean(axis=1), weights=probabilities))
     return [np.full(shape, gain) for shape, gain in zip(shapes, gains, strict=True)]
 
 
+def _spread(width: int) -> np.ndarray:
+    """Returns the biases of the units of one coordinate, of mean zero."""
+    return np.linspace(-LARGEST_BIAS, LARGEST_BIAS, width) if width > 1 else np.zeros([1])
+
+
 def _biases(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """Spread, so that the units bend at different places, and of mean zero in each coordinate."""
+    """Starts with spread biases of mean zero, so that units bend at different places."""
     size = shapes[-1][0]
     biases = []
     for shape in shapes[:-1]:
         width = shape[0] // size
-        spread = np.linspace(-LARGEST_BIAS, LARGEST_BIAS, width) if width > 1 else np.zeros([1])
-        biases.append(np.concatenate([rng.permutation(spread) for _ in range(size)]))
+        biases.append(np.concatenate([rng.permutation(_spread(width)) for _ in range(size)]))
     return [*biases, np.zeros(shapes[-1])]
 
 

@@ -1,4 +1,4 @@
-"""The coupling bijector: one part of the vector is transformed given the other."""
+"""The coupling bijector: one part of an event is transformed given the other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,59 +14,75 @@ from tfp_flows.bijectors.transformers.affine import Affine
 
 
 class Coupling(ConditionerBijector):
-    """y_A = x_A,  y_B = tau(x_B; h(y_A)), with any transformer tau.
+    r"""$y_A = x_A, \quad y_B = \tau(x_B; h(y_A))$
 
-    Both directions cost one evaluation of the conditioner. `log |det dy/dx|` is the sum over B
-    of `log |d tau / dx|`, in nats. With `identity_transformer` the identity half A is
-    transformed too, by learned parameters of its own: `y_A = tau_A(x_A; h_A)`.
+    A coupling bijector: one part of an event stays, and the other is transformed given it.
 
-    Shapes: `x` is `[..., D]` with D of at least two, an image `[..., H, W, C]`, or a series in time
-    `[..., T, C]`, as the mask says (`forward_min_event_ndims` is 1, 3 or 2). Domain: that of the
+    tau is any transformer. $\log |\det dy/dx|$ is the sum over B of $\log |d\tau/dx|$, in nats.
+    With `identity_transformer` the part A is transformed too, by learned parameters of its own:
+    $y_A = \tau_A(x_A; h_A)$.
+
+    Shapes: `x` is `[..., D]` with D of at least two, an image `[..., H, W, C]`, or a time series
+    `[..., T, C]`, as the mask says. `forward_min_event_ndims` is 1, 3 or 2. Domain: that of the
     transformer.
 
-    A mask of an image is either one of channels, `[1, 1, C]`, and the conditioner maps the channels
-    of A, `[N, H, W, |A|]`, to `[N, H, W, |B| * P]`; or one of pixels, `[H, W, C]` or `[H, W, 1]`,
-    as a checkerboard, and the conditioner maps the whole image, with zeros in B, to
-    `[N, H, W, C * P]`, of which the numbers for B count. Of series there are the same, `[1, C]` and
-    `[T, C]` or `[T, 1]`.
+    Cost: one evaluation of the conditioner in each direction.
 
-    Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; of images, Dinh, Sohl-Dickstein
+    A mask of an image selects channels or pixels. For channels, `[1, 1, C]`, the conditioner maps
+    those of A, `[N, H, W, |A|]`, to `[N, H, W, |B| * P]`. For pixels, `[H, W, C]` or `[H, W, 1]`,
+    such as a checkerboard, the conditioner maps the whole image, with zeros in B, to
+    `[N, H, W, C * P]`. Only the numbers for B count. Masks of time series work in the same way:
+    `[1, C]`, and `[T, C]` or `[T, 1]`.
+
+    Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; for images, Dinh, Sohl-Dickstein
     and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.4; with splines, Durkan, Bekasov, Murray
     and Papamakarios (2019), arXiv:1906.04032.
 
     Args:
       conditioner: a built Keras layer, or any callable: `conditioner(x_A)`, or
-        `conditioner(x_A, context=c)` (a functional model: `conditioner([x_A, c])`), over
-        `[N, |A|]` gives `[N, |B|, P]` or `[N, |B| * P]`; of images, see above, with C and P on two
-        axes or on one.
+        `conditioner(x_A, context=c)` (a functional model: `conditioner([x_A, c])`). Over `[N, |A|]`
+        it returns `[N, |B|, P]` or `[N, |B| * P]`. For images see above, with C and P on two axes
+        or on one.
       transformer: a class with `params_size` and `new`.
       transformer_kwargs: `dict` of its keywords.
-      mask: which coordinates form A: a sequence of D booleans, `True` for A; or `"halves"`
-        (the first half, rounded up; also `None`), `"alternate"` (even ones), `"random"` (a
-        half drawn by `seed`). Of a series or an image: an array `[T, C]` or `[H, W, C]` of
-        booleans, with axes of 1 where it repeats; or, of an image, `"channels"` (the first half,
-        rounded up), `"checkerboard"` (pixels with i + j even), `"checkerboard_odd"`. The words wait
-        for the first input to learn its size.
-      invert_transformer: Python `bool`. With it `x_B = tau(y_B; h(y_A))`: a transformer whose
-        inverse is a search then gives densities in closed form, and samples by the search.
-      identity_transformer: a class as `transformer`, or `None`. Needs a `mask` of booleans, of
+      mask: which coordinates form A. For vectors: D booleans, `True` for A; or `"halves"` (the
+        first half, rounded up; the default), `"alternate"` (those with an even index) or `"random"`
+        (a half drawn with `seed`). For images and time series: an array of booleans `[H, W, C]` or
+        `[T, C]`, where an axis of size 1 is repeated. For images also `"channels"` (the first half,
+        rounded up), `"checkerboard"` (pixels with i + j even) or `"checkerboard_odd"`. A word is
+        applied to the size of each input.
+      invert_transformer: Python `bool`. If `True`, `x_B = tau(y_B; h(y_A))`. If the inverse of the
+        transformer is a search, densities are then in closed form, and only samples need the
+        search.
+      identity_transformer: a class like `transformer`, or `None`. It needs a `mask` of booleans of
         the last axis.
       identity_transformer_kwargs: `dict` of its keywords.
-      identity_params: `tf.Variable` `[|A|, P_A]`; made, with zeros, when it is `None`.
-      seed: Python `int`, of the random mask.
+      identity_params: `tf.Variable` `[|A|, P_A]`. If `None`, a variable of zeros is made.
+      seed: Python `int`, the seed for the random mask.
       context: float `Tensor` `[..., C]`, bound to the conditioner (see `tfp_flows.condition`).
-      context_size: C, or 0 when no context is taken; a tuple for contexts of several axes.
-      dtype: float dtype; that of the conditioner by default.
-      raw_scale: positive `float`, s: tau gets the raw numbers s h. The first step of Adam at a rate
-        r moves the outputs of a network with n hidden units of size one by about r n, all at once.
-        Recipes take s near 1 / sqrt(n) where a transformer is sensitive to that.
-      validate_args: Python `bool`. With it a Jacobian shows, when the bijector is made, that the
-        conditioner computes each row on its own (of vectors, with a mask of booleans).
+      context_size: C, or 0 if no context is taken; a tuple for contexts of several axes.
+      dtype: float dtype; the default is that of the conditioner.
+      raw_scale: positive `float`, a factor s on the raw numbers. The first step of Adam at a rate r
+        moves all outputs of a network by about r n together, for n hidden units of size one.
+        Recipes take s near 1 / sqrt(n) if a transformer is sensitive to that.
+      validate_args: Python `bool`. If `True`, a Jacobian checks, when the bijector is made, that
+        the conditioner computes each row on its own. This needs vectors and a mask of booleans.
       name: Python `str`.
 
     Raises:
-      ValueError: if the mask has only one half, the conditioner is not built or does not fit.
+      ValueError: if one part of the mask is empty, or the conditioner is not built or does not fit.
       TypeError: if the conditioner is not callable or the transformer lacks a method.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> def conditioner(x_a):  # a location and a log-scale for one coordinate, given two
+      ...     return x_a
+      >>> coupling = tfpf.bijectors.Coupling(conditioner, tfpf.bijectors.Affine)
+      >>> y, log_det = coupling.forward_and_log_det([0.5, 0.0, 2.0])
+      >>> y.numpy()
+      array([0.5, 0. , 2.5], dtype=float32)
+
+    See also: `tfpf.flows.real_nvp`, `tfpf.flows.neural_spline`, `tfpf.bijectors.Autoregressive`.
     """
 
     def __init__(
@@ -93,7 +109,7 @@ class Coupling(ConditionerBijector):
         if identity_transformer is not None and not isinstance(flat, AxisMask):
             raise ValueError(
                 "`mask` must be booleans of the last axis when `identity_transformer` is given, "
-                f"since its parameters need their number. Received: mask={mask!r}"
+                f"since they set the number of its parameters. Received: mask={mask!r}"
             )
         identity_transformer_kwargs = dict(identity_transformer_kwargs or {})
         if identity_transformer is not None and identity_params is None:
@@ -118,7 +134,7 @@ class Coupling(ConditionerBijector):
                 context_size=context_size,
                 event_ndims=event_ndims,
                 event_size=flat.size if isinstance(flat, AxisMask) else None,
-                # Of an image the size may be unknown, and of a word it decides.
+                # The size of an image may be unknown, unless a word needs it to make the mask.
                 known_event=isinstance(mask, str) or event_ndims == 1,
                 dtype=dtype,
                 validate_args=validate_args,
@@ -128,19 +144,19 @@ class Coupling(ConditionerBijector):
             if identity_transformer is not None:
                 with tf.init_scope():
                     self._identity()
-            # Of an image the size is not known yet.
+            # The size of an image is not known yet.
             if flat is not None and event_ndims == 1:
                 self._probe_conditioner(flat.num_a, len(mask) - flat.num_a)
 
     @property
     def mask(self) -> str | tuple[Any, ...]:
-        """Tuples of booleans, `True` for the identity half; or the word that was given."""
+        """The mask: tuples of booleans, `True` for the part A, or the word that was given."""
         return self._mask
 
     def _parts(self, x: tf.Tensor) -> AxisMask | PixelMask:
         if x.shape.rank is None or x.shape.rank < self._event_ndims:
             raise ValueError(
-                f"`{self.name}` acts on events of {self._event_ndims} axes, as its mask has. "
+                f"`{self.name}` acts on events of {self._event_ndims} axes, like its mask. "
                 f"Received: a tensor of shape {x.shape}"
             )
         return self._flat or parts(self._mask, x.shape, self._seed, self.name)
@@ -166,7 +182,7 @@ class Coupling(ConditionerBijector):
             mapped_a, log_det_a = evaluate(self._identity(), a, 0)
             log_det = self._sum(log_det_a)
         y_a = mapped_a if is_forward else a
-        # Zeros where nothing is transformed: a tau that is no map there would spoil gradients.
+        # Zeros where nothing is transformed, since a tau that is not a map would spoil gradients.
         h = parts.of_b(self._raw(y_a, b.shape[-1]), trailing_axes=1)
         mapped_b, log_det_b = self._transformed(b, h, is_forward)
         return parts.join(mapped_a, mapped_b), log_det + self._sum(parts.of_b(log_det_b))

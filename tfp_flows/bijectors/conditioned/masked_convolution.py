@@ -14,38 +14,53 @@ from tfp_flows.math.solvers._masked_network import masked_network, solve_masked_
 
 
 class MaskedConvolution(TakesContext, FlowBijector):
-    """x_i = exp(s) y_i + f_i(y_<=i), where f is a network of masked convolutions.
+    r"""$x_i = \exp(s) \, y_i + f_i(y_{\le i})$
 
-    i goes over the numbers of an image, by rows, columns and channels. f_i increases in y_i, so
-    that dx/dy is triangular with a positive diagonal, whose logarithms sum up to the log-det, in
-    nats: exact, by one evaluation of f.
+    A bijector of images (MintNet), where f is a network of masked convolutions.
 
-    `inverse` (data to base, the density) is parallel: that evaluation. `forward` (sampling) sweeps
-    over all numbers at once, each of which solves its own equation with the others held: mostly
-    some ten to thirty evaluations of f, for Newton's steps; root searches over the few units of
-    each number take over where these do not converge, and then D = H W C sweeps are enough,
-    whatever the weights are. Derivatives are those of the implicit function, by as many gradients
-    of f, of first order only. `tfb.Invert` swaps the two.
+    i runs over the numbers of an image, by rows, columns and channels. $f_i$ increases in $y_i$, so
+    dx/dy is triangular with a positive diagonal. The log-det, in nats, is the sum of its
+    logarithms. It is exact.
 
-    Shapes: `x` is `[..., H, W, C]`; `forward_min_event_ndims=3`. Domain: all reals, onto all reals.
+    Shapes: `x` is `[..., H, W, C]`; `forward_min_event_ndims` is 3. Domain: all reals, onto all
+    reals.
+
+    Cost: `inverse` (data to base, the density) is parallel, with one evaluation of f. `forward`
+    (sampling) sweeps over all numbers at once. In each sweep every number solves its own equation
+    while the others are fixed. Newton's steps mostly take ten to thirty evaluations of f. If they
+    do not converge, root searches over the few units of each number take over. Then D = H W C
+    sweeps always suffice. Derivatives use the implicit function theorem, with as many gradients of
+    f, and are of first order only. `tfb.Invert` swaps the two directions.
 
     Source: Song, Meng and Ermon (2019), MintNet: building invertible neural networks with masked
-    convolutions, arXiv:1907.07945, whose iteration, y <- y - alpha (x(y) - x) / (dx/dy)_ii, is
-    the first sweeps, with alpha = 1.
+    convolutions, arXiv:1907.07945. Its iteration, y <- y - alpha (x(y) - x) / (dx/dy)_ii, with
+    alpha = 1 gives the first sweeps here.
 
     Args:
-      network: a built `tfp_flows.layers.MaskedConvNet`, which has f and s; or what has its
+      network: a built `tfp_flows.layers.MaskedConvNet`, which holds f and s; or an object with its
         `image_shape`, `context_size` and `prepared`.
-      reverse: Python `bool`. With it the last number comes first: all of the above holds for
-        images turned by half a turn, with channels in reverse.
+      reverse: Python `bool`. If `True`, the last number comes first: the images are rotated by half
+        a turn, and their channels reversed.
       context: float `Tensor` `[..., context_size]`, bound (see `tfp_flows.condition`).
-      dtype: float dtype; that of the network by default.
-      validate_args: Python `bool`. With it an x without a y is an error, else y is NaN there.
+      dtype: float dtype; the default is that of the network.
+      validate_args: Python `bool`. If `True`, an x without a y is an error, not NaN.
       name: Python `str`.
 
     Raises:
       TypeError: if `network` is something else.
-      ValueError: if it is not built; when called, for images of another shape.
+      ValueError: if `network` is not built. When called: if the images have another shape.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> network = tfpf.layers.MaskedConvNet(hidden_units=(2,))
+      >>> network.build([None, 4, 4, 1])
+      >>> convolution = tfpf.bijectors.MaskedConvolution(network)
+      >>> x, log_det = convolution.inverse_and_log_det(tf.zeros([5, 4, 4, 1]))
+      >>> x.shape, log_det.shape
+      (TensorShape([5, 4, 4, 1]), TensorShape([5]))
+
+    See also: `tfpf.flows.mintnet`, `tfpf.layers.MaskedConvNet`.
     """
 
     def __init__(
@@ -60,7 +75,8 @@ class MaskedConvolution(TakesContext, FlowBijector):
         parameters = dict(locals())
         if not hasattr(network, "prepared") or not hasattr(network, "image_shape"):
             raise TypeError(
-                f"`network` must be a `tfp_flows.layers.MaskedConvNet`. Received: {network!r}"
+                "`network` must be a `tfp_flows.layers.MaskedConvNet`. "
+                f"Received: network={network!r}"
             )
         check_network(network, "network(x) or network(x, context=c)", "network")
         self._network, self._reverse = network, bool(reverse)
@@ -78,7 +94,7 @@ class MaskedConvolution(TakesContext, FlowBijector):
 
     @property
     def network(self) -> keras.Layer:
-        """What has f and s."""
+        """The network that holds f and s."""
         return self._network
 
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -96,12 +112,12 @@ class MaskedConvolution(TakesContext, FlowBijector):
         return self._in_order(tf.reshape(y, shape)), tf.reshape(log_det, shape[:-3])
 
     def _images(self, x: tf.Tensor) -> tuple[tf.Tensor, tuple[Any, Any], Any]:
-        """`x` in order as `[N, H, W, C]`, the layers and s, and the full shape of `x`."""
+        """Returns `x` in order as `[N, H, W, C]`, the layers and s, and the full shape of `x`."""
         x = self._broadcast_with_context(self._in_order(x), event_ndims=3)
         shape = ps.shape(x)
         layers = self._network.prepared(self._context_rows(shape[:-3], self._network))
         return tf.reshape(x, [-1, *self._network.image_shape]), layers, shape
 
     def _in_order(self, x: tf.Tensor) -> tf.Tensor:
-        """From the order of the image to that of the network, or back."""
+        """Maps from the order of the image to that of the network, or back."""
         return tf.reverse(x, axis=[-3, -2, -1]) if self._reverse else x

@@ -1,4 +1,4 @@
-"""Flows of ordinary differential equations."""
+"""Flows defined by ordinary differential equations."""
 
 from tfp_flows.bijectors.continuous.continuous import Continuous
 from tfp_flows.bijectors.continuous.hutchinson_noise import HutchinsonNoise

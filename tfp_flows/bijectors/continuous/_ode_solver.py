@@ -1,4 +1,4 @@
-"""How the equation of a vector field is solved: a method, its accuracy, its gradient."""
+"""Solves the equation of a vector field: the method, its accuracy and its gradient."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -20,7 +20,8 @@ _TABLEAUS = {"rk4": RK4, "euler": EULER}
 class OdeSolver:
     """z(t_1) and q(t_1) of dz/dt = f(t, z), dq/dt = g(t, z), q(t_0) = 0.
 
-    Arguments are those of `Continuous`. A row that is not solved is NaN.
+    Solves for both at once. A row without a solution is NaN. The arguments are those of
+    `Continuous`.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class OdeSolver:
         self._is_adaptive = solver == "dormand_prince"
         if self._is_adaptive:
             self._method: Callable[..., OdeResult] = functools.partial(dormand_prince, **adaptive)
-            # Errors of steps may grow a hundredfold on the way back.
+            # The errors of the steps may grow a hundredfold on the way back.
             self._tolerance = min(100.0 * max(adaptive["rtol"], adaptive["atol"]), 0.1)
         else:
             self._method = functools.partial(
@@ -66,10 +67,10 @@ class OdeSolver:
           rows: float `Tensor` `[N, D]`, z(t_0).
           start: float, t_0.
           stop: float, t_1.
-          constants: tensors that `slopes` captures and that need no gradient.
+          constants: tensors that `slopes` captures and that get no gradient.
         """
         if self._gradient == "adjoint":
-            # No smaller than the tolerance that the dtype allows the solver.
+            # The dtype limits how small a tolerance the solver can reach.
             eps = float(ml_dtypes.finfo(rows.dtype.as_numpy_dtype).eps)
             tolerance = max(self._tolerance, 1e3 * eps)
             return adjoint(slopes, rows, start, stop, self._solve, constants, tolerance)
@@ -102,6 +103,6 @@ class OdeSolver:
             return self._method(function, state, start, stop, quadrature=quadrature)
 
         if tf.executing_eagerly():
-            # Python would dispatch each operation of each step.
+            # Without a graph, Python would dispatch each operation of each step.
             solve = tf.function(solve, autograph=False)
         return solve(state, quadrature)

@@ -1,4 +1,4 @@
-"""Integrals that make the steps of a quiet field small enough for its gradients."""
+"""Integrals that keep the solver's steps small enough for the gradients of a quiet field."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Of the way from start to stop: where it is asked whether a field is quiet.
+# The fractions of the way from start to stop at which a field is tested for being quiet.
 _TIMES = (0.0, 0.13, 0.37, 0.81)
 
 
 class ParameterIntegrals:
-    """integral of s^T df/dw dt, for signs s and all w that slopes f capture, while f is quiet.
+    """integral of s^T df/dw dt, for signs s and all w that the slopes f capture, while f is quiet.
 
-    The error of a solution steers the steps. A field that is zero, as that of a network with a last
-    layer of zeros, has none, whatever the steps; but its gradients have, if it will change in time
-    once w has moved. Where no row moves by more than about one these integrals are, but for the
-    signs, what gradients are made of, and their errors steer too. Elsewhere they are zero, and cost
-    nothing.
+    An adaptive solver chooses its steps by the error of the solution. A field that is zero, such as
+    a network with a last layer of zeros, has no error, whatever the steps are. But its gradients
+    have one, since the field will change in time once w has moved. If no row moves by more than
+    about one, these integrals equal the terms of the gradients up to their signs. Then the solver
+    controls their errors as well. Otherwise they are zero and cost nothing.
 
     Args:
       slopes: callable, `(t, z) -> (f, g)`, f `[N, D]`, g `[N, K]` or `None`.
@@ -44,7 +44,7 @@ class ParameterIntegrals:
         self._is_quiet = loudest * abs(stop - start) < 1.0
 
     def __call__(self, t: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """The integrands, a tuple."""
+        """Returns the integrands, a tuple."""
         if not self._sources:
             return ()
         z = tf.stop_gradient(z)

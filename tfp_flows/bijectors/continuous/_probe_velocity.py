@@ -1,4 +1,4 @@
-"""One call of a vector field, so that a misfit is found when the bijector is made."""
+"""Calls a vector field once, to find a misfit when the bijector is made."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,13 +12,15 @@ def probe_velocity(
     context_shape: Sequence[int],
     dtype: tf.DType | None,
 ) -> None:
-    """Calls the field once on zeros; without a dtype in float32, or in float64 if that fails.
+    """Calls the field once on zeros.
+
+    Without a dtype it is called in float32, and in float64 if that fails.
 
     Args:
-      velocity: callable, `(t, z, c, training=...)`, which checks what the field gives.
+      velocity: callable, `(t, z, c, training=...)`, which checks what the field returns.
       t0: a time.
-      event_size: D.
-      context_shape: of one context.
+      event_size: D, the size of z.
+      context_shape: the shape of one context.
       dtype: that of the bijector, or `None`.
     """
 
@@ -30,7 +32,7 @@ def probe_velocity(
     try:
         probe(dtype or tf.float32)
     except (TypeError, tf.errors.InvalidArgumentError):
-        # What a function captures may be of another dtype.
+        # The function may capture tensors of another dtype.
         if dtype:
             raise
         probe(tf.float64)

@@ -22,58 +22,61 @@ from tfp_flows.math.ode.divergence import exact_divergence, hutchinson_divergenc
 
 
 class Continuous(TakesContext, FlowBijector):
-    """y = z(t_1), where dz/dt = f(t, z) and z(t_0) = x.
+    r"""$y = z(t_1), \quad dz/dt = f(t, z), \quad z(t_0) = x$
 
-    log |dy/dx| = integral_t0^t1 tr df/dz dt, in nats, from the same solution. f, the field, is
-    any callable `f(t, z)` or `f(t, z, context=c)`, best a built Keras 3 layer such as
-    `tfp_flows.layers.VectorField`: t is a scalar, z `[N, D]`, c `[N, C]`, and each row is
-    computed on its own. A field with a bounded slope has a flow onto all reals, for either sign of
-    t_1 - t_0.
+    A continuous flow (FFJORD): it moves points along a vector field f, from one time to another.
 
-    Both directions solve the equation once, at the same cost; samples of a
-    `tfp_flows.distributions.Flow` without densities leave the trace out. All rows share their
-    steps. Value and log-det have the error of the solver: `rtol` and `atol` of each step of
-    "dormand_prince", in each row; of order (t_1 - t_0) / `num_steps` to the fourth for "rk4", to
-    the first for "euler". A row that is not finite, or not solved within `max_num_steps`, is NaN,
-    and an error with `validate_args`. Networks in f run in inference mode: a dropout that differs
-    at each evaluation makes no differential equation.
+    $\log |\det dy/dx| = \int_{t_0}^{t_1} \text{tr}(df/dz) \, dt$ in nats, from the same solution. f
+    is any callable `f(t, z)` or `f(t, z, context=c)`, preferably a built Keras layer such as
+    `tfp_flows.layers.VectorField`. t is a scalar, z is `[N, D]`, c is `[N, C]`, and each row is
+    computed on its own. Networks in f run in inference mode, since dropout would change f between
+    evaluations. A field with a bounded slope gives a map onto all reals.
 
-    The trace is exact by D derivatives of f at each evaluation, or, in training, estimated without
-    bias by one ("hutchinson"); see `HutchinsonNoise`. Noise is drawn anew in each training step
-    and stays for a solution; `log_prob`, `evaluate` and `predict` are exact.
+    An "exact" trace takes D derivatives of f at each evaluation. In training "hutchinson" estimates
+    it without bias by one, with new noise in each step; otherwise the trace is exact as well.
 
-    Gradients reach x, the context, the variables of f and all that it captures: "adjoint" solves an
-    equation back in time, with constant memory, for first derivatives (NaN of a row whose way back
-    is lost: see `tfp_flows.math.adjoint`); "direct" differentiates the steps, also more than once,
-    and under XLA takes memory for 2 `max_num_steps` of an adaptive solver, so lower that.
+    Cost: both directions solve the equation once. All rows share their steps. Without densities,
+    samples of a `tfp_flows.distributions.Flow` leave the trace out. Errors: `rtol` and `atol` of
+    "dormand_prince" hold for each step in each row. "rk4" is of fourth order in the size of its
+    `num_steps` steps, and "euler" of first order. A row that is not finite, or not solved in
+    `max_num_steps`, is NaN, or an error with `validate_args`.
+
+    Gradients reach x, the context, the variables of f and all that f captures. "adjoint" solves an
+    equation back in time, with constant memory, for first derivatives. They are NaN in a row that
+    cannot be traced back (see `tfp_flows.math.adjoint`). "direct" differentiates the steps, also
+    more than once. Under XLA it needs memory for 2 `max_num_steps` steps: lower it.
 
     Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 
     Args:
-      field: f.
-      event_size: D; that of `field.event_size` if it is `None`, or of the first input.
-      t0: float t_0, the time of the base.
-      t1: float t_1, the time of the data.
+      field: f, a callable as above.
+      event_size: D; by default `field.event_size`, else that of the first input.
+      t0, t1: floats, the times of the base and of the data.
       solver: "dormand_prince" (adaptive), "rk4" or "euler" (fixed steps).
-      num_steps: Python `int`, of fixed steps.
-      rtol: relative tolerance.
-      atol: absolute tolerance.
-      max_num_steps: Python `int`, the most adaptive steps.
+      num_steps: Python `int`, the number of fixed steps.
+      rtol, atol: the relative and the absolute tolerance of adaptive steps.
+      max_num_steps: Python `int`, the largest number of adaptive steps.
       trace: "exact" or "hutchinson".
       noise: "rademacher", "gaussian" or a `HutchinsonNoise`.
       gradient: "adjoint" or "direct".
       regularizer: `None`, or a `tfp_flows.layers.TransportRegularizer`.
       context: float `Tensor` `[..., C]`, bound (see `tfp_flows.condition`).
-      context_size: C, or 0 when `field` takes no context; that of `field` if it is `None`.
+      context_size: C, or 0 if `field` takes no context; by default `field.context_size`.
       dtype: float dtype; that of a Keras layer by default.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
-      TypeError: if `field` or `regularizer` is not callable, `noise` is no `HutchinsonNoise`, or a
-        number has the wrong type.
-      ValueError: if `field` is an unbuilt layer or gives another shape than that of z, `t0` is
-        `t1`, an option is unknown, or a number is out of its range.
+      TypeError: if an argument is not callable, or has the wrong type.
+      ValueError: if `field` is unbuilt or changes the shape of z, or a value is invalid.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> decay = tfpf.bijectors.Continuous(lambda t, z: -z, solver="rk4")
+      >>> decay.forward([1.0]).numpy()  # exp(-1)
+      array([0.37], dtype=float32)
+
+    See also: `tfpf.flows.ffjord`, `tfpf.layers.VectorField`, `tfpf.models.FlowMatching`.
     """
 
     _increases = True
@@ -113,12 +116,11 @@ class Continuous(TakesContext, FlowBijector):
             raise ValueError(f"`t0` and `t1` must differ. Received: t0={t0!r}, t1={t1!r}")
         self._solve = OdeSolver(solver, num_steps, rtol, atol, max_num_steps, gradient)
         self._trace = _checks.one_of(trace, ("exact", "hutchinson"), "trace")
-        # A copy, or what is made again from a file, goes on with the same seeds.
+        # A copy, or a bijector loaded from a file, continues with the same seeds.
         parameters["noise"] = noise = checked_noise(noise, trace)
         if regularizer is not None and not callable(regularizer):
             raise TypeError(
-                "`regularizer` must be callable, as a `TransportRegularizer` is. "
-                f"Received: regularizer={regularizer!r}"
+                f"`regularizer` must be callable. Received: regularizer={regularizer!r}"
             )
         self._field, self._noise, self._regularizer = field, noise, regularizer
         self._layer_variables = layer_variables(field, noise, regularizer)
@@ -131,21 +133,21 @@ class Continuous(TakesContext, FlowBijector):
             parameters=parameters,
             name=name,
         )
-        # Of the bare method TensorFlow would count the traces of all copies together, and warn.
+        # TensorFlow would count the traces of a bare method over all copies together, and warn.
         graph = tf.function(functools.partial(self._integrate), autograph=False, jit_compile=False)
         self._kept_graph = self._no_dependency([graph])
         if context is None and event_size is not None:
-            # A misfit is found now; a copy with a bound context has been probed already.
+            # Find a misfit now. A copy with a bound context has been probed already.
             probe_velocity(self.velocity, self._t0, event_size, self.context_shape, self.dtype)
 
     @property
     def field(self) -> Callable[..., tf.Tensor]:
-        """f, the callable that gives velocities."""
+        """The vector field f."""
         return self._field
 
     @property
     def event_size(self) -> int | None:
-        """D, or `None` if nothing said it."""
+        """D, or `None` if it is not known."""
         return self._event_size
 
     @property
@@ -161,13 +163,10 @@ class Continuous(TakesContext, FlowBijector):
     def velocity(
         self, t: tf.Tensor, z: tf.Tensor, context: tf.Tensor | None = None, **kwargs: Any
     ) -> tf.Tensor:
-        """f(t, z), or f(t, z, context=c), of the shape of `z`; another is a `ValueError`.
+        """Returns f(t, z), or f(t, z, context=c), and refuses an output of another shape than `z`.
 
-        Args:
-          t: float scalar `Tensor`, or `[N, 1]` if the field takes it.
-          z: float `Tensor` `[N, D]`.
-          context: float `Tensor` `[N, C]`; not looked at when the field takes none.
-          **kwargs: for a field that is a Keras layer, as `training`.
+        `t` is a scalar, or `[N, 1]` if the field takes it. A field that takes no context ignores
+        `context`. Keywords such as `training` go to a field that is a Keras layer.
         """
         kwargs = kwargs if isinstance(self._field, keras.Layer) else {}
         if self._context_size:
@@ -175,8 +174,8 @@ class Continuous(TakesContext, FlowBijector):
         f = tf.convert_to_tensor(self._field(t, z, **kwargs))
         if f.shape.rank != 2 or not f.shape.is_compatible_with(z.shape):
             raise ValueError(
-                f"`field` of `{self.name}` must give a velocity of the shape {tuple(z.shape)} of "
-                f"z. Received: shape {tuple(f.shape)}"
+                f"`field` of `{self.name}` must return a velocity of the shape of z, "
+                f"{tuple(z.shape)}. Received: shape {tuple(f.shape)}"
             )
         return tf.cast(f, z.dtype)
 
@@ -199,11 +198,11 @@ class Continuous(TakesContext, FlowBijector):
         return self._flow(y, self._t1, self._t0)
 
     def _flow(self, x: tf.Tensor, start: float, stop: float, with_log_det: bool = True) -> Any:
-        """z(stop) for z(start) = x, and the integral of the trace."""
+        """Returns z(stop) for z(start) = x, and the integral of the trace."""
         rows, context, shape = self._rows(x)
         noise = self._noise(rows) if with_log_det and self._trace == "hutchinson" else None
-        # Eager mode would trace the loops anew for every call. What is traced once does not see
-        # a change in what a bare function closes over.
+        # In eager mode the loops would be traced in every call, so the graph is kept. But a kept
+        # graph of a bare function would miss changes in the variables that it closes over.
         is_kept = tf.executing_eagerly() and isinstance(self._field, keras.Layer)
         integrate = self._kept_graph[0] if is_kept else self._integrate
         with inference_mode():
@@ -227,7 +226,7 @@ class Continuous(TakesContext, FlowBijector):
         stop: float,
         with_log_det: bool,
     ) -> tuple[tf.Tensor, Any]:
-        """z(stop) `[N, D]`, and integrals `[N, K]` of the trace and of what is regularised."""
+        """Returns z(stop) `[N, D]`, and integrals `[N, K]` of the trace and regularized terms."""
         velocity = functools.partial(self.velocity, context=context, training=False)
 
         def slopes(t: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
@@ -245,7 +244,7 @@ class Continuous(TakesContext, FlowBijector):
         return self._solve(slopes, rows, start, stop, () if noise is None else (noise,))
 
     def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, Any]:
-        """Returns `x` as rows `[N, D]`, the context as rows `[N, C]` or `None`, and the shape."""
+        """Returns `x` and the context as rows, `[N, D]` and `[N, C]`, and the shape of `x`."""
         x = self._broadcast_with_context(self._checked(x))
         shape = ps.shape(x)
         return tf.reshape(x, [-1, x.shape[-1]]), self._context_rows(shape[:-1]), shape

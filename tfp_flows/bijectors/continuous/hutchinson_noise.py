@@ -12,22 +12,35 @@ from tfp_flows.math._philox import philox_normal, philox_signs
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class HutchinsonNoise(Noise):
-    """e of tr J = E[e^T J e], with zero mean and unit covariance; new ones in each training step.
+    r"""$\text{tr}(J) = E[e^\top J e], \quad E[e] = 0, \quad E[e e^\top] = I$
 
-    The argument `noise` of `Continuous`. Called with `z` of shape `[N, D]` it returns e of the
-    same shape. Outside of Keras's training mode it returns `None`, for "exact", unless
-    `in_inference`: then always the same e, so that a density is an unbiased estimate over seeds,
-    and deterministic.
+    A Keras layer that draws the random projections e of an estimated trace.
+
+    It is the argument `noise` of `Continuous`. Called with `z` of shape `[N, D]` it returns e of
+    the same shape, which is new in each training step. Outside of Keras's training mode it returns
+    `None`, and the trace is exact. With `in_inference` it returns the same e each time instead.
+    Then a density is deterministic, and an unbiased estimate over seeds.
 
     Args:
-        distribution: "rademacher", random signs, which have the least variance; or "gaussian".
-        in_inference: whether there is noise outside of training, too; for D so large that D
-            derivatives at each step are too many.
+        distribution: "rademacher", random signs, with the least variance; or "gaussian".
+        in_inference: whether there is noise outside of training, too. It is for a D so large that D
+          derivatives at each step are too many.
         seed: a non-negative integer, or `None`.
         **kwargs: those of `keras.layers.Layer`.
 
     Raises:
         ValueError: if `distribution` is unknown.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> noise = tfpf.bijectors.HutchinsonNoise(seed=0)
+      >>> noise(tf.zeros([5, 2]), training=True).shape
+      TensorShape([5, 2])
+      >>> noise(tf.zeros([5, 2])) is None  # outside of training the trace is exact
+      True
+
+    See also: `tfpf.bijectors.Continuous`, `tfpf.math.hutchinson_divergence`.
     """
 
     def __init__(
@@ -46,7 +59,7 @@ class HutchinsonNoise(Noise):
         return super().call(z, training) if training or self.in_inference else None
 
     def draw(self, shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """Returns e of the shape."""
+        """Returns e of this shape."""
         draw = philox_signs if self.distribution == "rademacher" else philox_normal
         return draw(shape, seed, dtype)
 
@@ -60,7 +73,7 @@ class HutchinsonNoise(Noise):
 
 
 def checked_noise(noise: Any, trace: str) -> Any:
-    """The `noise` of a `Continuous`: a layer if its trace is estimated, or an error."""
+    """Returns the `noise` of a `Continuous` after checks, as a layer if the trace is estimated."""
     if isinstance(noise, str):
         _checks.one_of(noise, ("rademacher", "gaussian"), "noise")
         return HutchinsonNoise(noise) if trace == "hutchinson" else noise

@@ -1,4 +1,4 @@
-"""Linear maps whose determinants are products."""
+"""Linear bijectors whose determinants are products of diagonal entries."""
 
 from tfp_flows.bijectors.linear.householder_linear import HouseholderLinear
 from tfp_flows.bijectors.linear.invertible_conv1x1 import InvertibleConv1x1

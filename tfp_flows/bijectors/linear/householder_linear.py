@@ -1,4 +1,4 @@
-"""The orthogonal linear bijector, a product of reflections."""
+"""An orthogonal linear bijector: a product of reflections."""
 
 from typing import Any
 
@@ -13,35 +13,51 @@ from tfp_flows.math.linalg.householder import householder_product, paired_vector
 
 
 class HouseholderLinear(FlowBijector):
-    """y = Q x with Q = H_1 H_2 ... H_K and H_k = I - 2 v_k v_k^T / |v_k|^2.
+    r"""$y = H_1 H_2 \cdots H_K x, \quad H_k = I - 2 v_k v_k^\top / |v_k|^2$
 
-    Q is orthogonal: `log |det dy/dx| = 0`, and `inverse`, x = Q^T y, takes the reflections in
-    reverse. Both directions cost the same, O(K D) a point. A product of an even number of
-    reflections is a rotation, of an odd number a rotation with one reflection; D reflections, or
-    one fewer, reach every one of its kind.
+    An orthogonal linear bijector, stored as K Householder reflections.
 
-    The vectors start in equal pairs, which undo each other, so that Q starts as the identity up
-    to rounding; with an odd K one is left over, and the first coordinate changes its sign. A
-    vector of zeros stands for no reflection, and its gradient is zero; lengths do not matter.
+    Below, $Q = H_1 H_2 \cdots H_K$ is the whole matrix. It is orthogonal, so the log-det is zero.
+    `inverse`, $x = Q^\top y$, applies the reflections in reverse order. A product of an even number
+    of reflections is a rotation. An odd number gives a rotation combined with one reflection. K = D
+    reflections reach every orthogonal matrix of their kind, and so do K = D - 1.
+
+    The vectors start in equal pairs. The two reflections of a pair undo each other, so Q starts as
+    the identity up to rounding. If K is odd, one vector has no partner, and Q starts by changing
+    the sign of the first coordinate. The lengths of the vectors have no effect. A vector of zeros
+    gives no reflection, and its gradient is zero.
 
     Shapes: `x` is `[..., D]`. Domain: all reals.
+
+    Cost: O(K D) for each point in both directions.
 
     Source: Tomczak and Welling (2016), Householder flows, arXiv:1611.09630. The product is
     evaluated as by Joffrain et al. (2006), see `tfp_flows.math.householder_product`.
 
     Args:
       event_size: D, a Python `int` of at least one.
-      num_reflections: K, at least one; by default the largest even number that is not above D,
+      num_reflections: K, at least one. The default is the largest even number that is at most D,
         and 2 for D = 1.
-      vectors: v, `tf.Variable` or `Tensor` `[K, D]`. A variable is made when it is `None`.
-      seed: Python `int`, of the vectors that are made.
-      dtype: float dtype of the variable that is made.
+      vectors: the vectors v, a `tf.Variable` or `Tensor` `[K, D]`. If `None`, a variable is made.
+      seed: Python `int`, the seed for a variable that is made.
+      dtype: float dtype of a variable that is made.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
       TypeError: if a size is not an integer.
       ValueError: if a size is below one, or the shape of `vectors` does not fit.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> mirror = tfpf.bijectors.HouseholderLinear(2, num_reflections=1, vectors=[[1.0, 0.0]])
+      >>> y, log_det = mirror.forward_and_log_det([3.0, 4.0])
+      >>> y.numpy()
+      array([-3., 4.], dtype=float32)
+      >>> float(log_det)
+      0.0
+
+    See also: `tfpf.bijectors.QRLinear`, `tfpf.math.householder_product`.
     """
 
     def __init__(
@@ -88,7 +104,7 @@ class HouseholderLinear(FlowBijector):
 
 
 def checked_num_reflections(num_reflections: int | None, event_size: int) -> int:
-    """K, by default an even number, so that the identity is among the products."""
+    """Returns K after checks; the default is even, so that the identity is among the products."""
     if num_reflections is None:
         return max(2, event_size - event_size % 2)
     return _checks.integer_at_least(num_reflections, 1, "num_reflections")

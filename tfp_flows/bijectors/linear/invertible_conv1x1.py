@@ -1,4 +1,4 @@
-"""Glow's invertible 1x1 convolution."""
+"""The invertible 1x1 convolution of Glow."""
 
 from typing import Any
 
@@ -12,44 +12,60 @@ from tfp_flows.bijectors.linear.lu_linear import LULinear
 
 
 class InvertibleConv1x1(FlowBijector):
-    """x_ij = W y_ij in every pixel (i, j), with W = L U P: a 1x1 convolution of the channels.
+    r"""$x_{ij} = W y_{ij}, \quad W = L U P$
 
-    `log |det dy/dx| = -height * width * log |det W|` in nats. W starts as a random orthogonal
-    matrix, decomposed once; P, a permutation, stays, while L, with a unit diagonal, and U, with
-    the diagonal exp(d), are learned (see `LULinear`), so that `log |det W| = sum(d)` is O(C), and
-    `inverse` (data to base, the density) is one matrix product, O(C^2) a pixel; `forward` solves
-    two triangular systems, also O(C^2).
+    An invertible 1x1 convolution: it multiplies the channels of every pixel (i, j) by one matrix.
 
-    Glow writes W = P L (U + diag(s)) and fixes the signs of s as they are drawn. Here they are
-    positive: rows of the drawn matrix change their sign where it takes that, which for the rest
-    of a flow is a change of sign of a channel.
+    $\log |\det dy/dx| = -H W \log |\det W|$ in nats, for images of H x W pixels. W starts as a
+    random orthogonal matrix, which is factorized once. L is lower triangular with a unit diagonal.
+    U is upper triangular with the diagonal $\exp(d)$. Both are learned, while the permutation P is
+    fixed (see `LULinear`). So $\log |\det W| = \sum_i d_i$.
 
-    Of series in time (`event_ndims=2`) W acts on the channels of every step, as in WaveGlow, and
-    `log |det dy/dx| = -T log |det W|`.
+    Glow writes $W = P L (U + \text{diag}(s))$ and fixes the signs of s as drawn. Here all signs are
+    positive: where needed, rows of the drawn matrix change their sign. For the rest of a flow this
+    is only a change of sign of a channel.
 
-    `linear` takes any other form in place of L U P, such as `QRLinear(num_channels)` or
-    `HouseholderLinear(num_channels)`, which start as the identity.
+    With `event_ndims=2` the events are time series of T steps, as in WaveGlow. W acts on the
+    channels of every step, and $\log |\det dy/dx| = -T \log |\det W|$.
 
-    Shapes: `x` is `[..., height, width, C]` (NHWC), or `[..., T, C]`, and
-    `forward_min_event_ndims` is 3 or 2. Domain: all reals.
+    Another form of W is given by `linear`, such as `QRLinear(num_channels)` or
+    `HouseholderLinear(num_channels)`. Both start as the identity.
 
-    Source: Kingma and Dhariwal (2018), Glow, arXiv:1807.03039, sec. 3.2; the QR form by
-    Hoogeboom, van den Berg and Welling (2019), arXiv:1901.11137; of series, Prenger, Valle and
-    Catanzaro (2019), WaveGlow, arXiv:1811.00002.
+    Shapes: `x` is `[..., height, width, C]` (NHWC), or `[..., T, C]`. `forward_min_event_ndims` is
+    3 or 2. Domain: all reals.
+
+    Cost: O(C^2) for each pixel. `inverse` (data to base, the density) is one matrix product;
+    `forward` solves two triangular systems. The log-det takes O(C).
+
+    Source: Kingma and Dhariwal (2018), Glow, arXiv:1807.03039, sec. 3.2; for the QR form,
+    Hoogeboom, van den Berg and Welling (2019), arXiv:1901.11137; for time series, Prenger, Valle
+    and Catanzaro (2019), WaveGlow, arXiv:1811.00002.
 
     Args:
       num_channels: C, a Python `int` of at least one.
-      linear: a `LULinear`, `QRLinear` or `HouseholderLinear` of C; made when it is `None`.
-      seed: Python `int`, of the start that is drawn.
+      linear: a `LULinear`, `QRLinear` or `HouseholderLinear` of size C. If `None`, a `LULinear` is
+        made.
+      seed: Python `int`, the seed for the random orthogonal matrix.
       dtype: float dtype of the variables that are made.
-      event_ndims: 3 for images, 2 for series.
+      event_ndims: 3 for images, 2 for time series.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
-      TypeError: if `num_channels` is not an integer, or `linear` no bijector of ours.
+      TypeError: if `num_channels` is not an integer, or `linear` is not a bijector of this package.
       ValueError: if `num_channels` is below one, `linear` is for vectors of another size, or
         `event_ndims` is another number.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> convolution = tfpf.bijectors.InvertibleConv1x1(3, seed=0)
+      >>> images = tf.ones([2, 4, 4, 3])
+      >>> x, log_det = convolution.inverse_and_log_det(images)
+      >>> x.shape, log_det.shape
+      (TensorShape([2, 4, 4, 3]), TensorShape([2]))
+
+    See also: `tfpf.flows.glow`, `tfpf.flows.waveglow`.
     """
 
     def __init__(
@@ -100,7 +116,7 @@ class InvertibleConv1x1(FlowBijector):
 
     @property
     def linear(self) -> FlowBijector:
-        """The bijector of the channels of one pixel."""
+        """The bijector of vectors that maps the channels of one pixel."""
         return self._linear
 
     def _is_increasing(self) -> bool | tf.Tensor:
@@ -116,12 +132,13 @@ class InvertibleConv1x1(FlowBijector):
 
 
 def _orthogonal_start(size: int, seed: int | None, dtype: tf.DType | str) -> LULinear:
-    """A `LULinear` without a shift whose matrix L U P is random and orthogonal."""
+    """Returns a `LULinear` without a shift whose matrix L U P is random and orthogonal."""
     normal = np.random.default_rng(seed).normal(size=[size, size])
     q, r = np.linalg.qr(normal)
-    # Without these signs Q is not uniform: LAPACK has its own convention (Mezzadri, 2007).
+    # Without these signs Q is not uniformly distributed: LAPACK's convention would bias it
+    # (Mezzadri, 2007).
     lower, upper, permutation = _decomposed(q * np.sign(np.diag(r)))
-    # A W is orthogonal if W is, for a diagonal A of signs, and A L U = (A L A) (A U).
+    # For a diagonal matrix A of signs, A W is orthogonal if W is, and A L U = (A L A) (A U).
     signs = np.sign(np.diag(upper))
     lower, upper = signs[:, np.newaxis] * lower * signs, signs[:, np.newaxis] * upper
     packed = np.tril(lower, -1) + np.triu(upper, 1) + np.diag(np.log(np.diag(upper)))
@@ -131,7 +148,7 @@ def _orthogonal_start(size: int, seed: int | None, dtype: tf.DType | str) -> LUL
 
 
 def _decomposed(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """L, U and a permutation with matrix = L U P: elimination with pivots among the columns."""
+    """Returns L, U and a permutation with matrix = L U P, by elimination with column pivots."""
     size = len(matrix)
     lower, upper, permutation = np.eye(size), matrix.copy(), np.arange(size)
     for k in range(size):

@@ -1,4 +1,4 @@
-"""The linear bijector in LU form."""
+"""A linear bijector stored as an LU factorization."""
 
 from typing import Any
 
@@ -15,16 +15,23 @@ from tfp_flows.math.linalg._permute import permute
 
 
 class LULinear(FlowBijector):
-    """x = L U P (y - b), so y = P^T (L U)^-1 x + b.
+    r"""$y = P^\top (L U)^{-1} x + b$
 
-    L is lower triangular with a unit diagonal, U upper triangular with the diagonal exp(d), and
-    P a fixed permutation, `(P v)_i = v[permutation[i]]`, the identity by default. `inverse` (data
-    to base, the density) is one matrix product, O(D^2) a point; `forward` solves two triangular
-    systems, also O(D^2), slower on most hardware. `tfb.Invert` swaps them.
-    `log |det dy/dx| = -sum(d)` in nats, O(D). It starts as the permutation. d beyond +-44 in
-    float32, +-354 in float64, counts as that.
+    A linear bijector whose matrix is stored as an LU factorization.
+
+    The inverse is $x = L U P (y - b)$. L is lower triangular with a unit diagonal. U is upper
+    triangular with the diagonal $\exp(d)$. P is a fixed permutation, `(P v)_i = v[permutation[i]]`;
+    by default it is the identity. With the variables that it makes, the bijector starts as
+    $y = P^\top x$.
+
+    $\log |\det dy/dx| = -\sum_i d_i$ in nats. Each d is clipped to +-44 in float32, and to +-354 in
+    float64.
 
     Shapes: `x` is `[..., D]`. Domain: all reals.
+
+    Cost: O(D^2) for each point in both directions, and O(D) for the log-det. `inverse` (data to
+    base, the density) is one matrix product. `forward` solves two triangular systems, which is
+    slower on most hardware. `tfb.Invert` swaps the two directions.
 
     Source: Oliva et al. (2018), arXiv:1801.09819; Kingma and Dhariwal (2018), Glow,
     arXiv:1807.03039, sec. 3.2; as used by Durkan et al. (2019), arXiv:1906.04032.
@@ -32,16 +39,27 @@ class LULinear(FlowBijector):
     Args:
       event_size: D, a Python `int` of at least one.
       permutation: a permutation of `range(D)`, or `None`.
-      lower_upper: `tf.Variable` or `Tensor` `[D, D]`: L below the diagonal, d on it, U above it.
-        A variable of zeros is made when it is `None`.
-      bias: b, `tf.Variable` or `Tensor` `[D]`, made likewise.
+      lower_upper: `tf.Variable` or `Tensor` `[D, D]`: L below the diagonal, d on it, U above it. If
+        `None`, a variable of zeros is made.
+      bias: b, a `tf.Variable` or `Tensor` `[D]`. If `None`, a variable of zeros is made.
       dtype: float dtype of the variables that are made.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
       TypeError: if `event_size` is not an integer.
-      ValueError: if it is below one, a shape does not fit, or `permutation` is none.
+      ValueError: if `event_size` is below one, a shape does not fit, or `permutation` is not a
+        permutation.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> linear = tfpf.bijectors.LULinear(2, permutation=[1, 0], bias=[1.0, 3.0])
+      >>> linear.forward([0.0, 5.0]).numpy()
+      array([6., 3.], dtype=float32)
+      >>> linear.inverse([6.0, 3.0]).numpy()
+      array([0., 5.], dtype=float32)
+
+    See also: `tfpf.bijectors.QRLinear`, `tfb.ScaleMatvecLU`.
     """
 
     _increases = True
@@ -69,7 +87,7 @@ class LULinear(FlowBijector):
         dtype = self._keep(lower_upper=lower_upper, bias=bias)
         _checks.static_shape(self._lower_upper, (event_size, event_size), "lower_upper")
         _checks.static_shape(self._bias, (event_size,), "bias")
-        # Where P^T takes each coordinate from; folded into the D x D matrix it costs nothing.
+        # The permutation P^T. It permutes the D x D matrix, so it adds no cost for each point.
         self._back = None if permutation is None else np.argsort(permutation)
         super().__init__(
             event_size=event_size,
@@ -88,8 +106,8 @@ class LULinear(FlowBijector):
     def _factors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns `(L, U, d)`."""
         packed = tf.convert_to_tensor(self._lower_upper)
-        # Held where the squares of exp(d) and exp(-d) are numbers of the dtype: beyond, 0 * inf in
-        # the product of L and U would be NaN.
+        # Within the bound the squares of exp(d) and exp(-d) are finite. Beyond it, 0 * inf in the
+        # product of L and U would be NaN.
         bound = 0.5 * np.log(ml_dtypes.finfo(packed.dtype.as_numpy_dtype).max)
         d = tf.clip_by_value(tf.linalg.diag_part(packed), -bound, bound)
         below = np.tril(np.ones([self._event_size] * 2), -1)

@@ -1,4 +1,4 @@
-"""The linear bijector in QR form."""
+"""A linear bijector stored as a QR factorization."""
 
 from typing import Any
 
@@ -16,39 +16,55 @@ from tfp_flows.math.linalg.householder import householder_product, paired_vector
 
 
 class QRLinear(FlowBijector):
-    """y = Q R x, with Q a product of K reflections and R upper triangular.
+    r"""$y = Q R x, \quad Q = H_1 \cdots H_K$
 
-    Q = H_1 ... H_K and H_k = I - 2 v_k v_k^T / |v_k|^2, as in `HouseholderLinear`. R has the
-    positive diagonal exp(s): `log |det dy/dx| = sum(s)` in nats, O(D). With K = D every invertible
-    matrix is of this form, up to the signs of its columns. `forward` (sampling) is a matrix
-    product, `inverse` (data to base) takes the reflections in reverse and solves a triangular
-    system; both are O((D + K) D) a point. `tfb.Invert` swaps them. It starts as the identity, with
-    an odd K as a change of sign of the first coordinate.
+    A linear bijector whose matrix is stored as a QR factorization.
 
-    s = a / (1 + |a| / m) of the raw diagonal a, so that |s| < m and R never loses its rank.
+    Q is a product of K Householder reflections, $H_k = I - 2 v_k v_k^\top / |v_k|^2$, as in
+    `HouseholderLinear`. R is upper triangular with the positive diagonal $\exp(s)$, so that
+    $\log |\det dy/dx| = \sum_i s_i$ in nats. With K = D every invertible matrix has this form, up
+    to the signs of its columns. The bijector starts as the identity; with an odd K it starts by
+    changing the sign of the first coordinate.
+
+    The raw diagonal a gives $s = a / (1 + |a| / m)$. So |s| < m, and R always has full rank.
 
     Shapes: `x` is `[..., D]`. Domain: all reals.
+
+    Cost: O((D + K) D) for each point in both directions, and O(D) for the log-det. `forward`
+    (sampling) is a matrix product and the reflections. `inverse` (data to base) applies the
+    reflections in reverse order and solves a triangular system. `tfb.Invert` swaps the two.
 
     Source: Hoogeboom, van den Berg and Welling (2019), Emerging convolutions, arXiv:1901.11137,
     sec. 3.3.
 
     Args:
       event_size: D, a Python `int` of at least one.
-      num_reflections: K, at least one; by default the largest even number that is not above D,
+      num_reflections: K, at least one. The default is the largest even number that is at most D,
         and 2 for D = 1.
       max_log_scale: m, a positive number.
-      vectors: v, `tf.Variable` or `Tensor` `[K, D]`. A variable is made when it is `None`.
+      vectors: the vectors v, a `tf.Variable` or `Tensor` `[K, D]`. If `None`, a variable is made.
       triangle: `tf.Variable` or `Tensor` `[D (D + 1) / 2]`: R above the diagonal and a on it, in
-        the order of `tfp.math.fill_triangular(triangle, upper=True)`. A variable of zeros is made
-        when it is `None`.
-      seed: Python `int`, of the vectors that are made.
+        the order of `tfp.math.fill_triangular(triangle, upper=True)`. If `None`, a variable of
+        zeros is made.
+      seed: Python `int`, the seed for vectors that are made.
       dtype: float dtype of the variables that are made.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
       TypeError: if a size is not an integer.
-      ValueError: if a size is below one, `max_log_scale` not positive, or a shape does not fit.
+      ValueError: if a size is below one, `max_log_scale` is not positive, or a shape does not fit.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> linear = tfpf.bijectors.QRLinear(2, triangle=[0.0, 1.0, 0.0], seed=0)
+      >>> y, log_det = linear.forward_and_log_det([1.0, 2.5])
+      >>> y.numpy()
+      array([3.5, 2.5], dtype=float32)
+      >>> float(log_det)
+      0.0
+
+    See also: `tfpf.bijectors.LULinear`, `tfpf.bijectors.HouseholderLinear`.
     """
 
     def __init__(

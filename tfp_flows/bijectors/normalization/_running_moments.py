@@ -1,4 +1,4 @@
-"""Mean and variance of what passes a layer, in training and after."""
+"""A Keras layer that tracks the mean and variance of its inputs."""
 
 from typing import Any
 
@@ -10,14 +10,16 @@ from tfp_flows import _checks
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class RunningMoments(keras.layers.Layer):
-    """m <- a m + (1 - a) mean(x), and v <- a v + (1 - a) var(x), in each step of training.
+    """m <- a m + (1 - a) mean(x), and v <- a v + (1 - a) var(x), in each training step.
 
-    Called on `x` it returns `(mean(x), var(x))` while training, and `(m, v)` else. Keras decides,
-    by its call context: a Keras layer is the public way to ask it. Moments are taken over all
-    axes but the last.
+    A Keras layer that returns the moments of a batch in training, and running moments otherwise.
 
-    Under a `tf.distribute` strategy each device has its own m and v, which are averaged when they
-    are read together: an update that waits for all of them cannot be compiled by XLA.
+    Called on `x` it returns `(mean(x), var(x))` in training mode, and `(m, v)` otherwise. It is a
+    Keras layer because Keras shows the mode only to layers, through its call context. Moments are
+    taken over all axes but the last.
+
+    Under a `tf.distribute` strategy each device has its own m and v. They are averaged when they
+    are read. Synchronous updates would need all devices to wait, which XLA cannot compile.
 
     Args:
       size: D, the last axis of `x`.
@@ -41,11 +43,11 @@ class RunningMoments(keras.layers.Layer):
             return tf.identity(self.mean.value), tf.identity(self.variance.value)
         mean, variance = tf.nn.moments(x, axes=list(range(len(x.shape) - 1)))
         for running, new in ((self.mean, mean), (self.variance, variance)):
-            # The gradient of a loss must not go on into the statistics.
+            # The gradient of a loss must not flow into the running statistics.
             new = tf.stop_gradient(new)
             running.assign(self.momentum * running.value + (1.0 - self.momentum) * new)
         return mean, variance
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "size": self.size, "momentum": self.momentum}

@@ -1,4 +1,4 @@
-"""Glow's activation normalisation, which starts from the data."""
+"""The activation normalization of Glow, whose start is computed from data."""
 
 from typing import Any
 
@@ -13,35 +13,51 @@ from tfp_flows.bijectors.transformers.affine import Affine
 
 
 class ActNorm(DataDependent):
-    """y = exp(s) x + t, with one s and one t for each coordinate, or channel of an image.
+    r"""$y = \exp(s) \, x + t$
 
-    s and t are trained, and start from data: `adapt` sets them so that `inverse` (data to base)
-    gives zero mean and unit variance over all axes but the last one. `FlowModel.fit` (or
-    `train_on_batch`) does this once, before its first step, to every `ActNorm` that has not been
-    adapted: each sees the first batch as the parts before it leave it. `FlowModel.adapt` does it at
-    any time, to all. `initialized` tells whether it has been done, and is saved with the rest, so
-    that a loaded model goes on where it was. Untouched, it starts as the identity.
+    Activation normalization: a trained scale and shift for each coordinate, set from data at first.
 
-    `log |det dy/dx| = sum(s)` in nats, for an image `height * width * sum(s)`.
+    There is one s and one t for each coordinate, or for each channel of an image. `adapt` sets them
+    so that `inverse` (data to base) gives zero mean and unit variance over all axes but the last.
+    `FlowModel.fit` and `train_on_batch` do this once, before the first step, for every `ActNorm`
+    that has not been adapted yet. Each one sees the first batch as the parts before it leave it.
+    `FlowModel.adapt` sets all of them again at any time. `initialized` says whether the start has
+    been set. It is saved too, so that a loaded model continues where it was. Before that, the
+    bijector is the identity.
+
+    The statistics count all rows equally, except that rows of weight zero are left out.
+    $\log |\det dy/dx| = \sum_i s_i$ in nats. For an image this is multiplied by `height * width`.
 
     Shapes: `x` is `[..., D]`, or `[..., height, width, D]` with D channels. Domain: all reals.
-    Both directions cost the same. A statistic counts every row alike, but those of weight zero.
 
-    Source: Kingma and Dhariwal (2018), Glow, arXiv:1807.03039, sec. 3.1; the initialisation by
-    Salimans and Kingma (2016), arXiv:1602.07868.
+    Cost: O(D) for each point in both directions.
+
+    Source: Kingma and Dhariwal (2018), Glow, arXiv:1807.03039, sec. 3.1; the initialization from
+    data is by Salimans and Kingma (2016), arXiv:1602.07868.
 
     Args:
       event_size: D, the size of the last axis, a Python `int` of at least one.
-      log_scale: s, `tf.Variable` or `Tensor` `[D]`. A variable of zeros is made when it is `None`.
-      shift: t, made likewise.
-      initialized: a `tf.Variable` of dtype bool, made when it is `None`.
+      log_scale: s, a `tf.Variable` or `Tensor` `[D]`. If `None`, a variable of zeros is made.
+      shift: t, a `tf.Variable` or `Tensor` `[D]`. If `None`, a variable of zeros is made.
+      initialized: a `tf.Variable` of dtype bool. If `None`, it is made.
       dtype: float dtype of the variables that are made.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
       TypeError: if `event_size` is not an integer.
-      ValueError: if it is below one, or a shape does not fit.
+      ValueError: if `event_size` is below one, or a shape does not fit.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> act_norm = tfpf.bijectors.ActNorm(2)
+      >>> act_norm.adapt([[13.5, 10.5], [15.5, 30.5]])
+      >>> act_norm.inverse([[15.0, 25.5]]).numpy()
+      array([[0.5, 0.5]], dtype=float32)
+      >>> act_norm.shift.numpy()
+      array([14.5, 20.5], dtype=float32)
+
+    See also: `tfpf.bijectors.BatchNorm`, `tfpf.bijectors.Standardize`.
     """
 
     _increases = True
@@ -86,12 +102,12 @@ class ActNorm(DataDependent):
 
     @property
     def log_scale(self) -> tf.Tensor | tf.Variable:
-        """s."""
+        """The log-scales s, `[D]`."""
         return self._log_scale
 
     @property
     def shift(self) -> tf.Tensor | tf.Variable:
-        """t."""
+        """The shifts t, `[D]`."""
         return self._shift
 
     @property
@@ -102,8 +118,8 @@ class ActNorm(DataDependent):
     def adapt(self, data: ArrayLike) -> None:
         """Sets t to the mean and exp(s) to the standard deviation of the data.
 
-        A coordinate that does not vary (in one row nothing does) keeps the scale one, since a
-        first batch may be like that by accident.
+        A coordinate that does not vary keeps the scale one, since a first batch may be constant by
+        accident. In a single row no coordinate varies.
 
         Args:
           data: an array `[..., D]`; all axes but the last one count as rows.
@@ -115,16 +131,16 @@ class ActNorm(DataDependent):
         self._assign(mean, log_scale)
 
     def _adapt_inverted(self, data: ArrayLike) -> None:
-        """The same where data pass `forward`, as in `tfb.Invert`: there exp(s) x + t is normal."""
+        """Adapts to data that pass through `forward`, as in `tfb.Invert`: x is the data there."""
         mean, log_scale = self._moments(data)
         self._assign(-mean * np.exp(-log_scale), -log_scale)
 
     def _moments(self, data: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """The mean and the logarithm of the standard deviation, in float64."""
+        """Returns the mean and the logarithm of the standard deviation, in float64."""
         data = np.asarray(data)
         if data.ndim < 2 or data.shape[-1] != self._event_size or data.size == 0:
             raise ValueError(
-                f"`data` must have shape [..., {self._event_size}], with rows. "
+                f"`data` must have shape [..., {self._event_size}], with at least one row. "
                 f"Received: data.shape={data.shape}"
             )
         self._check_finite(data)

@@ -1,4 +1,4 @@
-"""Batch normalisation as a bijector, of RealNVP and MAF."""
+"""Batch normalization as a bijector, as in RealNVP and MAF."""
 
 from typing import Any
 
@@ -14,23 +14,29 @@ from tfp_flows.bijectors.transformers.affine import Affine
 
 
 class BatchNorm(FlowBijector):
-    """x = exp(g) (y - m) / sqrt(v + epsilon) + b, elementwise.
+    r"""$x = \exp(g) (y - m) / \sqrt{v + \epsilon} + b$
 
-    m and v are the running mean and variance of y, variables that training moves but gradients
-    do not: a fit averages them over its batches. While Keras trains (`FlowModel.fit`), `inverse`
-    (data to base, the density) takes the mean and variance of the batch instead, over all axes
-    but the last one, and with gradients; `forward` (sampling) always takes the running ones, so
-    that it undoes `inverse` in inference only. A plain `flow.log_prob` is inference. g and b are
-    trained.
+    Batch normalization as an elementwise bijector.
 
-    `log |det dx/dy| = sum(g - log(v + epsilon) / 2)` in nats, with the v that x was made with;
-    for an image, times its pixels. While training it is as if m and v did not depend on y, as in
-    the papers, so that the loss of a step is not that of a density: compare by `evaluate`.
+    m and v are the running mean and variance of y. They are variables that each training step
+    updates with the moments of its batch; they get no gradients. g and b are trained.
 
-    It starts as the identity but for epsilon. Every row of a batch counts, whatever its weight; a
-    batch of one row becomes b. Both directions cost the same.
+    In Keras's training mode (`FlowModel.fit`), `inverse` (data to base, the density) uses the mean
+    and variance of the batch, over all axes but the last, and gradients flow through them.
+    `forward` (sampling) always uses the running m and v. So `forward` undoes `inverse` in inference
+    only. A plain `flow.log_prob` is inference.
+
+    $\log |\det dx/dy| = \sum_i (g_i - \log(v_i + \epsilon) / 2)$ in nats, with the v that was used
+    for x. For an image this is multiplied by the number of pixels. In training the log-det treats m
+    and v as if they did not depend on y, as in the papers. So the loss of a training step is not
+    that of a density. Use `evaluate` to compare models.
+
+    The bijector starts as the identity, up to epsilon. Every row of a batch counts, whatever its
+    weight. In training a batch of one row is mapped to b.
 
     Shapes: `x` is `[..., D]`, or `[..., height, width, D]` with D channels. Domain: all reals.
+
+    Cost: O(D) for each point in both directions.
 
     Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.7;
     Papamakarios, Pavlakou and Murray (2017), MAF, arXiv:1705.07057, app. B.
@@ -39,17 +45,28 @@ class BatchNorm(FlowBijector):
       event_size: D, the size of the last axis, a Python `int` of at least one.
       momentum: the weight of the past in m and v, between zero and one.
       epsilon: a positive number, added to the variance.
-      log_scale: g, `tf.Variable` or `Tensor` `[D]`. A variable of zeros is made when it is `None`.
-      shift: b, made likewise.
-      moments: the `RunningMoments` that hold m and v, and `momentum`; made when it is `None`.
+      log_scale: g, a `tf.Variable` or `Tensor` `[D]`. If `None`, a variable of zeros is made.
+      shift: b, a `tf.Variable` or `Tensor` `[D]`. If `None`, a variable of zeros is made.
+      moments: the `RunningMoments` that hold m, v and `momentum`. If `None`, they are made.
       dtype: float dtype of the variables that are made.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
-      TypeError: if `event_size` is not an integer, `momentum` or `epsilon` not a number.
-      ValueError: if `event_size` is below one, `momentum` not between zero and one, `epsilon` not
-        positive, or a shape does not fit.
+      TypeError: if `event_size` is not an integer, or `momentum` or `epsilon` is not a number.
+      ValueError: if `event_size` is below one, `momentum` is not between zero and one, `epsilon` is
+        not positive, or a shape does not fit.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> batch_norm = tfpf.bijectors.BatchNorm(1)
+      >>> batch = tf.constant([[10.0], [30.0]])
+      >>> moments_of_batch = batch_norm.moments(batch, training=True)
+      >>> batch_norm.moments.mean.numpy()  # 0.99 m + 0.01 mean(batch)
+      array([0.20], dtype=float32)
+
+    See also: `tfpf.bijectors.ActNorm`, `tfpf.bijectors.Standardize`.
     """
 
     _increases = True
@@ -126,6 +143,6 @@ class BatchNorm(FlowBijector):
         return y + self._moments.mean.value, tf.broadcast_to(log_det, tf.shape(x)[:-1])
 
     def _affine(self, variance: tf.Tensor) -> Affine:
-        """From y - m to x."""
+        """Returns the affine map from y - m to x."""
         log_scale = self._log_scale - 0.5 * tf.math.log(variance + self._epsilon)
         return Affine(self._shift, log_scale)

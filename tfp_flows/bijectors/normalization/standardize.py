@@ -1,4 +1,4 @@
-"""The bijector that learns location and scale from the data, before training."""
+"""A bijector that learns location and scale from the data, before training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,26 +13,41 @@ from tfp_flows.bijectors.normalization._data_dependent import DataDependent
 
 
 class Standardize(DataDependent):
-    """y = m + s x, where m and s are the mean and the standard deviation of the data.
+    r"""$y = m + s x$
 
-    Its `inverse` standardises the data, so that the rest of the flow sees zero mean and unit
-    variance, while densities stay in data units: `log |det dy/dx| = sum(log s)`, in nats. `m` and
-    `s` are variables that training leaves alone; `adapt` (or `FlowModel.adapt`) sets them.
+    A bijector whose inverse standardizes the data, with mean and standard deviation set by `adapt`.
 
-    Shapes: `x` is `[..., *event_shape]`, and `forward_min_event_ndims` the number of sizes in
-    `event_shape`: 1 for vectors, 0 for numbers, `Standardize(())`. Domain: all reals. Both
-    directions cost the same.
+    m and s are the mean and the standard deviation of the data, for each number of an event. The
+    rest of the flow sees zero mean and unit variance, while densities stay in the units of the
+    data. `adapt`, or `FlowModel.adapt`, sets the variables. Training does not change them.
+    $\log |\det dy/dx| = \sum_i \log s_i$ in nats.
+
+    Shapes: `x` is `[..., *event_shape]`. `forward_min_event_ndims` is the number of sizes in
+    `event_shape`: 1 for vectors, 0 for single numbers, `Standardize(())`. Domain: all reals.
+
+    Cost: O(D) for each point in both directions.
 
     Args:
       event_shape: a Python `int` D or a sequence of them.
-      mean: `tf.Variable` of shape `event_shape`; zeros are made when it is `None`.
-      scale: `tf.Variable` of shape `event_shape`; ones are made when it is `None`.
+      mean: `tf.Variable` of shape `event_shape`. If `None`, a variable of zeros is made.
+      scale: `tf.Variable` of shape `event_shape`. If `None`, a variable of ones is made.
       dtype: float dtype of the variables that are made.
-      validate_args: Python `bool`. With it a scale that is not positive is refused.
+      validate_args: Python `bool`. If `True`, a scale that is not positive is an error.
       name: Python `str`.
 
     Raises:
       ValueError: if a size in `event_shape` is below one, or a shape does not fit.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> standardize = tfpf.bijectors.Standardize(2)
+      >>> standardize.adapt([[13.5, 10.5], [15.5, 30.5]])
+      >>> standardize.inverse([[15.0, 25.5]]).numpy()
+      array([[0.5, 0.5]], dtype=float32)
+      >>> standardize.mean.numpy()
+      array([14.5, 20.5], dtype=float32)
+
+    See also: `tfpf.bijectors.StandardizeContext`, `tfpf.bijectors.ActNorm`.
     """
 
     def __init__(
@@ -74,12 +89,12 @@ class Standardize(DataDependent):
 
     @property
     def mean(self) -> tf.Tensor | tf.Variable:
-        """m."""
+        """The means m, of shape `event_shape`."""
         return self._mean
 
     @property
     def scale(self) -> tf.Tensor | tf.Variable:
-        """s."""
+        """The scales s, of shape `event_shape`."""
         return self._scale
 
     def adapt(self, data: ArrayLike) -> None:
@@ -90,13 +105,14 @@ class Standardize(DataDependent):
 
         Raises:
           ValueError: if the shape does not fit, there is no row, a value is not finite, or a
-            coordinate is constant to the rounding of the dtype (it has no density).
+            coordinate is constant up to the rounding of the dtype. A constant coordinate has no
+            density.
         """
         data = np.asarray(data)
         if data.ndim == 0 or data.shape[1:] != self._event_shape or len(data) == 0:
             raise ValueError(
-                f"`data` must have shape [N, {_checks.listed(self._event_shape)}], with rows. "
-                f"Received: data.shape={data.shape}"
+                f"`data` must have shape [N, {_checks.listed(self._event_shape)}], with at least "
+                f"one row. Received: data.shape={data.shape}"
             )
         self._check_finite(data)
         mean, scale, is_constant = self._moments_of_rows(data)
@@ -105,14 +121,14 @@ class Standardize(DataDependent):
         is_constant |= scale == 0
         if is_constant.any():
             raise ValueError(
-                "`data` must vary in every coordinate, by more than the rounding of "
-                f"{self.dtype.name}; a constant one has no density. "
+                "`data` must vary in every coordinate by more than the rounding of "
+                f"{self.dtype.name}. A constant coordinate has no density. "
                 f"Received: constant coordinates {np.argwhere(is_constant).tolist()}"
             )
         if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
             raise ValueError(
-                f"`data` must have a mean and a deviation that {self.dtype.name} can hold. "
-                f"Received: a mean of {mean.max()} and a deviation of {scale.max()} at most"
+                f"`data` must have a mean and a standard deviation that fit in {self.dtype.name}. "
+                f"Received: a largest mean of {mean.max()} and a largest deviation of {scale.max()}"
             )
         self._mean.assign(mean)
         self._scale.assign(scale)

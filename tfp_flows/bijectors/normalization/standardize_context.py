@@ -1,4 +1,4 @@
-"""Contexts of zero mean and unit variance, for all parts of a flow that take one."""
+"""Contexts with zero mean and unit variance, for all parts of a flow that take a context."""
 
 from typing import Any
 
@@ -24,38 +24,50 @@ tfb = tfp.bijectors
 
 
 class StandardizeContext(TakesContext, FlowBijector):
-    """y = f(x; (c - m) / s), where m and s are the mean and the standard deviation of contexts.
+    """$y = f(x; (c - m) / s)$
 
-    `FlowModel.adapt(context, x)` sets them, or `adapt` here, and training leaves them alone. So
-    networks see contexts of any unit as they learn best, and densities of x stay the same:
-    `log |det dy/dx|` is that of f, in nats, and so are the costs of both directions.
+    A bijector that standardizes the context before it reaches another bijector f.
 
-    ```python
-    flow = tfp_flows.flows.maf(2, context_size=3)
-    bijector = tfp_flows.bijectors.StandardizeContext(flow.bijector)
-    flow = tfp_flows.distributions.Flow(flow.distribution, bijector)
-    tfp_flows.FlowModel(flow).adapt(context, x)
-    ```
+    m and s are the mean and the standard deviation of the contexts. `FlowModel.adapt(context, x)`,
+    or `adapt` here, sets them. Training does not change them. So the networks in f see standardized
+    contexts, whatever their units are, and densities of x stay in the units of x. The log-det (in
+    nats) and the costs of both directions are those of f.
 
-    A context is bound by `tfp_flows.condition`, in its own units. What takes one outside of f, such
-    as a conditional base, gets it as it is.
+    `tfp_flows.condition` binds a context, in its own units. Parts outside of f that take a context,
+    such as a conditional base, get it unchanged.
 
-    Shapes: `x` and `y` are those of f, a context `[..., C]` or with several axes.
+    Shapes: `x` and `y` are those of f. A context is `[..., C]`, or has several axes.
 
     Args:
-      bijector: f, any `tfb.Bijector` with parts that take a context, none of them bound.
-      mean: `tf.Variable` of the shape of one context; zeros are made when it is `None`.
-      scale: the same, ones; positive.
+      bijector: f, any `tfb.Bijector` with parts that take a context. No context may be bound yet.
+      mean: `tf.Variable` of the shape of one context. If `None`, a variable of zeros is made.
+      scale: `tf.Variable` of the shape of one context, positive. If `None`, a variable of ones is
+        made.
       context: c, or `None`: see `tfp_flows.condition`.
-      validate_args: Python `bool`. With it a scale that is not positive is refused.
+      validate_args: Python `bool`. If `True`, a scale that is not positive is an error.
       name: Python `str`.
 
     Raises:
-      TypeError: if `bijector` is no bijector.
-      ValueError: if it takes no context, or one is bound; or a shape does not fit.
+      TypeError: if `bijector` is not a bijector.
+      ValueError: if `bijector` takes no context, if a context is bound already, or if a shape does
+        not fit.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> flow = tfpf.flows.maf(2, num_layers=1, context_size=2)
+      >>> bijector = tfpf.bijectors.StandardizeContext(flow.bijector)
+      >>> bijector.adapt([[3.5, 0.0], [5.5, 1.0]])
+      >>> bijector.mean.numpy()
+      array([4.5, 0.5], dtype=float32)
+      >>> flow = tfpf.distributions.Flow(flow.distribution, bijector)
+      >>> tfpf.condition(flow, [3.5, 0.5]).log_prob(tf.zeros([5, 2])).shape
+      TensorShape([5])
+
+    See also: `tfpf.bijectors.Standardize`, `tfpf.condition`.
     """
 
-    # The context goes to this part alone, which gives it on.
+    # A context is bound to this part only, and this part hands it to f.
     supplies_context_to = ("bijector",)
 
     def __init__(
@@ -72,7 +84,7 @@ class StandardizeContext(TakesContext, FlowBijector):
             raise TypeError(f"`bijector` must be a `tfb.Bijector`. Received: bijector={bijector!r}")
         if not waits_for_context(bijector):
             raise ValueError(
-                "`bijector` must have parts that take a context, and none that is bound. "
+                "`bijector` must have parts that take a context, and no context may be bound yet. "
                 f"Received: bijector={bijector!r}"
             )
         size = size_of_context(bijector)
@@ -110,17 +122,17 @@ class StandardizeContext(TakesContext, FlowBijector):
 
     @property
     def bijector(self) -> tfb.Bijector:
-        """f."""
+        """The bijector f that gets the standardized context."""
         return self._bijector
 
     @property
     def mean(self) -> tf.Tensor | tf.Variable:
-        """m."""
+        """The means m, of the shape of one context."""
         return self._mean
 
     @property
     def scale(self) -> tf.Tensor | tf.Variable:
-        """s."""
+        """The scales s, of the shape of one context."""
         return self._scale
 
     def adapt(self, context: ArrayLike) -> None:
@@ -137,8 +149,8 @@ class StandardizeContext(TakesContext, FlowBijector):
         context = np.asarray(context)
         if context.ndim == 0 or context.shape[1:] != self.context_shape or len(context) == 0:
             raise ValueError(
-                f"`context` must have shape [N, {_checks.listed(self.context_shape)}], with rows. "
-                f"Received: context.shape={context.shape}"
+                f"`context` must have shape [N, {_checks.listed(self.context_shape)}], with at "
+                f"least one row. Received: context.shape={context.shape}"
             )
         if not np.isfinite(context).all():
             raise ValueError("`context` must be finite. Received: NaN or infinity")
@@ -155,7 +167,7 @@ class StandardizeContext(TakesContext, FlowBijector):
         return [tf.debugging.assert_positive(self._scale, message="`scale` must be positive.")]
 
     def _bound(self) -> tfb.Bijector:
-        """f with the standardised context."""
+        """Returns f with the standardized context bound."""
         self._check_is_bound()
         return condition(self._bijector, (self._context - self._mean) / self._scale)
 
@@ -182,6 +194,6 @@ class StandardizeContext(TakesContext, FlowBijector):
 
 
 def _dtype(bijector: tfb.Bijector) -> tf.DType:
-    """That of the parts that take a context; a chain does not say it."""
+    """Returns the dtype of the parts that take a context, since a chain has none of its own."""
     parts = [bijector, *(node for node in walk(bijector) if isinstance(node, TakesContext))]
     return next((part.dtype for part in parts if part.dtype), tf.float32)

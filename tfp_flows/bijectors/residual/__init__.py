@@ -1,4 +1,4 @@
-"""x + g(x): contractions, and the moves of planar, radial and Sylvester flows."""
+"""Bijectors of the form x + g(x): contractions, and planar, radial and Sylvester flows."""
 
 from tfp_flows.bijectors.residual.planar import Planar
 from tfp_flows.bijectors.residual.radial import Radial

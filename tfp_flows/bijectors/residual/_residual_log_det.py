@@ -1,4 +1,4 @@
-"""The log-determinant of the residual bijector: drawn in training, deterministic in inference."""
+"""The log-det of the residual bijector: random in training, deterministic in inference."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ LOG_DETS = ("exact", "power_series", "russian_roulette")
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ResidualLogDet(keras.layers.Layer):
-    """g(x) and log det(I + dg/dx), in the way that Keras's call context and D ask for.
+    """g(x) and log det(I + dg/dx), by a method that depends on D and on the training mode.
 
-    A bijector is no layer and does not know the mode. This is one: a model that is called in
-    training mode passes that on to every layer that is called meanwhile, as to dropout. The state
-    of its seeds is saved with the model. Arguments are those of `Residual`.
+    It is a Keras layer because Keras shows the training mode only to layers: a model in training
+    mode passes the mode on to every layer that is called meanwhile, as it does for dropout. The
+    state of the seeds is saved with the model. The arguments are those of `Residual`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ResidualLogDet(keras.layers.Layer):
             coefficient = _checks.fraction(coefficient, "coefficient")
         elif log_det != "exact":
             raise ValueError(
-                "`coefficient` must be given where the network has no attribute `coefficient` and "
+                "`coefficient` must be given if the network has no attribute `coefficient` and "
                 f"the log-det is a series. Received: coefficient=None, log_det={log_det!r}"
             )
         if num_terms is None:
@@ -70,19 +70,19 @@ class ResidualLogDet(keras.layers.Layer):
 
         Args:
           x: float `Tensor` `[N, D]`.
-          bound: callable; `bound(m)` is g as a function of the rows of x, m times over.
-          training: whether to draw.
+          bound: callable; `bound(m)` returns g as a function of m copies of the rows of x.
+          training: whether to use the random estimate of training.
         """
         if self.log_det == "exact" or not training and x.shape[-1] <= self.max_exact_size:
             return exact_log_det(bound(1), x)
         many, function = tf.tile(x, [self.num_samples, 1]), bound(self.num_samples)
-        # Of all noise of mean zero and variance one, signs give the trace the least variance.
+        # Random signs give the trace the least variance of all noise with mean 0 and variance 1.
         if not training:
             num_terms = num_terms_for(self.coefficient, self.tolerance)
             noise = philox_signs(tf.shape(many), [0, 0], x.dtype)
             g, log_det = power_series_log_det(function, many, noise, num_terms)
         else:
-            # Integers: under XLA the floats of TensorFlow's generators differ.
+            # The signs are made from integers: TensorFlow's random floats differ under XLA.
             seed = next_replica_seed(self.seed_generator)
             noise = philox_signs(tf.shape(many), seed, x.dtype)
             if self.log_det == "power_series":

@@ -1,4 +1,4 @@
-"""The planar bijector: a vector moved along one direction, by how far it lies along another."""
+"""The planar bijector: it moves vectors along one direction."""
 
 from typing import Any, Self
 
@@ -17,24 +17,27 @@ NEGATIVE_SLOPE = 0.2
 
 
 class Planar(FlowBijector):
-    """y = x + u h(w . x + b), with h = tanh or leaky ReLU.
+    r"""$y = x + u \, h(w^\top x + b)$
 
-    `forward` is a closed form, O(D). `inverse` is one search of a number (Newton's steps within a
-    bracket, `tfp_flows.math.find_root`) for a whole vector, some 10 times the cost; with
-    leaky ReLU it is a closed form, too. By the matrix determinant lemma
+    A planar flow: it moves x along u, by an amount that depends on the projection of x on w.
 
-        log |det dy/dx| = log(1 + h'(z) w . u) = log((1 - h'(z)) + h'(z) p),    z = w . x + b,
+    h is tanh or leaky ReLU. With $z = w^\top x + b$ and $p = 1 + w^\top u$, which is positive, the
+    matrix determinant lemma gives $\log |\det dy/dx| = \log(1 + h'(z) w^\top u)$ in nats. It is
+    computed as $\log((1 - h'(z)) + h'(z) \, p)$.
 
-    in nats, where p = 1 + w . u, the determinant where h' = 1, is positive.
+    Raw parameters, `[..., P]` with P = 2 D + 1: v and u of D numbers each, then b. The weights are
+    $w = v + w_0$, with the fixed unit vector $w_0 = (1, \ldots, 1) / \sqrt{D}$. A multiple of w is
+    added to u so that $p = \exp(\text{asinh}(w^\top u))$ with the raw u. So any raw numbers give an
+    invertible map. (The paper has $p = \text{softplus}(w^\top u)$, which is not one at zero.) The
+    map is the identity if u = 0, and there its gradient with respect to u does not vanish. Raw
+    numbers are clipped to +-1e6.
 
-    Shapes: `x` is `[..., D]`, `params` is `[..., P]`; their batch shapes broadcast. Domain: all
+    Shapes: `x` is `[..., D]` and `params` is `[..., P]`. Their batch shapes broadcast. Domain: all
     reals, onto all reals.
 
-    Raw parameters, of shape `[..., P]` with P = 2 D + 1: v and u of D numbers each, then b. Here
-    w = v + w_0 with the fixed unit vector w_0 = (1, ..., 1) / sqrt(D), and u gets as much of w
-    added as makes p = exp(asinh(w . u)), whatever the numbers are. (The paper has
-    p = softplus(w . u), which is not one at zero.) The identity where u = 0; at zero its
-    gradient with respect to u does not vanish. Numbers beyond +-1e6 count as +-1e6.
+    Cost: `forward` is a closed form, O(D). `inverse` is a search for one number for each vector, by
+    Newton's steps within a bracket (`tfp_flows.math.find_root`), at about 10 times the cost. With
+    leaky ReLU `inverse` is a closed form as well.
 
     Source: Rezende and Mohamed (2015), Variational inference with normalizing flows,
     arXiv:1505.05770, sec. 4.1 and app. A.1.
@@ -42,12 +45,25 @@ class Planar(FlowBijector):
     Args:
       params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
       nonlinearity: `"tanh"`, or `"leaky_relu"` with the slope 0.2 below zero.
-      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      validate_args: Python `bool`. If `True`, a y for which the search fails is an error. Otherwise
+        its x is NaN.
       name: Python `str`.
 
     Raises:
-      ValueError: if `nonlinearity` is another, or the last axis of `params` is not static and
-        odd, 3 or more.
+      ValueError: if `nonlinearity` is unknown, or if the last axis of `params` does not have a
+        static, odd size of 3 or more.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> v, u, b = [0.5, -0.5], [1.0, 2.0], [0.0]
+      >>> planar = tfpf.bijectors.Planar(v + u + b)
+      >>> y, log_det = planar.forward_and_log_det([0.5, 1.5])
+      >>> y.numpy().round(2)
+      array([1.75, 3.04], dtype=float32)
+      >>> float(log_det)
+      0.79
+
+    See also: `tfpf.flows.planar`, `tfpf.bijectors.Sylvester`, `tfpf.bijectors.Amortized`.
     """
 
     _increases = True
@@ -85,7 +101,7 @@ class Planar(FlowBijector):
 
     @property
     def nonlinearity(self) -> str:
-        """The name of h."""
+        """The name of the nonlinearity h."""
         return self._nonlinearity
 
     @classmethod
@@ -99,7 +115,7 @@ class Planar(FlowBijector):
         validate_args: bool = False,
         name: str | None = None,
     ) -> int:
-        """Number of raw parameters: 2 D + 1. Takes the keywords of `new`."""
+        """Returns the number of raw parameters, 2 D + 1. It takes the keywords of `new`."""
         del nonlinearity, validate_args, name
         return 2 * _checks.integer_at_least(event_size, 1, "event_size") + 1
 
@@ -116,7 +132,7 @@ class Planar(FlowBijector):
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`.
-          event_size: D.
+          event_size: D, the size of x.
           nonlinearity: as in the constructor.
           validate_args: Python `bool`.
           name: Python `str`.
@@ -140,7 +156,7 @@ class Planar(FlowBijector):
         direction = w / tf.where(norm > 0.0, norm, tf.ones_like(norm))
         along = tf.reduce_sum(u * direction, axis=-1, keepdims=True)
         a = norm * along
-        # p - 1 - a = a^2 / (1 + sqrt(1 + a^2)), over |w|^2 and times w.
+        # p - 1 - a = a^2 / (1 + sqrt(1 + a^2)), divided by |w|^2 and multiplied by w.
         excess = tf.square(along) * norm / (1.0 + tf.sqrt(1.0 + tf.square(a)))
         return w, u + excess * direction, b, exp_asinh(a)
 
@@ -151,7 +167,7 @@ class Planar(FlowBijector):
         return x + u * h, tf.math.log(rest + slope * p)[..., 0]
 
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The projection of the equation on w: z + (p - 1) h(z) = w . y + b."""
+        """Solves the projection of the equation on w: z + (p - 1) h(z) = w . y + b."""
         w, u, b, p = self._parts()
         target = _along(w, y) + b
         if self._nonlinearity == "leaky_relu":
@@ -179,9 +195,9 @@ class Planar(FlowBijector):
 
 
 def _along(w: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """w . x, or the largest number beyond it; no sum of two infinities on the way."""
+    """Returns w . x, clipped to half the largest number of the dtype, without adding infinities."""
     largest = x.dtype.max
-    # The sum may be a number where its terms are none.
+    # The sum may be finite even if its terms overflow.
     size = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
     scale = tf.maximum(size / largest**0.5, 1.0)
     product = scale * tf.reduce_sum(w * (x / scale), axis=-1, keepdims=True)
@@ -189,13 +205,13 @@ def _along(w: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def _tanh(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`(h, h', 1 - h')`."""
+    """Returns `(h, h', 1 - h')`."""
     h, slope = tanh_and_slope(z)
     return h, slope, tf.square(h)
 
 
 def _leaky_relu(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`(h, h', 1 - h')`."""
+    """Returns `(h, h', 1 - h')`."""
     one, zero = tf.ones_like(z), tf.zeros_like(z)
     below = z < 0.0
     slope = tf.where(below, NEGATIVE_SLOPE * one, one)

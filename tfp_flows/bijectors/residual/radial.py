@@ -1,4 +1,4 @@
-"""The radial bijector: a vector moved towards a point, or away from it."""
+"""The radial bijector: it moves vectors towards a point, or away from it."""
 
 from typing import Any, Self
 
@@ -14,22 +14,24 @@ from tfp_flows.math.linalg._euclidean_norm import euclidean_norm
 
 
 class Radial(FlowBijector):
-    """y = x + beta h(alpha, r) (x - x_0), with h = 1 / (alpha + r) and r = |x - x_0|.
+    r"""$y = x + \beta (x - x_0) / (\alpha + r), \quad r = |x - x_0|$
 
-    Both directions are closed forms, O(D): the radius solves a quadratic equation. With
-    q = alpha / (alpha + r) and p = 1 + beta / alpha, which is positive,
+    A radial flow: it contracts or expands space around a center.
 
-        log |det dy/dx| = (D - 1) log((1 - q) + q p) + log((1 - q^2) + q^2 p),
+    With $q = \alpha / (\alpha + r)$ and $p = 1 + \beta / \alpha$, which is positive, the log-det is
+    $(D - 1) \log((1 - q) + q p) + \log((1 - q^2) + q^2 p)$, in nats. The second derivatives jump at
+    the center $x_0$. The gradient of r counts as zero there.
 
-    in nats. The second derivatives jump at x_0; there the gradient of r counts as zero.
+    Raw parameters, `[..., P]` with P = D + 2: the center $x_0$, then a and c, with
+    $\alpha = \exp(\text{asinh}(a))$ and $p = \exp(\text{asinh}(c))$. (The paper has
+    $\beta = -\alpha + \text{softplus}(c)$.) The map is the identity if c = 0, and there its
+    gradient with respect to c does not vanish. Raw numbers are clipped to +-1e6.
 
-    Shapes: `x` is `[..., D]`, `params` is `[..., P]`; their batch shapes broadcast. Domain: all
+    Shapes: `x` is `[..., D]` and `params` is `[..., P]`. Their batch shapes broadcast. Domain: all
     reals, onto all reals.
 
-    Raw parameters, of shape `[..., P]` with P = D + 2: x_0, then a and c, with
-    alpha = exp(asinh(a)) and p = exp(asinh(c)). (The paper has beta = -alpha + softplus(c).) The
-    identity where c = 0, where the gradient with respect to c does not vanish. Numbers beyond
-    +-1e6 count as +-1e6.
+    Cost: both directions are closed forms, O(D). In `inverse` the radius solves a quadratic
+    equation.
 
     Source: Rezende and Mohamed (2015), Variational inference with normalizing flows,
     arXiv:1505.05770, sec. 4.1 and app. A.2.
@@ -40,7 +42,17 @@ class Radial(FlowBijector):
       name: Python `str`.
 
     Raises:
-      ValueError: if the last axis of `params` is not static, 3 or more.
+      ValueError: if the last axis of `params` does not have a static size of 3 or more.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> center, a, c = [0.75, 2.25], [0.0], [0.75]
+      >>> radial = tfpf.bijectors.Radial(center + a + c)
+      >>> radial.forward([[0.75, 2.25], [1.75, 2.25]]).numpy()  # only the center does not move
+      array([[0.75, 2.25],
+             [2.25, 2.25]], dtype=float32)
+
+    See also: `tfpf.flows.radial`, `tfpf.bijectors.Planar`, `tfpf.bijectors.Amortized`.
     """
 
     _increases = True
@@ -77,7 +89,7 @@ class Radial(FlowBijector):
 
     @staticmethod
     def params_size(event_size: int, validate_args: bool = False, name: str | None = None) -> int:
-        """Number of raw parameters: D + 2. Takes the keywords of `new`."""
+        """Returns the number of raw parameters, D + 2. It takes the keywords of `new`."""
         del validate_args, name
         return _checks.integer_at_least(event_size, 1, "event_size") + 2
 
@@ -89,7 +101,7 @@ class Radial(FlowBijector):
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`.
-          event_size: D.
+          event_size: D, the size of x.
           validate_args: Python `bool`.
           name: Python `str`.
 
@@ -134,17 +146,20 @@ class Radial(FlowBijector):
 
 
 def _length(difference: tf.Tensor) -> tf.Tensor:
-    """|x - x_0|, or a number of which sums do not overflow: the map is the identity so far out."""
+    """Returns |x - x_0|, clipped so that sums do not overflow.
+
+    The map is the identity this far from the center.
+    """
     return tf.minimum(euclidean_norm(difference), 0.25 * difference.dtype.max)
 
 
 def _radius(s: tf.Tensor, alpha: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
-    """The r >= 0 of r (r + alpha p) = s (r + alpha), that is r^2 + m r - alpha s = 0."""
+    """Returns the r >= 0 with r (r + alpha p) = s (r + alpha), which is r^2 + m r - alpha s = 0."""
     m = alpha * p - s
-    # Any scale would do; squares of this one neither overflow nor vanish.
+    # The scale cancels in the result. Divided by this one, squares neither overflow nor vanish.
     scale = tf.stop_gradient(alpha * p + alpha + s)
     root = scale * tf.sqrt(tf.square(m / scale) + 4.0 * (alpha / scale) * (s / scale))
-    # Of the two forms of the solution the one that does not cancel.
+    # The solution has two forms. The one without cancellation depends on the sign of m.
     positive = m > 0.0
     divisor = tf.where(positive, m + root, tf.ones_like(m))
     return tf.where(positive, 2.0 * alpha * (s / divisor), 0.5 * root - 0.5 * m)

@@ -25,67 +25,76 @@ from tfp_flows.math.solvers.fixed_point import fixed_point
 
 
 class Residual(TakesContext, FlowBijector):
-    """y = x + g(x), for a contraction g: |g(a) - g(b)| <= k |a - b| with k < 1.
+    r"""$y = x + g(x), \quad |g(a) - g(b)| \le k |a - b|, \quad k < 1$
 
-    `forward` is fast. `inverse` is the limit of x <- y - g(x), with the derivatives of the implicit
-    function: about 15 / log(1 / k) evaluations of g in float32, 36 / log(1 / k) in float64, and at
-    most twice as many, after which it is NaN. A flow whose densities are to be fast takes
-    `tfb.Invert(Residual(...))`, as the papers do.
+    A residual flow: the identity plus a contraction g.
 
-    log |det dy/dx| = log det(I + J), J = dg/dx, in nats, is
+    $\log |\det dy/dx| = \log \det(I + J)$ with J = dg/dx, in nats, is computed
 
-    - in training (Keras's call context says so, as it does to dropout) what `log_det` names:
-      "exact" takes D gradients of g; "power_series" cuts off after `num_terms` terms, biased by up
-      to D k^(n+1) / ((n + 1)(1 - k)); "russian_roulette" is unbiased, with `num_terms` terms for
-      sure. The last two draw signs for the traces, anew in each call, and their gradients take the
-      same memory for any number of terms (see `tfp_flows.math.power_series_log_det`). They have
-      first derivatives only.
-    - in inference, as in a plain `flow.log_prob`, exact for D up to `max_exact_size`, whatever
-      `log_det` is, and for any D if it is "exact". Otherwise a power series with as many terms as
-      make the bias at most `tolerance` nats for each dimension, with fixed signs: deterministic,
-      but for one point off by a standard error of up to
-      sqrt(2 / num_samples) |log(I + J)|_F.
+    - in training as `log_det` says. Keras's call context decides about training, as for dropout.
+      "exact" takes D gradients of g. "power_series" stops after n terms, with a bias of up to D
+      k^(n+1) / ((n + 1)(1 - k)). "russian_roulette" is unbiased, and always computes its first n
+      terms. The last two draw new signs for the traces in each call. They have first derivatives
+      only, whose memory does not grow with the number of terms (see
+      `tfp_flows.math.power_series_log_det`).
+    - in inference, as in a plain `flow.log_prob`, exactly if D is at most `max_exact_size`, or if
+      `log_det` is "exact". Otherwise it is a power series with a bias of at most `tolerance` nats
+      for each dimension. Its signs are fixed, so it is deterministic. The standard error for one
+      point is at most sqrt(2 / num_samples) |log(I + J)|_F.
 
-    `forward` and `inverse` give opposite log-dets only where they are exact.
+    `forward` and `inverse` give opposite log-dets only if these are exact.
 
     Shapes: `x` is `[..., D]`, or `[..., H, W, channels]` with `event_ndims=3`. Domain: all reals,
     onto all reals.
+
+    Cost: `forward` evaluates g once, besides the log-det. `inverse` iterates
+    $x \leftarrow y - g(x)$, with gradients by the implicit function theorem. It takes about 15 /
+    log(1 / k) evaluations of g in float32 and 36 / log(1 / k) in float64. It stops after at most
+    twice as many, with NaN. For fast densities use `tfb.Invert(Residual(...))`, as the papers do.
 
     Source: Behrmann et al. (2019), Invertible residual networks, arXiv:1811.00995; Chen et al.
     (2019), Residual flows for invertible generative modeling, arXiv:1906.02735.
 
     Args:
       network: g, a built Keras layer or any callable, `network(x)` or `network(x, context=c)` (a
-        functional model: `network([x, c])`), from `[N, D]` (or images) to the same shape, row by
-        row; see `tfp_flows.layers.LipschitzMLP` and `LipschitzConvNet`. If it has a method
-        `prepared()`, which returns such a callable, that is called once for all evaluations of a
-        pass.
+        functional model: `network([x, c])`). It maps `[N, D]`, or images, to the same shape, each
+        row on its own. See `tfp_flows.layers.LipschitzMLP` and `LipschitzConvNet`. If it has a
+        method `prepared()` that returns such a callable, this is called once for all evaluations of
+        a pass.
       log_det: "exact", "power_series" or "russian_roulette".
-      coefficient: k, a bound of g that the user vouches for; that of the network by default, its
-        attribute `coefficient`. It sets numbers of terms and iterations.
-      num_terms: n of the power series, 8 by default; or terms for sure of the roulette, by
-        default 2.
-      survival: the chance that the roulette goes on to each further term; by default the larger
-        of k^1.5 and 0.5, with which the variance is finite for every g. Chen et al. take 0.5.
-      num_samples: draws of signs that are averaged; each costs as much as a row.
+      coefficient: k, a bound that must hold for g. The default is `network.coefficient`. It sets
+        the numbers of terms and iterations.
+      num_terms: n, by default 8 for the power series and 2 for the roulette.
+      survival: the probability that the roulette goes on to each further term. The default is the
+        larger of k^1.5 and 0.5, with a finite variance for every g. Chen et al. take 0.5.
+      num_samples: how many draws of signs are averaged; each costs as much as a row.
       tolerance: of the bias in inference, in nats for each dimension.
-      max_exact_size: the largest D for which an exact log-det takes the place of a series in
-        inference.
+      max_exact_size: the largest D for which inference replaces a series by the exact log-det.
       event_ndims: 1 for vectors, 3 for images.
       context: float `Tensor` `[..., C]`, bound to the network (see `tfp_flows.condition`).
-      context_size: C, or 0 when no context is taken.
-      seed: Python `int`, of the draws in training.
-      estimator: the layer that computes log-dets, made of the arguments above; copies share it.
-      dtype: float dtype; that of the network by default.
-      validate_args: Python `bool`. With it an inverse that does not converge is an error, else
-        NaN. (That g is a contraction is not checked.)
+      context_size: C, or 0 if no context is taken.
+      seed: Python `int`, the seed for the draws in training.
+      estimator: the layer that computes log-dets, made from the arguments above; copies share it.
+      dtype: float dtype; the default is that of the network.
+      validate_args: Python `bool`. If `True`, an inverse that does not converge is an error.
+        Otherwise it is NaN. Whether g is a contraction is not checked.
       name: Python `str`.
 
     Raises:
-      TypeError: if the network is not callable, or an argument has the wrong type.
-      ValueError: if the network is not built or says that it gives another shape than it takes,
-        an argument is out of range, or the log-det is a series and the coefficient is not
-        known; when called, if g has not the shape of x.
+      TypeError: if `network` is not callable, or an argument has the wrong type.
+      ValueError: if `network` is not built or changes the shape of x, an argument is out of range,
+        or the log-det is a series and the coefficient is not known.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> residual = tfpf.bijectors.Residual(lambda x: 0.5 * x, coefficient=0.5)
+      >>> y, log_det = residual.forward_and_log_det([1.5, 2.5])
+      >>> y.numpy()
+      array([2.25, 3.75], dtype=float32)
+      >>> float(log_det)  # 2 log(1.5)
+      0.81
+
+    See also: `tfpf.flows.iresnet`, `tfpf.flows.residual`, `tfpf.layers.LipschitzMLP`.
     """
 
     _increases = True
@@ -150,12 +159,12 @@ class Residual(TakesContext, FlowBijector):
 
     @property
     def network(self) -> Callable[..., tf.Tensor]:
-        """g."""
+        """The network g."""
         return self._network
 
     @property
     def coefficient(self) -> float | None:
-        """k, the bound of the Lipschitz constant of g, or `None` if it is not known."""
+        """The bound k on the Lipschitz constant of g, or `None` if it is not known."""
         return self._estimator.coefficient
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -166,7 +175,7 @@ class Residual(TakesContext, FlowBijector):
     def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows, bound, shape = self._rows(y)
         g = bound(1)
-        # Further out g stands still, see `_rows`: there the iteration would leave the dtype.
+        # Further out g is constant (see `_rows`), and the iteration would overflow.
         near = tf.clip_by_value(rows, 0.5 * rows.dtype.min, 0.5 * rows.dtype.max)
         solution = fixed_point(
             lambda z: near - g(z), near, max_iterations=self._max_iterations(rows.dtype)
@@ -176,7 +185,7 @@ class Residual(TakesContext, FlowBijector):
             x = tf.debugging.assert_all_finite(
                 x, f"`{self.name}` found no x for some y: the network is no contraction there."
             )
-        # A NaN would reach the gradients of the network, which other rows share.
+        # A NaN would spoil the gradients of the network, which all rows share.
         safe = tf.where(found[:, tf.newaxis], x, tf.zeros_like(x))
         _, log_det = self._estimator(safe, bound=bound)
         log_det = tf.where(found, log_det, tf.constant(np.nan, log_det.dtype))
@@ -186,14 +195,14 @@ class Residual(TakesContext, FlowBijector):
     def _max_iterations(self, dtype: tf.DType) -> int:
         if self.coefficient is None:
             return 1000
-        # From a start a million times further off than x is large.
+        # Enough for a start whose error is a million times the size of x.
         digits = math.log(1e6) - math.log(ml_dtypes.finfo(dtype.as_numpy_dtype).eps)
         return math.ceil(digits / -math.log(self.coefficient))
 
     def _rows(
         self, x: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[int], Callable[[tf.Tensor], tf.Tensor]], Any]:
-        """Returns `x` as `[N, D]`, g of m times such rows, and the shape of x and context."""
+        """Returns `x` as `[N, D]`, a function from m to g of m copies of the rows, and a shape."""
         event_ndims = self._event_ndims
         event_shape = x.shape[-event_ndims:]
         x = self._broadcast_with_context(x, event_ndims)
@@ -211,7 +220,7 @@ class Residual(TakesContext, FlowBijector):
                 kwargs["context"] = tf.tile(context, multiples)
 
             def function(rows: tf.Tensor) -> tf.Tensor:
-                # Of a clipped x g is a contraction all the same, and its sums stay numbers.
+                # Clipping x keeps g a contraction, and keeps its sums finite.
                 limit = 2.0**-12 * rows.dtype.max
                 rows = tf.clip_by_value(rows, -limit, limit)
                 g = network(tf.reshape(rows, [-1, *event_shape]), **kwargs)

@@ -20,50 +20,59 @@ FORMS = ("orthogonal", "householder", "triangular")
 
 
 class Sylvester(FlowBijector):
-    """y = x + Q R tanh(T Q^T x + b), with Q^T Q = I, R and T upper triangular.
+    r"""$y = x + Q R \tanh(T Q^\top x + b), \quad Q^\top Q = I$
 
-    `forward` is a closed form, O(D M) a point for M units. `inverse` reduces to M unknowns,
-    `Q^T y = s + R tanh(T s + b)`, where s = Q^T x: one search of a number for each of them, from
-    the last to the first (`tfp_flows.math.find_root`), so that it finds the solution always. By
-    Sylvester's determinant identity
+    A Sylvester flow: M planar moves at once, along orthonormal directions.
 
-        log |det dy/dx| = sum_i log(1 + tanh'(z_i) r_ii t_ii),    z = T Q^T x + b,
+    R and T are upper triangular (the paper writes $\tilde{R}$ for T). With $z = T Q^\top x + b$ and
+    $p_i = 1 + r_{ii} t_{ii}$, which is positive, Sylvester's determinant identity gives
+    $\log |\det dy/dx| = \sum_i \log(1 + \tanh'(z_i) (p_i - 1))$ in nats. Q has one of three forms:
 
-    in nats, O(M), where p_i = 1 + r_ii t_ii is positive. (The paper writes R~ for T.) Q has one
-    of three forms:
-
-    - `"orthogonal"`: the Gram-Schmidt orthonormalisation of a D x M matrix, by QR. (The paper
-      iterates instead; QR took a quarter of the time and is exact.) Where that matrix has a lower
-      rank than M, which almost none has, Q jumps, and gradients are large but finite.
+    - `"orthogonal"`: a D x M matrix, orthonormalized by QR. (The paper iterates instead. QR is
+      exact and took a quarter of the time.) At a rank below M, Q jumps, with large but finite
+      gradients.
     - `"householder"`: the first M columns of a product of reflections.
     - `"triangular"`: M columns of the identity or of a permutation.
 
-    Shapes: `x` is `[..., D]`, `params` is `[..., P]`; their batch shapes broadcast. Domain: all
-    reals, onto all reals.
+    Raw parameters, `[..., P]`: first those of Q, which are the D M numbers of the matrix minus the
+    identity, or D for each reflection, or none. Then an M x M matrix, which holds R above the
+    diagonal, T (transposed) below it, and the raw diagonal of R on it. Then the diagonal of T minus
+    one, and b. As in `Planar`, the diagonal of R is changed so that
+    $p_i = \exp(\text{asinh}(r_{ii} t_{ii}))$ with the raw numbers. So any raw numbers give an
+    invertible map. At zero it is the identity, and its gradient with respect to R does not vanish.
+    Raw numbers are clipped to +-1e6.
 
-    Raw parameters, of shape `[..., P]`: the D M numbers of the matrix minus the identity, or D
-    for each reflection, or none; then M x M: above the diagonal those of R, below it those of T,
-    transposed, on it what r_ii is made of; then the diagonal of T minus one, and b. As in
-    `Planar` r_ii gets as much more as makes p_i = exp(asinh(r_ii t_ii)), whatever the numbers
-    are. The identity at zero, where the gradient with respect to R does not vanish. Numbers
-    beyond +-1e6 count as +-1e6.
+    Shapes: `x` is `[..., D]`, `params` is `[..., P]`, with broadcast batches. Domain: all reals.
 
-    Source: van den Berg, Hasenclever, Tomczak and Welling (2018), Sylvester normalizing flows
-    for variational inference, arXiv:1803.05649, eq. 8 to 13 and theorem 2.
+    Cost: `forward` is a closed form, O(D M) for each point, with a log-det of O(M). `inverse`
+    solves $Q^\top y = s + R \tanh(T s + b)$ for $s = Q^\top x$ by M root searches
+    (`tfp_flows.math.find_root`), from the last number to the first. They always find the solution.
+
+    Source: van den Berg, Hasenclever, Tomczak and Welling (2018), Sylvester normalizing flows for
+    variational inference, arXiv:1803.05649, eq. 8 to 13 and theorem 2.
 
     Args:
       params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
-      event_size: D.
-      num_units: M, at most D; the smaller of D and 16 when it is `None`.
+      event_size: D, the size of x.
+      num_units: M, at most D. If `None`, the smaller of D and 16.
       form: `"orthogonal"`, `"householder"` or `"triangular"`.
-      num_reflections: of the form `"householder"`; M when it is `None`.
-      permutation: of the form `"triangular"`: `range(D)` in another order, whose first M are the
-        coordinates that Q^T takes; in the same order when it is `None`.
-      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      num_reflections: for the form `"householder"`. If `None`, M.
+      permutation: for the form `"triangular"`: a permutation of `range(D)`, whose first M
+        coordinates are those that $Q^\top$ takes. If `None`, the natural order.
+      validate_args: Python `bool`. If `True`, a y without a root is an error, not NaN.
       name: Python `str`.
 
     Raises:
       ValueError: if a number is out of its range, or the last axis of `params` is not P.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> size = tfpf.bijectors.Sylvester.params_size(3, num_units=2)
+      >>> sylvester = tfpf.bijectors.Sylvester([0.5] * size, 3, num_units=2)
+      >>> sylvester.forward([0.5, 1.5, 2.5]).numpy().round(2)
+      array([1.32, 2.46, 2.94], dtype=float32)
+
+    See also: `tfpf.flows.sylvester`, `tfpf.bijectors.Planar`, `tfpf.bijectors.Amortized`.
     """
 
     _increases = True
@@ -103,7 +112,7 @@ class Sylvester(FlowBijector):
 
     @property
     def form(self) -> str:
-        """Which Q it is."""
+        """The form of Q."""
         return self._form
 
     @classmethod
@@ -121,7 +130,7 @@ class Sylvester(FlowBijector):
         validate_args: bool = False,
         name: str | None = None,
     ) -> int:
-        """Number of raw parameters: M (M + 2), and those of Q. Takes the keywords of `new`."""
+        """Returns the number of raw parameters, M (M + 2) and those of Q, for keywords of `new`."""
         del validate_args, name
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
         num_units = _checked_num_units(num_units, event_size)
@@ -130,14 +139,14 @@ class Sylvester(FlowBijector):
             num_reflections = num_units
         elif form != "householder":
             raise ValueError(
-                '`num_reflections` is for the form "householder". '
+                '`num_reflections` must be `None` unless the form is "householder". '
                 f"Received: form={form!r}, num_reflections={num_reflections!r}"
             )
         if permutation is not None:
             _checks.permutation(permutation, event_size, "permutation")
             if form != "triangular":
                 raise ValueError(
-                    '`permutation` is for the form "triangular". '
+                    '`permutation` must be `None` unless the form is "triangular". '
                     f"Received: form={form!r}, permutation={permutation!r}"
                 )
         _checks.integer_at_least(num_reflections, 1, "num_reflections")
@@ -156,16 +165,9 @@ class Sylvester(FlowBijector):
         validate_args: bool = False,
         name: str = "sylvester",
     ) -> Self:
-        """Makes the bijector from raw parameters; the constructor under the name of all others."""
+        """Makes the bijector from raw parameters. Its arguments are those of the constructor."""
         return cls(
-            params,
-            event_size,
-            num_units,
-            form,
-            num_reflections,
-            permutation,
-            validate_args=validate_args,
-            name=name,
+            params, event_size, num_units, form, num_reflections, permutation, validate_args, name
         )
 
     def _parts(self) -> tuple[tf.Tensor, ...]:
@@ -177,7 +179,7 @@ class Sylvester(FlowBijector):
         t = 1.0 + params[..., -2 * m : -m]
         r = tf.linalg.diag_part(square)
         a = r * t
-        # p - 1 - a = a^2 / (1 + sqrt(1 + a^2)), over t.
+        # p - 1 - a = a^2 / (1 + sqrt(1 + a^2)), divided by t.
         r *= 1.0 + a / (1.0 + tf.sqrt(1.0 + tf.square(a)))
         upper_r = tf.linalg.set_diag(tf.linalg.band_part(square, 0, -1), r)
         lower_t = tf.linalg.set_diag(tf.linalg.band_part(square, -1, 0), t)
@@ -185,7 +187,7 @@ class Sylvester(FlowBijector):
         return self._frame(frame), upper_r, upper_t, params[..., -m:], exp_asinh(a)
 
     def _frame(self, raw: tf.Tensor) -> tf.Tensor:
-        """Q `[..., D, M]` from its raw numbers."""
+        """Returns Q, `[..., D, M]`, made from its raw numbers."""
         size, m = self._event_size, self._num_units
         if self._form == "triangular":
             order = np.arange(size) if self._permutation is None else self._permutation
@@ -194,7 +196,7 @@ class Sylvester(FlowBijector):
         shape = [size, m] if self._form == "orthogonal" else [width, size]
         raw = tf.reshape(raw, tf.concat([tf.shape(raw)[:-1], shape], axis=0))
         if self._form == "householder":
-            # At zero reflections along the axes, since a zero vector has no gradient.
+            # Raw zeros give reflections along the axes, since a zero vector has no gradient.
             axes = np.eye(size)[np.arange(width) % size]
             return householder_columns(raw + tf.constant(axes, raw.dtype), m)
         return orthonormal_columns(raw + tf.eye(size, m, dtype=raw.dtype))
@@ -224,14 +226,14 @@ class Sylvester(FlowBijector):
 
 
 def _seen(x: tf.Tensor) -> tf.Tensor:
-    """x as tanh sees it: flat so far out, and sums of products of longer vectors would overflow."""
+    """Returns x, shortened if very long: sums do not overflow, and tanh is flat so far out."""
     limit = x.dtype.max**0.5
     size = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
     return x * (limit / tf.maximum(size, limit))
 
 
 def _row_times(x: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-    """x^T A over the last axis of x `[..., D]`, for A `[..., D, M]`."""
+    """Returns x^T A over the last axis of x `[..., D]`, for A `[..., D, M]`."""
     if matrix.shape.rank == 2:
         return tf.tensordot(x, matrix, axes=1)
     return tf.linalg.matvec(matrix, x, transpose_a=True)

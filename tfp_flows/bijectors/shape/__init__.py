@@ -1,4 +1,4 @@
-"""Changes of an event's shape, and scales of images."""
+"""Bijectors that change the shape of an event, and multi-scale flows of images."""
 
 from tfp_flows.bijectors.shape.multi_scale import MultiScale
 from tfp_flows.bijectors.shape.squeeze import Squeeze

@@ -18,42 +18,59 @@ from tfp_flows.bijectors.flow_bijector import (
 
 
 class MultiScale(FlowBijector):
-    """x = f_1(x_1),  x_l = [f_{l+1}(x_{l+1}), z_l] by channels,  x_L = z_L;  f(z) = x.
+    r"""$x = f_1(x_1), \quad x_l = [f_{l+1}(x_{l+1}), z_l], \quad x_L = z_L$
 
-    On the way from data to base, f_1^-1 maps the image, then half of the channels, rounded down,
-    are done, z_1, and the rest are kept: f_2^-1 maps them, and so on. The input of `forward`, which
-    the base has to be a distribution of, is one vector, z = [z_1, ..., z_L], each part flattened:
-    the finest comes first, with half of all dimensions. `latents` takes it apart.
+    A multi-scale bijector of images: half of the channels leave for the base at each scale.
 
-    What leaves is conditioned on what is kept, as in Glow, by a `Coupling` at the end of f_l, whose
-    part A are the kept channels: z_l is then normal, say, with a location and a scale that follow
-    from x_{l+1}. In RealNVP it is not.
+    On the way from data to base, $f_1^{-1}$ maps the image. Then half of the channels, rounded
+    down, leave as $z_1$. $f_2^{-1}$ maps the channels that are kept, and so on; $[\cdot, \cdot]$
+    above joins channels. The input of `forward`, whose distribution is the base, is one vector
+    $z = [z_1, \ldots, z_L]$. Each part is flattened. The finest part comes first and has half of
+    all dimensions. `latents` splits the vector into its parts.
 
-    `log |det dx/dz|` is the sum of those of f_1 to f_L, in nats. Each way evaluates each of them
-    once, in the direction that it is asked for.
+    As in Glow, the channels that leave can be conditioned on those that are kept. A `Coupling` at
+    the end of $f_l$, whose part A are the kept channels, does this. For example, $z_l$ is then
+    normal with a location and a scale that depend on $x_{l+1}$. RealNVP does not do this.
 
-    Series in time, `[..., T, C]`, are split in the same way; with `num_leaving` so many channels
-    leave at each scale instead of half of them, as the early outputs of WaveGlow.
+    The log-det is the sum of those of $f_1$ to $f_L$, in nats.
 
-    Shapes: `x` is `[..., H, W, C]`, z is `[..., H W C]`; `forward_min_event_ndims=1`,
-    `inverse_min_event_ndims=3`, or of series 2. Domain: all reals, as that of the parts.
+    Time series, `[..., T, C]`, are split in the same way. With `num_leaving` this number of
+    channels leaves at each scale instead of half of them, like the early outputs of WaveGlow.
+
+    Shapes: `x` is `[..., H, W, C]` or `[..., T, C]`, and z is a vector of all its numbers, such as
+    `[..., H W C]`. `forward_min_event_ndims` is 1. `inverse_min_event_ndims` is 3 for images, and 2
+    for time series. Domain: all reals, if it is that of the parts.
+
+    Cost: each direction evaluates each part once, in the same direction.
 
     Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.6; Kingma and
-    Dhariwal (2018), Glow, arXiv:1807.03039; of series, Prenger, Valle and Catanzaro (2019),
+    Dhariwal (2018), Glow, arXiv:1807.03039; for time series, Prenger, Valle and Catanzaro (2019),
     WaveGlow, arXiv:1811.00002.
 
     Args:
-      bijectors: f_1 to f_L, a list of bijectors of images, from data to base; `forward` maps base
-        to data, so that one may be `tfb.Chain([..., tfb.Invert(Squeeze()), ...])`.
+      bijectors: $f_1$ to $f_L$, a list of bijectors of images, from data to base. Their `forward`
+        maps base to data, so each may be `tfb.Chain([..., tfb.Invert(Squeeze()), ...])`.
       event_shape: `(H, W, C)` of x, or `(T, C)`.
       num_leaving: a Python `int` of at least one, or `None` for half of the channels, rounded down.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
-      TypeError: if `bijectors` holds anything else.
-      ValueError: if there is none, `event_shape` is no image nor series, or one has too few
-        channels to split.
+      TypeError: if `bijectors` holds anything that is not a bijector.
+      ValueError: if `bijectors` is empty, if `event_shape` has other than two or three sizes, or if
+        a scale has too few channels to split.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> unsqueeze = tfp.bijectors.Invert(tfpf.bijectors.Squeeze())
+      >>> scales = tfpf.bijectors.MultiScale([unsqueeze, unsqueeze], event_shape=(4, 4, 1))
+      >>> z = scales.inverse(tf.ones([7, 4, 4, 1]))
+      >>> [part.shape for part in scales.latents(z)]
+      [TensorShape([7, 2, 2, 2]), TensorShape([7, 1, 1, 8])]
+
+    See also: `tfpf.bijectors.Squeeze`, `tfpf.flows.glow`, `tfpf.flows.multiscale`.
     """
 
     def __init__(
@@ -71,7 +88,7 @@ class MultiScale(FlowBijector):
                 f"`bijectors` must be a list of TFP bijectors. Received: bijectors={bijectors!r}"
             )
         if not bijectors:
-            raise ValueError("`bijectors` must hold at least one. Received: bijectors=[]")
+            raise ValueError("`bijectors` must hold at least one bijector. Received: bijectors=[]")
         event_shape = tuple(_checks.integer_at_least(n, 1, "event_shape") for n in event_shape)
         if len(event_shape) not in (2, 3):
             raise ValueError(
@@ -82,7 +99,7 @@ class MultiScale(FlowBijector):
         self._num_leaving = num_leaving
         self._bijectors = bijectors
         self._image_shape = event_shape
-        # Images as f_l^-1 leaves them, before the split.
+        # Shapes of what f_l^-1 returns, before the split.
         self._shapes: list[tf.TensorShape] = []
         shape = tf.TensorShape(event_shape)
         for bijector in bijectors:
@@ -102,19 +119,23 @@ class MultiScale(FlowBijector):
 
     @property
     def bijectors(self) -> list[tfb.Bijector]:
-        """f_1 to f_L."""
+        """The bijectors f_1 to f_L, from data to base."""
         return list(self._bijectors)
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         def event_ndims(self: Any, x_event_ndims: int) -> list[int]:
-            # More axes of the vector's event are axes of each image's.
+            # Further event axes of the vector are further event axes of each image.
             return [x_event_ndims - 1 + self.inverse_min_event_ndims] * len(self._bijectors)
 
         return {"bijectors": tfp.util.BatchedComponentProperties(event_ndims=event_ndims)}
 
     def latents(self, z: ArrayLike) -> list[tf.Tensor]:
-        """z_1 to z_L, as images `[..., H_l, W_l, C_l]` or series, of a vector `[..., H W C]`."""
+        """Splits z, a vector `[..., H W C]`, into z_1 to z_L.
+
+        Returns:
+          A list of images `[..., H_l, W_l, C_l]`, or of time series.
+        """
         z = tf.convert_to_tensor(z, dtype=self.dtype)
         _checks.event_size(z, self._size(), self.name)
         shapes = [*map(self._leaving, self._shapes[:-1]), self._shapes[-1]]
@@ -185,5 +206,5 @@ class MultiScale(FlowBijector):
 
 
 def _broadcast(part: tf.Tensor, batch_shape: Any, event_ndims: int) -> tf.Tensor:
-    """A part with the batch shape of what went on: coarser scales may have added a context's."""
+    """Gives a part the batch shape of the kept part, to which a context may have added axes."""
     return tf.broadcast_to(part, ps.concat([batch_shape, ps.shape(part)[-event_ndims:]], axis=0))

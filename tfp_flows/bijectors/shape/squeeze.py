@@ -1,4 +1,4 @@
-"""Blocks of pixels, or of steps, as channels: between the scales of RealNVP, Glow and WaveGlow."""
+"""Turns blocks of pixels, or of steps, into channels, as in RealNVP, Glow and WaveGlow."""
 
 import tensorflow as tf
 from tensorflow_probability.python.internal import prefer_static as ps
@@ -8,30 +8,45 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 
 
 class Squeeze(FlowBijector):
-    """y[i, j, (r f + s) C + k] = x[i f + r, j f + s, k]: space to depth, in blocks of f x f.
+    r"""$y_{i, j, (r f + s) C + k} = x_{i f + r, \, j f + s, \, k}$
 
-    `forward` makes images smaller and deeper, `inverse` undoes it; on the way from data to base it
-    is `forward` that is wanted, so that a flow holds `tfb.Invert(Squeeze())`. Both only move
-    numbers, and `log |det dy/dx| = 0`. With `event_ndims=2` it is for series in time, in blocks of
-    f steps: y[i, r C + k] = x[i f + r, k].
+    Space to depth: turns blocks of f x f pixels into channels.
 
-    Shapes: `x` is `[..., H, W, C]` (NHWC), `y` is `[..., H / f, W / f, f^2 C]`; of series `x` is
-    `[..., T, C]`, `y` is `[..., T / f, f C]`. Domain: all reals.
+    `forward` makes images smaller and deeper, and `inverse` undoes this. A flow needs `forward` on
+    the way from data to base, so it holds `tfb.Invert(Squeeze())`. Both directions only move
+    numbers, and the log-det is zero. With `event_ndims=2` the events are time series, with blocks
+    of f steps: $y_{i, r C + k} = x_{i f + r, k}$.
 
-    Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.6; of series,
-    Prenger, Valle and Catanzaro (2019), WaveGlow, arXiv:1811.00002.
+    Shapes: for images, `x` is `[..., H, W, C]` (NHWC) and `y` is `[..., H / f, W / f, f^2 C]`. For
+    time series, `x` is `[..., T, C]` and `y` is `[..., T / f, f C]`. Domain: all reals.
+
+    Source: Dinh, Sohl-Dickstein and Bengio (2017), RealNVP, arXiv:1605.08803, sec. 3.6; for time
+    series, Prenger, Valle and Catanzaro (2019), WaveGlow, arXiv:1811.00002.
 
     Args:
       factor: f, a Python `int` of at least two.
-      event_ndims: 3 for images, 2 for series.
+      event_ndims: 3 for images, 2 for time series.
       validate_args: Python `bool`.
       name: Python `str`.
 
     Raises:
       TypeError: if `factor` is not an integer.
-      ValueError: if it is below two, or `event_ndims` another number; when called, if it does not
-        divide height and width, or the number of steps, or the block not the number of channels on
-        the way back.
+      ValueError: if `factor` is below two, or `event_ndims` is another number. When called: if f
+        does not divide height and width, or the number of steps; in `inverse`, if the block size
+        does not divide the number of channels.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> squeeze = tfpf.bijectors.Squeeze()
+      >>> image = np.arange(16.0).reshape(4, 4, 1)
+      >>> y = squeeze.forward(image)
+      >>> y.shape
+      TensorShape([2, 2, 4])
+      >>> y[0, 0].numpy()  # the block of the upper left corner
+      array([0., 1., 4., 5.])
+
+    See also: `tfpf.bijectors.MultiScale`, `tfpf.flows.glow`.
     """
 
     def __init__(
@@ -44,7 +59,7 @@ class Squeeze(FlowBijector):
         parameters = dict(locals())
         self._factor = _checks.integer_at_least(factor, 2, "factor")
         self._event_ndims = _checks.one_of(event_ndims, (2, 3), "event_ndims")
-        # Numbers of one channel in a block.
+        # How many numbers of one channel a block has.
         self._block = self._factor ** (event_ndims - 1)
         super().__init__(
             forward_min_event_ndims=event_ndims,
@@ -56,7 +71,7 @@ class Squeeze(FlowBijector):
 
     @property
     def factor(self) -> int:
-        """f."""
+        """The factor f, the side of a block."""
         return self._factor
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -65,7 +80,7 @@ class Squeeze(FlowBijector):
         batch_shape = ps.shape(x)[: -self._event_ndims]
         pairs = [size for side in sides for size in (side, f)]
         blocks = tf.reshape(x, ps.concat([batch_shape, pairs, [channels // self._block]], 0))
-        # [H, f, W, f, C] to [H, W, f, f, C].
+        # From [H, f, W, f, C] to [H, W, f, f, C].
         y = self._transposed(blocks, [*range(0, len(pairs), 2), *range(1, len(pairs), 2)])
         y = tf.reshape(y, ps.concat([batch_shape, [*sides, channels]], 0))
         return y, tf.zeros(batch_shape, x.dtype)
@@ -82,29 +97,29 @@ class Squeeze(FlowBijector):
         return x, tf.zeros(batch_shape, y.dtype)
 
     def _transposed(self, blocks: tf.Tensor, axes: list[int]) -> tf.Tensor:
-        """With axes of the event, but that of channels, in another order."""
+        """Transposes the axes of an event, all but that of channels, into the order `axes`."""
         first = ps.rank(blocks) - len(axes) - 1
         axes = [*range(first), *(first + axis for axis in axes), first + len(axes)]
         return blocks if axes == sorted(axes) else tf.transpose(blocks, axes)
 
     def _squeezed(self, shape: tf.TensorShape) -> list[int]:
-        """The event shape of `forward` of an event."""
+        """Returns the event shape that `forward` gives for an event of this shape."""
         *sides, channels = self._event(shape)
         if any(side % self._factor for side in sides):
             raise ValueError(
                 f"`{self.name}` takes {self._kind()[0]} multiples of {self._factor} "
-                f"(`factor`). Received: a shape of {shape}"
+                f"(`factor`). Received: shape {shape}"
             )
         return [*(side // self._factor for side in sides), channels * self._block]
 
     def _unsqueezed(self, shape: tf.TensorShape) -> list[int]:
-        """The event shape of `inverse` of an event."""
+        """Returns the event shape that `inverse` gives for an event of this shape."""
         *sides, channels = self._event(shape)
         if channels % self._block:
             raise ValueError(
-                f"`{self.name}` takes back {self._kind()[1]} whose channels are a multiple of "
-                f"{self._block} (`factor`{' squared' * (self._event_ndims == 3)}). "
-                f"Received: a shape of {shape}"
+                f"`inverse` of `{self.name}` takes {self._kind()[1]} whose number of channels is a "
+                f"multiple of {self._block} (`factor`{' squared' * (self._event_ndims == 3)}). "
+                f"Received: shape {shape}"
             )
         return [*(side * self._factor for side in sides), channels // self._block]
 
@@ -118,7 +133,7 @@ class Squeeze(FlowBijector):
         if shape.rank is None or shape.rank < n or not shape[-n:].is_fully_defined():
             raise ValueError(
                 f"`{self.name}` takes {self._kind()[1]} [..., {self._kind()[2]}, channels] of "
-                f"known size. Received: a shape of {shape}"
+                f"known size. Received: shape {shape}"
             )
         return shape[-n:].as_list()
 

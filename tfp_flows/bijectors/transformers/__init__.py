@@ -1,4 +1,4 @@
-"""Elementwise bijectors made from raw parameters, by a conditioner or alone."""
+"""Transformers: elementwise bijectors made from raw parameters."""
 
 from tfp_flows.bijectors.transformers.affine import Affine
 from tfp_flows.bijectors.transformers.circular_spline import CircularSpline

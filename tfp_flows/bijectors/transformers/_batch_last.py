@@ -1,7 +1,7 @@
-"""The layout of kernels: the batch axis last, where XLA vectorises, and bins or units before it.
+"""The layout of kernels: rows of the batch on the last axis, bins or units on the one before.
 
-A conditioner gives `[..., D, K]`: K numbers for each of D coordinates. XLA vectorises loops over
-the last axis on a CPU, and K and D are short. So kernels take K, the bins or units, on the axis
+A conditioner gives `[..., D, K]`: K numbers for each of D coordinates. On a CPU, XLA vectorizes
+loops over the last axis, but K and D are short. So kernels take the K bins or units on the axis
 before the last, and the N rows of a batch on the last.
 """
 
@@ -16,9 +16,9 @@ from tfp_flows import _checks
 
 
 def split(params: ArrayLike, sizes: Sequence[int]) -> list[tf.Tensor]:
-    """The raw parameters `[..., D, P]` as tensors `[D, size, N]`, one for each of `sizes`.
+    """Splits raw parameters `[..., D, P]` into tensors `[D, size, N]`, one for each of `sizes`.
 
-    XLA cancels the way back.
+    XLA cancels the transposition against that of `restore`.
     """
     params = tf.convert_to_tensor(params, name="params")
     _checks.last_axis(params, sum(sizes), "params")
@@ -26,7 +26,7 @@ def split(params: ArrayLike, sizes: Sequence[int]) -> list[tf.Tensor]:
 
 
 def restore(tensor: tf.Tensor, params: tf.Tensor) -> tf.Tensor:
-    """`[D, size, N]` as `[..., D, size]`, for what was made of `params` by `split`."""
+    """Turns `[D, size, N]`, computed from what `split` made of `params`, into `[..., D, size]`."""
     if params.shape.rank == 1:
         return tensor[:, 0]
     shape = ps.concat([ps.shape(params)[:-1], [tensor.shape[-2]]], axis=0)
@@ -34,7 +34,7 @@ def restore(tensor: tf.Tensor, params: tf.Tensor) -> tf.Tensor:
 
 
 def units_first(tensor: tf.Tensor) -> tf.Tensor:
-    """`[..., D, K]` to `[..., K, D]`; `[K]`, which serves every coordinate, to `[K, 1]`."""
+    """Turns `[..., D, K]` into `[..., K, D]`, and `[K]`, for all coordinates, into `[K, 1]`."""
     if tensor.shape.rank == 1:
         return tensor[:, tf.newaxis]
     return tf.linalg.matrix_transpose(tensor)
@@ -46,7 +46,7 @@ def apply(
     parameters: Sequence[tf.Tensor],
     *scalars: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Runs a kernel that wants bins or units before rows, also on a scalar `value`.
+    """Calls a kernel that wants bins or units before rows; `value` may also be a scalar.
 
     Args:
       kernel: `kernel(value, *parameters, *scalars)`, which returns a value and a log-slope.
@@ -63,8 +63,8 @@ def apply(
         )
         results = kernel(value, *(_to_batch_last(t) for t in parameters), *scalars)
         return tuple(tf.reshape(tf.transpose(t), shape) for t in results)
-    # Each element of a batch of parameters has a value of its own, in either direction.
-    # Sums have the shape of the batch, also where there is no unit; nothing else of them counts.
+    # Broadcast `value` first, so that each element of a batch of parameters has its own value.
+    # The sums serve only for their shape: that of the batch, even where there is no unit.
     sums = [tf.reduce_sum(t, axis=-1) for t in parameters if t.shape.rank > 1]
     batches = sums + list(scalars)
     value = _broadcast(value, batches)
@@ -73,18 +73,18 @@ def apply(
         value = value[tf.newaxis]
     shape = value.shape
     results = kernel(value, *(units_first(t) for t in parameters), *scalars)
-    # Of batches with several unknown axes a kernel that broadcasts them loses D.
+    # A kernel that broadcasts batches with several unknown axes loses the static size D.
     value, log_slope = (_of_shape(t, shape) for t in results)
     return (value[0], log_slope[0]) if scalar else (value, log_slope)
 
 
 def _broadcast(value: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:
-    """`value` with the batch axes that only `others` have."""
+    """Gives `value` the batch axes that only `others` have."""
     static = functools.reduce(tf.broadcast_static_shape, [t.shape for t in (value, *others)])
     if static.is_fully_defined() and static == value.shape:
         return value
     shape = functools.reduce(ps.broadcast_shape, [ps.shape(t) for t in (value, *others)])
-    # `broadcast_to` forgets what is not all known.
+    # `broadcast_to` forgets a static shape that is only partly known.
     return tf.ensure_shape(tf.broadcast_to(value, shape), static)
 
 
@@ -94,7 +94,7 @@ def _of_shape(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
 
 
 def _to_batch_last(tensor: tf.Tensor) -> tf.Tensor:
-    """`[..., D, K]` to `[D, K, N]`, and `[K]` to `[K, 1]`."""
+    """Turns `[..., D, K]` into `[D, K, N]`, and `[K]` into `[K, 1]`."""
     if tensor.shape.rank == 1:
         return tensor[:, tf.newaxis]
     rows = tf.reshape(tensor, ps.concat([[-1], ps.shape(tensor)[-2:]], axis=0))
@@ -104,7 +104,7 @@ def _to_batch_last(tensor: tf.Tensor) -> tf.Tensor:
 def _have_points_of_their_own(
     value: tf.Tensor, parameters: Sequence[tf.Tensor], scalars: Sequence[tf.Tensor]
 ) -> bool:
-    """Whether each point has all of its parameters for itself, as those of a conditioner are.
+    """Whether each point has its own parameters, as a conditioner gives them.
 
     Where the number of rows is not known, all that have it are taken to have the same.
     """

@@ -7,16 +7,17 @@ import tensorflow as tf
 from tfp_flows.math.splines import _spline_bins
 
 # A cubic is monotone in a bin if the slopes at its ends are at most three times that of its chord.
-# Steffen's at interior knots are; these two make those at the ends fit. Bins before coordinates.
+# Steffen's slopes at interior knots are. These two functions ensure it at the ends of the spline.
+# Bins are on the axis before the coordinates.
 
 
 def end_slopes(raw: tf.Tensor, widths: tf.Tensor, heights: tf.Tensor, minimum: float) -> tf.Tensor:
-    """Slopes `[..., 2, D]`, n to 3 - n times that of the chord there, and that itself at raw = 0.
+    """Slopes `[..., 2, D]`, n to 3 - n times that of the chord there, and equal to it at raw = 0.
 
     Args:
       raw: float `Tensor` `[..., 2, D]`.
       widths: positive `Tensor` `[..., K, D]`.
-      heights: likewise.
+      heights: positive `Tensor` `[..., K, D]`.
       minimum: n, in (0, 1).
     """
     shift = math.log((1.0 - minimum) / (2.0 - minimum))
@@ -28,15 +29,16 @@ def end_slopes(raw: tf.Tensor, widths: tf.Tensor, heights: tf.Tensor, minimum: f
 def heights_with_identity_tails(
     raw: tf.Tensor, widths: tf.Tensor, length: float, minimum: float
 ) -> tf.Tensor:
-    """Half of its width for each bin at an end, and a share of what this leaves for all bins.
+    """Heights of bins that allow identity tails.
 
-    So the slope one of the tails is at most twice that of a chord beside it. At raw = 0 all heights
-    are the same.
+    A bin at an end gets half of its width as height. What is left of the length is shared among all
+    bins. So the slope of the tails, one, is at most twice that of the chord beside it. At raw = 0
+    all heights are the same if all widths are.
 
     Args:
       raw: float `Tensor` `[..., K, D]`.
-      widths: positive `Tensor` `[..., K, D]` of the sum `length`.
-      length: of the interval.
+      widths: positive `Tensor` `[..., K, D]` with the sum `length`.
+      length: the length of the interval.
       minimum: the least share, below 1 / (2 K).
     """
     num_bins = raw.shape[-2]

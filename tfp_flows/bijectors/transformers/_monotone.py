@@ -13,11 +13,13 @@ from tfp_flows.math.solvers.find_root import find_root
 
 
 class Monotone(FlowBijector):
-    """y = f(x), elementwise and strictly increasing, with x found by `find_root`.
+    """$y = f(x)$
 
-    A subclass gives its parameters (`_parameters_by_unit`) and makes f of them (`_map`), in the
-    layout of `_batch_last`. Each pass calls `_map` once: what depends on parameters alone is not
-    computed again in the steps of the search.
+    An elementwise, strictly increasing function; `find_root` computes its inverse.
+
+    A subclass lists its parameters (`_parameters_by_unit`) and makes f from them (`_map`), in the
+    layout of `_batch_last`. Each pass calls `_map` once, so that the steps of the search do not
+    repeat what depends on the parameters alone.
     """
 
     _increases = True
@@ -30,7 +32,7 @@ class Monotone(FlowBijector):
     def _map(self, *parameters: tf.Tensor) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         """Returns f as a function from x to `(f(x), log f'(x))`, elementwise.
 
-        Its parameters come as `[..., K, N]`, to which an x `[..., N]` belongs.
+        The parameters have shape `[..., K, N]`, and x has shape `[..., N]`.
         """
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -48,7 +50,7 @@ class Monotone(FlowBijector):
     def _solve(
         self, value_and_log_slope: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], y: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """x with f(x) = y, and log dx/dy."""
+        r"""Returns x with f(x) = y, and $\log dx/dy$."""
 
         def value_and_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             value, log_slope = value_and_log_slope(x)
@@ -66,10 +68,10 @@ class Monotone(FlowBijector):
             )
             with tf.control_dependencies([converged]):
                 x = tf.identity(x)
-        # Of an x beyond the dtype: the slope at its end.
+        # Where x is beyond the dtype, take the slope at the largest number.
         largest = tf.constant(self.dtype.max, self.dtype)
         near = tf.clip_by_value(x, -largest, largest)
-        # A NaN would reach the gradients of parameters that other elements share.
+        # A NaN here would spread to the gradients of parameters that other elements share.
         is_lost = tf.math.is_nan(x)
         log_slope = value_and_log_slope(tf.where(is_lost, tf.zeros_like(x), near))[1]
         return x, tf.where(is_lost, x, -log_slope)

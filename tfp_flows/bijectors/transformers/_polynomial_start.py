@@ -1,4 +1,4 @@
-"""Where polynomials start whose squares are summed: at a slope close to one."""
+"""The start of polynomials whose squares are summed: a slope close to one."""
 
 import math
 
@@ -8,10 +8,12 @@ import numpy as np
 def polynomials_of_slope_one(
     num_polynomials: int, degree: int, min_slope: float, spread: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients a0 of a slope close to one, and the scales of the raw numbers.
+    r"""Coefficients a0 of a slope close to one, and the scales of the raw numbers.
 
-    The constant terms alone give the slope one. What the small others add to it cancels in
-    first order: sum_k cos(pi (k + 1/2) l / K) = 0. One polynomial has none to differ from.
+    The constant terms alone give the slope one. The other terms are small and make the polynomials
+    differ. Their effect on the slope cancels in first order:
+    $\sum_k \cos(\pi (k + 1/2) l / K) = 0$. A single polynomial has no other to differ from, so it
+    gets none of them.
     """
     k, powers = np.arange(num_polynomials)[:, np.newaxis], np.arange(degree + 1)
     scales = np.sqrt([float(math.prod(range(2 * i - 1, 0, -2))) for i in powers]) * spread**powers

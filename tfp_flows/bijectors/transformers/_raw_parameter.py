@@ -1,4 +1,4 @@
-"""Transformers made of a variable: their parameters follow it."""
+"""Transformers made from a variable, whose parameters follow the variable."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ class RawParameter(tfp.util.DeferredTensor):
       params: a `tf.Variable`, the raw parameters.
       kwargs: a `dict`, the other arguments of `new`.
       parameter: the name of an argument of the transformer's constructor.
-      shape: of it.
+      shape: the shape of this parameter.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class RawParameter(tfp.util.DeferredTensor):
 
 
 def follows_variables(new: Callable[..., Any]) -> Callable[..., Any]:
-    """`new`, a class method, which given a `tf.Variable` makes a bijector of `RawParameter`s.
+    """Lets `new`, a class method, make a bijector of `RawParameter`s when given a `tf.Variable`.
 
-    Each of these computes them all, which XLA does once.
+    Each of them computes all parameters. XLA merges these computations into one.
     """
 
     @functools.wraps(new)

@@ -1,4 +1,4 @@
-"""What the spline bijectors share: bins, their checks, and the layout of their parameters."""
+"""What the spline bijectors share: checks of bins, and the layout of parameters."""
 
 import abc
 import functools
@@ -17,10 +17,12 @@ from tfp_flows.bijectors.transformers import _batch_last
 
 
 class Spline(FlowBijector):
-    """y = f(x), elementwise, with one formula in each bin of x.
+    """$y = f(x)$
 
-    A subclass gives its two kernels, the raw parameters that it takes (`_sizes`), a class method
-    `new` that makes it of them, and assertions.
+    An elementwise spline, with one formula in each bin of x.
+
+    A subclass has two kernels, the numbers of its raw parameters (`_sizes`), a class method `new`
+    that makes the bijector from them, and assertions.
 
     Args:
       parameters: the arguments of the subclass's constructor, as TFP keeps them.
@@ -47,14 +49,14 @@ class Spline(FlowBijector):
 
     @property
     def range_min(self) -> tf.Tensor | tf.Variable:
-        """The position of the first knot, and its value."""
+        """The position x of the first knot, and its value y."""
         return self._range_min
 
     @classmethod
     def params_size(cls, *args: Any, **kwargs: Any) -> int:
         """P, the number of raw parameters per coordinate.
 
-        Takes the arguments of `new` that come after `params`, of which few matter.
+        Takes the arguments of `new` that come after `params`. Only a few of them matter.
         """
         given = inspect.signature(cls.new).bind(None, *args, **kwargs)
         given.apply_defaults()
@@ -64,7 +66,7 @@ class Spline(FlowBijector):
     @staticmethod
     @abc.abstractmethod
     def _sizes(num_bins: int, *args: Any, **kwargs: Any) -> tuple[int, ...]:
-        """Returns how many raw parameters there are of each kind, given some arguments of `new`."""
+        """Returns the number of raw parameters of each kind, given some arguments of `new`."""
 
     @abc.abstractmethod
     def _check_bins(self) -> None:
@@ -78,7 +80,7 @@ class Spline(FlowBijector):
         return self._assertions(is_init) if self.validate_args else []
 
     def _tensors_by_bin(self) -> tuple[tf.Tensor, ...]:
-        """Returns what the kernels take after the value, as tensors `[..., D, K]` or `[K]`."""
+        """Returns what the kernels take after the value, tensors `[..., D, K]` or `[K]`."""
         return self._bin_widths, self._bin_heights
 
     def _apply(
@@ -95,7 +97,7 @@ class Spline(FlowBijector):
 
 
 def checked_once(check: Callable[..., Any]) -> Callable[..., Any]:
-    """`check`, run once for each set of arguments: a conditioner's `new` runs in every pass."""
+    """Runs `check` once for each set of arguments: a conditioner's `new` runs in every pass."""
     remembered = functools.lru_cache(typed=True)(check)
 
     @functools.wraps(check)
@@ -103,14 +105,14 @@ def checked_once(check: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return remembered(*args)
         except TypeError:
-            # What cannot be hashed is named by the check itself.
+            # An argument cannot be hashed: the check itself names it in its error.
             return check(*args)
 
     return call
 
 
 def interval(bound: float, unit_interval: bool) -> tuple[float, float]:
-    """`(lower, length)` of [-bound, bound], or of [0, 1]."""
+    """Returns `(lower, length)` of [-bound, bound], or of [0, 1]."""
     bound = _checks.positive_number(bound, "bound")
     return (0.0, 1.0) if unit_interval else (-bound, 2.0 * bound)
 
@@ -121,7 +123,7 @@ def learns_ends(tails: str, unit_interval: bool) -> bool:
 
 
 def minimum_size(minimum: float, num_bins: int, name: str, share: float = 1.0) -> float:
-    """Refuses a least size of bins, as a fraction of the interval, for which there is no room."""
+    """Refuses a least size of bins, as a fraction of the interval, that does not fit K times."""
     if _checks.positive_number(minimum, name) * num_bins >= share:
         bound = "1 / num_bins" if share == 1.0 else f"{share} / num_bins"
         raise ValueError(
@@ -138,7 +140,7 @@ def minimum_slope(minimum: float) -> float:
 
 
 def same_bins(widths: tf.Tensor, heights: tf.Tensor) -> int:
-    """Returns K, or refuses widths and heights of unequal or unknown numbers of bins."""
+    """Returns K, or refuses widths and heights whose numbers of bins differ or are unknown."""
     num_widths, num_heights = (t.shape[-1] if t.shape.rank else None for t in (widths, heights))
     if not num_widths or num_widths != num_heights:
         raise ValueError(
@@ -149,7 +151,7 @@ def same_bins(widths: tf.Tensor, heights: tf.Tensor) -> int:
 
 
 def positive_assertions(named: Mapping[str, Any], is_init: bool) -> list[Any]:
-    """Assertions of sign: of tensors once, when the bijector is made, of variables at each use."""
+    """Asserts that parameters are positive: tensors at construction, variables at each use."""
     return [
         tf.debugging.assert_positive(t, message=f"`{name}` must be positive.")
         for name, t in named.items()
@@ -158,14 +160,14 @@ def positive_assertions(named: Mapping[str, Any], is_init: bool) -> list[Any]:
 
 
 def is_due(is_init: bool, *tensors: Any) -> bool:
-    """Whether a joint assertion is to be made now: at each use if one of them is a variable."""
+    """Whether a joint assertion is due now: at each use if one of the tensors is a variable."""
     return is_init != any(isinstance(t, tf.Variable) for t in tensors)
 
 
 def equal_sums_assertions(
     widths: tf.Tensor, heights: tf.Tensor, names: str, axis: int = -1
 ) -> list[Any]:
-    """The assertion that the spline ends on y = x."""
+    """Asserts that the spline ends on y = x."""
     total = tf.reduce_sum(widths, axis=axis)
     return [
         tf.debugging.assert_less_equal(
@@ -182,7 +184,7 @@ def properties(
     slopes: Sequence[str] = (),
     scalars: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """`_parameter_properties`: of sizes and slopes, with bins on the last axis, and of scalars."""
+    """`_parameter_properties` of sizes and slopes, with bins on the last axis, and of scalars."""
     unknown = parameter_properties.SHAPE_FN_NOT_IMPLEMENTED
 
     def softplus() -> tfp.bijectors.Bijector:

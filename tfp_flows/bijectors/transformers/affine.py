@@ -14,25 +14,38 @@ from tfp_flows.math._elementwise import scaled_softsign
 
 
 class Affine(FlowBijector):
-    """y = exp(s) x + t, elementwise.
+    r"""$y = e^s x + t$
 
-    A transformer: `forward_min_event_ndims=0`. Both directions cost the same, and
-    `log |dy/dx| = s` in nats. Values are finite wherever the exact result can be represented,
-    also where `exp(s)` alone cannot.
+    An affine transformer, which scales and shifts each coordinate.
+
+    It has `forward_min_event_ndims=0`, as every transformer. Both directions cost the same, and
+    $\log |dy/dx| = s$, in nats. A result is finite whenever the dtype can represent the exact
+    value, even where it cannot represent `exp(s)`.
 
     Shapes: `x`, `shift` and `log_scale` broadcast to `[..., D]`. Domain: all reals.
 
-    Raw parameters `h` of shape `[..., P]`, with `P = 2` (`t = h[..., 0]`, `s = h[..., 1]`) or
-    `P = 1` without a scale; the identity at `h = 0`.
+    `new` takes raw parameters `h` of shape `[..., P]`: `P = 2` (`t = h[..., 0]`, `s = h[..., 1]`),
+    or `P = 1` without a scale. At `h = 0` the bijector is the identity.
 
-    Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; Dinh, Sohl-Dickstein and
-    Bengio (2017), RealNVP, arXiv:1605.08803.
+    Source: Dinh, Krueger and Bengio (2015), NICE, arXiv:1410.8516; Dinh, Sohl-Dickstein and Bengio
+    (2017), RealNVP, arXiv:1605.08803.
 
     Args:
       shift: float `Tensor`, t.
       log_scale: float `Tensor`, s, or `None` for s = 0 (NICE).
       validate_args: Python `bool`, passed to `tfb.Bijector`.
       name: Python `str`.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> affine = tfpf.bijectors.Affine(shift=1.0, log_scale=[0.0, 1.0])
+      >>> affine.forward([2.0, 2.0]).numpy().round(2)
+      array([3.  , 6.44], dtype=float32)
+      >>> affine.forward_log_det_jacobian([2.0, 2.0]).numpy().round(2)
+      array([0., 1.], dtype=float32)
+
+    See also: `tfpf.bijectors.Coupling` and `tfpf.bijectors.Autoregressive`, which compute the
+    parameters by a network.
     """
 
     _increases = True
@@ -80,7 +93,7 @@ class Affine(FlowBijector):
         validate_args: bool = False,
         name: str | None = None,
     ) -> int:
-        """Number of raw parameters per coordinate: 2, or 1 with `log_scale=False`.
+        """The number of raw parameters per coordinate: 2, or 1 with `log_scale=False`.
 
         Takes the keywords of `new`; only `log_scale` matters.
         """
@@ -102,8 +115,8 @@ class Affine(FlowBijector):
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           log_scale: Python `bool`; `False` leaves the scale at one (NICE).
-          max_log_scale: positive `float` m, or `None`. With it s = a / (1 + |a| / m) of the raw
-            number a, so that |s| < m: deep stacks stay well conditioned.
+          max_log_scale: positive `float` m, or `None`. With m, a raw number a gives
+            $s = a / (1 + |a| / m)$, so that $|s| < m$. This keeps deep stacks well conditioned.
           validate_args: Python `bool`.
           name: Python `str`.
 
@@ -138,14 +151,14 @@ class Affine(FlowBijector):
 
 
 def _scale(x: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
-    """exp(s) x as (x exp(s / 2)) exp(s / 2).
+    """$e^s x$, computed as $(x e^{s/2}) e^{s/2}$.
 
-    In two steps the product of a tiny `x` and a huge `exp(s)` stays finite whenever the result
-    is; the clip makes 0 * exp(s) zero instead of NaN for any s.
+    In two steps the product of a tiny `x` and a huge `exp(s)` stays finite whenever the result is.
+    The clip makes `0 * exp(s)` zero instead of NaN for any s.
     """
     limit = math.log(log_scale.dtype.max) * (1.0 - 1e-3)
     root = tf.exp(tf.clip_by_value(0.5 * log_scale, -limit, limit))
-    # What overflows must not meet a gradient of zero on its way to the scale: 0 * inf.
+    # Where y overflows, its gradient to the scale would be 0 * inf = NaN. So it is cut off there.
     y = tf.stop_gradient(x * root * root)
     overflows = tf.math.is_inf(y)
     return tf.where(overflows, y, tf.where(overflows, tf.zeros_like(x), x) * root * root)

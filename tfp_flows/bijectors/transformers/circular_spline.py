@@ -1,4 +1,4 @@
-"""The rational-quadratic spline transformer on the circle."""
+"""The rational-quadratic spline transformer of angles."""
 
 import math
 from collections.abc import Callable
@@ -18,39 +18,51 @@ _PERIOD = 2.0 * math.pi
 
 
 class CircularSpline(_spline.Spline):
-    """y = g(x) + shift modulo 2 pi, elementwise: angles to angles.
+    r"""$y = (g(x) + \text{shift}) \bmod 2 \pi$
 
-    g is a rational-quadratic spline (see `RationalQuadraticSpline`) of the interval
-    [range_min, range_min + 2 pi) onto itself, with the same slope at both ends. So on the circle
-    value and derivative are continuous everywhere. For a torus, let a base of angles, for
-    instance uniform ones, go through `Coupling` or `Autoregressive` with it; conditioners should
-    see an angle by its cosine and sine.
+    A spline that maps angles to angles, smoothly around the circle.
 
-    A transformer: `forward_min_event_ndims=0`. Both directions are closed forms of the same
-    cost. `log |dy/dx|` is elementwise, in nats.
+    g is a rational-quadratic spline (see `RationalQuadraticSpline`) that maps the interval
+    [range_min, range_min + 2 pi) onto itself, with the same slope at both ends. So value and
+    derivative are continuous on the whole circle. For a flow on a torus, use it in `Coupling` or
+    `Autoregressive`, over a base of angles, for instance uniform ones. The conditioners should get
+    the cosine and the sine of each angle.
 
-    Shapes: `x` is `[..., D]`, `shift` `[..., D]`, other parameters `[..., D, K]` (bins last),
-    batch shapes broadcast; parameters of rank one serve every element of `x`. Domain:
-    [range_min, range_min + 2 pi), onto itself; other finite angles are taken modulo 2 pi.
+    It has `forward_min_event_ndims=0`. Both directions are closed forms of the same cost.
+    $\log |dy/dx|$ is elementwise, in nats.
 
-    Raw parameters of `new`, of shape `[..., P]`: K for the widths, K for the heights, K for the
-    slopes and the shift, `P = 3 K + 1`. The identity at zero.
+    Shapes: `x` and `shift` are `[..., D]`, the other parameters `[..., D, K]` (bins last). Batch
+    shapes broadcast. A parameter of rank one is shared by all elements of `x`. Domain: [range_min,
+    range_min + 2 pi), onto itself. Other finite angles are taken modulo 2 pi.
+
+    `new` takes raw parameters of shape `[..., P]`, `P = 3 K + 1`: K for the widths, K for the
+    heights, K for the slopes, and the shift. At zero the bijector is the identity.
 
     Source: Rezende, Papamakarios, Racaniere, Albergo, Kanwar, Shanahan and Cranmer (2020),
     Normalizing Flows on Tori and Spheres, arXiv:2002.02428.
 
     Args:
-      bin_widths: positive `Tensor` `[..., K]` of sum 2 pi.
-      bin_heights: positive `Tensor` `[..., K]` of sum 2 pi.
-      knot_slopes: positive `Tensor` `[..., K]`: the slope at the left knot of each bin, of which
-        the first is also that at the right end.
+      bin_widths: positive `Tensor` `[..., K]` with the sum 2 pi.
+      bin_heights: positive `Tensor` `[..., K]` with the sum 2 pi.
+      knot_slopes: positive `Tensor` `[..., K]`, the slope at the left knot of each bin. The first
+        is also the slope at the right end of the interval.
       shift: `Tensor` `[...]`, any angles.
       range_min: float `Tensor`, the least angle: -pi, or 0.
-      validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
+      validate_args: Python `bool`: checks signs and sums. XLA drops these assertions.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths, heights and slopes differ.
+
+    Example:
+      >>> import numpy as np
+      >>> import tfp_flows as tfpf
+      >>> halves = np.pi * np.ones(2)
+      >>> spline = tfpf.bijectors.CircularSpline(halves, halves, knot_slopes=np.ones(2), shift=2.0)
+      >>> spline.forward([-3.0, 0.0, 3.0]).numpy().round(2)  # x + 2, where 5 - 2 pi is -1.28
+      array([-1.  ,  2.  , -1.28])
+
+    See also: `tfpf.math.circular_spline`, the function.
     """
 
     def __init__(
@@ -133,17 +145,19 @@ class CircularSpline(_spline.Spline):
         validate_args: bool = False,
         name: str = "circular_spline",
     ) -> Self:
-        """Makes the bijector on [range_min, range_min + 2 pi) from raw parameters.
+        r"""Makes the bijector on [range_min, range_min + 2 pi) from raw parameters.
 
-        w = 2 pi (m + (1 - K m) softmax(raw)), m the minimum, and heights alike;
-        d = m + softplus(raw + c), with c such that d = 1 at raw = 0; the shift is its raw number.
+        The widths are $w = 2 \pi (m + (1 - K m) \text{softmax}(r))$ for raw numbers r and the
+        minimum m. The heights are made in the same way. The slopes are
+        $d = m + \text{softplus}(r + c)$, with the c for which d = 1 at r = 0. The shift is its raw
+        number.
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_bins: Python `int` K, at least 1.
           range_min: `float`, the least angle: -pi, or 0.
           min_bin_width: the least width, as a fraction of the circle; below 1 / K.
-          min_bin_height: the least height, likewise.
+          min_bin_height: the least height, as a fraction of the circle; below 1 / K.
           min_slope: the least slope at a knot, below 1.
           validate_args: Python `bool`.
           name: Python `str`.

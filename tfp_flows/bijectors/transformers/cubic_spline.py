@@ -14,41 +14,52 @@ from tfp_flows.math.splines.cubic_spline import cubic_spline, inverse_cubic_spli
 
 
 class CubicSpline(_spline.Spline):
-    """y = y_k + h theta (theta^2 + (3 - b) theta phi + a phi^2), elementwise.
+    r"""$y = y_k + h \theta (\theta^2 + (3 - b) \theta \phi + a \phi^2)$
 
-    Bin k holds x, between the knots (x_k, y_k) and (x_k + w, y_k + h); theta = (x - x_k) / w,
-    phi = 1 - theta, and a, b are the slopes at the two knots over h / w: at interior knots those
-    of Steffen's monotone interpolation, which follow from widths and heights. One continuous
-    derivative. Outside of the knots the function is linear: y = x (identity tails), or the line
-    of the boundary slope (linear tails).
+    A monotone cubic spline, whose slopes at the interior knots follow from widths and heights.
 
-    A transformer: `forward_min_event_ndims=0`. Forward is a polynomial, the inverse a closed form
-    and two Newton steps, at about twice the cost, exact in two derivatives. Log-dets are in nats.
+    Bin k holds x, between the knots $(x_k, y_k)$ and $(x_k + w, y_k + h)$. Here
+    $\theta = (x - x_k) / w$ and $\phi = 1 - \theta$, and a, b are the slopes at the two knots,
+    divided by $h / w$. At interior knots they are those of Steffen's monotone interpolation. The
+    first derivative is continuous. Outside of the knots the function is linear: y = x (identity
+    tails), or a line with the slope at the end (linear tails).
 
-    Shapes: `x` is `[..., D]`, parameters `[..., D, K]` (bins last), batch shapes broadcast;
-    parameters of rank one serve every element of `x`. Domain: all reals, onto all reals; the
-    interval of the knots, for instance [0, 1], onto itself as `new` makes it.
+    It has `forward_min_event_ndims=0`. Forward is a polynomial. The inverse is a closed form with
+    two Newton steps; it costs about twice as much, and its first two derivatives are exact.
+    Log-dets are in nats.
 
-    Raw parameters of `new`, of shape `[..., P]`: K for the widths, K for the heights, `P = 2 K`
-    with identity tails; with linear tails or on the unit interval 2 more for the slopes at the
-    ends, `P = 2 K + 2`. The identity at zero.
+    Shapes: `x` is `[..., D]`, parameters are `[..., D, K]` (bins last). Batch shapes broadcast. A
+    parameter of rank one is shared by all elements of `x`. Domain: all reals, onto all reals. As
+    made by `new`, it maps the interval of the knots, for instance [0, 1], onto itself.
+
+    `new` takes raw parameters of shape `[..., P]`: K for the widths and K for the heights, so
+    `P = 2 K` with identity tails. With linear tails or on the unit interval 2 more give the slopes
+    at the ends: `P = 2 K + 2`. At zero the bijector is the identity.
 
     Source: Durkan, Bekasov, Murray and Papamakarios (2019), arXiv:1906.02145; Steffen (1990), A
     simple method for monotonic interpolation in one dimension.
 
     Args:
       bin_widths: positive `Tensor` `[..., K]`.
-      bin_heights: positive `Tensor` `[..., K]`; with identity tails of the same sum as
-        `bin_widths`, and the first and the last at least a third of their widths, or the spline
-        is not monotone.
-      end_slopes: positive `Tensor` `[..., 2]`, the slopes at the first and the last knot, below
-        three times the slope of the chords there, for linear tails; `None` for identity tails.
+      bin_heights: positive `Tensor` `[..., K]`. With identity tails they have the same sum as
+        `bin_widths`, and the first and the last are at least a third of their widths; otherwise the
+        spline is not monotone.
+      end_slopes: positive `Tensor` `[..., 2]`, the slopes at the first and the last knot, for
+        linear tails; below three times the slope of the chords there. `None` for identity tails.
       range_min: float `Tensor`, the position x and the value y of the first knot.
-      validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
+      validate_args: Python `bool`: checks signs and sums. XLA drops these assertions.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths, heights and slopes do not fit.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> spline = tfpf.bijectors.CubicSpline([1.0, 1.0], [0.5, 1.5], range_min=-1.0)
+      >>> spline.forward([-1.0, 0.0, 1.0, 4.0]).numpy().round(2)  # knots at -1, 0 and 1, then y = x
+      array([-1. , -0.5,  1. ,  4. ], dtype=float32)
+
+    See also: `tfpf.bijectors.RationalQuadraticSpline`, `tfpf.math.cubic_spline`.
     """
 
     _increases = True
@@ -137,13 +148,14 @@ class CubicSpline(_spline.Spline):
         validate_args: bool = False,
         name: str = "cubic_spline",
     ) -> Self:
-        """Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
+        r"""Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
 
-        w = L (m + (1 - K m) softmax(raw)), L the length of the interval, m the minimum, and
-        heights alike. The slopes at learned ends are between n and 3 - n times that of the chord,
-        n the least slope. With identity tails the first and the last bin are at least half as
-        high as wide: so Steffen's condition (no slope above twice that of a chord beside it)
-        holds for the slope one of the tails, too.
+        The widths are $w = L (m + (1 - K m) \text{softmax}(r))$ for raw numbers r, the length L of
+        the interval and the minimum m. The heights are made in the same way. Learned slopes at the
+        ends are between n and 3 - n times that of the chord, n the least slope. With identity tails
+        the first and the last bin are at least half as high as wide. So Steffen's condition, that
+        no slope is above twice that of a chord beside it, also holds for the slope of the tails,
+        one.
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
@@ -151,11 +163,12 @@ class CubicSpline(_spline.Spline):
           bound: positive `float`. x and y outside of [-bound, bound] are in the tails.
           tails: `"identity"`, or `"linear"` with learned slopes at the ends.
           min_bin_width: the least width, as a fraction of the interval; below 1 / K.
-          min_bin_height: the least height, likewise; below 1 / (2 K), and with identity tails
-            as a fraction of the interval without those halves.
+          min_bin_height: the least height, as a fraction of the interval; below 1 / (2 K). With
+            identity tails the reserved halves of the first and last bin do not count in this
+            interval.
           min_slope: the least slope at an end, relative to that of the chord; below 1.
-          unit_interval: Python `bool`. `True`: the interval is [0, 1], whatever `bound`, and the
-            slopes at its ends are learned, whatever `tails`.
+          unit_interval: Python `bool`. If `True` the interval is [0, 1] and the slopes at its ends
+            are learned; `bound` and `tails` do not matter.
           validate_args: Python `bool`.
           name: Python `str`.
 
@@ -195,7 +208,7 @@ class CubicSpline(_spline.Spline):
             slopes = steffen_slopes(widths, heights)
             if ends:
                 (ends,) = ends
-                # `tf.concat` broadcasts no batch shapes.
+                # `tf.concat` does not broadcast batch shapes.
                 zero = tf.zeros_like(widths[..., :1, :] + heights[..., :1, :] + ends[..., :1, :])
                 slopes = [ends[..., :1, :] + zero, slopes + zero, ends[..., 1:, :] + zero]
                 slopes = tf.concat(slopes, axis=-2)

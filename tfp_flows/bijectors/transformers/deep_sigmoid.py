@@ -17,20 +17,23 @@ from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_m
 
 
 class DeepSigmoid(Monotone):
-    """y = f_L(...f_1(x)),  f_l(x) = logit(sum_k w_lk sigmoid(a_lk x + b_lk)), elementwise.
+    r"""$y = f_L(... f_1(x)), \quad f_l(x) = \text{logit}(\sum_k w_{lk} \sigma(a_{lk} x + b_{lk}))$
 
-    A transformer: `forward_min_event_ndims=0`. Each a_lk > 0, and each row w_l sums to one. With
-    enough units it comes near to any increasing map. `forward` is a closed form, O(L K), in the
-    log domain throughout; `inverse` a bracketed Newton search (`tfp_flows.math.find_root`), some
-    5 to 10 times its cost, for any target. `log |dy/dx|` is elementwise, in nats, exact in both
-    tails.
+    A monotone neural network of sigmoid units, the transformer of neural autoregressive flows.
 
-    Shapes: `x` is `[..., D]`, parameters `[..., D, L, K]`; batch shapes broadcast. Domain: all
-    reals, onto all reals; in the tails the slope is that of the least steep units.
+    Every $a_{lk}$ is positive, and each row $w_l$ sums to one. With enough units the map can
+    approximate any increasing one. It has `forward_min_event_ndims=0`. `forward` is a closed form
+    of cost O(L K), all in the log domain. `inverse` is a bracketed Newton search
+    (`tfp_flows.math.find_root`) for any target, at 5 to 10 times the cost. $\log |dy/dx|$ is
+    elementwise, in nats, and exact in both tails.
 
-    Raw parameters of `new`, of shape `[..., P]`, P = 3 L K: for each layer K of log a, K of b,
-    K logits of w. Near the identity at zero, where the b_lk differ by fixed offsets: for
-    |x| <= 3, |y - x| <= 0.01 L, and log |dy/dx| is within 0.01 L of zero.
+    Shapes: `x` is `[..., D]`, parameters are `[..., D, L, K]`. Batch shapes broadcast. Domain: all
+    reals, onto all reals. In the tails the slope is that of the least steep units.
+
+    `new` takes raw parameters of shape `[..., P]`, `P = 3 L K`: for each layer K of log a, K of b
+    and K logits of w. At zero the bijector is near the identity: $|y - x| \le 0.01 L$ and
+    $\log |dy/dx|$ is within 0.01 L of zero for $|x| \le 3$. Fixed offsets make the $b_{lk}$ differ
+    there.
 
     Source: Huang, Krueger, Lacoste and Courville (2018), NAF, arXiv:1804.00779, eq. 8 (DSF).
 
@@ -38,11 +41,21 @@ class DeepSigmoid(Monotone):
       log_slope: float `Tensor` `[..., L, K]`, log a.
       shift: float `Tensor` `[..., L, K]`, b.
       logits: float `Tensor` `[..., L, K]`; w = softmax(logits).
-      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      validate_args: Python `bool`. If `True` a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:
       ValueError: if the parameters do not have the same last two axes.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> raw = tf.zeros(tfpf.bijectors.DeepSigmoid.params_size(num_units=4))
+      >>> sigmoids = tfpf.bijectors.DeepSigmoid.new(raw, num_units=4)
+      >>> sigmoids.forward([-1.5, 0.5, 2.5]).numpy().round(1)  # near the identity
+      array([-1.5,  0.5,  2.5], dtype=float32)
+
+    See also: `tfpf.bijectors.DenseDeepSigmoid`, `tfpf.flows.naf`.
     """
 
     def __init__(
@@ -95,7 +108,7 @@ class DeepSigmoid(Monotone):
         validate_args: bool = False,
         name: str | None = None,
     ) -> int:
-        """Number of raw parameters per coordinate: 3 L K. Takes the keywords of `new`."""
+        """The number of raw parameters per coordinate: 3 L K. Takes the keywords of `new`."""
         del max_log_slope, validate_args, name
         num_layers = _checks.integer_at_least(num_layers, 1, "num_layers")
         return 3 * num_layers * _checks.integer_at_least(num_units, 1, "num_units")
@@ -111,14 +124,14 @@ class DeepSigmoid(Monotone):
         validate_args: bool = False,
         name: str = "deep_sigmoid",
     ) -> Self:
-        """Makes the bijector from raw parameters.
+        r"""Makes the bijector from raw parameters.
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_layers: Python `int` L, at least 1.
           num_units: Python `int` K, at least 1.
-          max_log_slope: positive `float` m. A raw number r gives log a = r / (1 + |r| / m), so
-            that it stays in (-m, m) and the map well conditioned.
+          max_log_slope: positive `float` m. A raw number r gives $\log a = r / (1 + |r| / m)$,
+            which stays in (-m, m) and keeps the map well conditioned.
           validate_args: Python `bool`.
           name: Python `str`.
 

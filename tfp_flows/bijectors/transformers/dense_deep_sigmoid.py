@@ -17,22 +17,25 @@ from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_m
 
 
 class DenseDeepSigmoid(Monotone):
-    """y = h_L,  h_l = logit(w_l sigmoid(a_l * (u_l h_{l-1}) + b_l)),  h_0 = x, elementwise.
+    r"""$y = h_L, \quad h_l = \text{logit}(w_l \sigma(a_l * (u_l h_{l-1}) + b_l)), \quad h_0 = x$
 
-    A transformer: `forward_min_event_ndims=0`. Layers are fully connected: each h_l but the
-    first and the last has K units; a_l > 0, and each row of the matrices u_l `[K, K]` and
-    w_l `[K, K]` (`[K, 1]` the first u, `[1, K]` the last w) is a softmax. `forward` is a closed
-    form, O(L K^2), in the log domain throughout, the slope too; `inverse` a bracketed Newton
-    search (`tfp_flows.math.find_root`), some 5 to 10 times its cost, for any target.
-    `log |dy/dx|` is elementwise, in nats, exact in both tails. `DeepSigmoid` takes O(L K).
+    A monotone, fully connected network of sigmoid units.
 
-    Shapes: `x` is `[..., D]`, `params` `[..., D, P]`; batch shapes broadcast. Domain: all reals,
+    Each $h_l$ but the first and the last has K units. $a_l$ is positive, and each row of the
+    matrices $u_l$ `[K, K]` and $w_l$ `[K, K]` is a softmax (the first u is `[K, 1]`, the last w is
+    `[1, K]`). It has `forward_min_event_ndims=0`. `forward` is a closed form of cost O(L K^2), all
+    in the log domain, including the slope. `inverse` is a bracketed Newton search
+    (`tfp_flows.math.find_root`) for any target, at 5 to 10 times the cost. $\log |dy/dx|$ is
+    elementwise, in nats, and exact in both tails. `DeepSigmoid` costs only O(L K).
+
+    Shapes: `x` is `[..., D]`, `params` is `[..., D, P]`. Batch shapes broadcast. Domain: all reals,
     onto all reals.
 
-    P holds for each layer: u row by row (none in the first layer, whose input is x alone), K of
-    log a, K of b, w row by row; u and w as logits. Near the identity at zero, where the b_lk
-    differ by fixed offsets, and row i of w prefers unit i, so that no two units of any layer are
-    the same: for |x| <= 3, |y - x| <= 0.02 L and log |dy/dx| is within 0.02 L of zero.
+    `params` holds for each layer: u row by row, K of log a, K of b, and w row by row. u and w are
+    logits. The first layer has no u, because its input is x alone. At zero the bijector is near the
+    identity: $|y - x| \le 0.02 L$ and $\log |dy/dx|$ is within 0.02 L of zero for $|x| \le 3$. No
+    two units of a layer are the same there: fixed offsets make the $b_{lk}$ differ, and row i of w
+    prefers unit i.
 
     Source: Huang, Krueger, Lacoste and Courville (2018), NAF, arXiv:1804.00779, eq. 10 (DDSF).
 
@@ -40,13 +43,23 @@ class DenseDeepSigmoid(Monotone):
       params: float `Tensor` `[..., P]`; any finite numbers.
       num_layers: Python `int` L, at least 1.
       num_units: Python `int` K, at least 1.
-      max_log_slope: positive `float` m. A raw number r gives log a = r / (1 + |r| / m), so that
-        it stays in (-m, m) and the map well conditioned.
-      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      max_log_slope: positive `float` m. A raw number r gives $\log a = r / (1 + |r| / m)$, which
+        stays in (-m, m) and keeps the map well conditioned.
+      validate_args: Python `bool`. If `True` a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:
       ValueError: if a number is out of its range, or the last axis of `params` is not P.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> raw = tf.zeros(tfpf.bijectors.DenseDeepSigmoid.params_size(num_units=4))
+      >>> network = tfpf.bijectors.DenseDeepSigmoid(raw, num_units=4)
+      >>> network.forward([-1.5, 0.5, 2.5]).numpy().round(1)  # near the identity
+      array([-1.5,  0.5,  2.5], dtype=float32)
+
+    See also: `tfpf.bijectors.DeepSigmoid`, `tfpf.flows.naf`.
     """
 
     def __init__(
@@ -110,7 +123,7 @@ class DenseDeepSigmoid(Monotone):
         validate_args: bool = False,
         name: str = "dense_deep_sigmoid",
     ) -> Self:
-        """Makes the bijector from raw parameters: the constructor."""
+        """Makes the bijector from raw parameters: the same as the constructor."""
         return cls(params, num_layers, num_units, max_log_slope, validate_args, name)
 
     def _parameters_by_unit(self) -> list[tf.Tensor]:
@@ -142,7 +155,7 @@ class DenseDeepSigmoid(Monotone):
                     log_slope = tf.reduce_logsumexp(
                         log_u + log_slope[..., tf.newaxis, :, :], axis=-2
                     )
-                # [..., 1, K, N], beside the rows of w.
+                # [..., 1, K, N], to broadcast with the rows of w.
                 z, log_slopes = (
                     t[..., tf.newaxis, :, :] for t in (tf.exp(log_a) * h + b, log_a + log_slope)
                 )
@@ -153,7 +166,7 @@ class DenseDeepSigmoid(Monotone):
 
 
 def _sizes(num_layers: int, num_units: int) -> list[tuple[int, int, int, int]]:
-    """How many raw numbers u, a, b and w of each layer take."""
+    """The numbers of raw parameters of u, a, b and w in each layer."""
     square = num_units * num_units
     return [
         (
@@ -167,13 +180,13 @@ def _sizes(num_layers: int, num_units: int) -> list[tuple[int, int, int, int]]:
 
 
 def _matrices(raw: tf.Tensor, num_columns: int) -> tf.Tensor:
-    """`[..., I J, N]` as `[..., I, J, N]`, rows of J."""
+    """`[..., I J, N]` as `[..., I, J, N]`, I rows of J numbers."""
     batch_shape, rows = ps.shape(raw)[:-2], ps.shape(raw)[-1:]
     sizes = [raw.shape[-2] // num_columns, num_columns]
     return tf.reshape(raw, ps.concat([batch_shape, sizes, rows], axis=0))
 
 
 def _preference(num_units: int) -> np.ndarray:
-    """Logits by which row i of w leans towards unit i."""
+    """Logits by which row i of w prefers unit i."""
     i = np.arange(num_units)
     return -2.0 * np.abs(i[:, np.newaxis] - i) / max(1, num_units - 1)

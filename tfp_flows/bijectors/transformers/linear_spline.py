@@ -13,36 +13,48 @@ from tfp_flows.math.splines.linear_spline import inverse_linear_spline, linear_s
 
 
 class LinearSpline(_spline.Spline):
-    """y = y_k + h theta, elementwise.
+    r"""$y = y_k + h \theta, \quad \theta = (x - x_k) / w$
 
-    Bin k holds x, between the knots (x_k, y_k) and (x_k + w, y_k + h); theta = (x - x_k) / w.
-    Monotone and continuous; its slope h / w jumps at the knots, so that densities are
-    histograms. Outside of the knots y = x. Gradients do not see jumps of log |dy/dx| that
-    parameters move, so let x, whose knots are fixed, be the data: `invert_transformer=True` of a
-    coupling that is trained by its density.
+    A monotone, piecewise linear spline, whose densities are histograms.
 
-    A transformer: `forward_min_event_ndims=0`. Both directions are closed forms of the same
-    cost, the cheapest of the splines; `log |dy/dx|` is elementwise, in nats.
+    Bin k holds x, between the knots $(x_k, y_k)$ and $(x_k + w, y_k + h)$. The function is
+    continuous, and its slope $h / w$ jumps at the knots. Outside of the knots y = x.
 
-    Shapes: `x` is `[..., D]`, parameters `[..., D, K]` (bins last), batch shapes broadcast;
-    parameters of rank one serve every element of `x`. Domain: all reals, onto all reals; the
-    interval of the knots, for instance [0, 1], onto itself.
+    Where parameters move a jump of $\log |dy/dx|$, gradients do not see it. So let x, whose knots
+    are fixed, be the data: in a coupling that is trained by its density set
+    `invert_transformer=True`.
 
-    Raw parameters of `new`, of shape `[..., P]`: K for the heights, `P = K`; with
-    `learn_widths=True` K for the widths before them, `P = 2 K`. The identity at zero.
+    It has `forward_min_event_ndims=0`. Both directions are closed forms of the same cost, the
+    lowest of all splines. $\log |dy/dx|$ is elementwise, in nats.
+
+    Shapes: `x` is `[..., D]`, parameters are `[..., D, K]` (bins last). Batch shapes broadcast. A
+    parameter of rank one is shared by all elements of `x`. Domain: all reals, onto all reals. The
+    interval of the knots, for instance [0, 1], is mapped onto itself.
+
+    `new` takes raw parameters of shape `[..., P]`: K for the heights, `P = K`. With
+    `learn_widths=True` K for the widths come before them, `P = 2 K`. At zero the bijector is the
+    identity.
 
     Source: Mueller, McWilliams, Rousselle, Gross and Novak (2019), Neural Importance Sampling,
     arXiv:1808.03856 (there with equal widths on [0, 1]).
 
     Args:
       bin_widths: positive `Tensor` `[..., K]`.
-      bin_heights: positive `Tensor` `[..., K]` of the same sum.
+      bin_heights: positive `Tensor` `[..., K]` with the same sum.
       range_min: float `Tensor`, the position x and the value y of the first knot.
-      validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
+      validate_args: Python `bool`: checks signs and sums. XLA drops these assertions.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths and heights differ.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> spline = tfpf.bijectors.LinearSpline([1.0, 1.0], [0.5, 1.5], range_min=0.0)
+      >>> spline.forward([0.5, 1.0, 1.5, 3.0]).numpy().round(2)  # slope 0.5, then 1.5, then y = x
+      array([0.25, 0.5 , 1.25, 3.  ], dtype=float32)
+
+    See also: `tfpf.bijectors.QuadraticSpline`, `tfpf.math.linear_spline`.
     """
 
     _increases = True
@@ -103,19 +115,20 @@ class LinearSpline(_spline.Spline):
         validate_args: bool = False,
         name: str = "linear_spline",
     ) -> Self:
-        """Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
+        r"""Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
 
-        h = L (m + (1 - K m) softmax(raw)), L the length of the interval, m the minimum;
-        w = L / K, or likewise.
+        The heights are $h = L (m + (1 - K m) \text{softmax}(r))$ for raw numbers r, the length L of
+        the interval and the minimum m. The widths are $w = L / K$, or are made in the same way.
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_bins: Python `int` K, at least 1.
           bound: positive `float`. y = x outside of [-bound, bound].
-          unit_interval: Python `bool`. `True`: the interval is [0, 1], whatever `bound`.
+          unit_interval: Python `bool`. If `True` the interval is [0, 1], and `bound` does not
+            matter.
           learn_widths: Python `bool`. `False`: bins of equal widths.
           min_bin_width: the least width, as a fraction of the interval; below 1 / K.
-          min_bin_height: the least height, likewise.
+          min_bin_height: the least height, as a fraction of the interval; below 1 / K.
           validate_args: Python `bool`.
           name: Python `str`.
 

@@ -1,4 +1,4 @@
-"""The transformer of Flow++: the CDF of a mixture of logistics, brought back to the line."""
+"""The transformer of Flow++: the CDF of a mixture of logistics, mapped back to the real line."""
 
 import math
 from collections.abc import Callable
@@ -17,20 +17,22 @@ from tfp_flows.math._logit_mixture import distinct_offsets, log_softmax, logit_m
 
 
 class LogisticMixtureCDF(Monotone):
-    """y = exp(a) logit(sum_k pi_k sigmoid((x - mu_k) exp(-s_k))) + b, elementwise.
+    r"""$y = e^a \, \text{logit}(\sum_k \pi_k \sigma((x - \mu_k) e^{-s_k})) + b$
 
-    A transformer: `forward_min_event_ndims=0`. `forward` is a closed form, O(K); `inverse` a
-    bracketed Newton search (`tfp_flows.math.find_root`), some 5 to 10 times its cost, for any
-    target. `log |dy/dx|` is elementwise, in nats, exact in both tails. A coupling with it
-    samples fast; `tfb.Invert` of the coupling is fast as a density.
+    The CDF of a mixture of logistics, mapped back to the real line: the transformer of Flow++.
 
-    Shapes: `x`, `log_slope` and `shift` are `[..., D]`, the components' parameters
-    `[..., D, K]`; batch shapes broadcast. Domain: all reals, onto all reals; in the tails the
-    slope is that of the widest component, exp(a - max s_k).
+    It has `forward_min_event_ndims=0`. `forward` is a closed form of cost O(K). `inverse` is a
+    bracketed Newton search (`tfp_flows.math.find_root`) for any target, at 5 to 10 times the cost.
+    $\log |dy/dx|$ is elementwise, in nats, and exact in both tails. In a coupling, sampling is
+    fast; in `tfb.Invert` of the coupling, the density is fast.
 
-    Raw parameters of `new`, of shape `[..., P]`, P = 3 K + 2: K logits of pi, K of mu, K of s,
-    then a and b. Near the identity at zero, where the mu_k differ by fixed offsets: for
-    |x| <= 3, |y - x| <= 0.01, and the slope is within 0.01 of one.
+    Shapes: `x`, `log_slope` and `shift` are `[..., D]`, the components' parameters are
+    `[..., D, K]`. Batch shapes broadcast. Domain: all reals, onto all reals. In the tails the slope
+    is that of the widest component, $e^{a - \max_k s_k}$.
+
+    `new` takes raw parameters of shape `[..., P]`, `P = 3 K + 2`: K logits of pi, K of mu, K of s,
+    then a and b. At zero the bijector is near the identity: $|y - x| \le 0.01$ and the slope is
+    within 0.01 of one for $|x| \le 3$. Fixed offsets make the $\mu_k$ differ there.
 
     Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), Flow++, arXiv:1902.00275, eq. 12 to 15.
 
@@ -40,11 +42,21 @@ class LogisticMixtureCDF(Monotone):
       log_scale: float `Tensor` `[..., K]`, s.
       log_slope: float `Tensor`, a, or `None` for 0.
       shift: float `Tensor`, b, or `None` for 0.
-      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      validate_args: Python `bool`. If `True` a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:
-      ValueError: if the components' parameters have no common number K.
+      ValueError: if the components' parameters do not have the same number K.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> mixture = tfpf.bijectors.LogisticMixtureCDF(
+      ...     logits=[0.0, 0.0], loc=[-3.0, 3.0], log_scale=[0.0, 0.0]
+      ... )
+      >>> mixture.forward([-3.0, -1.0, 1.0, 3.0]).numpy().round(2)
+      array([-1.09, -0.2 ,  0.2 ,  1.09], dtype=float32)
+
+    See also: `tfpf.bijectors.DeepSigmoid`, `tfpf.flows.flow_plus_plus`.
     """
 
     def __init__(
@@ -116,7 +128,7 @@ class LogisticMixtureCDF(Monotone):
         validate_args: bool = False,
         name: str | None = None,
     ) -> int:
-        """Number of raw parameters per coordinate: 3 K + 2. Takes the keywords of `new`."""
+        """The number of raw parameters per coordinate: 3 K + 2. Takes the keywords of `new`."""
         del max_log_scale, validate_args, name
         return 3 * _checks.integer_at_least(num_components, 1, "num_components") + 2
 
@@ -135,8 +147,8 @@ class LogisticMixtureCDF(Monotone):
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_components: Python `int` K, at least 1.
-          max_log_scale: positive `float` m. A raw number r gives s_k or a = r / (1 + |r| / m),
-            so that it stays in (-m, m) and the map well conditioned.
+          max_log_scale: positive `float` m. A raw number r gives $s_k$ or a as $r / (1 + |r| / m)$,
+            which stays in (-m, m) and keeps the map well conditioned.
           validate_args: Python `bool`.
           name: Python `str`.
 

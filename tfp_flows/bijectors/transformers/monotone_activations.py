@@ -1,4 +1,4 @@
-"""The transformer made of a conic combination of monotone activations."""
+"""The transformer that is a positive combination of monotone activations."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -14,28 +14,31 @@ from tfp_flows.bijectors.transformers._monotone import Monotone
 from tfp_flows.bijectors.transformers._raw_parameter import follows_variables
 from tfp_flows.math._elementwise import scaled_softsign
 
-# Weights of all activations together at the start: enough for gradients, near the identity.
+# The activations' weights at the start add up to this: near the identity, but with gradients.
 _START = 0.05
 _LEAK = 0.01
 
 
 class MonotoneActivations(Monotone):
-    """y = c x + d + sum_k w_k rho(a_k x + b_k), elementwise, with c, w_k and a_k positive.
+    r"""$y = c x + d + \sum_k w_k \rho(a_k x + b_k)$, with c, $w_k$ and $a_k$ positive
 
-    A transformer: `forward_min_event_ndims=0`. rho is an increasing activation; the linear term
-    makes it onto the line. `forward` is a closed form, O(K); `inverse` a bracketed Newton search
-    (`tfp_flows.math.find_root`), some 5 to 10 times its cost, for any target. `log |dy/dx|` is
-    elementwise, in nats. Compositions are chains: `tfb.Chain` of several, or stacked couplings.
+    A line plus a sum of increasing activations, elementwise.
 
-    Shapes: `x`, `log_linear` and `shift` are `[..., D]`, the parameters of activations
-    `[..., D, K]`; batch shapes broadcast. Domain: all reals, onto all reals.
+    It has `forward_min_event_ndims=0`. $\rho$ is an increasing activation. The linear term makes
+    the map reach every real number. `forward` is a closed form of cost O(K). `inverse` is a
+    bracketed Newton search (`tfp_flows.math.find_root`) for any target, at 5 to 10 times the cost.
+    $\log |dy/dx|$ is elementwise, in nats. For compositions use a `tfb.Chain` of several, or
+    stacked couplings.
 
-    Raw parameters of `new`, of shape `[..., P]`, P = 3 K + 2: K of log w, K of log a, K of b,
-    then log c and d. At zero y(0) = 0 and y'(0) = 1, and the b_k differ by fixed offsets; with K
-    of at least two, |y - x| <= 0.1 for |x| <= 3, and the slope is within 0.05 of one.
+    Shapes: `x`, `log_linear` and `shift` are `[..., D]`, the activations' parameters are
+    `[..., D, K]`. Batch shapes broadcast. Domain: all reals, onto all reals.
 
-    Source: Papamakarios, Nalisnick, Rezende, Mohamed and Lakshminarayanan (2021),
-    arXiv:1912.02762, sec. 3.1.2, "non-affine neural transformers", eq. 30.
+    `new` takes raw parameters of shape `[..., P]`, `P = 3 K + 2`: K of log w, K of log a, K of b,
+    then log c and d. At zero y(0) = 0 and y'(0) = 1, and fixed offsets make the $b_k$ differ. With
+    K of at least two, $|y - x| \le 0.1$ and the slope is within 0.05 of one for $|x| \le 3$.
+
+    Source: Papamakarios, Nalisnick, Rezende, Mohamed and Lakshminarayanan (2021), arXiv:1912.02762,
+    sec. 3.1.2, "non-affine neural transformers", eq. 30.
 
     Args:
       log_weight: float `Tensor` `[..., K]`, log w.
@@ -43,13 +46,21 @@ class MonotoneActivations(Monotone):
       bias: float `Tensor` `[..., K]`, b.
       log_linear: float `Tensor`, log c.
       shift: float `Tensor`, d.
-      activation: rho: `"sigmoid"`, `"tanh"`, `"softsign"`, `"softplus"` or `"leaky_relu"` (of
-        slope 0.01 below zero; its log-det is constant between kinks).
-      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      activation: `"sigmoid"`, `"tanh"`, `"softsign"`, `"softplus"` or `"leaky_relu"` (slope 0.01
+        below zero; its log-det is constant between kinks).
+      validate_args: Python `bool`. If `True` a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:
-      ValueError: if `activation` is unknown, or the activations' parameters have no common K.
+      ValueError: if `activation` is unknown, or its parameters do not have the same number K.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> tanh = tfpf.bijectors.MonotoneActivations([0.0], [0.0], [0.0], log_linear=0.0, shift=0.0)
+      >>> tanh.forward([-1.0, 0.0, 1.0]).numpy().round(2)  # x + tanh(x)
+      array([-1.76,  0.  ,  1.76], dtype=float32)
+
+    See also: `tfpf.bijectors.DeepSigmoid`.
     """
 
     def __init__(
@@ -109,7 +120,7 @@ class MonotoneActivations(Monotone):
         validate_args: bool = False,
         name: str | None = None,
     ) -> int:
-        """Number of raw parameters per coordinate: 3 K + 2. Takes the keywords of `new`."""
+        """The number of raw parameters per coordinate: 3 K + 2. Takes the keywords of `new`."""
         del activation, max_log_slope, validate_args, name
         return 3 * _checks.integer_at_least(num_units, 1, "num_units") + 2
 
@@ -124,20 +135,20 @@ class MonotoneActivations(Monotone):
         validate_args: bool = False,
         name: str = "monotone_activations",
     ) -> Self:
-        """Makes the bijector from raw parameters.
+        r"""Makes the bijector from raw parameters.
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_units: Python `int` K, at least 1.
-          activation: the name of rho.
+          activation: the name of $\rho$.
           max_log_slope: positive `float` m. A raw number r changes log w, log a or log c by
-            r / (1 + |r| / m), so by less than m: the map stays well conditioned.
+            $r / (1 + |r| / m)$, which is less than m and keeps the map well conditioned.
           validate_args: Python `bool`.
           name: Python `str`.
 
         Raises:
-          ValueError: if a number is out of its range, `activation` is unknown, or the last axis
-            of `params` is not P.
+          ValueError: if a number is out of its range, `activation` is unknown, or the last axis of
+            `params` is not P.
         """
         size = cls.params_size(num_units)
         m = _checks.positive_number(max_log_slope, "max_log_slope")
@@ -147,7 +158,7 @@ class MonotoneActivations(Monotone):
         bounded = scaled_softsign(params, m)
         b = np.linspace(-2.0, 2.0, num_units) if num_units > 1 else np.zeros([1])
         weight = _START / num_units
-        # Not a tensor of a graph: the offsets are numbers.
+        # Leave any graph: the offsets are needed as numbers.
         with tf.init_scope():
             value, slope = (t.numpy() for t in _ACTIVATIONS[activation](tf.constant(b)))
         return cls(
@@ -177,8 +188,8 @@ class MonotoneActivations(Monotone):
         weight_of_slope, d = weight * a, d[..., 0, :]
 
         def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # So far out all activations are lines, or flat. A z beyond the dtype would lose what a
-            # small weight brings back, and softsign has inf / inf there.
+            # Beyond the limit all activations are lines, or flat. An infinite z would stay infinite
+            # even times a tiny weight, and softsign would give inf / inf.
             limit = 1e-4 * x.dtype.max
             near = tf.clip_by_value(x, -limit, limit)
             z = tf.clip_by_value(a * near[..., tf.newaxis, :] + b, -1e3 * limit, 1e3 * limit)
@@ -191,7 +202,7 @@ class MonotoneActivations(Monotone):
 
 
 def _sigmoid(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # Both factors by themselves: 1 - sigmoid(z) has no digits where z is large.
+    # Two sigmoids: 1 - sigmoid(z) would lose its digits where z is large.
     value = tf.sigmoid(z)
     return value, value * tf.sigmoid(-z)
 

@@ -20,47 +20,52 @@ from tfp_flows.math.clenshaw_curtis import clenshaw_curtis
 
 
 class MonotoneIntegral(Monotone):
-    """y = beta + integral_0^x g(t) dt,  log g(t) = b + v . z_L(t), elementwise.
+    r"""$y = \beta + \int_0^x g(t) \, dt, \quad \log g(t) = b + v \cdot z_L(t)$
 
-    Here z_L is a network of tanh units, `z_1 = tanh(w t + b_1)`, `z_l = tanh(A_l z_(l-1) + b_l)`.
-    A transformer: `forward_min_event_ndims=0`. `forward` is Clenshaw-Curtis quadrature with N
-    nodes; `inverse` a bracketed Newton search (`tfp_flows.math.find_root`), some 5 to 10 times
-    its cost, for any target. `log |dy/dx| = log g(x)` is elementwise, in nats, exact, and needs
-    no quadrature.
+    The integral of a positive network, the transformer of unconstrained monotonic networks.
 
-    For |x| > B the function is the line of the slope g(+-B), so the integral is never longer
-    than B. An integral that the nodes do not resolve is not increasing; therefore the weights
-    are held to what the nodes resolve: |w| < N / (4 B), |A_l| < 2 (sum of a row) and
-    |v|, |b| < m (the former a sum), m = `max_log_slope`. The derivative of the quadrature differs
-    from g by at most 1 % in the worst case found, all weights saturated, and by 1e-6 in usual
-    ones (N = 32; the more nodes, the sharper the g that is allowed). Slopes are in
-    (exp(-2 m), exp(2 m)).
+    $z_L$ is a network of tanh units: $z_1 = \tanh(w t + b_1)$, $z_l = \tanh(A_l z_{l-1} + b_l)$. It
+    has `forward_min_event_ndims=0`. `forward` is Clenshaw-Curtis quadrature with N nodes. `inverse`
+    is a bracketed Newton search (`tfp_flows.math.find_root`) for any target, at 5 to 10 times the
+    cost. $\log |dy/dx| = \log g(x)$ is elementwise, in nats, exact, and needs no quadrature.
 
-    In the paper one integrand network serves all coordinates and takes t and an embedding h of
-    the coordinates before; here h is the weights of a network of t alone, so that the
-    transformer is a function of raw numbers as every other, and costs little at each node.
+    For $|x| > B$ the function is a line of slope $g(\pm B)$, so no integral is longer than B. The
+    quadrature increases in x only if its nodes resolve g, so the weights are bounded, with
+    m = `max_log_slope`: $|w| < N / (4 B)$, $|A_l| < 2$ (sum of a row), $|v| < m$ (a sum) and
+    $|b| < m$. Its derivative differs from g by at most 1 % in the worst case found, with all
+    weights saturated, and by 1e-6 in usual cases (N = 32). Slopes are in $(e^{-2 m}, e^{2 m})$.
 
-    Shapes: `x` is `[..., D]`, parameters `[..., D]` and `[..., D, Q]`; batch shapes broadcast.
-    Domain: all reals, onto all reals.
+    In the paper one network of t and an embedding of earlier coordinates serves all coordinates.
+    Here raw numbers are the weights of a network of t alone, and a node costs little.
 
-    Raw parameters of `new`, of shape `[..., P]`, P = 1 + Q: beta, then b and v, then
-    (w, b_1), (A_2, b_2), .... The identity at zero, where the units are at different places.
+    Shapes: `x` is `[..., D]`, parameters are `[..., D]` and `[..., D, Q]`. Batch shapes broadcast.
+    Domain: all reals, onto all reals. `new` takes raw parameters `[..., P]`, P = 1 + Q: beta, b, v,
+    then $(w, b_1), (A_2, b_2), \ldots$ At zero it is the identity, with units at different places.
 
-    Source: Wehenkel and Louppe (2019), Unconstrained monotonic neural networks,
-    arXiv:1908.05164.
+    Source: Wehenkel and Louppe (2019), Unconstrained monotonic neural networks, arXiv:1908.05164.
 
     Args:
       shift: float `Tensor`, beta.
       network: float `Tensor` `[..., Q]`, raw numbers of the integrand.
-      hidden_units: `tuple` of `int`, the widths of the layers z_l.
+      hidden_units: `tuple` of `int`, the widths of the layers $z_l$.
       num_nodes: Python `int` N, at least 2.
       bound: positive `float` B.
       max_log_slope: positive `float` m.
-      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      validate_args: Python `bool`. If `True` a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:
       ValueError: if a number is out of its range, or the last axis of `network` is not Q.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> raw = tf.zeros(tfpf.bijectors.MonotoneIntegral.params_size(hidden_units=(4,)))
+      >>> integral = tfpf.bijectors.MonotoneIntegral.new(raw, hidden_units=(4,))
+      >>> integral.forward([-1.5, 0.5, 8.5]).numpy().round(2)  # the identity
+      array([-1.5,  0.5,  8.5], dtype=float32)
+
+    See also: `tfpf.math.clenshaw_curtis`, `tfpf.flows.umnn`.
     """
 
     def __init__(
@@ -138,7 +143,7 @@ class MonotoneIntegral(Monotone):
         validate_args: bool = False,
         name: str | None = None,
     ) -> int:
-        """Number of raw parameters per coordinate: 2 + H_L + sum_l H_l (H_(l-1) + 1), H_0 = 1.
+        r"""The number of raw parameters, $2 + H_L + \sum_l H_l (H_{l-1} + 1)$ with $H_0 = 1$.
 
         Takes the keywords of `new`; only `hidden_units` matters.
         """
@@ -176,7 +181,7 @@ class MonotoneIntegral(Monotone):
         params = tf.convert_to_tensor(params, name="params")
         size = cls.params_size(hidden_units)
         _checks.last_axis(params, size, "params")
-        # The gradient of slices would be a sum of padded pieces, that of pieces puts them together.
+        # `split`, as its gradient joins the pieces; that of slices would add padded ones.
         shift, network = tf.split(params, [1, size - 1], axis=-1)
         sizes = (hidden_units, num_nodes, bound, max_log_slope)
         return cls(shift[..., 0], network, *sizes, validate_args=validate_args, name=name)
@@ -190,7 +195,7 @@ class MonotoneIntegral(Monotone):
         beta, log_g = beta[..., 0, :], self._log_integrand(raw)
 
         def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # The nodes come in front of the full batch shape.
+            # The full batch shape first: the quadrature puts the axis of nodes in front of it.
             x = x + tf.zeros_like(beta) + tf.zeros_like(raw[..., 0, :])
             near = tf.clip_by_value(x, -self._bound, self._bound)
             log_slope = log_g(near)
@@ -226,7 +231,7 @@ class MonotoneIntegral(Monotone):
         def log_g(t: tf.Tensor) -> tf.Tensor:
             z = tf.tanh(w * t[..., tf.newaxis, :] + b_1)
             for a, shift in layers:
-                # Not a product of matrices, which a GPU may compute in half the digits.
+                # Not a matrix product: a GPU may compute it with half the digits.
                 z = tf.tanh(sum_over_units(a * z[..., tf.newaxis, :, :]) + shift)
             return b + sum_over_units(v * z)
 
@@ -234,11 +239,11 @@ class MonotoneIntegral(Monotone):
 
 
 def _bounded(raw: tf.Tensor, limit: float) -> tf.Tensor:
-    """Weights of one unit, of absolute sum below the limit; the raw numbers near zero."""
+    """Scales the weights of one unit to an absolute sum below the limit; small ones stay."""
     return raw / (1.0 + tf.reduce_sum(tf.abs(raw), axis=-2, keepdims=True) / limit)
 
 
 def _mixing(outputs: int, inputs: int) -> np.ndarray:
-    """Fixed rows, no two of them parallel, so that no two units are tied: cosines."""
+    """Fixed rows of cosines, no two of them parallel, so that no two units are tied."""
     i, j = np.arange(outputs)[:, np.newaxis], np.arange(inputs)
     return np.cos(math.pi * (i + 1) * (j + 0.5) / max(outputs + 1, inputs)) / inputs

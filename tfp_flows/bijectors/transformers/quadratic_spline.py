@@ -17,24 +17,26 @@ from tfp_flows.math.splines.quadratic_spline import (
 
 
 class QuadraticSpline(_spline.Spline):
-    """y = y_k + w theta (d_k (1 + phi) + d_{k+1} theta) / 2, elementwise.
+    r"""$y = y_k + w \theta (d_k (1 + \phi) + d_{k+1} \theta) / 2$
 
-    Bin k holds x, between the knots x_k and x_k + w; theta = (x - x_k) / w, phi = 1 - theta, and
-    the slope runs on a line from d_k to d_{k+1} through the bin. Monotone, with one continuous
-    derivative. Outside of the knots the function is linear: y = x (identity tails), or the line
-    of the boundary slope (linear tails).
+    A monotone quadratic spline, whose slope is piecewise linear.
 
-    A transformer: `forward_min_event_ndims=0`. Both directions are closed forms of the same
-    cost, exact in derivatives of every order (but at the knots, where the second jumps).
-    `log |dy/dx|` is elementwise, in nats.
+    Bin k holds x, between the knots $x_k$ and $x_k + w$. Here $\theta = (x - x_k) / w$ and
+    $\phi = 1 - \theta$. Through the bin the slope is a line from $d_k$ to $d_{k+1}$. The first
+    derivative is continuous. Outside of the knots the function is linear: y = x (identity tails),
+    or a line with the slope at the end (linear tails).
 
-    Shapes: `x` is `[..., D]`, parameters `[..., D, K]` (bins last), batch shapes broadcast;
-    parameters of rank one serve every element of `x`. Domain: all reals, onto all reals; the
-    interval of the knots, for instance [0, 1], onto itself as `new` makes it.
+    It has `forward_min_event_ndims=0`. Both directions are closed forms of the same cost, and exact
+    in derivatives of every order (except at the knots, where the second derivative jumps).
+    $\log |dy/dx|$ is elementwise, in nats.
 
-    Raw parameters of `new`, of shape `[..., P]`: K for the widths, then the slopes:
-    `P = 2 K - 1` with identity tails, `P = 2 K + 1` with linear tails or on the unit interval.
-    The identity at zero.
+    Shapes: `x` is `[..., D]`, parameters are `[..., D, K]` (bins last). Batch shapes broadcast. A
+    parameter of rank one is shared by all elements of `x`. Domain: all reals, onto all reals. As
+    made by `new`, it maps the interval of the knots, for instance [0, 1], onto itself.
+
+    `new` takes raw parameters of shape `[..., P]`: K for the widths, then the slopes. `P = 2 K - 1`
+    with identity tails, `P = 2 K + 1` with linear tails or on the unit interval. At zero the
+    bijector is the identity.
 
     Source: Mueller, McWilliams, Rousselle, Gross and Novak (2019), Neural Importance Sampling,
     arXiv:1808.03856 (there on [0, 1]).
@@ -42,14 +44,22 @@ class QuadraticSpline(_spline.Spline):
     Args:
       bin_widths: positive `Tensor` `[..., K]`.
       knot_slopes: positive `Tensor`. `[..., K - 1]`: slopes at the interior knots, with identity
-        tails; the heights w (d_k + d_{k+1}) / 2 must have the sum of the widths. `[..., K + 1]`:
-        slopes at all knots, with linear tails.
+        tails; then the heights $w (d_k + d_{k+1}) / 2$ must have the same sum as the widths.
+        `[..., K + 1]`: slopes at all knots, with linear tails.
       range_min: float `Tensor`, the position x and the value y of the first knot.
-      validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
+      validate_args: Python `bool`: checks signs and sums. XLA drops these assertions.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths and slopes do not fit.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> spline = tfpf.bijectors.QuadraticSpline([2.0], knot_slopes=[0.5, 1.5], range_min=0.0)
+      >>> spline.forward([0.0, 1.0, 2.0, 3.0]).numpy().round(2)  # slopes 0.5, 1, 1.5 and a line
+      array([0.  , 0.75, 2.  , 3.5 ], dtype=float32)
+
+    See also: `tfpf.bijectors.RationalQuadraticSpline`, `tfpf.math.quadratic_spline`.
     """
 
     _increases = True
@@ -119,10 +129,11 @@ class QuadraticSpline(_spline.Spline):
         validate_args: bool = False,
         name: str = "quadratic_spline",
     ) -> Self:
-        """Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
+        r"""Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
 
-        w = L (m + (1 - K m) softmax(raw)), L the length of the interval, m the minimum;
-        d = n + (1 - n) c exp(raw), n the least slope and c such that the heights add up to L.
+        The widths are $w = L (m + (1 - K m) \text{softmax}(r))$ for raw numbers r, the length L of
+        the interval and the minimum m. The slopes are $d = n + (1 - n) c e^r$, n the least slope,
+        with the c for which the heights add up to L.
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
@@ -131,8 +142,8 @@ class QuadraticSpline(_spline.Spline):
           tails: `"identity"`, or `"linear"` with learned slopes.
           min_bin_width: the least width, as a fraction of the interval; below 1 / K.
           min_slope: the least slope at a knot, below 1.
-          unit_interval: Python `bool`. `True`: the interval is [0, 1], whatever `bound`, and the
-            slopes at its ends are learned, whatever `tails`.
+          unit_interval: Python `bool`. If `True` the interval is [0, 1] and the slopes at its ends
+            are learned; `bound` and `tails` do not matter.
           validate_args: Python `bool`.
           name: Python `str`.
 

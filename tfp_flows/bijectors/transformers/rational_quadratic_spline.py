@@ -19,40 +19,53 @@ from tfp_flows.math.splines.rational_quadratic_spline import (
 
 
 class RationalQuadraticSpline(_spline.Spline):
-    """y = y_k + h theta (theta + a phi) / (1 + (a + b - 2) theta phi), elementwise.
+    r"""$y = y_k + h \theta (\theta + a \phi) / (1 + (a + b - 2) \theta \phi)$
 
-    Bin k holds x, between the knots (x_k, y_k) and (x_k + w, y_k + h); theta = (x - x_k) / w,
-    phi = 1 - theta, and a, b are the slopes at the two knots over h / w. Monotone, with one
-    continuous derivative. Outside of the knots the function is linear: y = x (identity tails),
-    or the line of the boundary slope (linear tails).
+    A monotone rational-quadratic spline, the transformer of neural spline flows.
 
-    A transformer: `forward_min_event_ndims=0`. Both directions are closed forms of the same
-    cost, exact in derivatives of every order (but at the knots, where the second jumps).
-    `log |dy/dx|` is elementwise, in nats.
+    Bin k holds x, between the knots $(x_k, y_k)$ and $(x_k + w, y_k + h)$. Here
+    $\theta = (x - x_k) / w$ and $\phi = 1 - \theta$, and a, b are the slopes at the two knots,
+    divided by $h / w$. The first derivative is continuous. Outside of the knots the function is
+    linear: y = x (identity tails), or a line with the slope at the end (linear tails).
 
-    Shapes: `x` is `[..., D]`, parameters `[..., D, K]` (bins last), batch shapes broadcast;
-    parameters of rank one serve every element of `x`. Domain: all reals, onto all reals.
+    It has `forward_min_event_ndims=0`. Both directions are closed forms of the same cost, and exact
+    in derivatives of every order (except at the knots, where the second derivative jumps).
+    $\log |dy/dx|$ is elementwise, in nats.
 
-    The arguments are those of `tfb.RationalQuadraticSpline`. Raw parameters of `new`, of shape
-    `[..., P]`: K for the widths, K for the heights, then the slopes: `P = 3 K - 1` with identity
-    tails, `P = 3 K + 1` with linear tails or on the unit interval. The identity at zero.
+    Shapes: `x` is `[..., D]`, parameters are `[..., D, K]` (bins last). Batch shapes broadcast. A
+    parameter of rank one is shared by all elements of `x`. Domain: all reals, onto all reals.
 
-    Source: Gregory and Delbourgo (1982), Piecewise rational quadratic interpolation to
-    monotonic data; Durkan, Bekasov, Murray and Papamakarios (2019), arXiv:1906.04032.
+    The arguments are those of `tfb.RationalQuadraticSpline`. `new` takes raw parameters of shape
+    `[..., P]`: K for the widths, K for the heights, then the slopes. `P = 3 K - 1` with identity
+    tails, `P = 3 K + 1` with linear tails or on the unit interval. At zero the bijector is the
+    identity.
+
+    Source: Gregory and Delbourgo (1982), Piecewise rational quadratic interpolation to monotonic
+    data; Durkan, Bekasov, Murray and Papamakarios (2019), arXiv:1906.04032.
 
     Args:
       bin_widths: positive `Tensor` `[..., K]`.
-      bin_heights: positive `Tensor` `[..., K]`; with identity tails of the same sum as
+      bin_heights: positive `Tensor` `[..., K]`; with identity tails they have the same sum as
         `bin_widths`.
       knot_slopes: positive `Tensor`. `[..., K - 1]`, or a scalar or `[..., 1]` for all of them:
-        slopes at the interior knots, with identity tails. `[..., K + 1]`: slopes at all knots,
-        with linear tails.
+        slopes at the interior knots, with identity tails. `[..., K + 1]`: slopes at all knots, with
+        linear tails.
       range_min: float `Tensor`, the position x and the value y of the first knot.
-      validate_args: Python `bool`: checks signs and sums. Under XLA assertions are dropped.
+      validate_args: Python `bool`: checks signs and sums. XLA drops these assertions.
       name: Python `str`.
 
     Raises:
       ValueError: if the numbers of widths, heights and slopes do not fit.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> spline = tfpf.bijectors.RationalQuadraticSpline(
+      ...     bin_widths=[1.0, 1.0], bin_heights=[0.5, 1.5], knot_slopes=[1.0], range_min=-1.0
+      ... )
+      >>> spline.forward([-1.0, 0.0, 1.0, 4.0]).numpy().round(2)  # knots at -1, 0 and 1, then y = x
+      array([-1. , -0.5,  1. ,  4. ], dtype=float32)
+
+    See also: `tfpf.flows.neural_spline`, `tfpf.math.rational_quadratic_spline`.
     """
 
     _increases = True
@@ -134,10 +147,11 @@ class RationalQuadraticSpline(_spline.Spline):
         validate_args: bool = False,
         name: str = "rational_quadratic_spline",
     ) -> Self:
-        """Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
+        r"""Makes the bijector on [-bound, bound], or on [0, 1], from raw parameters.
 
-        w = L (m + (1 - K m) softmax(raw)), L the length of the interval, m the minimum, and
-        heights alike; d = m + softplus(raw + c), with c such that d = 1 at raw = 0.
+        The widths are $w = L (m + (1 - K m) \text{softmax}(r))$ for raw numbers r, the length L of
+        the interval and the minimum m. The heights are made in the same way. The slopes are
+        $d = m + \text{softplus}(r + c)$, with the c for which d = 1 at r = 0.
 
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any numbers up to 1e-3 of the largest
@@ -146,10 +160,10 @@ class RationalQuadraticSpline(_spline.Spline):
           bound: positive `float`. x and y outside of [-bound, bound] are in the tails.
           tails: `"identity"`, or `"linear"` with learned slopes.
           min_bin_width: the least width, as a fraction of the interval; below 1 / K.
-          min_bin_height: the least height, likewise.
+          min_bin_height: the least height, as a fraction of the interval; below 1 / K.
           min_slope: the least slope at a knot, below 1.
-          unit_interval: Python `bool`. `True`: the interval is [0, 1], whatever `bound`, and the
-            slopes at its ends are learned, whatever `tails`.
+          unit_interval: Python `bool`. If `True` the interval is [0, 1] and the slopes at its ends
+            are learned; `bound` and `tails` do not matter.
           validate_args: Python `bool`.
           name: Python `str`.
 
@@ -162,7 +176,7 @@ class RationalQuadraticSpline(_spline.Spline):
         )
         params = tf.convert_to_tensor(params, name="params")
         raw_sizes, raw_slopes = _batch_last.split(params, sizes)
-        # Both softmaxes in one, which XLA compiles and runs faster than two.
+        # One softmax for both: XLA compiles and runs it faster than two.
         shape = ps.shape(raw_sizes)
         shape = ps.concat([shape[:-2], [2, num_bins], shape[-1:]], axis=0)
         minimum = tf.constant([[[min_bin_width]], [[min_bin_height]]], params.dtype)
@@ -173,13 +187,13 @@ class RationalQuadraticSpline(_spline.Spline):
         return cls(widths, heights, slopes, lower, validate_args, name)
 
     def _slopes_per_knot(self) -> tf.Tensor:
-        """The slopes with their last axis K - 1 or K + 1, never 1 for all of them."""
+        """The slopes with K - 1 or K + 1 numbers on the last axis; a single one is repeated."""
         slopes = tf.convert_to_tensor(self._knot_slopes)
         interior = self._bin_widths.shape[-1] - 1
         if slopes.shape.rank == 0:
             slopes = slopes[tf.newaxis]
         if slopes.shape[-1] == 1 and interior != 1:
-            # Not tf.repeat, which fails in a differentiated while body under XLA.
+            # Not `tf.repeat`: under XLA it fails in a differentiated while body.
             slopes = slopes * tf.ones([interior], slopes.dtype)
         return slopes
 

@@ -18,45 +18,54 @@ from tfp_flows.math._squares_of_polynomials import squares_of_polynomials, zero_
 
 
 class SumOfSquares(Monotone):
-    """y = c + m x + integral_0^x sum_k p_k(u)^2 du,  p_k(u) = sum_l a_kl u^l, elementwise.
+    r"""$y = c + m x + \int_0^x \sum_k p_k(u)^2 du, \quad p_k(u) = \sum_l a_{kl} u^l$
 
-    A transformer: `forward_min_event_ndims=0`. A polynomial of degree 2 L + 1 whose slope is a
-    sum of K squares and of the least slope m; two squares are enough for every polynomial that
-    is positive on the real line. `forward` is exact, O(K L^2): Gauss-Legendre quadrature with
-    L + 1 nodes, a sum of positive terms. `inverse` is a bracketed Newton search
-    (`tfp_flows.math.find_root`), some 5 to 15 times its cost, for any target.
-    `log |dy/dx| = log(m + sum_k p_k(x)^2)` is elementwise, in nats, and finite also where y
-    overflows. Where a term of y is above a millionth of the largest number of the dtype, y has no
-    gradient to the parameters.
+    A polynomial whose slope is a sum of squares plus a least slope m.
 
-    With a bound B the tails |x| > B are lines. Stacked layers need them: without, a sample of 10
-    grows like 10^(2 L + 1) in each. With `tails="linear"` they have the slope at +-B. With
-    `tails="unit"` they have slope one, so that no outlier grows whatever the parameters, and
-    the density jumps at +-B.
+    Its degree is 2 L + 1, and K is the number of squares. Two squares are enough for every
+    polynomial that is positive on the real line. It has `forward_min_event_ndims=0`. `forward` is
+    exact, of cost O(K L^2): Gauss-Legendre quadrature with L + 1 nodes, a sum of positive terms.
+    `inverse` is a bracketed Newton search (`tfp_flows.math.find_root`) for any target, at 5 to 15
+    times the cost. $\log |dy/dx| = \log(m + \sum_k p_k(x)^2)$ is elementwise, in nats, and finite
+    even where y overflows. Where a term of y is above a millionth of the dtype's largest number, y
+    has no gradient to the parameters.
 
-    Shapes: `x` is `[..., D]`, coefficients `[..., D, K, L + 1]`; batch shapes broadcast. Domain:
-    all reals, onto all reals.
+    With a bound B the tails $|x| > B$ are lines. Stacked layers need them: without, a sample of 10
+    grows like $10^{2 L + 1}$ in each. With `tails="linear"` their slope is that at $\pm B$. With
+    `tails="unit"` it is one: no outlier grows whatever the parameters, and the density jumps at
+    $\pm B$.
 
-    Raw parameters of `new`, of shape `[..., P]`, P = 1 + K (L + 1): c, then rows of numbers b_kl
-    with `a_kl = a0_kl + b_kl / sqrt((2 l - 1)!!)`, the root mean square of u^l for a normal u; with
-    a `spread` s also over s^l.
-    Near the identity at zero: the a0_kl are constants such that the p_k differ, and for
-    |x| <= 3, |y - x| <= 0.002 (K = 3, L = 4; 0.02 for K = 5).
+    Shapes: `x` is `[..., D]`, coefficients are `[..., D, K, L + 1]`. Batch shapes broadcast.
+    Domain: all reals, onto all reals.
+
+    `new` takes raw parameters of shape `[..., P]`, `P = 1 + K (L + 1)`: c, then rows of numbers
+    $b_{kl}$. They give $a_{kl} = a^0_{kl} + b_{kl} / (s^l \sqrt{(2 l - 1)!!})$, divided by the root
+    mean square of $u^l$ for a normal u of deviation s (`spread`). The $a^0_{kl}$ are constants such
+    that the $p_k$ differ. At zero the bijector is near the identity: for $|x| \le 3$,
+    $|y - x| \le 0.002$ (K = 3, L = 4; 0.02 for K = 5).
 
     Source: Jaini, Selby and Yu (2019), Sum-of-squares polynomial flow, arXiv:1905.02325.
 
     Args:
       coefficients: float `Tensor` `[..., K, L + 1]`, a, the constant terms first.
       shift: float `Tensor`, c.
-      min_slope: nonnegative `float`, m. Without it the slope vanishes where all p_k do.
+      min_slope: nonnegative `float`, m. If it is 0, the slope vanishes where all $p_k$ do.
       bound: positive `float` B, or `None` for the polynomial everywhere.
       tails: `"linear"` or `"unit"`, beyond the bound.
-      validate_args: Python `bool`. With it a y without a root is an error, else x is NaN there.
+      validate_args: Python `bool`. If `True` a y without a root is an error, else x is NaN there.
       name: Python `str`.
 
     Raises:
-      ValueError: if `coefficients` has no static last two axes, or `bound` or `min_slope` is out
-        of its range, or `tails` is unknown.
+      ValueError: if `coefficients` has no static last two axes, `bound` or `min_slope` is out of
+        its range, or `tails` is unknown.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> cubic = tfpf.bijectors.SumOfSquares([[1.0, 0.0], [0.0, 1.0]])  # slope 1 + x^2
+      >>> cubic.forward([-1.0, 0.0, 3.0]).numpy().round(2)  # x + x^3 / 3
+      array([-1.33,  0.  , 12.  ], dtype=float32)
+
+    See also: `tfpf.flows.sos`.
     """
 
     def __init__(
@@ -109,12 +118,12 @@ class SumOfSquares(Monotone):
 
     @property
     def bound(self) -> float | None:
-        """B, where the linear tails begin, or `None`."""
+        """B, where the tails begin, or `None`."""
         return self._bound
 
     @property
     def tails(self) -> str:
-        """The slope beyond the bound: `"linear"`, that at +-B, or `"unit"`, one."""
+        """`"linear"` for tails with the slope at +-B, `"unit"` for tails of slope one."""
         return self._tails
 
     @classmethod
@@ -137,7 +146,7 @@ class SumOfSquares(Monotone):
         validate_args: bool = False,
         name: str | None = None,
     ) -> int:
-        """Number of raw parameters per coordinate: 1 + K (L + 1). Takes the keywords of `new`."""
+        """Number of raw parameters per coordinate, 1 + K (L + 1). Takes the keywords of `new`."""
         del min_slope, bound, tails, spread, validate_args, name
         num_polynomials = _checks.integer_at_least(num_polynomials, 1, "num_polynomials")
         return 1 + num_polynomials * (_checks.integer_at_least(degree, 0, "degree") + 1)
@@ -165,8 +174,7 @@ class SumOfSquares(Monotone):
           min_slope: positive `float` below 1, m.
           bound: positive `float` B, or `None`.
           tails: `"linear"` or `"unit"`.
-          spread: positive `float` s, the standard deviation of the normal u above. The larger, the
-            less the tails move with the raw numbers.
+          spread: positive `float` s. The larger it is, the less raw numbers move the tails.
           validate_args: Python `bool`.
           name: Python `str`.
 
@@ -207,23 +215,23 @@ class SumOfSquares(Monotone):
         c, m = shift[..., 0, :], tf.constant(self._min_slope, a.dtype)
 
         def value_and_log_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # A layer before may have overflowed: without tails an infinity counts as the largest x.
+            # An earlier layer may have overflowed. Without tails, infinity becomes the largest x.
             bound = x.dtype.max if self._bound is None else self._bound
             near = tf.clip_by_value(x, -bound, bound)
             unit_tails = self._bound is not None and self._tails == "unit"
             tail = tf.zeros_like(x) if self._bound is None else x - near
             beyond = tf.zeros_like(x) if unit_tails else tail
             mean_square, square, log_factor = squares_of_polynomials(near, a, log_largest)
-            # m / factor, which is below the smallest number where the factor has overflowed.
+            # m is divided by the factor, so that a huge factor makes it zero, not infinite.
             log_slope = log_factor + tf.math.log(square + m * tf.exp(-log_factor))
 
-            # Autodiff of a y close to overflow, or beyond, would meet inf - inf: there the slope
-            # is put in by hand, and parameters get no gradient through y. That is where exp(f) |x|,
-            # its largest term, comes near; their number, K (L + 1)^2, is within the margin.
+            # Where y is close to overflow, or beyond, autodiff would meet inf - inf. There the
+            # slope is put in by hand, and parameters get no gradient through y. The test looks at
+            # exp(f) |x|, the largest of K (L + 1)^2 terms; their number is within the margin.
             limit = math.log(x.dtype.max)
             large = log_factor + tf.math.log(tf.maximum(tf.abs(x), 1.0))
             large = tf.stop_gradient(large) > limit - 15.0
-            # Bounded, since inf * 0 where the tails begin would be NaN.
+            # Bounded, since inf * 0 would be NaN where the tails begin.
             slope = tf.exp(tf.minimum(log_slope, limit - 1.0))
             constant_slope = tf.stop_gradient(slope)
             zero = tf.zeros_like(slope)

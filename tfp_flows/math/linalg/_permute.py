@@ -9,13 +9,15 @@ from numpy.typing import ArrayLike
 
 
 def permute(x: tf.Tensor, order: ArrayLike, axis: int = -1) -> tf.Tensor:
-    """y_i = x_order(i) along an axis.
+    """$y_i = x_{order(i)}$
 
-    The gradient is the inverse permutation, a gather as well, where that of `tf.gather` would be
-    a scatter and twenty operations to prepare it.
+    Permutes the entries of a tensor along an axis.
+
+    The gradient is the inverse permutation, which is a gather, too. That of `tf.gather` would be a
+    scatter, and twenty operations to prepare it.
 
     Args:
-      x: `Tensor`, whose axis has as many entries as `order`.
+      x: `Tensor` with as many entries along the axis as `order` has.
       order: a permutation of 0 ... D - 1, an array or a sequence of Python `int`s.
       axis: Python `int`.
 

@@ -18,25 +18,28 @@ def with_triangular_gradient(
     event_ndims: int = 1,
     name: str = "triangular_inverse",
 ) -> tf.Tensor:
-    """x with f(x) = y, given x, and with dx = J^-1 (dy - df), J = df/dx triangular in some order.
+    """$dx = J^{-1} (dy - df)$
 
-    The cotangent of x is `v = J^-T u`, by Jacobi's iteration with the diagonal d of J,
+    Gives a solution x of f(x) = y its derivatives, where J = df/dx is triangular in some order.
 
-        v <- v + (u - J^T v) / d,
+    Here df comes from all that f captures. Given a cotangent u of x, the gradient needs
+    v = J^-T u. It is found by Jacobi's iteration with the diagonal d of J,
 
-    each step one gradient of f. Since J^T / d is the identity plus what is strictly triangular, D
-    steps are exact whatever the numbers are; it stops before, once all of `u - J^T v` is down to
-    rounding. Memory does not grow with the number of steps. `df` is that of all that f captures. A
-    derivative of the derivative raises `LookupError`.
+        v <- v + (u - J^T v) / d.
 
-    Source: Song, Meng and Ermon (2019), MintNet, arXiv:1907.07945, the same iteration for x.
+    Each step takes one gradient of f. J^T / d is the identity plus a strictly triangular matrix,
+    so D steps are exact for any numbers. The iteration stops earlier, once `u - J^T v` is as small
+    as rounding everywhere. Memory does not grow with the number of steps. Second derivatives raise
+    `LookupError`.
+
+    Source: Song, Meng and Ermon (2019), MintNet, arXiv:1907.07945, who use this iteration for x.
 
     Args:
-      value_and_slope: callable, `x -> (f(x), df_i/dx_i)`, both of the shape of x, that treats each
-        event by itself. The slopes are not zero.
-      x: float `Tensor` `[..., D]`, the solution; its own derivatives are left out.
+      value_and_slope: callable, `x -> (f(x), df_i/dx_i)`, both of the shape of x. It treats each
+        event by itself, and its slopes are not zero.
+      x: float `Tensor` `[..., D]`, the solution. Derivatives that it has of its own are ignored.
       y: float `Tensor` of the same shape.
-      event_ndims: Python `int`, the number of trailing axes of one event, of static size.
+      event_ndims: Python `int`, the number of trailing axes of one event. Their sizes are static.
       name: Python `str`.
 
     Returns:
@@ -50,7 +53,7 @@ def with_triangular_gradient(
 
         def solve(matvec: Callable[..., Any], u: tf.Tensor) -> tf.Tensor:
             scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True)
-            # Powers of small and of huge cotangents would leave the dtype.
+            # Tiny or huge cotangents could leave the range of the dtype in the iteration.
             scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
             u /= scale
 
@@ -68,7 +71,8 @@ def with_triangular_gradient(
             return scale * v
 
         slope = tf.stop_gradient(value_and_slope(x)[1])
-        # x = g(x), g(x) = x + (y - f(x)) / d: I - J = J_f / d, and J is strictly triangular.
+        # x is a fixed point of g(x) = x + (y - f(x)) / d, whose Jacobian I - J / d is strictly
+        # triangular.
         linearized = Linearized(lambda x: x + (y - value_and_slope(x)[0]) / slope, x)
 
         @tf.custom_gradient

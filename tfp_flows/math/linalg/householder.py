@@ -6,14 +6,17 @@ import tensorflow as tf
 
 
 def householder_product(vectors: tf.Tensor, x: tf.Tensor, transpose: bool = False) -> tf.Tensor:
-    """Q x with Q = H_1 H_2 ... H_K and H_k = I - 2 v_k v_k^T / |v_k|^2, or Q^T x.
+    r"""$Q x = H_1 H_2 \cdots H_K x$, $H_k = I - 2 v_k v_k^\top / |v_k|^2$
 
-    With the unit vectors u_k as rows of U, Q = I - U^T S^-1 U, where S is upper triangular: 1/2 on
-    its diagonal, and above it U U^T (the UT transform). So K reflections of N points are two
-    matrix products, O(K D) a point, instead of K steps one after the other.
+    Applies a product of K Householder reflections to vectors, or its transpose.
 
-    A zero vector, which has no direction, stands for no reflection: its H_k is I. Lengths do not
-    matter: vectors of 1e-30 or 1e30 are as good as those of length one.
+    With the unit vectors $v_k / |v_k|$ as rows of U, $Q = I - U^\top S^{-1} U$. S is upper
+    triangular: 1/2 on its diagonal, and $U U^\top$ above it (the UT transform). So K reflections of
+    N points take two matrix products instead of K steps one after the other. The cost is O(K D)
+    for each point.
+
+    A zero vector has no direction and means no reflection: its $H_k$ is I. The lengths of the
+    vectors do not matter, from 1e-30 to 1e30.
 
     Source: Joffrain, Low, Quintana-Orti, van de Geijn and Van Zee (2006), Accumulating
     Householder transformations, revisited.
@@ -21,13 +24,22 @@ def householder_product(vectors: tf.Tensor, x: tf.Tensor, transpose: bool = Fals
     Args:
       vectors: float `Tensor` `[K, D]`, any numbers.
       x: float `Tensor` `[..., D]`.
-      transpose: Python `bool`: Q^T x, which is Q^-1 x, instead.
+      transpose: Python `bool`. If true, the result is $Q^\top x$, which equals $Q^{-1} x$.
 
     Returns:
       A `Tensor` of the shape of `x`.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> vectors = tf.constant([[1.0, 0.0], [1.0, -1.0]])  # two reflections: a quarter turn
+      >>> tfpf.math.householder_product(vectors, tf.constant([3.0, 4.0])).numpy().round(3)
+      array([-4., 3.], dtype=float32)
+
+    See also: `tfpf.bijectors.HouseholderLinear`, `tfpf.bijectors.QRLinear`.
     """
     unit = _unit_rows(vectors)
-    # For rows r the product Q r is r - (r U^T) S^-T U.
+    # As rows, Q r is r - (r U^T) S^-T U.
     solved = tf.linalg.triangular_solve(_system(unit), unit, lower=False, adjoint=not transpose)
     rows = tf.reshape(x, [-1, unit.shape[-1]])
     rows -= tf.matmul(tf.matmul(rows, unit, transpose_b=True), solved)
@@ -35,7 +47,9 @@ def householder_product(vectors: tf.Tensor, x: tf.Tensor, transpose: bool = Fals
 
 
 def householder_columns(vectors: tf.Tensor, num_columns: int) -> tf.Tensor:
-    """The first M columns of the Q of `householder_product`, orthonormal, also in batches.
+    """Returns the first M columns of the Q of `householder_product`.
+
+    They are orthonormal. `vectors` may have batch dimensions.
 
     Args:
       vectors: float `Tensor` `[..., K, D]`, any numbers.
@@ -51,13 +65,13 @@ def householder_columns(vectors: tf.Tensor, num_columns: int) -> tf.Tensor:
 
 
 def paired_vectors(num_vectors: int, size: int, seed: int | None = None) -> np.ndarray:
-    """Random vectors in equal pairs, whose reflections undo each other: Q = I to start from.
+    """Returns random vectors in equal pairs, whose reflections undo each other, so that Q = I.
 
-    An odd one is left over: e_1, which changes the sign of the first coordinate.
+    If K is odd, the last vector is e_1, which changes the sign of the first coordinate.
 
     Args:
-      num_vectors: K.
-      size: D.
+      num_vectors: the number of vectors, K.
+      size: the size of each vector, D.
       seed: Python `int`, or `None`.
 
     Returns:
@@ -69,7 +83,7 @@ def paired_vectors(num_vectors: int, size: int, seed: int | None = None) -> np.n
 
 
 def _system(unit: tf.Tensor) -> tf.Tensor:
-    """S, `[..., K, K]`."""
+    """Returns S, `[..., K, K]`."""
     num_vectors = unit.shape[-2]
     above = np.triu(np.ones([num_vectors] * 2), 1)
     gram = tf.matmul(unit, unit, transpose_b=True) * tf.constant(above, unit.dtype)
@@ -77,13 +91,13 @@ def _system(unit: tf.Tensor) -> tf.Tensor:
 
 
 def _unit_rows(vectors: tf.Tensor) -> tf.Tensor:
-    """v / |v| by rows; rows of zeros stay so, with gradients of zero."""
+    """Returns v / |v| for each row; rows of zeros stay zero, with zero gradients."""
     vectors = tf.convert_to_tensor(vectors)
     largest = tf.stop_gradient(tf.reduce_max(tf.abs(vectors), axis=-1, keepdims=True))
-    # Below the smallest normal number XLA takes numbers for zero, and 0 / 0 is NaN. `where` stands
-    # inside, too: behind a division by zero it would stop the NaN of the value only.
+    # XLA treats numbers below the smallest normal one as zero, and 0 / 0 is NaN. `tf.where` is
+    # needed inside the division, too: outside alone it would keep the NaN of the gradient.
     is_zero = largest < ml_dtypes.finfo(vectors.dtype.as_numpy_dtype).tiny
-    # First by the largest number: the square of 1e30, or of 1e-30, is not a float32.
+    # Divided by the largest number first: float32 cannot hold the square of 1e30 or 1e-30.
     scaled = vectors / tf.where(is_zero, tf.ones_like(largest), largest)
     squared = tf.reduce_sum(tf.square(scaled), axis=-1, keepdims=True)
     unit = scaled / tf.sqrt(tf.where(is_zero, tf.ones_like(largest), squared))

@@ -1,4 +1,4 @@
-"""The log-determinant of I + J by its power series, with the gradient by Neumann's."""
+"""The log-determinant of I + J by a power series, with its gradient by the Neumann series."""
 
 import math
 from collections.abc import Callable
@@ -16,39 +16,53 @@ def power_series_log_det(
     num_sure: int | None = None,
     survival: float = 1.0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """log det(I + J) ~ sum_k (-1)^(k+1) w_k / k  v^T J^k v, k = 1, ..., n; J = dg/dx.
+    r"""$\log\det(I + J) \approx \sum_{k=1}^n (-1)^{k+1} (w_k / k) v^\top J^k v$
 
-    v is noise of mean zero and covariance I, so that v^T J^k v has the mean tr(J^k). With weights
-    w_k = 1 the series is cut off after n terms: for |J| <= c the mean is off by at most
-    D c^(n+1) / ((n + 1)(1 - c)) (see `num_terms_for`). If n is random, and w_k = 1 / P(n >= k),
-    nothing is cut off in the mean (see `russian_roulette_log_det`).
+    A stochastic estimate of the log-det of x + g(x) by n terms of its power series.
 
-    The gradient is not that of the estimate, but one of the same mean that takes no more memory
-    for more terms: with u = sum_k (-1)^(k-1) w_k (J^T)^(k-1) v held constant, that of u^T J v.
-    It is for first derivatives; a second derivative raises `LookupError`.
+    Here $J = \partial g / \partial x$, and v is noise of mean zero and covariance I, so that the
+    mean of $v^\top J^k v$ is the trace of $J^k$. With weights $w_k = 1$ the series is cut off after
+    n terms. Where $|J| \le c$, the mean of the estimate is then off by at most
+    $D c^{n+1} / ((n + 1)(1 - c))$, see `tfpf.math.num_terms_for`. If n is random and
+    $w_k = 1 / P(n \ge k)$, the estimate has no bias, see `tfpf.math.russian_roulette_log_det`.
 
-    Cost: n gradients of g in a loop, and one that is differentiated.
+    The gradient is not that of the estimate. It has the same mean, but its memory does not grow
+    with n: it is the gradient of $u^\top J v$, with
+    $u = \sum_k (-1)^{k-1} w_k (J^\top)^{k-1} v$ held constant. Second derivatives raise
+    `LookupError`.
 
-    Source: Behrmann et al. (2019), arXiv:1811.00995, algorithm 2; the gradient is that of Chen et
+    Cost: n gradients of g in a loop, and one more that is differentiated.
+
+    Source: Behrmann et al. (2019), arXiv:1811.00995, algorithm 2. The gradient is that of Chen et
     al. (2019), arXiv:1906.02735, theorem 2.
 
     Args:
-      function: callable, g, from `[N, D]` to `[N, D]`, that treats each row by itself.
+      function: callable, g, from `[N, D]` to `[N, D]`. It treats each row by itself.
       x: float `Tensor` `[N, D]`.
-      noise: v, `[N, D]`, for instance of signs.
-      num_terms: n, an integer, a Python one or a scalar `Tensor`.
-      num_sure: the number of terms of weight one, that is with P(n >= k) = 1; all by default.
-      survival: P(n >= k + 1 | n >= k) of the others.
+      noise: v, `[N, D]`, for instance random signs.
+      num_terms: n, a Python `int` or a scalar integer `Tensor`.
+      num_sure: the number of terms with $P(n \ge k) = 1$, which have weight one. By default all.
+      survival: $P(n \ge k + 1 | n \ge k)$ of the other terms.
 
     Returns:
       g(x), `[N, D]`, and the estimate, `[N]`, in nats.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> x, signs = tf.ones([1, 2]), tf.constant([[1.0, -1.0]])
+      >>> g, log_det = tfpf.math.power_series_log_det(lambda x: 0.5 * x, x, signs, num_terms=10)
+      >>> log_det.numpy()  # the exact value is 2 log(1.5) = 0.811
+      array([0.811], dtype=float32)
+
+    See also: `tfpf.math.exact_log_det`.
     """
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         g = function(x)
 
     def transposed(v: tf.Tensor) -> tf.Tensor:
-        """J^T v."""
+        """Returns J^T v."""
         return tape.gradient(g, x, v, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     num_sure = num_terms if num_sure is None else num_sure
@@ -57,7 +71,7 @@ def power_series_log_det(
     def step(
         k: tf.Tensor, weight: tf.Tensor, v_k: tf.Tensor, u: tf.Tensor, log_det: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """v_k is (J^T)^(k-1) v, and the weight has the sign of its term."""
+        """Adds the k-th term. v_k is (J^T)^(k-1) v; the weight includes the sign of the term."""
         u += weight * v_k
         v_k = tf.ensure_shape(transposed(v_k), x.shape)
         log_det += weight / tf.cast(k, x.dtype) * tf.reduce_sum(v_k * noise, axis=-1)
@@ -74,7 +88,24 @@ def power_series_log_det(
 
 
 def num_terms_for(coefficient: float, tolerance: float) -> int:
-    """The smallest n with c^(n+1) / ((n + 1)(1 - c)) <= tolerance: nats a dimension."""
+    r"""$c^{n+1} / ((n + 1)(1 - c)) \le \epsilon$
+
+    The smallest number of terms n that keeps the bias of a power series within a tolerance.
+
+    Args:
+      coefficient: c, a bound of the norm of the Jacobian, in (0, 1).
+      tolerance: $\epsilon$, the largest bias of the log-det, in nats for each dimension.
+
+    Returns:
+      n, a Python `int`.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> tfpf.math.num_terms_for(coefficient=0.5, tolerance=0.001)
+      7
+
+    See also: `tfpf.math.power_series_log_det`.
+    """
     log_c = math.log(coefficient)
     bound = math.log(tolerance) + math.log1p(-coefficient)
     n = 1

@@ -18,26 +18,40 @@ def russian_roulette_log_det(
     num_sure: int = 2,
     survival: float = 0.5,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """log det(I + J) = E sum_k (-1)^(k+1) / (k P(n >= k)) v^T J^k v, k = 1, ..., n; J = dg/dx.
+    r"""$\log\det(I + J) = E \sum_{k=1}^n (-1)^{k+1} v^\top J^k v / (k P(n \ge k))$
 
-    The number n of terms is drawn, one for all rows: m = `num_sure` terms for sure, and each
-    further one with the chance r = `survival`, so that P(n >= k) = r^(k-m) for k > m. There are
-    m + r / (1 - r) terms on average. Value and gradient are unbiased. For |J| <= c the variance is
-    finite if c^2 < r.
+    An unbiased estimate of the log-det of x + g(x), by a random number of terms.
+
+    Here $J = \partial g / \partial x$, and v is noise of mean zero and covariance I. The number n
+    of terms is drawn once for all rows. The first m = `num_sure` terms are always there, and each
+    further term follows with probability r = `survival`, so $P(n \ge k) = r^{k-m}$ for $k > m$. On
+    average there are $m + r / (1 - r)$ terms. Value and gradient are unbiased. Where $|J| \le c$,
+    the variance is finite if $c^2 < r$.
 
     Source: Chen et al. (2019), Residual flows for invertible generative modeling,
     arXiv:1906.02735, theorems 1 and 2.
 
     Args:
-      function: callable, g, from `[N, D]` to `[N, D]`, that treats each row by itself.
+      function: callable, g, from `[N, D]` to `[N, D]`. It treats each row by itself.
       x: float `Tensor` `[N, D]`.
       noise: v, `[N, D]`, of mean zero and covariance I.
-      seed: two integers, of the draw of n.
+      seed: two integers, which determine n.
       num_sure: m, a Python `int`.
       survival: r, a Python `float` in (0, 1).
 
     Returns:
       g(x), `[N, D]`, and the estimate, `[N]`, in nats.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> x, signs = tf.ones([1, 2]), tf.constant([[1.0, -1.0]])
+      >>> g, log_det = tfpf.math.russian_roulette_log_det(
+      ...     lambda x: 0.1 * x, x, signs, seed=[0, 1], num_sure=2)
+      >>> log_det.numpy()  # the exact value is 2 log(1.1) = 0.19
+      array([0.19], dtype=float32)
+
+    See also: `tfpf.math.power_series_log_det`, `tfpf.bijectors.Residual`.
     """
     uniform = philox_uniform([], seed)
     num_more = tf.cast(tf.floor(tf.math.log(uniform) / math.log(survival)), tf.int32)

@@ -9,21 +9,34 @@ from tfp_flows.math._replace_gradient import replace_gradient
 
 
 def spectral_norm_bound(matrix: tf.Tensor, num_squarings: int = 5) -> tf.Tensor:
-    """sigma(W) <= |(W^T W)^q|_F^(1 / (2 q)), with q = 2^num_squarings.
+    r"""$\sigma(W) \le |(W^\top W)^q|_F^{1 / (2 q)}$, $q = 2^k$
 
-    The right side is the norm of all singular values to the power 4 q, so that the bound is at most
-    r^(1 / (4 q)) times too large for rank r: 3.9 % for r = 128 where all of them are equal, next
-    to nothing where one stands out. It needs no state and holds in every call, up to rounding. It
-    has derivatives of every order, also at W = 0.
+    An upper bound of the largest singular value of a matrix, by k squarings.
+
+    The right side is the 4 q-norm of the vector of all singular values. For a matrix of rank r it
+    is at most $r^{1 / (4 q)}$ times too large. With the default, that is 3.9 % for r = 128 if all
+    singular values are equal, and next to nothing if one is much larger than the others. The bound
+    needs no state and holds in every call, up to rounding. It has derivatives of every order, also
+    at W = 0.
 
     Source: Delattre et al. (2023), arXiv:2305.16173, algorithm 1.
 
     Args:
       matrix: float `Tensor` `[..., m, n]`, finite.
-      num_squarings: Python `int`; each costs a product of matrices of the smaller size.
+      num_squarings: Python `int`, k. Each squaring is one product of square matrices, of the
+        smaller of the sizes m and n.
 
     Returns:
-      Float `Tensor` `[...]`.
+      A float `Tensor` `[...]`.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> matrix = tf.constant([[0.0, 4.0], [3.0, 0.0]])  # singular values 4 and 3
+      >>> float(tfpf.math.spectral_norm_bound(matrix))
+      4.00
+
+    See also: `tfpf.math.convolution_norm_bound`, `tfpf.layers.LipschitzMLP`.
     """
     matrix, size = _to_unit_size(matrix, axes=(-2, -1))
     if matrix.shape[-2] < matrix.shape[-1]:
@@ -35,17 +48,20 @@ def spectral_norm_bound(matrix: tf.Tensor, num_squarings: int = 5) -> tf.Tensor:
 def convolution_norm_bound(
     kernel: tf.Tensor, image_shape: Sequence[int], num_squarings: int = 5
 ) -> tf.Tensor:
-    """sigma(A) <= max_f sigma(W(f)), where A convolves images by W, whose spectrum is W(f).
+    r"""$\sigma(A) \le \max_f \sigma(W(f))$
 
-    A has stride one and pads with zeros ("same"). It is a part of the circular convolution of an
-    image of H + k_h - 1 times W + k_w - 1 pixels: to cut off and to fill with zeros does not raise
-    the norm. Circular convolutions are block-diagonal in Fourier space, with a block W(f), channels
-    by channels, for each frequency, and each block is bounded as `spectral_norm_bound` says.
-    (Reshaping the kernel to a matrix, as is often done, bounds nothing.)
+    An upper bound of the norm of a convolution A, which has the kernel W with the spectrum W(f).
 
-    Cost: one product of matrices of 2 min(C, C') a squaring for each of the (H + k_h)(W + k_w) / 2
-    frequencies, whatever the number of images. So one of the two numbers of channels should be
-    small, or the kernel 1 x 1.
+    A has stride one and pads with zeros ("same"). It is a part of the circular convolution of
+    images of H + k_h - 1 times W + k_w - 1 pixels, and neither cropping nor padding with zeros
+    raises the norm. In Fourier space a circular convolution is block-diagonal: for each frequency f
+    it has one block W(f), a matrix from channels to channels. Each block is bounded as in
+    `tfpf.math.spectral_norm_bound`. (The norm of the kernel reshaped to a matrix, as is often used,
+    is no bound.)
+
+    Cost: for each squaring and each of the (H + k_h)(W + k_w) / 2 frequencies, one product of
+    square matrices of size 2 min(C, C'). It does not depend on the number of images. So one of the
+    two numbers of channels should be small, or the kernel 1 x 1.
 
     Source: Sedghi, Gupta and Long (2019), arXiv:1805.10408; Delattre et al. (2023),
     arXiv:2305.16173.
@@ -56,7 +72,16 @@ def convolution_norm_bound(
       num_squarings: Python `int`.
 
     Returns:
-      Float scalar.
+      A float scalar.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> kernel = tf.ones([3, 3, 1, 1])  # its spectrum is at most 9
+      >>> float(tfpf.math.convolution_norm_bound(kernel, image_shape=(8, 8)))
+      9.05
+
+    See also: `tfpf.layers.LipschitzConvNet`.
     """
     k_h, k_w, num_in, num_out = kernel.shape
     if k_h == k_w == 1:
@@ -69,7 +94,7 @@ def convolution_norm_bound(
     )
     if num_in < num_out:
         cosine, sine = tf.linalg.matrix_transpose(cosine), tf.linalg.matrix_transpose(sine)
-    # The complex matrix C + i S as a real one: the same singular values, each twice.
+    # The complex matrix C + i S as a real one. It has the same singular values, each twice.
     block = tf.concat(
         [tf.concat([cosine, -sine], axis=-1), tf.concat([sine, cosine], axis=-1)], axis=-2
     )
@@ -79,18 +104,20 @@ def convolution_norm_bound(
 
 
 def _to_unit_size(tensor: tf.Tensor, axes: tuple[int, ...] | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """The tensor over its largest entry, and that entry: no power of it overflows then."""
+    """Returns the tensor over its largest entry, so that no power overflows, and that entry."""
     size = tf.reduce_max(tf.abs(tensor), axis=axes, keepdims=True)
-    # A constant for the gradient, which is right all the same: the norm is homogeneous.
+    # The gradient takes the size for a constant. It is right all the same, since the norm is
+    # homogeneous.
     size = tf.stop_gradient(tf.maximum(size, tensor.dtype.as_numpy_dtype(1e-30)))
     return tensor / size, size[..., 0, 0] if axes else tf.reshape(size, [])
 
 
 def _log_radius_bound(gram: tf.Tensor, num_squarings: int) -> tf.Tensor:
-    """log |G^q|_F / q, with q = 2^num_squarings, for symmetric matrices G.
+    """Returns log |G^q|_F / q, with q = 2^num_squarings, for symmetric matrices G.
 
-    Its gradient is G^(2q-1) / tr(G^(2q)), the product of all the powers on the way: one product of
-    matrices for each, where automatic differentiation would take two and as many normalisations.
+    The gradient is G^(2q-1) / tr(G^(2q)), where G^(2q-1) is the product of all powers on the way.
+    This takes one product of matrices for each power. Automatic differentiation would take two,
+    and as many normalizations.
     """
     tiny = gram.dtype.as_numpy_dtype(1e-30)
     power = gram
@@ -99,7 +126,7 @@ def _log_radius_bound(gram: tf.Tensor, num_squarings: int) -> tf.Tensor:
         if i > 0:
             power = tf.matmul(power, power)
         square = tf.reduce_sum(power**2, axis=(-2, -1))
-        # The bound of a matrix of zeros is next to zero, and its gradient finite.
+        # For a matrix of zeros the bound is then next to zero, and its gradient finite.
         norm = tf.sqrt(tf.maximum(square, tiny))
         power /= norm[..., tf.newaxis, tf.newaxis]
         total += tf.math.log(norm) / 2**i
@@ -111,9 +138,9 @@ def _log_radius_bound(gram: tf.Tensor, num_squarings: int) -> tf.Tensor:
 def _waves(
     kernel_shape: Sequence[int], image_shape: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """cos and sin of 2 pi f.p for frequencies f and places p in the kernel: `[F, k_h k_w]`."""
+    """Returns cos and sin of 2 pi f.p, `[F, k_h k_w]`, for frequencies f and kernel places p."""
     period = [n + k - 1 for n, k in zip(image_shape, kernel_shape, strict=True)]
-    # The block at -f is the conjugate of that at f.
+    # Half of the frequencies are enough: the block at -f is the conjugate of the block at f.
     rows, columns = np.meshgrid(np.arange(period[0] // 2 + 1), np.arange(period[1]), indexing="ij")
     places = np.indices(kernel_shape).reshape(2, -1)
     phase = (

@@ -1,4 +1,4 @@
-"""Solvers of ordinary differential equations, their gradients, and divergences."""
+"""Solvers of ordinary differential equations, their gradients, and divergences of fields."""
 
 from tfp_flows.math.ode.adjoint import adjoint
 from tfp_flows.math.ode.divergence import exact_divergence, hutchinson_divergence

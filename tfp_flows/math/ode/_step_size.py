@@ -1,4 +1,4 @@
-"""How large the steps of a solver with an error estimate are."""
+"""The step size of a solver with an error estimate."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,15 +13,19 @@ _SAFETY, _SHRINK, _GROW = 0.9, 0.2, 10.0
 
 
 class StepSize:
-    """h <- h clip(0.9 worst^(-1/5), 0.2, 10), worst the largest error in units of the tolerance.
+    r"""$h \leftarrow h \, clip(0.9 w^{-1/5}, 0.2, 10)$
 
-    The tolerance of an element is `atol + rtol max(|z before|, |z after|)`; rows that are given up
-    do not count. Source: Hairer, Norsett and Wanner (1993), Solving ordinary differential
-    equations I, section II.4.
+    Chooses the size h of the next step, where w is the largest error in units of the tolerance.
+
+    The tolerance of an element is `atol + rtol max(|z before|, |z after|)`. Rows that are given up
+    do not count.
+
+    Source: Hairer, Norsett and Wanner (1993), Solving ordinary differential equations I, section
+    II.4.
 
     Args:
-      rtol: non-negative float; ten machine epsilons of the dtype at least.
-      atol: positive float; likewise.
+      rtol: non-negative float, raised to at least ten machine epsilons of the dtype.
+      atol: positive float, raised likewise.
       start: float, t_0.
       stop: float, t_1.
       dtype: of the state.
@@ -40,12 +44,15 @@ class StepSize:
     def ratios(
         self, errors: Sequence[tf.Tensor], before: Sequence[tf.Tensor], after: Sequence[tf.Tensor]
     ) -> tf.Tensor:
-        """The largest |error| of each row in units of the tolerance, `[N]`; infinite for NaN."""
+        """Returns the largest |error| of each row in units of the tolerance, `[N]`.
+
+        A row with a NaN has an infinite error.
+        """
         found = []
         for error, z, following in zip(errors, before, after, strict=True):
             size = tf.maximum(tf.abs(z), tf.abs(following))
             ratio = tf.abs(error) / (self._atol + self._rtol * size)
-            # `reduce_max` may pass over a NaN.
+            # `tf.reduce_max` may ignore a NaN.
             ratio = tf.where(tf.math.is_finite(ratio), ratio, tf.constant(np.inf, ratio.dtype))
             found.append(tf.reduce_max(ratio, axis=list(range(1, ratio.shape.rank))))
         return tf.reduce_max(tf.stack(found), axis=0)
@@ -53,7 +60,7 @@ class StepSize:
     def roundings(
         self, moves: Sequence[tf.Tensor], before: Sequence[tf.Tensor], after: Sequence[tf.Tensor]
     ) -> tf.Tensor:
-        """At most what roundings of a step's error are, in units of the tolerance, `[N]`."""
+        """Returns a bound of the rounding error of a step, in units of the tolerance, `[N]`."""
         return 8.0 * self._eps * self.ratios(moves, before, after)
 
     def of_quadratures(
@@ -63,16 +70,17 @@ class StepSize:
         after: Sequence[tf.Tensor],
         num_rows: tf.Tensor,
     ) -> tf.Tensor:
-        """The largest error of a quadrature in units of the tolerance, a scalar.
+        """Returns the largest error of the quadratures in units of the tolerance, a scalar.
 
-        It is a sum over N rows, with a tolerance `N atol + rtol max |q|` for all of a tensor: that
-        of its elements alone would take more steps, for those near zero.
+        A quadrature is a sum over N rows. All elements of a tensor share the tolerance
+        `N atol + rtol max |q|`. A tolerance for each element would take more steps, because of
+        elements near zero.
         """
         found = [tf.zeros([], self.length.dtype)]
         for error, q, following in zip(errors, before, after, strict=True):
             size = tf.maximum(tf.reduce_max(tf.abs(q)), tf.reduce_max(tf.abs(following)))
             ratio = tf.reduce_max(tf.abs(error)) / (num_rows * self._atol + self._rtol * size)
-            # Of a row that is given up: smaller steps would not help.
+            # Not finite: a row is given up, and smaller steps would not help.
             found.append(tf.where(tf.math.is_finite(ratio), ratio, tf.zeros_like(ratio)))
         return tf.reduce_max(tf.stack(found))
 
@@ -83,10 +91,13 @@ class StepSize:
         slopes: Sequence[tf.Tensor],
         alive: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A step that Euler's method would take with an error of a hundredth of the tolerance.
+        """Returns the size of the first step.
+
+        It is estimated from the slopes at the start and after a step of Euler's method, for an
+        error of a hundredth of the tolerance.
 
         Returns:
-          `(h, alive)`: a scalar, and which of these rows have finite slopes, `[N]`.
+          `(h, alive)`: a scalar, and which of the rows that are alive have finite slopes, `[N]`.
         """
         per_row = self.ratios(slopes, state, state)
         alive &= tf.math.is_finite(per_row)
@@ -101,15 +112,15 @@ class StepSize:
         return tf.clip_by_value(h, self.smallest, self.length), alive
 
     def alone(self, per_row: tf.Tensor) -> tf.Tensor:
-        """How many steps of its own size a row would take for one with this error, `[N]`."""
+        """Returns how many steps of its own size a row would need for this step, `[N]`."""
         return tf.pow(per_row, 0.2) / _SAFETY
 
     def following(self, h: tf.Tensor, worst: tf.Tensor) -> tf.Tensor:
-        """The size of the step after one of size h with the error `worst`."""
+        """Returns the size of the step that follows one of size h with the error `worst`."""
         factor = _SAFETY * tf.pow(tf.maximum(worst, 1e-10), -0.2)
         return tf.maximum(h * tf.clip_by_value(factor, _SHRINK, _GROW), self.smallest)
 
 
 def largest(ratios: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:
-    """The largest ratio of the rows that are alive, or zero."""
+    """Returns the largest ratio among the rows that are alive, or zero."""
     return tf.reduce_max(tf.where(alive, ratios, tf.zeros_like(ratios)))

@@ -1,4 +1,4 @@
-"""The adjoint equation, solved back from the end, and from states on the way where that is lost."""
+"""The adjoint equation, solved backward in time, in segments where one solution is not enough."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ _NUM_SEGMENTS = 16
 
 
 class WayBack(NamedTuple):
-    """What is solved back in time.
+    """The result of `solve_back`.
 
     Attributes:
       cotangents: a(t_0) = dL/dz(t_0), `[N, D]`.
       integrals: tuple of tensors, dL/dw.
-      succeeded: boolean `Tensor` `[N]`, for each row.
+      succeeded: boolean `Tensor` `[N]`, whether the solution of each row is valid.
     """
 
     cotangents: tf.Tensor
@@ -35,20 +35,23 @@ def solve_back(
     solve: Callable[..., OdeResult],
     tolerance: float,
 ) -> WayBack:
-    """a(t_0) of da/dt = -a^T df/dz, along with z of dz/dt = f(t, z), from t_1 back to t_0.
+    r"""$da/dt = -a^\top \partial f / \partial z$
 
-    Where a flow contracts, errors of z grow on the way back. Where what is found at t_0 is not
-    what z(t_0) was, all is solved again by segments: z forward once more, and back from the
-    state at the end of each, where errors have less time to grow. A row that is not found back
-    then, either, has not succeeded.
+    Solves the adjoint equation from t_1 back to t_0, along with dz/dt = f(t, z).
+
+    Where a flow contracts, errors of z grow on the way back. If z(t_0) is not reached again within
+    the tolerance, the equation is solved once more in segments: first z forward, and then back from
+    the state at the end of each segment, so that errors have less time to grow. A row that misses
+    z(t_0) in the segments as well has not succeeded.
 
     Args:
-      velocity: callable, `(t, (z,))`, gives `(f,), ()`.
-      slopes: callable, `(t, (z, a))`, gives two tuples, of z and a, and of `integrals`.
+      velocity: callable, `(t, (z,)) -> ((f,), ())`.
+      slopes: callable, `(t, (z, a))`. It returns two tuples: the slopes of z and a, and those of
+        `integrals`.
       ends: z(t_0) and z(t_1), float tensors `[N, D]`.
       cotangents: float `Tensor` `[N, D]`, a(t_1).
-      integrals: tuple of float tensors, at t_1.
-      counts: boolean `Tensor` `[N]`; the other rows succeed, whatever comes out.
+      integrals: tuple of float tensors, their values at t_1.
+      counts: boolean `Tensor` `[N]`. Rows that do not count succeed whatever their result is.
       time: `(t_0, t_1)`, floats.
       solve: as in `adjoint`.
       tolerance: as in `adjoint`.
@@ -62,7 +65,7 @@ def solve_back(
     def segment(
         function: Callable[..., Any], i: int | tf.Tensor, number: int | tf.Tensor
     ) -> Callable[..., Any]:
-        """`function` in segment i of a number of equal ones, whose time goes from 0 to 1."""
+        """Returns `function` in segment i of `number` equal ones, with a time from 0 to 1."""
         length = (stop - start) / tf.cast(number, first.dtype)
         begin = start + tf.cast(i, first.dtype) * length
 
@@ -93,9 +96,9 @@ def solve_back(
             count: tf.Tensor, a: tf.Tensor, integrals: tuple[tf.Tensor, ...], succeeded: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tf.Tensor]:
             i = number - 1 - count
-            state = (points[i], a)
+            state = (tf.gather(points, i), a)
             result = solve(segment(slopes, i, number), state, 1.0, 0.0, quadrature=integrals)
-            begin = tf.where(i == 0, first, points[tf.maximum(i - 1, 0)])
+            begin = tf.where(i == 0, first, tf.gather(points, tf.maximum(i - 1, 0)))
             is_found = result.succeeded & _close(result.state[0], begin, tolerance)
             succeeded &= is_found | ~counts
             return count + 1, result.state[1], result.quadrature, succeeded
@@ -112,7 +115,7 @@ def solve_back(
 
 
 def _loop(number: int | tf.Tensor, body: Callable[..., Any], *values: Any) -> Any:
-    """The values after `body(i, *values)` for each i below `number`."""
+    """Returns the values after `body(i, *values)` for each i below `number`."""
     return tf.while_loop(
         lambda i, *_: i < number,
         body,
@@ -122,6 +125,6 @@ def _loop(number: int | tf.Tensor, body: Callable[..., Any], *values: Any) -> An
 
 
 def _close(found: tf.Tensor, given: tf.Tensor, tolerance: float) -> tf.Tensor:
-    """Whether each row is what it was: boolean `[N]`. Not where it is NaN."""
+    """Returns whether each row agrees within the tolerance, boolean `[N]`; a NaN never does."""
     is_close = tf.abs(found - given) <= tolerance * tf.maximum(tf.abs(given), 1.0)
     return tf.reduce_all(is_close, axis=-1)

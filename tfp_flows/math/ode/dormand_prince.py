@@ -1,4 +1,4 @@
-"""Ordinary differential equations by Dormand and Prince's method, with steps of adaptive size."""
+"""Ordinary differential equations by the method of Dormand and Prince, with adaptive steps."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -28,43 +28,59 @@ def dormand_prince(
     quadrature: Sequence[tf.Tensor] = (),
     quadrature_steers: bool = True,
 ) -> OdeResult:
-    """Solves dz/dt = f(t, z) by steps of order 5, with an error estimate of order 4.
+    """$dz/dt = f(t, z)$
 
-    All N rows share their steps. A step is accepted when, in every element of every row,
+    Solves an ordinary differential equation by adaptive steps of order 5.
+
+    An embedded method of order 4 estimates the error. All N rows share their steps. A step is
+    accepted when, in every element of every row,
 
         |error| <= atol + rtol max(|z before|, |z after|),
 
-    so that what holds for one row does not depend on how many others are with it. A row that is
-    not finite, or cannot be followed with the smallest step that the dtype resolves, is given up
-    and holds no other row back. So is a row that alone would take more than `max_num_steps`: when
-    these are used up the others start again without it, with as many.
+    so the bound for a row does not depend on the number of rows. A row is given up if it is not
+    finite, or if it fails with the smallest step that the dtype resolves. It then holds no other
+    row back. A row that alone would take more than `max_num_steps` is given up as well: when the
+    steps are used up, the other rows start again without it, with as many steps.
 
-    Quadratures, which are sums over rows, steer, too: by the largest error of each tensor, within
-    `N atol + rtol max |q|`. They may be gradients of parameters of a field that is zero, and the
-    state then asks for no steps at all. Without it steps are saved (Kidger, Chen and Lyons, 2021,
-    "Hey, that's not an ODE", arXiv:2009.09457).
+    Quadratures are sums over rows, and by default their errors count, too: the largest error of
+    each tensor must be within `N atol + rtol max |q|`. This matters for the gradients of the
+    parameters of a field that is zero, where the state alone needs no small steps. Without it the
+    solver saves steps (Kidger, Chen and Lyons, 2021, "Hey, that's not an ODE", arXiv:2009.09457).
 
-    Size of steps: Hairer, Norsett and Wanner (1993), Solving ordinary differential equations I,
-    section II.4. Neither tolerance is taken below ten machine epsilons of the dtype. Compiles
-    under XLA; its gradient there takes memory for twice `max_num_steps` steps.
+    Both tolerances are raised to at least ten machine epsilons of the dtype. The solver compiles
+    under XLA, where its gradient takes memory for twice `max_num_steps` steps.
+
+    Source: Dormand and Prince (1980), A family of embedded Runge-Kutta formulae; step sizes:
+    Hairer, Norsett and Wanner (1993), Solving ordinary differential equations I, section II.4.
 
     Args:
-      function: callable, `f(t, state)`, t a scalar, gives the slopes of the state and of the
-        quadrature: two tuples of tensors.
+      function: callable, `f(t, state)`, where t is a scalar. It returns two tuples of tensors: the
+        slopes of the state, and those of the quadrature.
       state: tuple of float tensors `[N, ...]`.
       start: float, t_0.
       stop: float, t_1, on either side of t_0.
       rtol: non-negative float, relative tolerance.
       atol: positive float, absolute tolerance.
-      max_num_steps: Python `int`, the most steps that are tried.
-      quadrature: tuple of float tensors of any shapes, integrals at the start.
-      quadrature_steers: Python `bool`: their errors have a say in the size of a step.
+      max_num_steps: Python `int`, the largest number of steps that are tried.
+      quadrature: tuple of float tensors of any shapes, the integrals at the start.
+      quadrature_steers: Python `bool`. If true, errors of quadratures affect the size of steps.
 
     Returns:
-      An `OdeResult`. No row has succeeded if the steps ended before t_1, twice.
+      A `tfpf.math.OdeResult`. No row has succeeded if the steps were used up before t_1, twice.
 
     Raises:
       ValueError: if a tolerance or `max_num_steps` is out of its range.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> result = tfpf.math.dormand_prince(
+      ...     lambda t, state: ((-state[0],), ()), (tf.constant([[1.0]]),), start=0.0, stop=1.0,
+      ...     rtol=1e-3, atol=1e-3)
+      >>> result.state[0].numpy(), result.succeeded.numpy()  # exp(-1)
+      (array([[0.37]], dtype=float32), array([ True]))
+
+    See also: `tfpf.math.fixed_steps`, `tfpf.math.adjoint`.
     """
     if rtol < 0.0 or not atol > 0.0:
         raise ValueError(
@@ -99,7 +115,7 @@ def dormand_prince(
         remaining, h, state, quadrature, slopes, num_alone = solution
         is_last = h >= remaining
         h = tf.minimum(h, remaining)
-        # With gradients, those of the steps taken: their sizes are not differentiated.
+        # Gradients are those of the steps taken. Their sizes are not differentiated.
         dt = tf.stop_gradient(direction * h)
         following, integrals, stages = runge_kutta_step(
             function, stop - direction * remaining, state, quadrature, dt, DORMAND_PRINCE, slopes
@@ -133,7 +149,7 @@ def dormand_prince(
         )
 
         def out_of_steps() -> tuple[tf.Tensor, _Solution, tf.Tensor]:
-            # Errors of small steps are those of rounding, and no reason to give a row up.
+            # Small steps have errors of rounding only, which are no reason to give a row up.
             moves = [dt * slope for slope in slopes[0]]
             alone = size.alone(tf.nn.relu(per_row - size.roundings(moves, state, following)))
             needed = following_solution.num_alone + alone * following_solution.remaining / h
@@ -147,9 +163,9 @@ def dormand_prince(
         return count + 1, again, solution, alive
 
     def second_start(alive: tf.Tensor) -> tuple[tf.Tensor, _Solution, tf.Tensor]:
-        """As if these rows had been alone from the first."""
+        """Starts again, as if these rows had been alone from the start."""
 
-        # What is given up stands at zero, where it neither overflows nor has a gradient.
+        # Rows that are given up become zero, so that they do not overflow and have no gradient.
         def kept(part: tf.Tensor) -> tf.Tensor:
             mask = tf.reshape(alive, tf.concat([tf.shape(alive), [1] * (part.shape.rank - 1)], 0))
             return tf.where(mask, part, tf.zeros_like(part))
@@ -172,15 +188,15 @@ def dormand_prince(
 
 
 class _Solution(NamedTuple):
-    """How far it is.
+    """The solution up to some time.
 
     Attributes:
       remaining: the time that is left, a scalar.
       h: the size of the next step, a scalar.
       state: tuple of tensors.
       quadrature: tuple of tensors.
-      slopes: those of state and quadrature here.
-      num_alone: the number of steps until here that each row would have taken alone, `[N]`.
+      slopes: those of the state and the quadrature at this time.
+      num_alone: the number of steps that each row alone would have taken so far, `[N]`.
     """
 
     remaining: tf.Tensor

@@ -1,4 +1,4 @@
-"""Roots and fixed points, with gradients by the implicit function theorem."""
+"""Roots and fixed points, with derivatives by the implicit function theorem."""
 
 from tfp_flows.math.solvers.find_root import RootResult, find_root
 from tfp_flows.math.solvers.fixed_point import FixedPointResult, fixed_point

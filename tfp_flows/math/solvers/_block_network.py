@@ -16,17 +16,19 @@ def block_network(
     first: tf.Tensor,
     last: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """x_i = exp(s_i) y_i + f_i(y_<=i), and log dx_i/dy_i, by one evaluation of f.
+    r"""$x_i = e^{s_i} y_i + f_i(y_{\le i})$
 
-    f has layers h_l = tanh(W_l h_{l-1} + b_l), h_0 = y, the last without tanh.
+    Evaluates a block-triangular network, and log dx_i/dy_i, in one pass.
+
+    f has the layers h_l = tanh(W_l h_{l-1} + b_l) with h_0 = y. The last layer has no tanh.
 
     Args:
       layers: `[(W_l, logarithms of its diagonal blocks, b_l)]`, the first two as
         `tfp_flows.math.linalg._block_matrix.block_matrix` returns them.
       log_linear: float `Tensor` `[D]`, s.
       y: float `Tensor` `[N, D]`.
-      first: what is added to the first layer, `[N, D H_1]` or a scalar.
-      last: what is added to x, `[N, D]` or a scalar.
+      first: a `Tensor` to add to the first layer, `[N, D H_1]` or a scalar.
+      last: a `Tensor` to add to x, `[N, D]` or a scalar.
 
     Returns:
       `(x, log_slopes)`, both `[N, D]`.
@@ -50,10 +52,10 @@ def solve_block_network(
     first: tf.Tensor,
     last: tf.Tensor,
 ) -> tf.Tensor:
-    """y of `block_network(..., y, ...)[0] = x`, one coordinate after the other.
+    """Solves `block_network(..., y, ...)[0] = x` for y, one coordinate after the other.
 
-    A search for y_i needs the diagonal blocks only, and all searches together evaluate the rest
-    of the network once. Arguments are as there; a y_i that is not found is NaN.
+    The search for y_i needs the diagonal blocks only. All searches together evaluate the rest of
+    the network once. Arguments are those of `block_network`. A y_i that is not found is NaN.
     """
     size = layers[0][1].shape[0]
     widths = [log_block.shape[2] for _, log_block, _ in layers]
@@ -62,14 +64,14 @@ def solve_block_network(
     first += tf.zeros([tf.shape(x)[0], layers[0][0].shape[0]], x.dtype)
 
     def coordinate(i: tf.Tensor, layer: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Rows of W and b, and the diagonal block, for the units of y_i."""
+        """Returns the rows of W and b, and the diagonal block, of the units of y_i."""
         matrix, log_block, bias = layers[layer]
         num_out = log_block.shape[1]
         rows = tf.gather(tf.reshape(matrix, [size, num_out, -1]), i)
         return rows, tf.gather(log_block, i), tf.gather(tf.reshape(bias, [size, num_out]), i)
 
     def step(i: tf.Tensor, y: tf.Tensor, *hidden: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # What the coordinates before y_i add to each layer: later ones are zero in `hidden`.
+        # What the coordinates before y_i add to each layer. Later ones are zero in `hidden`.
         blocks, offsets = [], []
         for layer, h in enumerate(hidden):
             rows, log_block, bias = coordinate(i, layer)
@@ -87,7 +89,7 @@ def solve_block_network(
             _, value, log_slope = _one_coordinate(blocks, offsets, s_i, y_i)
             return value, tf.exp(log_slope)
 
-        # f is bounded, so y_i is not far from x_i without it.
+        # f is bounded, so y_i is near the solution without f.
         largest = x.dtype.max
         guess = tf.clip_by_value(x_i * tf.exp(-s_i), -largest, largest)
         radius = 1.0 + 0.5 * tf.abs(guess)
@@ -97,7 +99,7 @@ def solve_block_network(
         hidden = (
             tf.where(is_i, new[:, tf.newaxis], old) for new, old in zip(found, hidden, strict=True)
         )
-        # Apart from what tanh sees of it, which is bounded.
+        # y is kept in full, while `hidden` holds it bounded, as tanh sees it.
         return i + 1, tf.where(is_i[:, 0], result.root[:, tf.newaxis], y), *hidden
 
     hidden = tuple(tf.zeros([tf.shape(x)[0], size, width], x.dtype) for width in widths)
@@ -110,7 +112,7 @@ def solve_block_network(
 def _one_coordinate(
     blocks: Sequence[tf.Tensor], offsets: Sequence[tf.Tensor], s_i: tf.Tensor, y_i: tf.Tensor
 ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-    """All of h_l for y_i, then x_i and log dx_i/dy_i; `offsets` is what other coordinates add."""
+    """Returns all h_l of y_i, x_i and log dx_i/dy_i; other coordinates add `offsets`."""
     h, log_slope = tanh_input(y_i)[:, tf.newaxis], tf.zeros_like(y_i)[:, tf.newaxis]
     hidden = []
     for log_block, offset in zip(blocks, offsets, strict=True):
@@ -124,5 +126,5 @@ def _one_coordinate(
 
 
 def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """log(exp(a) + exp(b)), with a zero gradient where one term is nothing beside the other."""
+    """Returns log(exp(a) + exp(b)); the gradient of a negligible term is zero."""
     return a + tf.math.softplus(b - a)

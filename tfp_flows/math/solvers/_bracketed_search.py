@@ -29,11 +29,13 @@ def bracketed_search(
     tolerance: float,
     max_iterations: int,
 ) -> Search:
-    """The search of `find_root`, without gradients, from `start` and with steps up to `radius`.
+    """Runs the search of `find_root`, without gradients, from `start`.
+
+    `radius` is the length of the first step where Newton's step cannot be used.
 
     Returns:
-      The last `Search`: `found` says where `x` is a root to the tolerance, or an end of a bracket
-      that has closed. An infinite `x` is a root beyond the dtype.
+      The last `Search`. `found` is true where `x` is a root to the tolerance, or an end of a
+      bracket that has closed. An infinite `x` is a root beyond the dtype.
     """
     dtype = target.dtype
     largest = tf.constant(dtype.max, dtype)
@@ -56,28 +58,28 @@ def bracketed_search(
         low = tf.where(below & ~done, x, low)
         high = tf.where(above & ~done, x, high)
         scale = tolerance * tf.maximum(tf.ones_like(x), tf.abs(x))
-        # A slope beyond the dtype says nothing: not that the step is zero.
+        # An infinite slope carries no information. It does not mean a step of zero.
         newton_step = tf.where(
             tf.math.is_finite(slope), -residual / slope, tf.constant(np.inf, dtype)
         )
         size = tf.abs(residual)
         near = size <= tolerance * tf.abs(target)
         near |= (tf.abs(newton_step) <= scale) & (size <= tolerance)
-        # So steep that Newton's step is lost in x, and the value still off: to the other side of
-        # the root, so that the bracket closes.
+        # Where f is so steep that Newton's step does not change x, x goes to the other side of the
+        # root, so that the bracket closes.
         rounding = eps_of(x) * tf.abs(x)
         across = -2.0 * rounding * tf.sign(residual)
         newton_step = tf.where(tf.abs(newton_step) <= rounding, across, newton_step)
         middle = _middle(low, high)
         closed = _is_bracket(low, high) & ((middle <= low) | (middle >= high))
-        # A bracket that closes on an overflow has its root at the other end.
+        # If the bracket closes where f overflows, the root is its other end.
         inner = tf.where(above, low, high)
         middle = tf.where(closed & tf.math.is_inf(value), inner, middle)
         following, grown = _guess(x, newton_step, last_step, low, middle, high, radius, below)
         near |= closed
         near &= tf.math.is_finite(value)
-        # At the largest number, or without a bracket that could shrink: there is no root, unless
-        # the function is still increasing there.
+        # x cannot move, since it is the largest number or no bracket can shrink. Then there is no
+        # root, unless the function still increases there.
         stuck = tf.equal(following, x) & ~near & ~done
         beyond_dtype = stuck & (tf.abs(x) >= largest) & (slope > 0.0) & tf.math.is_finite(value)
         done_now = done | near | stuck
@@ -125,7 +127,7 @@ def _guess(
     radius: tf.Tensor,
     below: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The x to try next, and how far a step without a bracket may go after that."""
+    """Returns the x to try next, and the next radius: the step where Newton's cannot be used."""
     largest = tf.constant(x.dtype.max, x.dtype)
     newton = x + newton_step
     converging = tf.abs(newton_step) <= 0.5 * tf.abs(last_step)
@@ -134,7 +136,7 @@ def _guess(
     outward = tf.math.is_finite(newton) & (converging | (tf.abs(newton_step) > radius))
     beyond = tf.where(outward, newton, tf.where(below, x + radius, x - radius))
     beyond = tf.clip_by_value(beyond, -largest, largest)
-    # At least twice the step: an exponential draws unit steps, for ever.
+    # At least twice the step: for an exponential Newton's steps have length one, without end.
     grown = tf.where(outward, 2.0 * tf.abs(newton_step), radius * (8.0 + radius))
     grown = tf.clip_by_value(grown, radius, largest)
     bracketed = _is_bracket(low, high)
@@ -150,7 +152,7 @@ def _is_bracket(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
 
 
 def _middle(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """The middle of the bracket, on a logarithmic scale while the bracket is wide."""
+    """Returns the middle of the bracket, on a logarithmic scale while the bracket is wide."""
     smallest = tf.minimum(tf.abs(low), tf.abs(high))
     wide = high - low > tf.maximum(tf.ones_like(low), smallest)
     t = 0.5 * (_log_scale(low) + _log_scale(high))

@@ -10,24 +10,24 @@ from tfp_flows.math._elementwise import tanh_input
 from tfp_flows.math.linalg._triangular_inverse import with_triangular_gradient
 from tfp_flows.math.solvers.find_root import find_root
 
-# Sweeps before root searches take over.
+# The number of sweeps by Newton steps, before root searches take over.
 NEWTON_SWEEPS = 30
 
 
 def masked_kernel(raw: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """A kernel that looks at what comes before, and the squares by which units see their own.
+    """Splits raw weights into a kernel over earlier numbers, and the weights of own units.
 
-    Numbers of an image are in the order of rows, columns and channels, and units stand next to
-    those of the same number: channel c has the units c K to (c + 1) K - 1. The kernel reaches
-    from r rows above to the row itself, and r columns to either side.
+    The numbers of an image are ordered by rows, columns and channels. The units of a number are
+    adjacent: channel c has the units c K to (c + 1) K - 1. The kernel covers the row itself and r
+    rows above it, and r columns to either side.
 
     Args:
       raw: float `Tensor` `[r + 1, 2 r + 1, C K_in, C K_out]`; any finite numbers.
       channels: Python `int`, C.
 
     Returns:
-      `(kernel, own)`: of the shape of `raw`, zero for what does not come before; and
-      `[C, K_in, K_out]`, not negative.
+      `(kernel, own)`: `kernel` has the shape of `raw`, and is zero except for earlier numbers.
+      `own`, `[C, K_in, K_out]`, is not negative: it holds squares of raw weights.
     """
     rows, columns, num_in, num_out = raw.shape
     units_in, units_out = num_in // channels, num_out // channels
@@ -43,13 +43,15 @@ def masked_kernel(raw: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
 def masked_network(
     layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], log_linear: tf.Tensor, x: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """y_i = exp(s) x_i + f_i(x_<=i), and log dy_i/dx_i, by one evaluation of f.
+    r"""$y_i = e^s x_i + f_i(x_{\le i})$
 
-    f has layers h_l = tanh(W_l * h_{l-1} + b_l), h_0 = x, the last without tanh.
+    Evaluates a network of masked convolutions, and log dy_i/dx_i, in one pass.
+
+    f has the layers h_l = tanh(W_l * h_{l-1} + b_l) with h_0 = x. The last layer has no tanh.
 
     Args:
-      layers: `[(kernel, own, b_l)]`, the first two as `masked_kernel` returns them, b_l `[C K_l]`
-        or `[N, 1, 1, C K_l]`.
+      layers: `[(kernel, own, b_l)]`, the first two as `masked_kernel` returns them. b_l is
+        `[C K_l]` or `[N, 1, 1, C K_l]`.
       log_linear: float `Tensor` `[C]`, s.
       x: float `Tensor` `[N, H, W, C]`.
 
@@ -63,24 +65,25 @@ def masked_network(
 def solve_masked_network(
     layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], log_linear: tf.Tensor, y: tf.Tensor
 ) -> tf.Tensor:
-    """x of `masked_network(..., x)[0] = y`, by sweeps over all numbers at once.
+    """Solves `masked_network(..., x)[0] = y` for x, by sweeps over all numbers at once.
 
-    A sweep solves each equation for its own x_i, with all others as they were, by one evaluation
-    of the network. In the first `NEWTON_SWEEPS` that is one Newton step, as in the paper; these
-    mostly suffice. Then it is a root search, which sees the weights `own` only: after k such sweeps
-    the first k numbers are exact, so that D are enough for any weights. What comes before adds
-    bounded numbers, so that none goes astray. Sweeps end when all equations hold to rounding.
+    A sweep evaluates the network once and solves each equation for its own x_i, with all others
+    held. In the first `NEWTON_SWEEPS` sweeps that is one Newton step, as in the paper, and these
+    mostly suffice. Later sweeps use a root search, which needs the weights `own` only. After k such
+    sweeps the first k numbers are exact, so D sweeps are enough for any weights. Earlier numbers
+    add bounded terms, so no search diverges. Sweeps end when all equations hold up to rounding.
 
     Derivatives are those of the implicit function, of first order (`with_triangular_gradient`).
 
     Args:
       layers: as in `masked_network`.
-      log_linear: likewise.
-      y: float `Tensor` `[N, H, W, C]`, of static H, W and C.
+      log_linear: as in `masked_network`.
+      y: float `Tensor` `[N, H, W, C]`, with static H, W and C.
 
     Returns:
-      x, of the shape of y. Where y is infinite x is, too. An event with a NaN is all NaN, and an
-      x_i is if its equation is off by more than ten thousand roundings: its weights are too large.
+      x, of the shape of y. It is infinite where y is. An event with a NaN in y is all NaN. An x_i
+      is NaN if its equation is off by more than ten thousand roundings, which happens if weights
+      are too large.
     """
     frozen, frozen_linear = tf.nest.map_structure(tf.stop_gradient, (layers, log_linear))
     is_nan, target = tf.math.is_nan(y), tf.clip_by_value(y, y.dtype.min, y.dtype.max)
@@ -89,7 +92,7 @@ def solve_masked_network(
     lost = tf.reduce_any(is_nan, axis=[1, 2, 3], keepdims=True)
     # An x beyond the dtype has no equation.
     lost |= tf.math.is_finite(x) & ~(left <= 1e4)
-    # Their derivatives would reach parameters that other events share.
+    # Without this mask their derivatives would reach parameters that other events share.
     usable = tf.math.is_finite(x) & ~lost
     x = tf.where(lost, tf.constant(np.nan, y.dtype), tf.where(tf.math.is_inf(y), y, x))
     point = with_triangular_gradient(
@@ -104,7 +107,7 @@ def solve_masked_network(
 def _value_and_slope(
     layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], log_linear: tf.Tensor, x: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """y, and dy_i/dx_i, of `masked_network`."""
+    """Returns y and dy_i/dx_i of `masked_network`."""
     linear = tf.exp(log_linear)
     h, slope = tanh_input(x), tf.ones_like(x)[..., tf.newaxis]
     for layer, (kernel, own, bias) in enumerate(layers):
@@ -119,7 +122,7 @@ def _value_and_slope(
 def _sweeps(
     layers: Sequence[tuple[tf.Tensor, tf.Tensor, tf.Tensor]], log_linear: tf.Tensor, y: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The solution, without derivatives, and how many roundings each of its equations is off."""
+    """Returns the solution without derivatives, and the errors of its equations in roundings."""
     rounding = float(ml_dtypes.finfo(y.dtype.as_numpy_dtype).eps)
     kernel, own, bias = layers[-1]
     reach = tf.reduce_sum(tf.abs(kernel), axis=[0, 1, 2]) + tf.reduce_sum(own, axis=[1, 2])
@@ -138,12 +141,12 @@ def _sweeps(
         )
         x = tf.ensure_shape(tf.where(is_unsettled(x, left), following, x), y.shape)
         value, slope = _value_and_slope(layers, log_linear, x)
-        # Of the terms of the sum, and of x itself.
+        # Roundings come from the terms of the sum, and from x itself.
         scale = tf.abs(y) + tf.abs(value) + reach + tf.abs(bias)
         scale += slope * (1.0 + tf.abs(x))
         return i + 1, x, tf.abs(y - value) / (rounding * scale), (y - value) / slope
 
-    # The first sweep moves nothing, and looks.
+    # The first sweep does not move x. It only evaluates the equations.
     start = (tf.constant(0), y / tf.exp(log_linear), tf.fill(tf.shape(y), y.dtype.max))
     start = (*start[:2], tf.ensure_shape(start[2], y.shape), tf.zeros_like(y))
     _, x, left, _ = tf.while_loop(
@@ -161,7 +164,7 @@ def _roots(
     x: tf.Tensor,
     y: tf.Tensor,
 ) -> tf.Tensor:
-    """The solution of each equation for its own number, given all others."""
+    """Returns the solution of each equation for its own number, given all others."""
     linear = tf.exp(log_linear)
     before, h = [], tanh_input(x)
     for kernel, own, bias in layers:
@@ -181,19 +184,19 @@ def _roots(
         return linear * x + z[..., 0], linear + slope[..., 0]
 
     guess = (y - before[-1][..., 0]) / linear
-    # What a number's own part of f adds at most.
+    # The own part of f is bounded by this.
     radius = 1.0 + tf.reduce_sum(layers[-1][1], axis=[1, 2]) / linear
     return find_root(value_and_slope, y, lower=guess - radius, upper=guess + radius).root
 
 
 def _convolution(h: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """With zeros beyond the image, for a kernel that reaches up, but not down."""
+    """Convolves by a kernel that reaches up but not down, with zeros outside the image."""
     above, side = kernel.shape[0] - 1, kernel.shape[1] // 2
     return tf.nn.conv2d(h, kernel, 1, [[0, 0], [above, 0], [side, side], [0, 0]])
 
 
 def _own_kernel(own: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """The kernel, of that shape, of units that see their own number only."""
+    """Returns the kernel, of the given shape, of units that see their own number only."""
     channels, units_in, units_out = own.shape
     blocks = tf.eye(channels, dtype=own.dtype)[:, tf.newaxis, :, tf.newaxis]
     blocks *= own[:, :, tf.newaxis]
@@ -203,10 +206,10 @@ def _own_kernel(own: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
 
 
 def _times_own(h: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-    """Of units `[N, H, W, C, K_in]`, those of the next layer that see them."""
+    """Returns the product of units `[N, H, W, C, K_in]` and the weights `own`."""
     return tf.einsum("nhwci,cij->nhwcj", h, own)
 
 
 def _by_number(z: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-    """Units `[N, H, W, C K]` as `[N, H, W, C, K]`."""
+    """Returns units `[N, H, W, C K]` as `[N, H, W, C, K]`."""
     return tf.reshape(z, [-1, *z.shape[1:3], own.shape[0], own.shape[2]])

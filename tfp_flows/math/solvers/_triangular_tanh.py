@@ -10,28 +10,31 @@ from tfp_flows.math.solvers.find_root import find_root
 def solve_triangular_tanh(
     v: tf.Tensor, r: tf.Tensor, t: tf.Tensor, b: tf.Tensor, p: tf.Tensor
 ) -> tf.Tensor:
-    """The s of v = s + R tanh(T s + b), where each p_i = 1 + r_ii t_ii is positive.
+    r"""$v = s + R \tanh(T s + b)$
 
-    The last equation has one unknown, the one before it then one more, and so on: M searches of
-    the root of an increasing function, by `find_root`. The search sees no gradients; two Newton
-    steps of the whole system follow, whose Jacobian I + R diag(tanh') T is triangular, too. They
-    make derivatives of first, second and third order exact, and compile under XLA in a third of
-    the time that the gradient of a loop of searches takes.
+    Solves the system for s, where each p_i = 1 + r_ii t_ii is positive.
+
+    The last equation has one unknown, the one before it then has one more, and so on. So M root
+    searches of increasing functions, by `find_root`, solve the system without gradients. Two Newton
+    steps of the whole system follow. Its Jacobian I + R diag(tanh') T is triangular, too. These
+    steps make derivatives of first, second and third order exact. They compile under XLA in a third
+    of the time that the gradient of a loop of searches takes.
 
     Args:
       v: float `Tensor` `[..., M]`.
       r: float `Tensor` `[..., M, M]`, R.
       t: float `Tensor` `[..., M, M]`, T.
       b: float `Tensor` `[..., M]`.
-      p: float `Tensor` `[..., M]`, more exact than the product of the diagonals.
+      p: float `Tensor` `[..., M]`, given because it may be more exact than if computed from the
+        diagonals.
 
     Returns:
-      A `Tensor` `[..., M]`, s; NaN in vectors of which a search did not converge.
+      s, a `Tensor` `[..., M]`. A vector is NaN if one of its searches did not converge.
     """
     v += tf.zeros_like(b)
     s = _search(*(tf.stop_gradient(tensor) for tensor in (v, r, t, b, p)))
     found = tf.reduce_all(tf.math.is_finite(s), axis=-1, keepdims=True)
-    # A NaN would reach the gradients of parameters that other vectors share.
+    # A NaN here would reach the gradients of parameters that other vectors share.
     s = tf.where(found, s, tf.zeros_like(s))
     for _ in range(2):
         h, slope = tanh_and_slope(tf.linalg.matvec(t, s) + b)
@@ -43,7 +46,7 @@ def solve_triangular_tanh(
 
 
 def _search(v: tf.Tensor, r: tf.Tensor, t: tf.Tensor, b: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
-    """One coordinate after another, from the last to the first."""
+    """Solves for one coordinate after another, from the last to the first."""
     num_units = v.shape[-1]
 
     def step(

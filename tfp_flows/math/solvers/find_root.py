@@ -11,12 +11,20 @@ from tfp_flows.math.solvers._bracketed_search import bracketed_search, eps_of
 
 
 class RootResult(NamedTuple):
-    """What `find_root` returns.
+    """The result of `tfpf.math.find_root`.
 
     Attributes:
-      root: float `Tensor` of the shape of `target`; NaN where the search did not converge.
+      root: float `Tensor` of the shape of `target`. It is NaN where the search did not converge.
       converged: boolean `Tensor` of the same shape.
-      num_iterations: integer scalar, evaluations of the function in the search.
+      num_iterations: integer scalar, the number of evaluations of the function in the search.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> result = tfpf.math.find_root(
+      ...     lambda x: (tf.tanh(x), 1.0 - tf.tanh(x) ** 2), [0.5, 2.0])  # tanh stays below 1
+      >>> result.root.numpy(), result.converged.numpy()
+      (array([0.549, nan], dtype=float32), array([ True, False]))
     """
 
     root: tf.Tensor
@@ -34,52 +42,66 @@ def find_root(
     max_iterations: int = 200,
     name: str = "find_root",
 ) -> RootResult:
-    """x with f(x) = y, for a strictly increasing f, elementwise.
+    r"""$f(x) = y$
 
-    Newton's iteration x <- x - (f(x) - y) / f'(x) from the middle of `[lower, upper]`, which is
-    a first guess: the bracket grows, faster than geometrically, until it holds the root. Inside
-    of the bracket a step that leaves it, or is more than half as long as the step before, is
-    replaced by a bisection (of log(1 + |x|) while the bracket spans more than its own distance
-    to zero, so that the exponent of a huge root costs ten steps). Smooth functions take 5 to 8
-    evaluations. An element is found when
+    Finds the root x for each element of y, where f is strictly increasing and acts elementwise.
+
+    The search starts in the middle of `[lower, upper]`, a first guess, with Newton's iteration
+    $x \leftarrow x - (f(x) - y) / f'(x)$. The bracket grows, faster than geometrically, until it
+    contains the root. Then a bisection replaces each step that leaves the bracket or is more than
+    half as long as the step before. (While the bracket is wider than its distance to zero, it is
+    bisected on the scale of $\log(1 + |x|)$, so that ten steps find the exponent of a huge root.)
+    Smooth functions take 5 to 8 evaluations. An element is found when
 
         |f(x) - y| <= tolerance |y|,  or
         |f(x) - y| <= tolerance min(max(1, |y|), f'(x) max(1, |x|)),
 
-    or when the bracket is down to neighbouring numbers of the dtype: where f is so steep that no
-    x comes closer to y. A small step alone would not do: a slope that is large at x says nothing
-    about a root far away, where f is flat again.
+    or when the bracket consists of two neighboring numbers of the dtype. This happens where f is so
+    steep that no x comes closer to y. A small step alone is not enough: if f is steep at x, the
+    root may still be far away, where f is flat again.
 
-    Derivatives: the search sees no gradients. Two Newton steps from its result follow, and these
-    are differentiated as they stand, value and slope both. That makes the derivatives of the
-    root of first, second and third order exact, with respect to `target` and to everything that
-    `value_and_slope` captures, provided that it computes them exactly. Where f'(x) is zero the
-    gradient is zero. The two steps also double the number of exact digits, twice; a step that
+    Derivatives: the search itself is not differentiated. Two Newton steps from its result follow,
+    and both their values and their slopes are differentiated. This makes the derivatives of the
+    root of first, second and third order exact, with respect to `target` and to all that
+    `value_and_slope` captures, provided that its own derivatives are exact. Where $f'(x)$ is zero,
+    the gradient is zero. Each of the two steps also doubles the number of exact digits. A step that
     would lead away from the root is not taken.
 
     Compiles under XLA, also in a differentiated `tf.while_loop`.
 
     Args:
-      value_and_slope: callable, `x -> (f(x), f'(x))`, all of the shape of `target`. Infinite
-        values are those of an overflow, and NaN away from the first guess is taken for one too.
-      target: float `Tensor`, y. An infinite one has the root of the same infinity.
-      lower: float, or `Tensor` that broadcasts to `target`.
+      value_and_slope: callable, `x -> (f(x), f'(x))`, all of the shape of `target`. An infinite
+        value counts as an overflow, and so does a NaN away from the first guess.
+      target: float `Tensor`, y. Where it is infinite, the root is the same infinity.
+      lower: float, or a `Tensor` that broadcasts to `target`.
       upper: likewise, above `lower`. Ends beyond the dtype count as its largest number.
-      tolerance: positive float; 32 machine epsilons of the dtype by default.
-      max_iterations: Python `int`, the most evaluations of the search. Bisection alone needs
-        about 60 in float64, 35 in float32.
+      tolerance: positive float. By default 32 machine epsilons of the dtype.
+      max_iterations: Python `int`, the largest number of evaluations in the search. Bisection alone
+        needs about 60 in float64, and 35 in float32.
       name: Python `str`.
 
     Returns:
-      A `RootResult`. A root beyond the largest number of the dtype, where f still increases, is
-      an infinity, and so is that of an infinite target; both with zero gradients. An element
-      without convergence is NaN, with `converged` false: because no root exists, the evaluations
-      ran out, f falls, or `target`, f or f' is NaN.
+      A `tfpf.math.RootResult`. Where f still increases at the largest number of the dtype, the root
+      is an infinity. Infinite roots have zero gradients. An element that has not converged is NaN,
+      and its `converged` is false. The reason is that there is no root, the evaluations ran out, f
+      decreases, or `target`, f or f' is NaN.
 
     Raises:
       TypeError: if `target` is not floating point.
-      ValueError: if `tolerance` or `max_iterations` is not positive, or Python numbers `lower`
+      ValueError: if `tolerance` or `max_iterations` is not positive, or the Python numbers `lower`
         and `upper` are out of order.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tensorflow_probability as tfp
+      >>> import tfp_flows as tfpf
+      >>> x, slope = tfp.math.value_and_gradient(
+      ...     lambda y: tfpf.math.find_root(lambda x: (x**3 + x, 3.0 * x**2 + 1.0), y).root,
+      ...     tf.constant([2.0, 10.0]))
+      >>> x.numpy().round(3), slope.numpy().round(3)  # dx/dy = 1 / f'(x)
+      (array([1., 2.], dtype=float32), array([0.25 , 0.077], dtype=float32))
+
+    See also: `tfp.math.find_root_chandrupatla`.
     """
     with tf.name_scope(name):
         target = tf.convert_to_tensor(target, name="target")
@@ -98,15 +120,15 @@ def find_root(
             raise ValueError(
                 f"`lower` must be below `upper`. Received: lower={lower}, upper={upper}"
             )
-        # Halved first: the width of a bracket may be beyond the dtype.
+        # Halved first, since the width of the bracket may overflow.
         lower, upper = (_half(end, target) for end in (lower, upper))
         start, radius = upper + lower, upper - lower
         search = bracketed_search(
             value_and_slope, tf.stop_gradient(target), start, radius, tolerance, max_iterations
         )
         found = search.found
-        # Where nothing was found the function may overflow, and its NaN would reach the
-        # gradients of parameters that other elements share.
+        # Elements without a root go back to the start: elsewhere the function may overflow, and
+        # its NaN would reach the gradients of parameters that other elements share.
         usable = tf.where(tf.math.is_finite(start), start, tf.zeros_like(start))
         x = tf.stop_gradient(tf.where(found, search.x, usable))
         x, found = _polished(value_and_slope, target, x, search.low, search.high, found, tolerance)
@@ -125,9 +147,10 @@ def _polished(
     found: tf.Tensor,
     tolerance: float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Two Newton steps from `x`, within the bracket, with the derivatives of whole steps.
+    """Takes two Newton steps from `x` within the bracket, with the derivatives of full steps.
 
-    Returns the root, and where it is one.
+    Returns:
+      The roots, and a boolean `Tensor`, where they are found.
     """
     largest = tf.constant(target.dtype.max, target.dtype)
 
@@ -143,13 +166,13 @@ def _polished(
 
     start = x
     x, residual, step, slope = newton(start)
-    # A falling function is not what is searched; a NaN fails here, too.
+    # f must not decrease. A NaN fails here, too.
     found &= tf.math.is_finite(residual) & (slope >= 0.0)
     following, residual_after, step_after, _ = newton(x)
-    # Between a number and a NaN there is no root, even if they are neighbours.
+    # A bracket of a number and a NaN has no root, even if its ends are neighbors.
     found &= ~tf.math.is_nan(residual_after)
-    # A step over a place where f is steep would lead away: the start stays, or the step before.
-    # Steps of a rounding do no harm, and only by both steps third derivatives are exact.
+    # A step across a steep part of f would lead away from the root. Then the earlier x is kept.
+    # Steps as small as rounding are always taken: third derivatives are exact only with both steps.
     rounding = 4.0 * eps_of(x) * tf.abs(start)
     margin = tolerance * tf.maximum(tf.abs(target), 1.0)
     is_good = (residual_after <= tf.maximum(residual, margin)) | (step <= rounding)
@@ -160,13 +183,13 @@ def _polished(
 
 
 def _moved(value: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """`value`, to the bit, with the gradient of x, which is finite."""
+    """Returns `value` bit for bit, with the gradient of x; x is finite."""
     return tf.stop_gradient(value) + (x - tf.stop_gradient(x))
 
 
 def _half(end: float | tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Half an end of the first bracket, without gradients; one beyond the dtype is its largest."""
+    """Returns half an end of the first bracket, clipped to the dtype, without gradients."""
     largest = target.dtype.max
     end = tf.stop_gradient(tf.clip_by_value(tf.cast(end, target.dtype), -largest, largest))
-    # `broadcast_to` forgets static sizes.
+    # `tf.broadcast_to` loses static sizes.
     return tf.ensure_shape(tf.broadcast_to(0.5 * end, tf.shape(target)), target.shape)

@@ -13,12 +13,19 @@ from tfp_flows.math._transposed_solution import transposed_solution
 
 
 class FixedPointResult(NamedTuple):
-    """What `fixed_point` returns.
+    """The result of `tfpf.math.fixed_point`.
 
     Attributes:
-      point: float `Tensor` of the shape of `initial`; NaN in events that did not converge.
+      point: float `Tensor` of the shape of `initial`. Events that did not converge are NaN.
       converged: boolean `Tensor` of the batch shape.
-      num_iterations: integer scalar, evaluations of the function in the iteration.
+      num_iterations: integer scalar, the number of evaluations of the function.
+
+    Example:
+      >>> import tfp_flows as tfpf
+      >>> result = tfpf.math.fixed_point(  # the second event needs more iterations
+      ...     lambda z: 0.5 * z, [[0.0], [1.0]], max_iterations=3)
+      >>> result.converged.numpy(), int(result.num_iterations)
+      (array([ True, False]), 3)
     """
 
     point: tf.Tensor
@@ -35,44 +42,61 @@ def fixed_point(
     event_ndims: int = 1,
     name: str = "fixed_point",
 ) -> FixedPointResult:
-    """z = g(z), by the iteration z <- g(z), for a contraction g of vectors.
+    r"""$z = g(z)$
 
-    Converges for any start when the Lipschitz constant L of g is below 1; the error falls by L
-    in each iteration. An event is found when
+    Finds the fixed point of a contraction g of vectors, by the iteration $z \leftarrow g(z)$.
+
+    If the Lipschitz constant L of g is below 1, the iteration converges from any start, and each
+    iteration multiplies the error by at most L. An event is found when
 
         max |g(z) - z| <= tolerance max(1, max |z|),
 
-    which bounds the error by `tolerance max(1, max |z|) / (1 - L)`, and it is left alone from
-    then on. Two examples: L = 0.5 takes about 50 iterations in float64, L = 0.9 about 300.
+    and is not changed any more. The error is then at most
+    `tolerance max(1, max |z|) / (1 - L)`. For example, L = 0.5 takes about 50 iterations in
+    float64, and L = 0.9 about 300.
 
-    Derivatives, with J = dg/dz at the point, of whatever g captures:
+    Derivatives with respect to all that g captures are
 
         dz = (I - J)^-1 dg,
 
-    by the solution of `v = u + J^T v`, a fixed point again: the same number of iterations, each
-    with a gradient of g; in forward mode by `w = dg + J w`. In graphs memory does not grow with the
-    number of iterations. There is none with respect to `initial`, on which the point does not
-    depend, and a derivative of the derivative raises `LookupError`.
+    with J = dg/dz at the fixed point. Reverse mode solves $v = u + J^\top v$, another fixed point,
+    by the same number of iterations, each with a gradient of g. Forward mode solves
+    $w = dg + J w$. In graphs memory does not grow with the number of iterations. There is no
+    gradient with respect to `initial`, since the fixed point does not depend on it. Second
+    derivatives raise `LookupError`.
 
-    Compiles under XLA. For residual flows, x = y - g(x): Behrmann et al. (2019), Invertible
-    residual networks, arXiv:1811.00995, algorithm 1.
+    Compiles under XLA.
+
+    Source: for residual flows, x = y - g(x), Behrmann et al. (2019), Invertible residual networks,
+    arXiv:1811.00995, algorithm 1.
 
     Args:
-      function: callable, `z -> g(z)`, of one shape, that treats each event by itself.
+      function: callable, `z -> g(z)`, of the same shape. It treats each event by itself.
       initial: float `Tensor` `[..., D]`, the start.
-      tolerance: positive float; 32 machine epsilons of the dtype by default.
-      max_iterations: Python `int`, the most evaluations of `function`; also for the derivatives.
+      tolerance: positive float. By default 32 machine epsilons of the dtype.
+      max_iterations: Python `int`, the largest number of evaluations of `function`. It holds for
+        derivatives, too.
       event_ndims: Python `int`, the number of trailing axes of one event.
       name: Python `str`.
 
     Returns:
-      A `FixedPointResult`. An event that has not converged is NaN, with `converged` false; so
-      is its gradient if `v` does not converge.
+      A `tfpf.math.FixedPointResult`. An event that has not converged is NaN, and its `converged` is
+      false. If v does not converge, the gradient of the event is NaN.
 
     Raises:
       TypeError: if `initial` is not floating point.
       ValueError: if `tolerance` or `max_iterations` is not positive, or `initial` has fewer than
         `event_ndims` axes.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> y = tf.constant([[1.0, -2.0]])
+      >>> x = tfpf.math.fixed_point(lambda x: y - 0.5 * tf.sin(x), y).point
+      >>> (x + 0.5 * tf.sin(x)).numpy().round(3)  # x is the inverse of a residual map at y
+      array([[ 1., -2.]], dtype=float32)
+
+    See also: `tfpf.bijectors.Residual`.
     """
     with tf.name_scope(name):
         initial = tf.convert_to_tensor(initial, name="initial")
@@ -95,7 +119,8 @@ def fixed_point(
         options = (tolerance, max_iterations, event_ndims)
         z, found, num_iterations = _iterate(function, tf.stop_gradient(initial), *options)
         found_event = _over_event(found, event_ndims)
-        # Far from a fixed point g may overflow, and its NaN would reach shared parameters.
+        # Events that were not found go back to the start: far from it g may overflow, and its NaN
+        # would reach the gradients of shared parameters.
         start = tf.where(tf.math.is_finite(initial), initial, tf.zeros_like(initial))
         z = tf.where(found_event, z, tf.stop_gradient(start))
         point = _with_implicit_gradient(function, z, *options)
@@ -119,12 +144,12 @@ def _iterate(
         num_iterations: tf.Tensor, z: tf.Tensor, found: tf.Tensor, done: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         following = tf.ensure_shape(function(z), z.shape)
-        # Asked for by itself: `reduce_max` may pass over a NaN.
+        # A separate check, since `tf.reduce_max` may ignore a NaN.
         finite = tf.math.is_finite(following)
         finite = tf.reduce_all(finite, axis=axes) if axes else finite
         near = largest(following - z) <= tolerance * tf.maximum(largest(z), 1.0)
         near &= finite
-        # What has left the finite numbers does not come back.
+        # An event that is not finite cannot converge any more.
         done_now = done | near | ~finite
         z = tf.where(_over_event(done, event_ndims), z, following)
         return num_iterations + 1, z, found | (near & ~done), done_now
@@ -150,12 +175,12 @@ def _with_implicit_gradient(
     max_iterations: int,
     event_ndims: int,
 ) -> tf.Tensor:
-    """The fixed point z, with the derivative of z = g(z)."""
+    """Returns the fixed point z, with the derivatives of z = g(z)."""
     axes = tuple(range(-event_ndims, 0))
 
     def solve(matvec: Callable[..., Any], u: tf.Tensor) -> tf.Tensor:
         scale = tf.reduce_max(tf.abs(u), axis=axes, keepdims=True) if axes else tf.abs(u)
-        # The tolerance is absolute below one, but cotangents may be of any size.
+        # Scaled, since the tolerance is absolute below one and cotangents may be of any size.
         scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
         u /= scale
         v, found, _ = _iterate(lambda v: u + matvec(v), u, tolerance, max_iterations, event_ndims)
@@ -169,7 +194,7 @@ def _with_implicit_gradient(
         def gradient(u: tf.Tensor) -> tf.Tensor:
             return transposed_solution(linearized, u, solve, solve, [g], "fixed_point")
 
-        # Forward mode would pass over the gradient where the value has derivatives itself.
+        # Forward mode would ignore this gradient if the value had derivatives of its own.
         return tf.stop_gradient(g), gradient
 
     return solved(linearized.value)

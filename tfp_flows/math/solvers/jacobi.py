@@ -1,4 +1,4 @@
-"""Triangular equations by Jacobi's iteration: all coordinates at once, until nothing changes."""
+"""Triangular equations by Jacobi's iteration, which updates all coordinates at once."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,12 +14,20 @@ from tfp_flows.math._transposed_solution import transposed_solution
 
 
 class JacobiResult(NamedTuple):
-    """What `jacobi` returns.
+    """The result of `tfpf.math.jacobi`.
 
     Attributes:
-      point: float `Tensor` of the shape of `initial`.
-      extra: what `function` gives there beside its value.
-      num_steps: integer scalar, evaluations of the function until nothing changed.
+      point: float `Tensor` of the shape of `initial`, the solution.
+      extra: the second output of `function` at the solution.
+      num_steps: integer scalar, the number of evaluations of the function.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> result = tfpf.math.jacobi(  # y_i does not depend on the others: two steps are enough
+      ...     lambda y: (tf.ones_like(y), 2.0 * y), tf.zeros([1, 9]), position=list(range(9)))
+      >>> result.extra.shape, int(result.num_steps)
+      (TensorShape([1, 9]), 2)
     """
 
     point: tf.Tensor
@@ -35,46 +43,62 @@ def jacobi(
     tolerance: float | None = None,
     name: str = "jacobi",
 ) -> JacobiResult:
-    """y_i = g_i(y_j for all j that come before i), i = 1 .. D, by the iteration y <- g(y).
+    r"""$y_i = g_i(y_{<i})$
 
-    The k-th coordinate is exact after k steps, whatever the start, so that D steps are always
-    enough, and what is exact stands still from then on. Most equations are solved sooner: the
-    iteration ends when no coordinate of any row changes by more than
+    Solves a triangular system of equations by the iteration $y \leftarrow g(y)$.
 
-        tolerance max(1, |y_i|),
+    Each $g_i$ depends only on the coordinates that come before i in an order. After k steps the
+    first k coordinates are exact, whatever the start, and do not change any more. So D steps are
+    always enough, and the iteration cannot fail to converge. Most equations take fewer steps: it
+    ends when no coordinate of any row changes by more than
 
-    which leaves an error as that of rounding y would. Where rounding moves more digits than that,
-    it goes on, to D steps at most; there is no failure to converge.
+        tolerance max(1, |y_i|).
 
-    Derivatives, with J = dg/dy at the solution, of whatever g and the extra output capture,
+    The error is then about that of rounding y.
+
+    Derivatives with respect to all that g and the extra output capture are
 
         dy = (I - J)^-1 dg,
 
-    by `v = u + J^T v`, solved in the same way in at most D steps, in forward mode by
-    `w = dg + J w`. Graphs keep one evaluation of g for them, eager tapes one for each step. There
-    is none with respect to `initial`, and a derivative of the derivative raises `LookupError`.
+    with J = dg/dy at the solution. Reverse mode solves $v = u + J^\top v$ and forward mode
+    $w = dg + J w$, in the same way in at most D steps. For them a graph keeps one evaluation of g,
+    and an eager tape one for each step. There is no gradient with respect to `initial`. Second
+    derivatives raise `LookupError`.
 
-    Guesses beyond the square root of the largest number are shown to g as zeros, and are no
-    solution until their turn has come: if g overflowed, 0 * inf in a network that masks what comes
-    later would make NaN of what comes before. So are coordinates that are infinite in the end.
+    Guesses larger than the square root of the largest number of the dtype are replaced by zeros
+    before g sees them, and do not count as solved until they are exact. Otherwise g might overflow,
+    and in a network that masks later coordinates 0 * inf would turn earlier ones into NaN.
+    Where coordinates are infinite at the end, g sees zeros as well.
 
     Source: Song, Meng, Liao and Ermon (2021), Accelerating feedforward computation via parallel
     nonlinear equation solving, arXiv:2002.03629.
 
     Args:
-      function: callable, `y -> (g, extra)`, of the shapes `[..., D]` and any other, that treats
-        each row by itself.
+      function: callable, `y -> (g, extra)`, where g is `[..., D]`, and extra has any shape. It
+        treats each row by itself.
       initial: float `Tensor` `[..., D]`, the start.
-      position: permutation of `range(D)`, the place of each coordinate.
-      tolerance: positive float; 4 machine epsilons of the dtype by default.
+      position: permutation of `range(D)`, the place of each coordinate in the order.
+      tolerance: positive float. By default 4 machine epsilons of the dtype.
       name: Python `str`.
 
     Returns:
-      A `JacobiResult`.
+      A `tfpf.math.JacobiResult`.
 
     Raises:
       TypeError: if `initial` is not floating point.
-      ValueError: if `tolerance` is not positive, or `position` no permutation of `range(D)`.
+      ValueError: if `tolerance` is not positive, or `position` is not a permutation of `range(D)`.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> import tfp_flows as tfpf
+      >>> def g(y):  # one more than the sum of all coordinates before
+      ...     before = tf.cumsum(y, axis=-1, exclusive=True)
+      ...     return 1.0 + before, before
+      >>> result = tfpf.math.jacobi(g, tf.zeros([1, 4]), position=[0, 1, 2, 3])
+      >>> result.point.numpy(), result.extra.numpy()
+      (array([[1., 2., 4., 8.]], dtype=float32), array([[0., 1., 3., 7.]], dtype=float32))
+
+    See also: `tfpf.bijectors.Autoregressive`.
     """
     with tf.name_scope(name):
         initial = tf.stop_gradient(tf.convert_to_tensor(initial, name="initial"))
@@ -91,7 +115,7 @@ def jacobi(
                 f"`position` must be a permutation of range({size}), the last axis of `initial`. "
                 f"Received: position={tuple(position)}"
             )
-        position = tuple(position)  # graphs take no `range` for a tensor
+        position = tuple(position)  # graphs do not convert a `range` to a tensor
 
         y, num_steps = _iterate(
             lambda y: tf.ensure_shape(function(y)[0], y.shape),
@@ -110,9 +134,9 @@ def _iterate(
     place: tf.Tensor,
     margin: Callable[[tf.Tensor], tf.Tensor],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """y <- function(y), where a coordinate depends only on those with places before its own.
+    """Iterates y <- function(y), where a coordinate depends only on those with earlier places.
 
-    `margin` says, for coordinates of some size, which changes are none.
+    Changes up to `margin(size)` count as none for coordinates of that size.
     """
     largest = initial.dtype.max
     guess_limit = tf.constant(float(largest) ** 0.5, initial.dtype)
@@ -120,7 +144,7 @@ def _iterate(
     def step(
         k: tf.Tensor, y: tf.Tensor, is_done: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        # Those before have had all that they depend on: their last change was their last.
+        # All that these coordinates depend on is exact, so they do not change any more.
         is_exact = place < k
         is_seen = tf.abs(y) <= tf.where(is_exact, tf.constant(largest, y.dtype), guess_limit)
         following = tf.where(is_exact, y, function(tf.where(is_seen, y, tf.zeros_like(y))))
@@ -143,7 +167,7 @@ def _with_implicit_gradient(
     position: Sequence[int] | np.ndarray,
     tolerance: float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """g and the extra output at the solution y, with the derivatives of y = g(y)."""
+    """Returns g and the extra output at the solution y, with the derivatives of y = g(y)."""
 
     def solver(place: Sequence[int] | np.ndarray) -> Callable[..., Any]:
         def solve(matvec: Callable[..., Any], u: tf.Tensor) -> tf.Tensor:
@@ -167,10 +191,10 @@ def _with_implicit_gradient(
         def gradient(of_point: tf.Tensor, of_extra: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             u = of_point + linearized.transposed(of_extra, linearized.value[1])
             v = transposed_solution(linearized, u, *solves, [g], "jacobi")
-            # The extra output has been differentiated with y standing still, too.
+            # The extra output has direct derivatives, too, with y held.
             return v, first_derivatives_only(of_extra, [g], "jacobi")
 
-        # Forward mode would pass over the gradient where the values have derivatives themselves.
+        # Forward mode would ignore this gradient if the values had derivatives of their own.
         return (tf.stop_gradient(g), tf.stop_gradient(extra)), gradient
 
     return solved(*linearized.value)

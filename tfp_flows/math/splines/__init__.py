@@ -1,4 +1,4 @@
-"""Monotone splines and their inverses."""
+"""Monotone splines and their inverses, as functions of tensors."""
 
 from tfp_flows.math.splines.circular_spline import circular_spline, inverse_circular_spline
 from tfp_flows.math.splines.cubic_spline import cubic_spline, inverse_cubic_spline, steffen_slopes

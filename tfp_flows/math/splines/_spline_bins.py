@@ -1,4 +1,4 @@
-"""Bins of a monotone spline: their sizes, and which of them holds a position."""
+"""Bins of a monotone spline: their sizes, and the search for the bin that holds a position."""
 
 from typing import Any, NamedTuple
 
@@ -24,9 +24,9 @@ class Piece(NamedTuple):
 
 
 def fractions(raw: tf.Tensor, minimum: float | tf.Tensor) -> tf.Tensor:
-    """m + (1 - K m) softmax(raw) over the bin axis, the last but one.
+    r"""$m + (1 - K m) \text{softmax}(r)$ over the bin axis, the last but one, of raw numbers r.
 
-    By hand, because `tf.nn.softmax` on another axis than the last fails in a differentiated
+    Written out, because `tf.nn.softmax` on another axis than the last fails in a differentiated
     while body under XLA.
     """
     exponentials = tf.exp(raw - tf.stop_gradient(tf.reduce_max(raw, axis=-2, keepdims=True)))
@@ -35,7 +35,7 @@ def fractions(raw: tf.Tensor, minimum: float | tf.Tensor) -> tf.Tensor:
 
 
 def slopes_at_all_knots(slopes: tf.Tensor, num_bins: int) -> tf.Tensor:
-    """The slopes `[..., K + 1, D]`: those given, or one at both ends beside `[..., K - 1, D]`."""
+    """Slopes `[..., K + 1, D]`: those given, or `[..., K - 1, D]` with a one at both ends."""
     if slopes.shape[-2] != num_bins - 1:
         return slopes
     # Not `tf.pad`: `tf.vectorized_map` drops its constant, and pads with zeros (TensorFlow 2.21).
@@ -53,18 +53,18 @@ def select(
     lower_x: ArrayLike,
     lower_y: ArrayLike,
 ) -> Piece:
-    """Finds the bin of each position, by masks and masked sums: no gather and no one-hot.
+    """Finds the bin of each position by masks and masked sums, without gather or one-hot.
 
     Args:
       position: float `Tensor` `[..., D]`.
-      on_x: whether positions are those of x, or else of y.
+      on_x: `True` if positions are values of x, `False` if they are values of y.
       widths: positive `Tensor` `[..., K, D]`.
       heights: positive `Tensor` `[..., K, D]`.
-      slopes: `Tensor` `[..., K - 1, D]` at the interior knots, or `[..., K + 1, D]` at all of
-        them, or `None` where the spline knows none. Only with `[..., K + 1, D]` the tails are
-        lines of the slopes at the ends; otherwise they are y = x.
+      slopes: `Tensor` `[..., K - 1, D]` at the interior knots, or `[..., K + 1, D]` at all of them,
+        or `None` for a spline without slopes at knots. Only with `[..., K + 1, D]` the tails are
+        lines with the slopes at the ends; otherwise they are y = x.
       lower_x: the position x of the first knot, a scalar or `[..., D]`.
-      lower_y: its value y, likewise.
+      lower_y: its value y, a scalar or `[..., D]`.
 
     Returns:
       A `Piece`.
@@ -86,8 +86,8 @@ def select(
     lower = lower_x if on_x else lower_y
     knots = _knots(widths if on_x else heights, lower)
     inside = (position >= lower) & (position < knots[..., -1, :])
-    # The formula of the inside gets a point of the inside everywhere: a NaN or an infinity in
-    # the branch that `tf.where` drops would come back through the gradient.
+    # Outside, the formula of a bin gets the first knot instead: a NaN or an infinity in the
+    # branch that `tf.where` drops would come back through the gradient.
     position = tf.where(inside, position, tf.stop_gradient(lower))
     passed = position[..., tf.newaxis, :] >= knots
     chosen = tf.cast(tf.not_equal(passed[..., :-1, :], passed[..., 1:, :]), widths.dtype)
@@ -110,8 +110,8 @@ def select(
 def into(offset: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """The offset moved into [0, size], with the gradient of the offset.
 
-    Two roundings of one knot may differ by a unit in the last place; a negative theta would
-    reach a logarithm.
+    Two roundings of the same knot may differ by a unit in the last place. Without this a negative
+    theta would reach a logarithm.
     """
     return offset + tf.stop_gradient(tf.clip_by_value(offset, 0.0, size) - offset)
 
@@ -119,7 +119,7 @@ def into(offset: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def with_tail(
     piece: Piece, on_x: bool, value: tf.Tensor, log_slope: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Value and log-slope, outside of the knots those of the line there."""
+    """Value and log-slope: those given inside the knots, those of the tail's line outside."""
     value_outside, log_slope_outside = _tail(piece, on_x)
     return (
         tf.where(piece.inside, value, value_outside),
@@ -136,7 +136,7 @@ def _tail(piece: Piece, on_x: bool) -> tuple[tf.Tensor, tf.Tensor]:
     x = tf.where(left, lower_x, upper_x)
     y = tf.where(left, lower_y, upper_y)
     slope = tf.where(left, slope_lower, slope_upper)
-    # A position inside takes the knot: the branch that is dropped must stay finite.
+    # Inside, the offset is zero, as the branch that is dropped must stay finite.
     start, first = (x, y) if on_x else (y, x)
     offset = tf.where(piece.inside, tf.zeros([], position.dtype), position - start)
     log_slope = tf.math.log(slope)
@@ -146,10 +146,10 @@ def _tail(piece: Piece, on_x: bool) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _knots(sizes: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
-    """The K + 1 knots, used in comparisons only.
+    """The K + 1 knots, used only in comparisons.
 
-    Masked sums: under XLA `tf.cumsum` is four times slower, and sums one after the other are as
-    fast and take a tenth longer to compile, all of a train step.
+    By masked sums: under XLA `tf.cumsum` is four times slower. A chain of K sums is as fast, but
+    the whole train step takes a tenth longer to compile.
     """
     num_bins = sizes.shape[-2]
     before = tf.constant(np.tri(num_bins + 1, num_bins, -1)[..., np.newaxis], sizes.dtype)
@@ -160,7 +160,7 @@ def _knots(sizes: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
 
 
 def _same_batch(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Broadcasts the batch shapes, which `tf.stack` does not do; nothing when they agree."""
+    """Broadcasts the batch shapes, as `tf.stack` does not; no operation when they agree."""
     shapes = [t.shape[:-2] + t.shape[-1:] for t in tensors]
     if all(shape.is_fully_defined() and shape == shapes[0] for shape in shapes):
         return tensors
