@@ -199,7 +199,8 @@ plt.show()
 # ## Save it
 #
 # The class is registered, so a file with it can be loaded wherever the class has been defined. The
-# densities are the same to the last bit.
+# densities are the same to the last bit. Another process does not know the class: put it into a
+# module of your own, and import that module before you call `load_model`.
 
 # %%
 model.save("sinh_arcsinh.keras")
