@@ -10,6 +10,8 @@
 #
 # The number t makes a density skewed, the number s makes its tails heavy (s > 0) or light (s < 0).
 # For s = t = 0 the map is the identity.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os
