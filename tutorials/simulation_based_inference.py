@@ -247,9 +247,9 @@ flow = tfpf.distributions.Flow(
 # and the loss negates that. `FlowModel` is a layer here: called with a context and parameters it
 # gives the log-density, and the gradient reaches the embedding through the context.
 #
-# This class is short, but a file of it could not be loaded. A model that is to be saved is built
-# as in "A flow inside a Keras model", a page of the documentation: from a `DistributionLayer`, and
-# with a loss that is registered.
+# This class is short, but `save` refuses it. A model that is to be saved is built as in "A flow
+# inside a Keras model", a page of the documentation: from a `DistributionLayer`, and with a loss
+# that is registered.
 
 
 # %%
