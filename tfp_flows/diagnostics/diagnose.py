@@ -34,7 +34,7 @@ class BaseRow:
       log_probs: the least and the largest log-density in the base, in nats.
       context_effect: the most that log-densities move when rows exchange contexts. `None` if the
         base takes none, NaN if it is not trained yet.
-      faults: words for what is wrong.
+      faults: words for what is wrong (see `Fault`).
 
     Example:
       >>> import numpy as np

@@ -50,7 +50,7 @@ class LayerRow:
         autodiff, or that of the way back, in nats.
       context_effect: the most that values and log-dets move when rows exchange contexts; NaN if it
         is not trained yet.
-      faults: words for what is wrong. The first may cause the others.
+      faults: words for what is wrong (see `Fault`). The first may cause the others.
 
     Example:
       >>> import numpy as np
