@@ -79,7 +79,6 @@ class LayerRow:
 
 def examine(
     layer: Layer,
-    context: np.ndarray | None,
     sees_data: bool,
     num_jacobian_rows: int,
     max_jacobian_size: int,
@@ -88,12 +87,12 @@ def examine(
 
     Args:
       layer: a `Layer`.
-      context: contexts of its rows, or `None`.
       sees_data: whether it is the first layer with a network.
       num_jacobian_rows: the most rows whose Jacobian is computed.
       max_jacobian_size: the largest event whose Jacobian is computed, unless the layer is
         elementwise.
     """
+    context = layer.context
     x, y, log_det = (np.asarray(t) for t in (layer.x, layer.y, layer.log_det))
     arrives = _finite_rows(x)
     stays = arrives & _finite_rows(y) & np.isfinite(log_det)

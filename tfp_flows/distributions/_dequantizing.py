@@ -14,6 +14,8 @@ tfd = tfp.distributions
 class Dequantizing:
     """A distribution of x from that of a function of x + u, where a layer draws u.
 
+    `_with_noise(x)` is the point at which the density of `distribution` is that of x and u.
+
     A subclass calls `_keep` before it calls the constructor of TFP, and puts the layer that this
     returns among its parameters: the layer holds the state of the seeds, which copies share.
     """
