@@ -1,5 +1,6 @@
 """What distributions of whole numbers share: a continuous distribution, and noise."""
 
+import abc
 from typing import Any
 
 import tensorflow as tf
@@ -13,8 +14,6 @@ tfd = tfp.distributions
 
 class Dequantizing:
     """A distribution of x from that of a function of x + u, where a layer draws u.
-
-    `_with_noise(x)` is the point at which the density of `distribution` is that of x and u.
 
     A subclass calls `_keep` before it calls the constructor of TFP, and puts the layer that this
     returns among its parameters: the layer holds the state of the seeds, which copies share.
@@ -31,6 +30,14 @@ class Dequantizing:
         self._noise_variables = layer_variables(noise)
         self._distribution = distribution
         return noise
+
+    @abc.abstractmethod
+    def check_values(self, x: Any, name: str) -> None:
+        """Refuses an array with values that are not whole numbers of the range."""
+
+    @abc.abstractmethod
+    def _with_noise(self, x: Any) -> tf.Tensor:
+        """The point of the continuous distribution that x and a draw of u give."""
 
     @property
     def density_dtype(self) -> tf.DType:
