@@ -43,6 +43,7 @@ CASES = [
         shape=(8, 1),
         base_shape=(8,),
         context_size=(2, 3),
+        kernel=False,  # its parts are those of other cases, and slices
     ),
     ImageCase(
         "parallel_wavenet_context",

@@ -135,6 +135,7 @@ CASES = [
         ("Coupling",),
         shape=(4, 4, 2),
         context_size=64,
+        kernel=False,
     ),
     ImageCase(
         "multiscale",

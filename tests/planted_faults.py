@@ -240,7 +240,6 @@ FAULTS = [
         (
             "tests/math/ode/test_adjoint.py",
             "tests/bijectors/continuous/test_continuous.py",
-            contract("gradients and ffjord"),
         ),
     ),
     Fault(
@@ -262,7 +261,6 @@ FAULTS = [
         "",
         (
             "tests/math/ode/test_runge_kutta.py",
-            contract("xla and ffjord"),
             "tests/bijectors/continuous/test_continuous.py",
         ),
     ),

@@ -1,7 +1,7 @@
 """What every registered bijector owes: one suite over `cases.CASES`.
 
 Parts owe everything. What is made of parts, as recipes are, owes what their combination could
-break. All tests of one case stand together, so that what they share is built, or compiled, once.
+break. What the tests of one case share is built once.
 
 Arguments of the second half of a round trip go through `tf.identity`, or TFP's memory would
 answer instead of the bijector.
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import PARTS, WHOLES, D, made_case, perturb
+from cases import KINDS, PARTS, WHOLES, D, made_case, perturb
 
 import tfp_flows as tfpf
 
@@ -59,11 +59,6 @@ class Part:
             trips[there] = x, y, *jacobian(getattr(bijector, back), y)
         return trips
 
-    @functools.cached_property
-    def differentiated(self):
-        """The case with its gradients, compiled once."""
-        return Differentiated(self)
-
 
 def assert_equal(first, second, tolerance):
     tf.nest.map_structure(
@@ -71,14 +66,22 @@ def assert_equal(first, second, tolerance):
     )
 
 
+shared = functools.cache(Part)
+
+
 @pytest.fixture(scope="module", params=PARTS, ids=str)
 def part(request):
-    return Part(request.param)
+    return shared(request.param)
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=str)
+def kind(request):
+    return shared(request.param)
 
 
 @pytest.fixture(scope="module", params=WHOLES, ids=str)
 def whole(request):
-    return Part(request.param)
+    return shared(request.param)
 
 
 def fresh(x):
@@ -152,15 +155,15 @@ class Differentiated:
         return self.bijector
 
 
-def test_shapes(part):
+def test_shapes(kind):
     """Of a batch and of one point; those of the way back from a batch are the chain's, below."""
-    bijector, (x, y) = part.made(), part.moved
+    bijector, (x, y) = kind.made(), kind.moved
     assert bijector.forward_event_shape([D]) == [D]
     assert y.shape == x.shape and y.dtype == tf.float64
     assert bijector.forward_log_det_jacobian(x, 1).shape == (2, 3)
     point = x[1, 2]
     moved = bijector.forward(point)
-    np.testing.assert_allclose(moved, y[1, 2], rtol=part.case.float64, atol=1e-12)
+    np.testing.assert_allclose(moved, y[1, 2], rtol=kind.case.float64, atol=1e-12)
     assert moved.shape == [D]
     assert bijector.forward_log_det_jacobian(point, 1).shape == []
     moved = fresh(moved)
@@ -204,13 +207,22 @@ def test_log_dets_are_those_of_jacobians_and_opposite(part):
     np.testing.assert_allclose(of_x, -of_y, rtol=1e-9, atol=1e-9)
 
 
-def test_gradients_are_those_of_finite_differences_and_xla_equals_eager(part):
+@pytest.mark.parametrize(
+    "case",
+    [
+        # What its equation is made of has the same test in test_continuous.py and test_adjoint.py.
+        pytest.param(case, marks=pytest.mark.slow) if case.is_traced else case
+        for case in PARTS
+    ],
+    ids=str,
+)
+def test_gradients_are_those_of_finite_differences_and_xla_equals_eager(case):
     """Along a random direction: of each input alone and of all variables, or of all together."""
-    d = part.differentiated
+    d = Differentiated(Part(case))
     results = d.run(d.inputs)
     gradients = [of_direction[3] for of_direction in results]
     assert all(gradient is not None for gradient in tf.nest.flatten(gradients))
-    if part.case.kernel:
+    if case.kernel:
         assert_equal(d.compiled(d.inputs), results, 1e-9)
     start = [fresh(variable) for variable in d.variables]
 
@@ -223,7 +235,7 @@ def test_gradients_are_those_of_finite_differences_and_xla_equals_eager(part):
 
     rng = np.random.default_rng(2)
     together = [[rng.normal(size=t.shape) for t in tensors] for tensors in (d.inputs, d.variables)]
-    directions = each_alone(*together) if part.case.kernel else [together]
+    directions = each_alone(*together) if case.kernel else [together]
     for along in directions:
         # Splines have kinks in the second derivative: the error is of order h, not h^2.
         h = 1e-6
@@ -259,8 +271,8 @@ def test_variables_are_seen_through_tfp(case):
     assert {id(v) for v in bijector.variables} <= {id(v) for v in distribution.variables}
 
 
-def test_works_unchanged_in_chain_invert_and_blockwise(part):
-    bijector, (x, y) = part.made(), part.moved
+def test_works_unchanged_in_chain_invert_and_blockwise(kind):
+    bijector, (x, y) = kind.made(), kind.moved
     chain = tfb.Chain([bijector, tfb.Invert(bijector), tfb.Scale(tf.constant(2.0, tf.float64))])
     doubled, log_det = chain.forward(x), chain.forward_log_det_jacobian(x, 1)
     assert doubled.shape == x.shape and log_det.shape == x.shape[:-1]
@@ -272,10 +284,10 @@ def test_works_unchanged_in_chain_invert_and_blockwise(part):
     np.testing.assert_allclose(both[..., D:], 1.0)
 
 
-def test_copy_shares_variables_and_values(part):
-    bijector = part.made()
+def test_copy_shares_variables_and_values(kind):
+    bijector = kind.made()
     copy = bijector.copy()
-    x, y = part.moved
+    x, y = kind.moved
     np.testing.assert_array_equal(copy.forward(fresh(x)), y)
     assert {id(v) for v in copy.variables} == {id(v) for v in bijector.variables}
 
@@ -313,10 +325,18 @@ def test_extreme_inputs(part):
             value = getattr(bijector, direction)
             log_det = getattr(bijector, f"{direction}_log_det_jacobian")
             x = tf.constant(points, dtype)
+            # In float64 hardly anything overflows here: `test_far_values.py` and
+            # `test_far_inputs.py` take its own largest numbers. `test_continuous.py` has the other
+            # direction of what is traced.
+            needs_gradients = dtype == "float32" and not (
+                part.case.is_traced and direction == "forward"
+            )
             with tf.GradientTape() as tape:
                 tape.watch(x)
                 y, nats = value(x), log_det(x, 1)
-            gradients = tape.gradient(nats, [x, *bijector.trainable_variables])
+            gradients = ()
+            if needs_gradients:
+                gradients = tape.gradient(nats, [x, *bijector.trainable_variables])
             for result in (y, nats, *gradients):
                 assert result is None or not np.isnan(result).any()
             results[dtype] += [y.numpy(), nats.numpy()]
@@ -349,9 +369,10 @@ def test_whole_log_dets_are_those_of_jacobians_and_opposite(whole):
     np.testing.assert_allclose(forward, -inverse, rtol=1e-8, atol=1e-8)
 
 
-# The kernels of a recipe are those of its parts, which the contract compiles; fits compile whole
-# recipes.
+# The kernels of a recipe are those of its parts, which the contract compiles, as those of one part
+# may be of another; fits compile whole recipes.
 @pytest.mark.slow
-def test_whole_under_xla_equals_eager(whole):
-    d = whole.differentiated
+@pytest.mark.parametrize("case", [*WHOLES, *(case for case in PARTS if not case.kernel)], ids=str)
+def test_others_under_xla_equal_eager(case):
+    d = Differentiated(Part(case))
     assert_equal(d.compiled(d.inputs), d.run(d.inputs), 1e-8)

@@ -19,7 +19,7 @@ C = np.concatenate([GOOD, TIMES], axis=1)
 
 
 def dataset(*arrays):
-    return tf.data.Dataset.from_tensor_slices(arrays).batch(25)
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(50)
 
 
 def generator(*arrays):

@@ -25,6 +25,7 @@ def parts():
 
 
 def named():
+    """The one with a latent of more numbers than its flow has: of a Cholesky factor."""
     return tfd.JointDistributionNamedAutoBatched(parts()).experimental_pin(y=DATA)
 
 
@@ -32,19 +33,17 @@ def sequential():
     joint = tfd.JointDistributionSequentialAutoBatched(
         [
             tfd.HalfNormal(1.0),
-            tfd.CholeskyLKJ(3, 2.0),
-            lambda _, scale: tfd.Sample(tfd.Normal(0.0, scale), 3),
+            lambda scale: tfd.Sample(tfd.Normal(0.0, scale), 3),
             lambda x: tfd.Independent(tfd.Normal(x, 0.5), 1),
         ]
     )
-    return joint.experimental_pin([None, None, None, DATA])
+    return joint.experimental_pin([None, None, DATA])
 
 
 def coroutine():
     @tfd.JointDistributionCoroutineAutoBatched
     def joint():
         scale = yield tfd.HalfNormal(1.0, name="scale")
-        yield tfd.CholeskyLKJ(3, 2.0, name="correlation")
         x = yield tfd.Sample(tfd.Normal(0.0, scale), 3, name="x")
         yield tfd.Independent(tfd.Normal(x, 0.5), 1, name="y")
 
@@ -57,7 +56,6 @@ def not_batched():
     @tfd.JointDistributionCoroutine
     def joint():
         yield root(tfd.HalfNormal(1.0, name="scale"))
-        yield root(tfd.CholeskyLKJ(3, 2.0, name="correlation"))
         x = yield root(tfd.Sample(tfd.Normal(0.0, 1.0), 3, name="x"))
         yield tfd.Independent(tfd.Normal(x, 0.5), 1, name="y")
 

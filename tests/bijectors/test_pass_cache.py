@@ -23,7 +23,7 @@ X = np.random.default_rng(0).normal(size=[4, D])
 # One for each recipe, with a context where there is such a case.
 EACH_ONCE = {case.covers[0]: case for case in RECIPES}
 # How exact its steps are does not matter here.
-FEW_STEPS = {"hidden_units": (16,), "solver": "rk4", "num_steps": 3, "context_size": C}
+FEW_STEPS = {"hidden_units": (16,), "solver": "euler", "num_steps": 3, "context_size": C}
 EACH_ONCE["ffjord"] = dataclasses.replace(
     EACH_ONCE["ffjord"], make=recipe(tfpf.flows.ffjord, **FEW_STEPS)
 )

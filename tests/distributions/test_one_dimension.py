@@ -63,7 +63,7 @@ def check(flow, tolerance=1e-4):
 
 RECIPES = {
     "bnaf": {},
-    "ffjord": {"num_layers": None},
+    "ffjord": {"num_layers": None, "solver": "rk4", "num_steps": 10},
     "iaf": {},
     "iresnet": {},
     "maf": {},

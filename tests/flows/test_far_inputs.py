@@ -92,8 +92,8 @@ def test_no_nan(name):
 
 @pytest.mark.parametrize("name", ["real_nvp", "maf", "bnaf", "residual", "ffjord"])
 def test_no_nan_of_far_contexts(name):
-    # Steps of a low accuracy are of the same kind, but fewer.
-    options = {"rtol": 1e-2, "atol": 1e-2} if name == "ffjord" else {}
+    # Far rows, below, have steps that adapt.
+    options = {"solver": "euler", "num_steps": 4} if name == "ffjord" else {}
     flow = single(name, 3, num_layers=1, context_size=2, **options)
     far = [0.0, 3.0, 1e15, 3e38, -3e38]
     context = tf.constant(list(itertools.product(far, far)))

@@ -80,14 +80,15 @@ class Training:
         self.make, self.size = RECIPES[name], size
         self.model = tfpf.FlowModel(self.make(size, seed=0))
         self.model.compile(
-            keras.optimizers.Adam(1e-3), jit_compile=jit_compile, steps_per_execution=50
+            keras.optimizers.Adam(1e-3),
+            jit_compile=jit_compile,
+            run_eagerly=not jit_compile,  # a few steps take less than their trace
+            steps_per_execution=50 if jit_compile else 1,
         )
         self.model.optimizer.build(self.model.trainable_weights)
-        self.loss = tf.function(
-            lambda x: -tf.reduce_mean(self.model.distribution.log_prob(x)),
-            autograph=False,
-            jit_compile=jit_compile,
-        )
+        self.loss = lambda x: -tf.reduce_mean(self.model.distribution.log_prob(x))
+        if jit_compile:
+            self.loss = tf.function(self.loss, autograph=False, jit_compile=True)
 
     def restart(self, seed):
         """Weights anew, those that `seed` gives, and an optimizer that has seen no step."""

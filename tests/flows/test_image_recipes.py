@@ -246,7 +246,7 @@ def test_mixtures_of_images_are_scored_in_a_graph():
     distribution = Dequantized(tfpf.distributions.Flow(noise, layer), 17)
     x = np.random.default_rng(0).integers(0, 17, size=[5, 4, 4, 1])
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             bound = distribution.elbo(tf.constant(x), num_samples)

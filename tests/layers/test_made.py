@@ -304,7 +304,7 @@ def test_jit_equals_eager_with_gradient():
             h = made(x, context=c)
         return [h, *tape.gradient(h, [x, c, *[v.value for v in made.trainable_variables]])]
 
-    compiled = tf.function(value_and_gradients, jit_compile=True)(*args)
+    compiled = tf.function(value_and_gradients, jit_compile=True, autograph=False)(*args)
     for a, b in zip(compiled, value_and_gradients(*args), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 

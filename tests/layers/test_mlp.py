@@ -162,7 +162,7 @@ def test_dropout_is_the_same_under_jit():
     for jit_compile in (False, True):
         mlp = MLP(4, (64,), dropout=0.5, output_initializer="ones", seed=0)
         mlp(X)
-        outputs.append(tf.function(mlp, jit_compile=jit_compile)(X, training=True))
+        outputs.append(tf.function(mlp, jit_compile=jit_compile, autograph=False)(X, training=True))
     np.testing.assert_allclose(*outputs, rtol=1e-5)
 
 
@@ -207,7 +207,7 @@ def test_jit_equals_eager_with_gradient():
         return [h, *tape.gradient(h, [x, c, *[v.value for v in mlp.trainable_variables]])]
 
     args = tf.constant(X), tf.constant(C)
-    compiled = tf.function(value_and_gradients, jit_compile=True)(*args)
+    compiled = tf.function(value_and_gradients, jit_compile=True, autograph=False)(*args)
     for a, b in zip(compiled, value_and_gradients(*args), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 

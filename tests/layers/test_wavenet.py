@@ -126,7 +126,7 @@ def test_function_is_evaluated_step_by_step_under_xla():
 
     bijector = tfpf.bijectors.Autoregressive(conditioner, event_ndims=2, dtype=tf.float64)
     x = points((5, 2), (3,))
-    compiled = tf.function(bijector.forward, jit_compile=True)(x)
+    compiled = tf.function(bijector.forward, jit_compile=True, autograph=False)(x)
     y = np.zeros([3, 5, 2])
     for t in range(5):
         y[:, t] = np.exp(0.1) * x[:, t] + y[:, :t].sum(axis=1)

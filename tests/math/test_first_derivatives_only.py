@@ -124,9 +124,13 @@ SECOND = {
 def test_right_or_refused(case):
     result, has_forward, has_second = CASES[case]
     linear, f = (functools.partial(loss, result) for loss in LOSSES.values())
-    h = 1e-5
-    (up, of_up), (down, of_down) = ((f(p), reverse(f, p)) for p in (X + h * ALONG, X - h * ALONG))
-    first, second = (up - down) / (2 * h), (of_up - of_down) / (2 * h)
+    h, ends = 1e-5, (X + 1e-5 * ALONG, X - 1e-5 * ALONG)
+
+    def difference(function):
+        up, down = (function(p) for p in ends)
+        return (up - down) / (2 * h)
+
+    first = difference(f)
     np.testing.assert_allclose(tf.reduce_sum(reverse(f, X) * ALONG), first, rtol=1e-6)
     if has_forward:
         np.testing.assert_allclose(forward(f, X), first, rtol=1e-6)
@@ -136,18 +140,30 @@ def test_right_or_refused(case):
     if not has_second:
         with pytest.raises(LookupError, match="first derivatives only"):
             SECOND["reverse over reverse"](linear, X)
-    for name, way in SECOND.items():
-        # The series itself has derivatives of every order, which forward mode takes.
-        own = case == "power_series" and name == "reverse over forward"
-        if has_second or own:
+    # Its gradients take long to trace, and refuse as those of the other output.
+    ways = {} if case == "adjoint, integral" else SECOND
+    # The series itself has derivatives of every order, which forward mode takes.
+    own = "reverse over forward" if case == "power_series" else None
+    if has_second or own:
+        second = difference(functools.partial(reverse, f))
+    for name, way in ways.items():
+        if has_second or name == own:
             np.testing.assert_allclose(way(f, X), second, rtol=1e-6, atol=1e-8, err_msg=name)
         else:
             with pytest.raises(LookupError, match="first derivatives only"):
                 way(f, X)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-@pytest.mark.parametrize("case", ["fixed_point", "jacobi, extra", "power_series", "adjoint"])
+@pytest.mark.parametrize(
+    ("case", "jit_compile"),
+    [
+        ("fixed_point", False),
+        ("fixed_point", True),  # for all: the error is one of the trace
+        ("jacobi, extra", False),
+        ("power_series", False),
+        ("adjoint", False),
+    ],
+)
 def test_graphs_refuse_too(case, jit_compile):
     """AutoGraph passes the error on as it is."""
     f = functools.partial(LOSSES["mixed"], CASES[case][0])

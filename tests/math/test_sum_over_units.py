@@ -22,7 +22,9 @@ def test_is_the_sum_with_its_gradients(num_units, jit_compile):
             first = inner.gradient(total, terms)
         return total, first, outer.gradient(first, terms)
 
-    run = tf.function(derivatives, jit_compile=True) if jit_compile else derivatives
+    run = (
+        tf.function(derivatives, jit_compile=True, autograph=False) if jit_compile else derivatives
+    )
     total, first, second = run(terms)
     np.testing.assert_allclose(total, np.sum(terms.numpy() ** 3, axis=-2), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(first, 3.0 * terms**2, rtol=1e-12)

@@ -44,7 +44,7 @@ def test_finds_a_density_in_data_units_given_a_context():
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
     held_c, held_x, scale = draw(500)
     history = model.fit(
-        c, x, epochs=30, batch_size=1024, validation_data=(held_c, held_x), verbose=0
+        c, x, epochs=15, batch_size=512, validation_data=(held_c, held_x), verbose=0
     ).history
     assert set(history) == {"loss", "val_loss"} and history["loss"][-1] < history["loss"][0]
     noise = (held_x - 5.0 - 2.0 * held_c) / scale

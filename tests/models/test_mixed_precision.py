@@ -156,7 +156,8 @@ FOLLOW = {
     "wavenet": ((8, 2), FEW),
     "waveglow": ((8, 1), {"factor": 2, "num_scales": 1, **FEW}),
 }
-STAY = {"ffjord": ((4,), {"hidden_units": (8,), "seed": 1}), "residual": ((4,), NARROW)}
+ONE_STEP = {"hidden_units": (8,), "solver": "euler", "num_steps": 1, "seed": 1}
+STAY = {"ffjord": ((4,), ONE_STEP), "residual": ((4,), NARROW)}
 
 
 @pytest.fixture

@@ -64,9 +64,9 @@ def nested(depth):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (["frozen_layers"], [99], "`frozen_layers` must be below"),
-        (["frozen_weights"], [-1], "`frozen_weights` must be below"),
-        (["frozen_weights"], [0.5], "`frozen_weights` must be below"),
+        (["frozen_layers"], [99], "`frozen_layers` must hold integers below"),
+        (["frozen_weights"], [-1], "`frozen_weights` must hold integers below"),
+        (["frozen_weights"], [0.5], "`frozen_weights` must hold integers below"),
         (["frozen_layers"], 3, "saved model.*TypeError"),
         (["distribution"], None, "must be a TFP distribution"),
         (["distribution"], {"again": 7}, "must refer only to objects.*again=7"),

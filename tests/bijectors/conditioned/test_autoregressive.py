@@ -292,7 +292,8 @@ def test_context_that_does_not_fit():
     with pytest.raises(ValueError, match=match):
         Autoregressive(to_order((0, 1)), context=tf.zeros([4, 2]))
     make = autoregressive(Affine, context_size=2)
-    with pytest.raises(ValueError, match=r"must have shape \[..., 2\]. Received: context of shape"):
+    match = r"must have shape \[..., 2\] for the part 'autoregressive'\. Received: context of shape"
+    with pytest.raises(ValueError, match=match):
         make("float32").copy(context=tf.zeros([4, 3]))
 
 
@@ -358,20 +359,32 @@ def test_jacobi_calls_the_conditioner_as_often_as_coordinates_depend_on_others()
 
 
 def test_jacobi_has_forward_mode():
-    """Along all weights of a recipe at once, beside what one coordinate after the other gives."""
+    """Along all weights of a recipe at once, beside what one coordinate after the other gives.
+
+    Of that one twice in reverse mode, which is linear in u: forward mode traces each operation.
+    """
     x = tf.constant(np.random.default_rng(0).normal(size=[3, 2]))
-    found = []
-    for solver in ("sequential", "jacobi"):
+
+    def made_flow(solver):
         flow = tfpf.flows.maf(
             2, num_layers=1, hidden_units=(4,), solver=solver, seed=0, dtype="float64"
         )
         weights = list(flow.trainable_variables)
         perturb(weights, scale=0.5)
-        tangents = [0.1 * tf.ones_like(w) for w in weights]
-        with tf.autodiff.ForwardAccumulator(weights, tangents) as accumulator:
-            y = flow.bijector.forward(x)
-        found.append(accumulator.jvp(y))
-    np.testing.assert_allclose(*found, rtol=1e-8)
+        return flow, weights, [0.1 * tf.ones_like(w) for w in weights]
+
+    flow, weights, tangents = made_flow("jacobi")
+    with tf.autodiff.ForwardAccumulator(weights, tangents) as accumulator:
+        y = flow.bijector.forward(x)
+    flow, weights, tangents = made_flow("sequential")
+    with tf.GradientTape() as outer:
+        u = tf.ones_like(x)
+        outer.watch(u)
+        with tf.GradientTape() as tape:
+            y_ = flow.bijector.forward(x)
+        gradients = tape.gradient(y_, weights, output_gradients=u)
+    expected = outer.gradient(gradients, u, output_gradients=tangents)
+    np.testing.assert_allclose(accumulator.jvp(y), expected, rtol=1e-8)
 
 
 def test_jacobi_drops_no_units():

@@ -42,6 +42,21 @@ def test_start_is_near_the_identity(hidden_units):
     assert np.abs(log_det).max() <= 0.15 * 3
 
 
+def test_leaves_the_best_normal_soon():
+    """Two half circles, on which nearly linear units stayed a normal for a thousand steps."""
+    rng = np.random.default_rng(0)
+    angles = np.pi * rng.uniform(size=6400)
+    side = np.where(rng.uniform(size=6400) < 0.5, 1.0, -1.0)
+    x = np.stack([side * np.cos(angles) + 0.5 * side, side * np.sin(angles) - 0.25 * side], -1)
+    x = x + rng.normal(scale=0.1, size=x.shape)
+    x = ((x - x.mean(0)) / x.std(0)).astype("float32")
+    normal = 0.5 * np.linalg.slogdet(2.0 * np.pi * np.e * np.cov(x.T))[1]
+    model = tfpf.FlowModel(tfpf.flows.bnaf(2, num_layers=2, seed=1))
+    model.compile(keras.optimizers.Adam(3e-3), jit_compile=False)
+    model.fit(x, batch_size=64, epochs=4, verbose=0)
+    assert model.evaluate(x, batch_size=6400, verbose=0) < normal - 0.1
+
+
 def test_fits_a_symmetric_density():
     # The best affine map of eight normals on a circle is 0.67 nats away, and a saddle.
     angles = np.arange(8) * np.pi / 4

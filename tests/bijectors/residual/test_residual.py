@@ -55,7 +55,7 @@ def test_seed_decides_the_draws_also_under_xla():
     def draws(seed, jit_compile):
         layer = Training(Residual(network(), "russian_roulette", seed=seed))
         run = lambda x: layer(x, training=True)[1]  # noqa: E731
-        run = tf.function(run, jit_compile=True) if jit_compile else run
+        run = tf.function(run, jit_compile=True, autograph=False) if jit_compile else run
         return np.stack([run(tf.constant(X)) for _ in range(3)])
 
     first = draws(3, False)
@@ -77,7 +77,7 @@ def test_roulette_is_unbiased_value_and_gradient():
             log_det = step(x, training=True)[1]
         return log_det, *tape.gradient(log_det, [x, variable])
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def gradients():
         return tf.map_fn(gradient, tf.range(1500), (tf.float64,) * 3)
 
@@ -140,7 +140,7 @@ def test_what_does_not_converge_is_nan_or_an_error():
     bijector = Residual(expanding, **options)
     x = bijector.inverse(y).numpy()
     assert np.isnan(x[0]).all() and np.array_equal(x[1], [0.0, 0.0])
-    compiled = tf.function(bijector.inverse, jit_compile=True)(tf.identity(y))
+    compiled = tf.function(bijector.inverse, jit_compile=True, autograph=False)(tf.identity(y))
     np.testing.assert_array_equal(compiled, x)
     with pytest.raises(tf.errors.InvalidArgumentError, match="`residual` found no x"):
         Residual(expanding, validate_args=True, **options).inverse(y)

@@ -34,7 +34,7 @@ def test_agrees_with_scipy():
     quad = pytest.importorskip("scipy.integrate").quad
     bijector = random((5, 4), 1.0, batch=(), num_nodes=64)
 
-    @tf.function
+    @tf.function(autograph=False)
     def slope(t):
         return tf.exp(bijector.forward_log_det_jacobian(t, 0))
 
@@ -102,7 +102,7 @@ def test_makes_two_modes_through_its_inverse():
 
     optimizer = tf.keras.optimizers.Adam(0.05)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def loss_and_gradient():
         with tf.GradientTape() as tape:
             bijector = MonotoneIntegral.new(raw, (8,), num_nodes=24, bound=3.0)

@@ -147,7 +147,7 @@ def test_gradient_in_a_while_loop_compiles(cls):
             out = tf.sin(y)
         return out, tape.gradient(out, raw)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def looped(raw):
         def loop(body, state):
             return tf.while_loop(lambda i, *_: i < 2, body, state, maximum_iterations=2)

@@ -45,7 +45,7 @@ def test_gradients_and_xla(size, jit_compile):
 
     log_det, gradient = with_gradient(x)
     if jit_compile:
-        compiled = tf.function(with_gradient, jit_compile=True)(x)
+        compiled = tf.function(with_gradient, jit_compile=True, autograph=False)(x)
         np.testing.assert_allclose(compiled[0], log_det, atol=1e-12)
         np.testing.assert_allclose(compiled[1], gradient, atol=1e-12)
     direction = np.random.default_rng(2).normal(size=x.shape)

@@ -26,7 +26,7 @@ def draw(seed, noise):
     return log_det[0], tape.gradient(log_det, A)
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def draws(seeds, noise):
     """Of each seed `[COUNT, 2]` with its noise `[COUNT, 1, 3]`: values, and gradients."""
     return tf.map_fn(lambda row: draw(*row), (seeds, noise), (tf.float64, tf.float64))
@@ -57,7 +57,7 @@ def test_number_of_terms_is_geometric():
     def value(seed):
         return russian_roulette_log_det(lambda x: c * x, x, x, seed, num_sure, survival)[1][0]
 
-    @tf.function
+    @tf.function(autograph=False)
     def values(seeds):
         return tf.map_fn(value, seeds, tf.float64)
 

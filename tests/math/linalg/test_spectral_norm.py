@@ -91,7 +91,7 @@ def test_no_bound_by_the_reshaped_kernel():
 def test_gradients_are_those_of_finite_differences(bound, shape):
     weight, direction = (tf.constant(rng.normal(size=shape)) for _ in range(2))
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def derivative(weight):
         with tf.GradientTape() as tape:
             tape.watch(weight)

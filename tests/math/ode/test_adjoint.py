@@ -16,6 +16,7 @@ SMALL = tf.constant(RNG.normal(size=[H, D]))  # TF makes a constant of it when i
 LARGE = tf.constant(0.1 * RNG.normal(size=[200, D]))  # and captures this one
 CONTEXT = tf.constant(RNG.normal(size=[N, H]))
 PRECISE = functools.partial(dormand_prince, rtol=1e-11, atol=1e-11)
+TEN_STEPS = functools.partial(fixed_steps, num_steps=10)
 
 
 def make_loss(weights, solve=PRECISE, start=-0.5, stop=1.0):
@@ -96,13 +97,11 @@ def test_every_mode_gives_what_a_graph_gives(weights):
 
 
 def test_error_of_the_gradient_scales_with_the_tolerance(weights, exact):
-    errors = []
-    for tolerance in (1e-3, 1e-7):
-        solve = functools.partial(dormand_prince, rtol=tolerance, atol=tolerance)
-        found = gradients_of(make_loss(weights, solve), weights)(INPUTS, ONE)
-        errors.append(max(np.abs(a - b).max() for a, b in zip(found, exact, strict=True)))
-    assert errors[1] < 1e-4 * errors[0] * 100
-    assert errors[1] < 1e-4
+    """It is 1e-7 here, and 1e-11 for the exact ones: with that the error would be zero."""
+    solve = functools.partial(dormand_prince, rtol=1e-7, atol=1e-7)
+    found = gradients_of(make_loss(weights, solve), weights)(INPUTS, ONE)
+    error = max(np.abs(a - b).max() for a, b in zip(found, exact, strict=True))
+    assert 1e-7 < error < 1e-4, error
 
 
 def test_small_cotangents_keep_their_digits(precise, exact):
@@ -128,7 +127,7 @@ def test_memory_of_eager_mode_does_not_hold_the_steps(weights):
 
     with tf.GradientTape() as tape:
         tape.watch(Z)
-        z, integrals = adjoint(slopes, Z, 0.0, 1.0, PRECISE)
+        z, integrals = adjoint(slopes, Z, 0.0, 1.0, TEN_STEPS)
     assert integrals is None and len(calls) == 1
     assert tape.gradient(z, weights) is not None and len(calls) == 2
 
@@ -147,7 +146,7 @@ def test_a_failed_row_is_nan_and_leaves_the_others_their_gradients():
             value = tf.reduce_sum(tf.where(tf.math.is_finite(end), end, 0.0))
         return end, tape.gradient(value, [z, c])
 
-    end, (of_z, of_c) = tf.function(run, jit_compile=True, autograph=False)(start)
+    end, (of_z, of_c) = tf.function(run, autograph=False)(start)
     # z / (1 - c z t)
     np.testing.assert_allclose(end, [[1.0], [np.nan]], rtol=1e-5)
     np.testing.assert_allclose(of_z, [[4.0], [np.nan]], rtol=1e-5)
@@ -161,7 +160,7 @@ def test_a_row_where_the_field_is_no_number_leaves_the_others_their_gradients():
     for rows in ([[-1.0], [3.0]], [[3.0]]):
         z = tf.constant(rows, tf.float64)
         with tf.GradientTape() as tape:
-            end, _ = adjoint(lambda t, z: (c * tf.math.log(z), None), z, 0.0, 1.0, PRECISE)
+            end, _ = adjoint(lambda t, z: (c * tf.math.log(z), None), z, 0.0, 1.0, TEN_STEPS)
             value = end[-1, 0]
         gradients.append(tape.gradient(value, c))
     np.testing.assert_allclose(*gradients, rtol=1e-8)
@@ -184,9 +183,12 @@ def test_a_way_back_that_fails_is_nan():
     assert np.isnan(tape.gradient(value, c))
 
 
-def to_the_attractor(rows, rate):
-    """The gradients of sum log dy/dx, to x and k, of dz/dt = k sin(2 pi z) for t = 0.3."""
-    rate = tf.constant(rate, tf.float64)
+@pytest.fixture(scope="module")
+def to_the_attractor():
+    """The gradients of sum log dy/dx, to x and k, of dz/dt = k sin(2 pi z) for t = 0.3.
+
+    For three rows, compiled once.
+    """
     solve = functools.partial(dormand_prince, rtol=1e-7, atol=1e-7)
 
     def run(z, rate):
@@ -200,12 +202,17 @@ def to_the_attractor(rows, rate):
             value = tf.reduce_sum(adjoint(slopes, z, 0.0, 0.3, solve, tolerance=1e-5)[1])
         return tape.gradient(value, [z, rate])
 
-    z = tf.constant(rows, tf.float64)[:, tf.newaxis]
-    of_z, of_rate = tf.function(run, jit_compile=True, autograph=False)(z, rate)
-    return of_z[:, 0], of_rate
+    compiled = tf.function(run, jit_compile=True, autograph=False)
+
+    def gradients(rows, rate):
+        z = tf.constant(rows, tf.float64)[:, tf.newaxis]
+        of_z, of_rate = compiled(z, tf.constant(rate, tf.float64))
+        return of_z[:, 0], of_rate
+
+    return gradients
 
 
-def test_a_flow_that_contracts_has_the_gradient_of_its_own_start():
+def test_a_flow_that_contracts_has_the_gradient_of_its_own_start(to_the_attractor):
     """y = 1/2 for every x, to 10 digits: from there z(t_0) is not found back."""
     x, rate = np.array([0.01, 0.3, 0.6]), 12.0
     of_x, of_rate = to_the_attractor(x, rate)
@@ -218,9 +225,9 @@ def test_a_flow_that_contracts_has_the_gradient_of_its_own_start():
     np.testing.assert_allclose(of_rate, expected, rtol=1e-3)
 
 
-def test_a_start_that_is_not_found_back_is_nan():
-    of_x, of_rate = to_the_attractor([0.3, 0.0], 100.0)
-    np.testing.assert_array_equal(np.isnan(of_x), [True, False])
+def test_a_start_that_is_not_found_back_is_nan(to_the_attractor):
+    of_x, of_rate = to_the_attractor([0.3, 0.0, 0.0], 60.0)
+    np.testing.assert_array_equal(np.isnan(of_x), [True, False, False])
     assert np.isnan(of_rate)
 
 

@@ -23,7 +23,7 @@ START = np.array([[0.5, -0.2], [1.5, 1.0]])
 
 @functools.cache
 def solved(tableau, num_steps, start=0.0, stop=2.0):
-    @tf.function
+    @tf.function(autograph=False)
     def solve(z):
         options = {"num_steps": num_steps, "tableau": tableau}
         quadrature = (tf.zeros([2], tf.float64),)
@@ -91,7 +91,7 @@ def test_gradient_is_that_of_the_steps_and_compiles():
     numeric = (loss(z + h * direction) - loss(z - h * direction)) / (2 * h)
     found = gradient(z)
     np.testing.assert_allclose(tf.reduce_sum(found * direction), numeric, rtol=1e-8)
-    compiled = tf.function(gradient, jit_compile=True)(z)
+    compiled = tf.function(gradient, jit_compile=True, autograph=False)(z)
     np.testing.assert_allclose(compiled, found, rtol=1e-12)
 
 

@@ -56,7 +56,7 @@ def test_finds_the_root_of_any_finite_target(functions, dtype, jit_compile):
     def search(y):
         return find_root(one_each, y)
 
-    run = tf.function(search, jit_compile=True) if jit_compile else search
+    run = tf.function(search, jit_compile=True, autograph=False) if jit_compile else search
     target = tf.constant([TARGETS] * len(functions), dtype)
     root, converged, num_iterations = run(target)
     assert num_iterations <= 60
@@ -101,7 +101,7 @@ def test_reports_each_element_without_a_root():
         return tf.tanh(x), 1.0 - tf.tanh(x) ** 2
 
     target = tf.constant([0.5, 2.0, -2.0, np.nan, 0.9999999], tf.float64)
-    for search in (find_root, tf.function(find_root, jit_compile=True)):
+    for search in (find_root, tf.function(find_root, jit_compile=True, autograph=False)):
         root, converged, num_iterations = search(function, target)
         np.testing.assert_array_equal(converged, [True, False, False, False, True])
         np.testing.assert_array_equal(np.isnan(root), ~converged.numpy())
@@ -264,7 +264,7 @@ def test_first_and_second_derivatives_are_those_of_finite_differences():
             one_each = tf.linalg.trace(tf.transpose(rows, [2, 0, 1]))
         return rows[:, 0], tf.stack(tape.gradient(one_each, copies), axis=1)
 
-    gradients, hessians = tf.function(both, jit_compile=True)(*inputs)
+    gradients, hessians = tf.function(both, jit_compile=True, autograph=False)(*inputs)
     # A row for each input that moves.
     h, rows = 1e-5, tf.eye(3, dtype=tf.float64)[..., tf.newaxis]
     up, down = (
@@ -311,7 +311,7 @@ def test_in_a_differentiated_while_body_under_xla():
             maximum_iterations=4,
         )[1]
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def value_and_gradient(y):
         with tf.GradientTape() as tape:
             tape.watch(y)

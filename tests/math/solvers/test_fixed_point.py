@@ -39,7 +39,7 @@ Y = np.random.default_rng(1).normal(size=[3, D])
 def test_solves_linear_systems(lipschitz, dtype, jit_compile):
     a = tf.cast(matrix(lipschitz), dtype)
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(jit_compile=jit_compile, autograph=False)
     def solve(y):
         return fixed_point(linear(a, y), tf.zeros_like(y))
 
@@ -64,7 +64,7 @@ def test_reports_each_event_that_has_not_converged():
         return 1.0 + factor * z
 
     eager = functools.partial(fixed_point, max_iterations=100)
-    for solve in (eager, tf.function(fixed_point, jit_compile=True)):
+    for solve in (eager, tf.function(fixed_point, jit_compile=True, autograph=False)):
         point, converged, _ = solve(function, tf.zeros([4, 2], tf.float64))
         np.testing.assert_array_equal(converged, [True, False, False, False])
         np.testing.assert_allclose(point[0], [1.0 / 0.7] * 2, rtol=1e-14)
@@ -114,7 +114,7 @@ def test_derivatives_are_those_of_finite_differences(jit_compile):
         d_a, d_y = tape.gradient(value, [a, y])
         return tf.reduce_sum(d_a * direction_a) + tf.reduce_sum(d_y * direction_y)
 
-    run = tf.function(first, jit_compile=True) if jit_compile else first
+    run = tf.function(first, jit_compile=True, autograph=False) if jit_compile else first
     h = 1e-5
     up, down = (loss(a + s * direction_a, y + s * direction_y) for s in (h, -h))
     np.testing.assert_allclose(run(a, y), (up - down) / (2 * h), rtol=1e-7)

@@ -16,8 +16,7 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.math.linalg._block_matrix import block_matrix
 from tfp_flows.math.solvers._block_network import block_network, solve_block_network
 
-FIRST_SLOPE = 0.25  # of the first units at the start
-LARGEST_BIAS = 0.45  # of hidden units at the start
+LARGEST_BIAS = 2.5  # of hidden units at the start: they bend all over a standard normal
 
 
 class BlockAutoregressive(TakesContext, FlowBijector):
@@ -205,20 +204,29 @@ def _weights(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> lis
 
 
 def _gains(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """Starts with gains for which f is nearly half of y, for any widths.
+    """Starts with gains for which f has the mean slope 1/2 for a standard normal y, for any widths.
 
-    Its units take means of those before, and are nearly linear, since the first ones see y / 4. A
-    small f would be lost: fits of symmetric densities first shrink it, since the best affine map
-    has none, and its gradients shrink with it.
+    Units take means of those before. They see y as it is, so that they bend where the data are:
+    nearly linear units stay on the plateau of the best affine map for thousands of steps. A single
+    unit sees y / 4, since it can be a line or a step, but not both.
     """
     del rng
     widths = [1] + [shape[0] // shapes[-1][0] for shape in shapes[:-1]]
     gains = [-0.5 * np.log(width) for width in widths]
-    gains[0] += np.log(FIRST_SLOPE)
-    # The mean slope of tanh over the biases.
-    mean_slope = np.tanh(LARGEST_BIAS) / LARGEST_BIAS
-    gains[-1] += np.log(0.5 / FIRST_SLOPE) - (len(shapes) - 1) * np.log(mean_slope)
+    first = 0.25 if widths[1] == 1 else 1.0
+    gains[0] += np.log(first)
+    y, probabilities = np.polynomial.hermite_e.hermegauss(64)
+    h, slope = first * y[:, np.newaxis], np.full([1, 1], first)
+    for width in widths[1:]:
+        h = np.tanh(h.mean(axis=1, keepdims=True) + _spread(width))
+        slope = slope.mean(axis=1, keepdims=True) * (1.0 - h**2)
+    gains[-1] += np.log(0.5 / np.average(slope.mean(axis=1), weights=probabilities))
     return [np.full(shape, gain) for shape, gain in zip(shapes, gains, strict=True)]
+
+
+def _spread(width: int) -> np.ndarray:
+    """Returns the biases of the units of one coordinate, of mean zero."""
+    return np.linspace(-LARGEST_BIAS, LARGEST_BIAS, width) if width > 1 else np.zeros([1])
 
 
 def _biases(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
@@ -227,8 +235,7 @@ def _biases(rng: np.random.Generator, shapes: Sequence[tuple[int, ...]]) -> list
     biases = []
     for shape in shapes[:-1]:
         width = shape[0] // size
-        spread = np.linspace(-LARGEST_BIAS, LARGEST_BIAS, width) if width > 1 else np.zeros([1])
-        biases.append(np.concatenate([rng.permutation(spread) for _ in range(size)]))
+        biases.append(np.concatenate([rng.permutation(_spread(width)) for _ in range(size)]))
     return [*biases, np.zeros(shapes[-1])]
 
 
