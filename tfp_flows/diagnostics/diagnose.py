@@ -31,7 +31,8 @@ class BaseRow:
 
     Attributes:
       finite: of the rows that arrive finite, the share with a finite log-density in the base.
-      log_probs: the least and the largest log-density in the base, in nats.
+      log_probs: the least and the largest log-density in the base, in nats; of a `WithAngles`,
+        with the layers of its two parts.
       context_effect: the most that log-densities move when rows exchange contexts. `None` if the
         base takes none, NaN if it is not trained yet.
       faults: words for what is wrong (see `Fault`).
