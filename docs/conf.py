@@ -47,12 +47,20 @@ shutil.rmtree(_HERE / "api", ignore_errors=True)
 
 
 def _gallery(source, target):
-    """Copies the notebooks, each with its last picture as a thumbnail, in place of old ones."""
+    """Copies the notebooks in place of old ones, each with a thumbnail and a link to itself.
+
+    The thumbnail is the last picture. The link leads to the notebook in the repository, which does
+    not have the link.
+    """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for path in source.glob("*.ipynb"):
-        shutil.copy(path, target)
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        cells = notebook["cells"]
+        title, *text = "".join(cells[0]["source"]).splitlines()
+        link = f"{{download}}`Download this notebook <../../{source.name}/{path.name}>`"
+        cells[0]["source"] = "\n".join([title, "", link, *text])
+        (target / path.name).write_text(json.dumps(notebook), encoding="utf-8")
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         pictures = [output.get("data", {}).get("image/png") for output in outputs]
         *_, last = filter(None, pictures)

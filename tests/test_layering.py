@@ -29,7 +29,7 @@ ALLOWED = {
     "surrogate_posterior": {"distributions", "flows"},
     "column": {"_checks"},
     "table_flow": {"_checks", "bijectors", "column", "distributions", "flows"},
-    "diagnostics": BOTTOM | {"bijectors", "conditioning", "diagnostics"},
+    "diagnostics": BOTTOM | {"bijectors", "conditioning", "distributions", "diagnostics"},
     "models": BOTTOM
     | {"bijectors", "layers", "distributions", "flows", "conditioning", "saving", "models"}
     | {"_lost_digits"},

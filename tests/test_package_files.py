@@ -47,3 +47,11 @@ def test_requirements_end_at_a_minor_release(name, setup):
     """Each minor release of these has changed something that the package stands on."""
     lines = setup["options"]["install_requires"]
     assert re.search(rf"^{name} >= \d+\.\d+, < \d+\.\d+$", lines, re.MULTILINE)
+
+
+def test_no_docstring_has_a_markdown_table():
+    """Docstrings are reStructuredText, which shows such a table as one paragraph."""
+    files = sorted((ROOT / "tfp_flows").rglob("*.py"))
+    assert [
+        path.name for path in files if re.search(r"^\s*\|\s*:?-+", path.read_text(), re.M)
+    ] == []

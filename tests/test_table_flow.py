@@ -201,6 +201,12 @@ def test_bad_tables_are_named(columns, error, named):
         table_flow(columns, **SMALL)
 
 
+def test_the_kinds_that_are_listed_are_those_that_are_taken():
+    with pytest.raises(ValueError, match="'angle'. Received: kind='count'") as caught:
+        Column("count")
+    assert "category" not in str(caught.value)
+
+
 def test_a_recipe_of_something_else_is_refused():
     with pytest.raises(TypeError, match="`recipe`.*Received: "):
         table_flow(["real"], recipe=lambda size, **kwargs: "normal")

@@ -5,20 +5,20 @@ import math
 
 from tfp_flows import _checks
 
-KINDS = ("real", "positive", "bounded", "integer", "angle", "category")
+KINDS = ("real", "positive", "bounded", "integer", "angle")
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
     """The kind of one column of a table and the range of its values, for `tfpf.table_flow`.
 
-    | kind | values | `low`, `high` |
-    |---|---|---|
-    | "real" | all numbers | none |
-    | "positive" | numbers above `low` | `low` is 0 by default |
-    | "bounded" | numbers between `low` and `high` | both needed |
-    | "integer" | whole numbers from `low` to `high`, both included | both needed |
-    | "angle" | numbers on a circle, where `high` is `low` again | -pi and pi by default |
+    The kinds are:
+
+    - "real": all numbers. It takes neither `low` nor `high`.
+    - "positive": numbers above `low`, which is 0 by default.
+    - "bounded": numbers between `low` and `high`. Both are needed.
+    - "integer": whole numbers from `low` to `high`, both included. Both are needed.
+    - "angle": numbers on a circle, where `high` is `low` again. They are -pi and pi by default.
 
     Angles may be in any unit: for the hours of a day use `Column("angle", 0, 24)`.
 
@@ -27,7 +27,7 @@ class Column:
     0 to K - 1 can also be an "integer" column; the flow then has to learn steps between labels.
 
     Args:
-      kind: one of the kinds of the table above.
+      kind: one of the kinds above.
       low: a number, or `None`.
       high: a number above `low`, or `None`.
 
@@ -50,13 +50,13 @@ class Column:
     high: float | None = None
 
     def __post_init__(self) -> None:
-        _checks.one_of(self.kind, KINDS, "kind")
         if self.kind == "category":
             raise ValueError(
                 "`kind` must not be 'category', since labels have no density. Give one-hot labels "
                 "as the context of a flow with `context_size=K`; or use Column('integer', 0, "
                 "K - 1), with a bound in place of the density. Received: kind='category'"
             )
+        _checks.one_of(self.kind, KINDS, "kind")
         defaults = {"positive": (0.0, None), "angle": (-math.pi, math.pi)}
         for name, default in zip(
             ("low", "high"), defaults.get(self.kind, (None, None)), strict=True

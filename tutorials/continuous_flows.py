@@ -12,6 +12,8 @@
 # an integral of the divergence of f (Chen et al., 2018). This notebook trains the same network in
 # two ways, by its likelihood and by *flow matching*. It shows the fields, the paths of points, and
 # what each of the two costs.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os

@@ -8,6 +8,8 @@
 # multi-scale RealNVP of Dinh et al. (2017) and the Glow of Kingma and Dhariwal (2018), and scores
 # them in bits. Then it uses them: to draw digits of a given class, to classify, to draw with less
 # variety, and to go from one digit to another.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os

@@ -8,6 +8,8 @@
 # notebook fits all three to two moons, compares them with the true density, and measures their
 # speed. If you know the flows of TensorFlow Probability (TFP), the second part shows you what
 # replaces what.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os

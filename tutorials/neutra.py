@@ -9,6 +9,8 @@
 # where one step size fits everywhere. This is *neural transport*, or NeuTra (Hoffman et al., 2019).
 #
 # The flow need not be perfect. HMC corrects what the flow gets wrong.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os

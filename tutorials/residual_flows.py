@@ -12,6 +12,8 @@
 # Each number may depend on all the others. The price is paid in two places. The log-determinant
 # has no short formula, and the inverse has none at all. This notebook computes both in all the ways
 # that there are, counts what they cost, and then fits such a flow to data.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os

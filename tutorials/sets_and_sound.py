@@ -8,6 +8,8 @@
 #
 # - `pointflow` for **sets** of points, whose order means nothing and whose number may vary;
 # - `waveglow` for **sound**, a series in time, given a description of how it is to sound.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os

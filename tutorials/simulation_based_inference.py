@@ -10,6 +10,8 @@
 # A conditional flow finds the posterior from simulations alone. We draw parameters from the prior,
 # simulate data for each, and fit a density of the parameters *given* the data. Afterwards a
 # posterior for any observation costs no more simulations.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os
@@ -244,6 +246,10 @@ flow = tfpf.distributions.Flow(
 # A model of Keras holds the two. Its output is the log-density of the parameters given the series,
 # and the loss negates that. `FlowModel` is a layer here: called with a context and parameters it
 # gives the log-density, and the gradient reaches the embedding through the context.
+#
+# This class is short, but `save` refuses it. A model that is to be saved is built as in "A flow
+# inside a Keras model", a page of the documentation: from a `DistributionLayer`, and with a loss
+# that is registered.
 
 
 # %%

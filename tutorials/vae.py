@@ -11,6 +11,8 @@
 #
 # In the plain VAE both p(z) and q(z | x) are normal distributions. Both can be flows, and this
 # notebook shows what that brings.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os

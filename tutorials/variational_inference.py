@@ -11,6 +11,8 @@
 # *Variational inference* fits a distribution to the posterior by optimization. Here that
 # distribution is a flow. We do both for a model that is written in TensorFlow Probability (TFP),
 # and compare.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os

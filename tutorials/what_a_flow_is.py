@@ -27,7 +27,8 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 
 # %% [markdown]
 # The tests of this package run the notebook in a short form. You can do that, too: set the
-# environment variable `TFP_FLOWS_SHORT` before you start.
+# environment variable `TFP_FLOWS_SHORT` before you start. Otherwise `SHORT` is false: read the
+# value after `else`.
 
 # %%
 SHORT = "TFP_FLOWS_SHORT" in os.environ

@@ -10,6 +10,8 @@
 #
 # The number t makes a density skewed, the number s makes its tails heavy (s > 0) or light (s < 0).
 # For s = t = 0 the map is the identity.
+#
+# In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
 # %%
 import os
@@ -199,7 +201,8 @@ plt.show()
 # ## Save it
 #
 # The class is registered, so a file with it can be loaded wherever the class has been defined. The
-# densities are the same to the last bit.
+# densities are the same to the last bit. Another process does not know the class: put it into a
+# module of your own, and import that module before you call `load_model`.
 
 # %%
 model.save("sinh_arcsinh.keras")

@@ -169,6 +169,32 @@ def test_text_and_picture(test, results):
         assert result.plot(ax) is ax
 
 
+def test_words_for_p_values_are_right(results):
+    """A p-value is no chance that the flow is exact; where it is corrected the text says so."""
+    for name in ("exact", "conditional exact"):
+        result = results["sbc", name]
+        tests = "2 columns and the context" if "conditional" in name else "2 columns"
+        first, worst = str(result).splitlines()[:2]
+        assert first.endswith(
+            f"exact posteriors are this uneven with p = {result.p_value:.2g} (the smallest p of "
+            f"{tests}, corrected for their number)."
+        )
+        assert "column" in worst
+        text = str(results["coverage", name])
+        assert "exact flows deviate this much with p = " in text
+        assert ("corrected" in text) == ("conditional" in name)
+        text = str(results["latent_normality", name])
+        assert "draws of the base deviate this much with p = " in text
+        assert "fits worst (latents mix columns)" in text and "\n  latent " in text
+    one = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
+    assert str(d.sbc(one, known_flows.X[:50, :1], num_samples=9)).count("corrected") == 0
+
+
+def test_a_legend_names_the_columns(results):
+    ax = results["sbc", "exact"].plot()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["column 0", "column 1"]
+
+
 def test_events_that_are_images():
     base = tfd.Sample(tfd.Normal(0.0, 1.0), [4, 4, 1])
     flow = tfpf.distributions.Flow(base, tfb.Scale(1.0))

@@ -1,5 +1,7 @@
 """Faults that are planted in one layer, or in the data, are found and named where they are."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tfpf
+from tfp_flows.diagnostics.fault import HELP
 
 B = tfpf.bijectors
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -232,7 +235,12 @@ SOUND = {
 def test_a_sound_flow_has_no_fault(name):
     report = tfpf.diagnose(*SOUND[name]())
     assert report.first_fault is None and report.faults == (), str(report)
-    assert "No fault found" in str(report)
+    *_, found, density = str(report).splitlines()
+    if report.base is None:
+        assert density == "No fault found in the layers."
+    else:
+        assert found == "No fault found in the layers."
+        assert density.startswith("Whether the density is right: `tfpf.diagnostics.latent_norm")
 
 
 def test_numbers_of_a_row():
@@ -253,6 +261,11 @@ def test_numbers_of_a_row():
     assert scale.outside is scale.saturated is scale.context_effect is None
     assert report.num_rows == 3 and report.base.finite == 1
     np.testing.assert_allclose(report.base.log_probs[1], -np.log(2 * np.pi), rtol=1e-6)
+
+
+def test_the_words_for_faults_are_listed_where_a_fault_is_described():
+    listed = re.findall(r'^    - "(.*)":', tfpf.diagnostics.Fault.__doc__, re.MULTILINE)
+    assert listed == list(HELP)
 
 
 def test_shares_are_those_of_rows():

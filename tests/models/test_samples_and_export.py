@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from cases import perturb
 
 import tfp_flows as tfpf
@@ -121,6 +122,18 @@ def test_repr_shows_layers_sizes_and_weights():
     assert lines[-1] == ["all", str(number), "weights"]
     text = repr(flow.distribution)
     assert "Invert Autoregressive of Affine  MADE (4,)" in text
+
+
+def test_repr_cuts_long_default_names():
+    base = tfp.distributions.Sample(tfp.distributions.Normal(0.0, 1.0), 2)
+    chain = tfp.bijectors.Chain([tfpf.bijectors.LULinear(2) for _ in range(9)])
+    inner = tfpf.distributions.Flow(base, chain)
+    assert len(inner.name) > 90
+    flow = tfpf.distributions.Flow(inner, tfpf.bijectors.Standardize(2))
+    for each in (inner, flow):
+        text = repr(each)
+        assert max(map(len, text.splitlines())) <= 115
+        assert f"'{each.name[:37]}...'" in text
 
 
 @pytest.mark.slow  # Two trainings, each compiled: six seconds.

@@ -7,7 +7,8 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.bijectors import inverse_and_log_det
 from tfp_flows.diagnostics._layers import bijectors_and_base
 from tfp_flows.diagnostics._optional import optional
-from tfp_flows.diagnostics._rows import all_finite, batches, bound, sampling_seed
+from tfp_flows.diagnostics._rows import all_finite, batches, bound
+from tfp_flows.diagnostics._samples import sampling_seed
 
 # How many draws of a base that is not a standard normal, for each batch of rows.
 DRAWS = 1000

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 from tensorflow_probability import bijectors as tfb
@@ -19,6 +20,9 @@ from tfp_flows.bijectors import (
 )
 from tfp_flows.bijectors._watched import Evaluation, watching
 from tfp_flows.conditioning import condition, context_size
+from tfp_flows.diagnostics._rows import bound
+from tfp_flows.distributions import WithAngles
+from tfp_flows.distributions._dequantizing import Dequantizing
 
 _MADE_OF_OTHERS = (composition.Composition, invert._Invert)
 _PARALLEL_IN_INVERSE = (Autoregressive, MaskedConvolution, tfb.MaskedAutoregressiveFlow)
@@ -36,6 +40,7 @@ class Layer:
       y: its output, `[N, ...]`.
       log_det: log |dy/dx| in nats, `[N]`.
       transformers: evaluations of the bijectors that it makes for itself, by a network.
+      context: contexts of the rows, `[N, ...]`, or `None`.
     """
 
     label: str
@@ -45,6 +50,7 @@ class Layer:
     y: tf.Tensor
     log_det: tf.Tensor
     transformers: list[Evaluation]
+    context: np.ndarray | None = None
 
     @property
     def is_elementwise(self) -> bool:
@@ -87,15 +93,17 @@ class Layer:
 
 
 def layers_to_base(
-    flow: tfb.Bijector | tfd.Distribution, x: tf.Tensor
+    flow: tfb.Bijector | tfd.Distribution, x: tf.Tensor, context: np.ndarray | None = None
 ) -> tuple[list[Layer], Any, tf.Tensor]:
     """Evaluates the layers of a flow at rows `x`, from data to base.
 
     Layers are the parts of chains, of inverted bijectors and of the scales of images, one by one.
+    If the base is a `WithAngles`, those of its numbers and of its angles follow.
 
     Args:
-      flow: a TFP distribution or bijector. If it takes contexts, it is bound to those of the rows.
+      flow: a TFP distribution or bijector, not bound if there are contexts.
       x: a float `Tensor` `[N, *event]`.
+      context: contexts of the rows, or `None`.
 
     Returns:
       A list of `Layer`, the base (`None` for a bijector), and u `[N, *event]`, the rows at the
@@ -104,13 +112,44 @@ def layers_to_base(
     Raises:
       TypeError: if the distribution is not a `TransformedDistribution`.
     """
-    bijectors, base = bijectors_and_base(flow)
+    bijectors, base = bijectors_and_base(bound(flow, context))
+    layers, u = _evaluated(bijectors, x, context, 0)
+    return layers + _layers_of_base(base, u, context, len(layers)), base, u
+
+
+def _evaluated(
+    bijectors: Sequence[tfb.Bijector], x: tf.Tensor, context: np.ndarray | None, count: int
+) -> tuple[list[Layer], tf.Tensor]:
     layers: list[Layer] = []
     for bijector in bijectors:
         with watching() as seen:
             x, _ = inverse_and_log_det(bijector, tf.identity(x), x.shape.rank - 1)
-        layers += _layers(seen, len(layers), {id(node) for node in walk(bijector)})
-    return layers, base, x
+        layers += _layers(seen, count + len(layers), {id(node) for node in walk(bijector)})
+    return [dataclasses.replace(layer, context=context) for layer in layers], x
+
+
+def _layers_of_base(base: Any, u: tf.Tensor, context: np.ndarray | None, count: int) -> list[Layer]:
+    if not isinstance(base, WithAngles):
+        return []
+    numbers, angles = base._split(u)
+    features = base._features(angles).numpy()
+    given = {"numbers": (numbers, features), "angles": (angles, context)}
+    layers: list[Layer] = []
+    for name, (x, of_part) in given.items():
+        part = getattr(base, name)
+        bijectors, inner = bijectors_to_base(bound(part, of_part) if context_size(part) else part)
+        found, u = _evaluated(bijectors, x, of_part, count + len(layers))
+        found += _layers_of_base(inner, u, of_part, count + len(layers) + len(found))
+        layers += [dataclasses.replace(each, label=f"{each.label} ({name})") for each in found]
+    return layers
+
+
+def hides_layers(base: Any) -> bool:
+    """Whether a base, such as a mixture of flows, holds layers that `layers_to_base` leaves out."""
+    if isinstance(base, WithAngles):
+        parts = (bijectors_to_base(part)[1] for part in (base.numbers, base.angles))
+        return any(hides_layers(part) for part in parts)
+    return any(isinstance(node, tfb.Bijector) for node in walk(base))
 
 
 def layers_to_data(flow: tfb.Bijector | tfd.Distribution, u: tf.Tensor) -> list[Layer]:
@@ -134,8 +173,10 @@ def bijectors_and_base(
     """The bijectors of a transformed distribution, from data to base, and its base."""
     if isinstance(flow, tfb.Bijector):
         return [flow], None
+    if isinstance(flow, Dequantizing):
+        flow = flow._distribution
     bijectors, base = bijectors_to_base(flow)
-    if not bijectors:
+    if not bijectors and not isinstance(base, WithAngles):
         raise TypeError(
             "`flow` must be a `TransformedDistribution`, as recipes return, or a bijector. "
             f"Received: {type(flow).__name__} {flow.name!r}"

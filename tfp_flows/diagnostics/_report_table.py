@@ -48,7 +48,14 @@ def report_text(report: Any) -> str:
         f"{fault.layer}: {fault.word}{_which(report.data, fault.word)}. {HELP[fault.word]}"
         for fault in report.faults
     ]
-    return "\n".join([summary, "", *lines, "", *(faults or ["No fault found."])])
+    lines = [summary, "", *lines, "", *(faults or ["No fault found in the layers."])]
+    if report.base is not None and report.base.hides_layers:
+        lines.append("The base holds layers of its own, which were not examined.")
+    if report.base is not None and not faults:
+        lines.append(
+            "Whether the density is right: `tfpf.diagnostics.latent_normality(flow, held_out)`."
+        )
+    return "\n".join(lines)
 
 
 def _which(data: Columns, word: str) -> str:

@@ -11,6 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_flows import _checks
 from tfp_flows.conditioning import condition, context_size, waits_for_context
+from tfp_flows.distributions._dequantizing import Dequantizing
 
 # Numbers in one eager batch: some 16 MB in float32, and as much again for each hidden layer.
 _NUMBERS_IN_A_BATCH = 2**18
@@ -18,13 +19,13 @@ _ROWS_IN_A_BATCH = 4096
 
 
 def distribution_of(flow: Any, name: str = "flow") -> tfd.Distribution:
-    """The distribution of a `FlowModel` or `VariationalModel`, or the given distribution."""
-    if isinstance(flow, keras.Model):
+    """The distribution of a model or a `DistributionLayer`, or the given distribution."""
+    if isinstance(flow, keras.Layer):
         flow = getattr(flow, "distribution", flow)
     is_one = isinstance(flow, tfd.Distribution)
     if not is_one or tf.nest.is_nested(flow.dtype) or tf.nest.is_nested(flow.event_shape):
         raise TypeError(
-            f"`{name}` must be a TFP distribution over one tensor, or a model around one. "
+            f"`{name}` must be a TFP distribution over one tensor, or a model or layer around one. "
             f"Received: {name}={flow!r}"
         )
     return flow
@@ -56,11 +57,7 @@ def checked_rows(
     x = array_of_rows(x, "x")
     context = checked_context(flow, context, len(x))
     if isinstance(flow, tfd.Distribution):
-        if not flow.event_shape.is_compatible_with(x.shape[1:]):
-            raise ValueError(
-                f"`x` must have shape [N, *{tuple(flow.event_shape)}]: rows of the flow's events. "
-                f"Received: x.shape={x.shape}"
-            )
+        _check_events(flow, x)
         if flow.batch_shape.rank != 0:
             raise ValueError(
                 "`flow` must have no batch shape: give the flow without a context, and the "
@@ -72,6 +69,32 @@ def checked_rows(
         x, context = x[kept], None if context is None else context[kept]
     dtype = tf.as_dtype(flow.dtype or tf.float32).as_numpy_dtype
     return x.astype(dtype), context
+
+
+def continuous(flow: Any, x: ArrayLike) -> tuple[Any, ArrayLike]:
+    """The continuous distribution below one of whole numbers, and rows with noise; or the same.
+
+    The noise is that of inference mode, which is always the same.
+
+    Raises:
+      TypeError: if `x` are not numbers.
+      ValueError: if shapes do not fit, or a value is not one of the whole numbers.
+    """
+    if not isinstance(flow, Dequantizing):
+        return flow, x
+    x = array_of_rows(x, "x")
+    _check_events(flow, x)
+    return flow._distribution, flow._with_noise(x).numpy()
+
+
+def _check_events(flow: Any, x: np.ndarray) -> None:
+    if not flow.event_shape.is_compatible_with(x.shape[1:]):
+        raise ValueError(
+            f"`x` must have shape [N, *{tuple(flow.event_shape)}]: rows of the flow's events. "
+            f"Received: x.shape={x.shape}"
+        )
+    if isinstance(flow, Dequantizing):
+        flow.check_values(x, "x")
 
 
 def array_of_rows(x: ArrayLike, name: str) -> np.ndarray:
@@ -145,39 +168,6 @@ def log_prob(
     return np.concatenate(parts).astype(np.float64)
 
 
-def samples_and_log_prob(
-    flow: tfd.Distribution, num_samples: int, context: np.ndarray | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws, and their log-densities.
-
-    Args:
-      flow: a TFP distribution.
-      num_samples: S, the number of samples.
-      context: contexts `[N, ...]`, or `None`.
-      seed: a Python `int`.
-
-    Returns:
-      `[S, *event]` and `[S]`. With contexts `[S, N, *event]` and `[S, N]`: S draws for each of
-      them.
-    """
-    size = int(flow.event_shape.num_elements() or 1)
-    parts = []
-    if context is None:
-        for i, rows in enumerate(batches(num_samples, size)):
-            number = rows.stop - rows.start
-            parts.append(flow.experimental_sample_and_log_prob(number, seed=sampling_seed(seed, i)))
-        axis = 0
-    else:
-        for i, rows in enumerate(batches(len(context), size * num_samples, num_samples)):
-            given = condition(flow, context[rows])
-            parts.append(
-                given.experimental_sample_and_log_prob(num_samples, seed=sampling_seed(seed, i))
-            )
-        axis = 1
-    x, log_p = (np.concatenate(t, axis=axis) for t in zip(*parts, strict=True))
-    return x, log_p.astype(np.float64)
-
-
 def all_finite(values: ArrayLike, what: str) -> np.ndarray:
     """Refuses values with NaN or infinity, for which no statistic makes sense."""
     values = np.asarray(values)
@@ -194,8 +184,3 @@ def batches(num_rows: int, numbers_in_a_row: int, factor: int = 1) -> list[slice
     """Slices of rows that are evaluated at once; each row becomes `factor` rows."""
     size = max(1, min(_ROWS_IN_A_BATCH // factor, _NUMBERS_IN_A_BATCH // max(numbers_in_a_row, 1)))
     return [slice(i, min(i + size, num_rows)) for i in range(0, num_rows, size)]
-
-
-def sampling_seed(seed: int, i: int) -> tf.Tensor:
-    """The seed of the i-th batch, two integers, for which TFP always draws the same."""
-    return tf.constant([seed % 2**31, i], tf.int32)

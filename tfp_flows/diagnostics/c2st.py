@@ -14,8 +14,8 @@ from tfp_flows.diagnostics._rows import (
     all_finite,
     checked_rows,
     distribution_of,
-    samples_and_log_prob,
 )
+from tfp_flows.diagnostics._samples import samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ClassifierTest:
 
 
 def c2st(
-    flow: tfd.Distribution | keras.Model,
+    flow: tfd.Distribution | keras.Layer,
     x: ArrayLike,
     context: ArrayLike | None = None,
     *,
@@ -95,7 +95,7 @@ def c2st(
     Source: Lopez-Paz and Oquab (2017), arXiv:1610.06545.
 
     Args:
-      flow: a TFP distribution, or a model around one.
+      flow: a TFP distribution, or a model or layer around one.
       x: data `[N, *event]`.
       context: contexts `[N, *context]` of a conditional flow.
       classifier: a scikit-learn classifier, with `fit` and `predict_proba`, or `None`.
@@ -134,11 +134,11 @@ def c2st(
         raise ValueError(f"`x` must have at least 20 rows. Received: x.shape={x.shape}")
     all_finite(x, "`x`")
     if context is None:
-        samples, _ = samples_and_log_prob(flow, len(x), None, seed)
+        drawn = samples(flow, len(x), None, seed)
     else:
-        samples = samples_and_log_prob(flow, 1, context, seed)[0][0]
-    all_finite(samples, "Samples of `flow`")
-    pairs = [np.reshape(t, [len(t), -1]) for t in (x, samples)]
+        drawn = samples(flow, 1, context, seed)[0]
+    all_finite(drawn, "Samples of `flow`")
+    pairs = [np.reshape(t, [len(t), -1]) for t in (x, drawn)]
     if context is not None:
         flat = np.reshape(context, [len(context), -1])
         pairs = [np.concatenate([t, flat], axis=1) for t in pairs]

@@ -14,10 +14,11 @@ from tfp_flows.diagnostics._optional import axes_or_new, optional
 from tfp_flows.diagnostics._rows import (
     all_finite,
     checked_rows,
+    continuous,
     distribution_of,
     log_prob,
-    samples_and_log_prob,
 )
+from tfp_flows.diagnostics._samples import samples_and_log_prob
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Coverage:
       bands: the largest distance of a share from its level in 95 of 100 exact flows, for each level
         alone, `[L]`.
       credibilities: the level of the smallest region that holds a row, `[N]`.
-      p_value: for credibilities that are uniform and, given a context, do not depend on it.
+      p_value: for credibilities that are uniform and, given a context, do not depend on it: the
+        smaller of the two below, corrected for their number.
       uniform_p_value: for uniform credibilities alone (Kolmogorov and Smirnov).
       context_p_value: for independence of the context alone, or `None`.
 
@@ -55,7 +57,10 @@ class Coverage:
     context_p_value: float | None
 
     def __str__(self) -> str:
-        lines = [f"Coverage of {len(self.credibilities)} rows: p = {self.p_value:.2g}."]
+        p = f"exact flows deviate this much with p = {self.p_value:.2g}"
+        if self.context_p_value is not None:
+            p += " (the smaller p of the levels and the context, corrected for their number)"
+        lines = [f"Coverage of {len(self.credibilities)} rows: {p}."]
         for level in (0.5, 0.8, 0.95):
             i = int(np.argmin(np.abs(self.levels - level)))
             lines.append(
@@ -86,7 +91,7 @@ class Coverage:
 
 
 def coverage(
-    flow: tfd.Distribution | keras.Model,
+    flow: tfd.Distribution | keras.Layer,
     x: ArrayLike,
     context: ArrayLike | None = None,
     *,
@@ -110,8 +115,9 @@ def coverage(
     density regions.
 
     Args:
-      flow: a TFP distribution with `sample` and `log_prob`, or a model around one.
-      x: data `[N, *event]`.
+      flow: a TFP distribution with `sample` and `log_prob`, or a model or layer around one.
+      x: data `[N, *event]`. Whole numbers of a `WholeColumns` or `Dequantized` get noise, and the
+        continuous `.distribution` is tested.
       context: contexts `[N, *context]` of a conditional flow.
       num_samples: draws whose densities are compared; ten times as many for an unconditional flow.
       num_rows: the most rows that are used; `seed` decides which.
@@ -139,6 +145,7 @@ def coverage(
     """
     flow = distribution_of(flow)
     num_samples = _checks.integer_at_least(num_samples, 10, "num_samples")
+    flow, x = continuous(flow, x)
     x, context = checked_rows(flow, x, context, num_rows, seed)
     if context is None:
         num_samples *= 10

@@ -14,7 +14,7 @@ from tfp_flows.diagnostics._rows import distribution_of, given_one_context, log_
 
 
 def density_2d(
-    flow: tfd.Distribution | keras.Model,
+    flow: tfd.Distribution | keras.Layer,
     ax: Any = None,
     *,
     context: ArrayLike | None = None,
@@ -25,7 +25,7 @@ def density_2d(
     """Draws p(x) over a grid of two columns.
 
     Args:
-      flow: a TFP distribution over vectors of two numbers, or a model around one.
+      flow: a TFP distribution over vectors of two numbers, or a model or layer around one.
       ax: axes of matplotlib, or `None` for a new figure.
       context: one context `[*context]` of a conditional flow.
       bounds: `(low, high)` of the first column and of the second, for example `((-3, 3), (-3, 3))`.

@@ -13,10 +13,10 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows import _checks
 from tfp_flows.conditioning import context_size
 from tfp_flows.diagnostics._context_effect import context_effect
-from tfp_flows.diagnostics._layers import layers_to_base
+from tfp_flows.diagnostics._layers import hides_layers, layers_to_base
 from tfp_flows.diagnostics._optional import axes_or_new
 from tfp_flows.diagnostics._report_table import report_text
-from tfp_flows.diagnostics._rows import bound, checked_rows, distribution_of
+from tfp_flows.diagnostics._rows import checked_rows, continuous, distribution_of
 from tfp_flows.diagnostics.columns import Columns, find_columns
 from tfp_flows.diagnostics.fault import Fault
 from tfp_flows.diagnostics.layer_row import all_weights_finite, examine, has_network
@@ -31,10 +31,12 @@ class BaseRow:
 
     Attributes:
       finite: of the rows that arrive finite, the share with a finite log-density in the base.
-      log_probs: the least and the largest log-density in the base, in nats.
+      log_probs: the least and the largest log-density in the base, in nats; of a `WithAngles`,
+        with the layers of its two parts.
       context_effect: the most that log-densities move when rows exchange contexts. `None` if the
         base takes none, NaN if it is not trained yet.
-      faults: words for what is wrong.
+      faults: words for what is wrong (see `Fault`).
+      hides_layers: whether it holds layers that were not examined, as a mixture of flows does.
 
     Example:
       >>> import numpy as np
@@ -51,6 +53,7 @@ class BaseRow:
     log_probs: tuple
     context_effect: float | None
     faults: tuple
+    hides_layers: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Report:
 
 
 def diagnose(
-    flow_or_bijector: tfb.Bijector | tfd.Distribution | keras.Model,
+    flow_or_bijector: tfb.Bijector | tfd.Distribution | keras.Layer,
     x: ArrayLike,
     context: ArrayLike | None = None,
     *,
@@ -130,8 +133,9 @@ def diagnose(
 
     Examines every layer on the way from data to base, and names the faults that it finds.
 
-    The layers are the parts of chains, flows within flows and scales of images. They may come from
-    this package or TFP, or be your own. Each layer is examined alone:
+    The layers are the parts of chains, flows within flows, scales of images, and the flows of the
+    numbers and of the angles in a `WithAngles`. They may come from this package or TFP, or be your
+    own. Each layer is examined alone:
 
     - Do values and log-dets stay finite?
     - Do rows return to where they began?
@@ -148,9 +152,10 @@ def diagnose(
     autodiff, unless it is elementwise. All rows are searched for constant columns.
 
     Args:
-      flow_or_bijector: a `TransformedDistribution`, as recipes return, a model around one, or a
-        bijector.
-      x: data `[N, *event]`, at least two rows.
+      flow_or_bijector: a `TransformedDistribution`, as recipes return, a model or layer around one,
+        or a bijector.
+      x: data `[N, *event]`, at least two rows. Whole numbers of a `WholeColumns` or `Dequantized`
+        get noise, and the layers of the continuous `.distribution` are examined.
       context: contexts `[N, *context]` of a conditional flow.
       num_rows: the most rows that are examined; `seed` decides which.
       num_jacobian_rows: the number of rows whose Jacobian is computed.
@@ -177,13 +182,13 @@ def diagnose(
     """
     flow = flow_or_bijector
     if not isinstance(flow, tfb.Bijector):
-        flow = distribution_of(flow, "flow_or_bijector")
+        flow, x = continuous(distribution_of(flow, "flow_or_bijector"), x)
     num_jacobian_rows = _checks.integer_at_least(num_jacobian_rows, 1, "num_jacobian_rows")
     max_jacobian_size = _checks.integer_at_least(max_jacobian_size, 0, "max_jacobian_size")
     rows, contexts = checked_rows(flow, x, context, num_rows, seed)
     most = max(2, _NUMBERS // max(rows[0].size, 1))
     rows, contexts = rows[:most], None if contexts is None else contexts[:most]
-    layers, base, u = layers_to_base(bound(flow, contexts), tf.constant(rows))
+    layers, base, u = layers_to_base(flow, tf.constant(rows), contexts)
     sees_data = next((layer for layer in layers if has_network(layer)), None)
     # Before the last layer that changes the size, columns may determine each other by design, as
     # those of a symmetric matrix do.
@@ -192,7 +197,7 @@ def diagnose(
     free = np.asarray(layers[start - 1].y) if start else np.asarray(x, rows.dtype)
     return Report(
         rows=tuple(
-            examine(layer, contexts, layer is sees_data, num_jacobian_rows, size)
+            examine(layer, layer is sees_data, num_jacobian_rows, size)
             for layer, size in zip(layers, sizes, strict=True)
         ),
         data=find_columns(free),
@@ -219,4 +224,5 @@ def _base_row(base: tfd.Distribution, u: tf.Tensor, context: np.ndarray | None) 
         log_probs=(float(shown.min()), float(shown.max())) if len(shown) else (np.nan, np.nan),
         context_effect=effect,
         faults=tuple(word for word, is_so in faults.items() if is_so),
+        hides_layers=hides_layers(base),
     )

@@ -6,9 +6,32 @@ from typing import NamedTuple
 class Fault(NamedTuple):
     """A layer, or "data" or "base", and the word for what is wrong with it.
 
+    The words for the data are:
+
+    - "data not finite": rows hold NaN or infinity.
+    - "constant column": a column has the same number in all rows.
+    - "dependent columns": columns determine each other.
+
+    Those for a layer, in the order in which they are named:
+
+    - "weights not finite": a variable holds NaN or infinity.
+    - "not standardised": columns come with a mean or a scale far from 0 and 1.
+    - "outside the bound": many rows lie outside of the interval in which a spline bends.
+    - "saturated scales": scales are at their limit, or beyond a factor of a thousand.
+    - "unconverged": a search or a solver gave up.
+    - "not finite": finite rows become NaN or infinite.
+    - "inverse wrong": rows do not return to where they began.
+    - "log-det wrong": the log-det is not that of the Jacobian.
+    - "ill-conditioned": the Jacobian is nearly singular in this dtype.
+    - "ignores context": nothing changes when rows exchange their contexts.
+
+    Those for the base are "weights not finite", "ignores context" and:
+
+    - "outside the support": rows end where the base has no density.
+
     Attributes:
       layer: the label of the layer, such as "2 coupling"; the layer at the data's end is 0.
-      word: one of the keys of `HELP`.
+      word: one of the words above. The text of a report says what usually helps.
 
     Example:
       >>> import numpy as np

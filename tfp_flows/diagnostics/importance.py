@@ -18,8 +18,8 @@ from tfp_flows.diagnostics._rows import (
     all_finite,
     distribution_of,
     given_one_context,
-    samples_and_log_prob,
 )
+from tfp_flows.diagnostics._samples import samples_and_log_prob
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Importance:
 
 
 def importance(
-    flow: tfd.Distribution | keras.Model,
+    flow: tfd.Distribution | keras.Layer,
     target_log_prob_fn: Callable[..., ArrayLike] | None = None,
     *,
     context: ArrayLike | None = None,

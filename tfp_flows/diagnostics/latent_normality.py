@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 from tfp_flows.diagnostics import _statistics
 from tfp_flows.diagnostics._latents import DRAWS, latent_scores
 from tfp_flows.diagnostics._optional import axes_or_new, optional
-from tfp_flows.diagnostics._rows import checked_rows, distribution_of
+from tfp_flows.diagnostics._rows import checked_rows, continuous, distribution_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +20,11 @@ class LatentNormality:
 
     Attributes:
       scores: the normal scores z of the latents, `[N, D]`: standard normal if the flow is exact.
-      means: the mean of each column, `[D]`, in standard deviations of the base.
-      deviations: the standard deviation of each column, `[D]`. It is one if the flow is exact, and
+      means: the mean of each latent, `[D]`, in standard deviations of the base.
+      deviations: the standard deviation of each latent, `[D]`. It is one if the flow is exact, and
         above one if the flow is too narrow.
-      column_p_values: for each column being standard normal (Kolmogorov and Smirnov), `[D]`.
+      column_p_values: for each latent, a column of `scores`, being standard normal (Kolmogorov and
+        Smirnov), `[D]`. Most flows mix columns of data in each latent.
       density_p_value: for the base's density at the latents being distributed as at its draws.
       correlation_p_value: for uncorrelated columns and uncorrelated squares. `None` for one
         column, or for a base that is not a standard normal.
@@ -52,10 +53,11 @@ class LatentNormality:
     def __str__(self) -> str:
         worst = int(np.argmin(self.column_p_values))
         lines = [
-            f"Latents of {len(self.scores)} rows: p = {self.p_value:.2g} that they are draws of "
-            "the base.",
+            f"Latents of {len(self.scores)} rows: draws of the base deviate this much with "
+            f"p = {self.p_value:.2g} (the smallest p of all tests, corrected for their number).",
             f"  means {_extremes(self.means)}, deviations {_extremes(self.deviations)}",
-            f"  column {worst} fits worst: p = {self.column_p_values[worst]:.2g}",
+            f"  latent {worst} fits worst (latents mix columns): "
+            f"p = {self.column_p_values[worst]:.2g}",
             f"  density: p = {self.density_p_value:.2g}",
         ]
         if self.correlation_p_value is not None:
@@ -86,7 +88,7 @@ class LatentNormality:
 
 
 def latent_normality(
-    flow: tfd.Distribution | keras.Model,
+    flow: tfd.Distribution | keras.Layer,
     x: ArrayLike,
     context: ArrayLike | None = None,
     *,
@@ -107,8 +109,9 @@ def latent_normality(
     large even if the flow is wrong elsewhere.
 
     Args:
-      flow: a `TransformedDistribution`, as recipes return, or a model around one.
-      x: data `[N, *event]`.
+      flow: a `TransformedDistribution`, as recipes return, or a model or layer around one.
+      x: data `[N, *event]`. Whole numbers of a `WholeColumns` or `Dequantized` get noise, and the
+        continuous `.distribution` is tested.
       context: contexts `[N, *context]` of a conditional flow.
       num_rows: the most rows that are used; `seed` decides which.
       seed: a Python `int`, also for the draws of the base.
@@ -134,6 +137,7 @@ def latent_normality(
     See also: `tfpf.diagnostics.coverage`, `tfpf.diagnose`.
     """
     flow = distribution_of(flow)
+    flow, x = continuous(flow, x)
     x, context = checked_rows(flow, x, context, num_rows, seed)
     scores, density_ranks, is_normal = latent_scores(flow, x, context, seed)
     # Ranks among draws that all rows share are less certain than exact probabilities.

@@ -50,7 +50,7 @@ class LayerRow:
         autodiff, or that of the way back, in nats.
       context_effect: the most that values and log-dets move when rows exchange contexts; NaN if it
         is not trained yet.
-      faults: words for what is wrong. The first may cause the others.
+      faults: words for what is wrong (see `Fault`). The first may cause the others.
 
     Example:
       >>> import numpy as np
@@ -79,7 +79,6 @@ class LayerRow:
 
 def examine(
     layer: Layer,
-    context: np.ndarray | None,
     sees_data: bool,
     num_jacobian_rows: int,
     max_jacobian_size: int,
@@ -88,12 +87,12 @@ def examine(
 
     Args:
       layer: a `Layer`.
-      context: contexts of its rows, or `None`.
       sees_data: whether it is the first layer with a network.
       num_jacobian_rows: the most rows whose Jacobian is computed.
       max_jacobian_size: the largest event whose Jacobian is computed, unless the layer is
         elementwise.
     """
+    context = layer.context
     x, y, log_det = (np.asarray(t) for t in (layer.x, layer.y, layer.log_det))
     arrives = _finite_rows(x)
     stays = arrives & _finite_rows(y) & np.isfinite(log_det)

@@ -15,11 +15,13 @@ from tfp_flows.diagnostics._rows import (
     all_finite,
     checked_rows,
     distribution_of,
-    samples_and_log_prob,
 )
+from tfp_flows.diagnostics._samples import samples
 
 # How many draws of uniform ranks are simulated for bands and p-values.
 _SIMULATIONS = 2000
+# The most columns that a legend names.
+_LEGEND = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +69,14 @@ class Calibration:
             axis=0,
         )
         worst = int(np.argmin(self.column_p_values))
+        tests = f"{len(outside)} columns" if len(outside) > 1 else "the column"
+        tests += "" if self.context_p_value is None else " and the context"
+        is_corrected = len(outside) > 1 or self.context_p_value is not None
+        corrected = f" (the smallest p of {tests}, corrected for their number)"
         lines = [
-            f"Ranks of {len(self.ranks)} rows among {self.num_samples} samples each: "
-            f"p = {self.p_value:.2g} that they are uniform.",
+            f"Ranks of {len(self.ranks)} rows among {self.num_samples} samples each: exact "
+            f"posteriors are this uneven with p = {self.p_value:.2g}"
+            f"{corrected if is_corrected else ''}.",
             f"  {outside.sum()} of {len(outside)} columns leave the 95% band; column {worst} fits "
             f"worst: p = {self.column_p_values[worst]:.2g}",
         ]
@@ -92,14 +99,17 @@ class Calibration:
         ax.fill_between(
             self.points, self.band_low - self.points, self.band_high - self.points, color="0.85"
         )
-        ax.plot(self.points, self.ecdf - self.points[:, np.newaxis], linewidth=1)
+        for i, ecdf in enumerate(self.ecdf.T):
+            label = f"column {i}" if i < _LEGEND else None
+            ax.plot(self.points, ecdf - self.points, linewidth=1, label=label)
+        ax.legend(fontsize="small", ncols=2)
         ax.set_xlabel("fraction of samples below")
         ax.set_ylabel("share of rows, minus the fraction")
         return ax
 
 
 def sbc(
-    flow: tfd.Distribution | keras.Model,
+    flow: tfd.Distribution | keras.Layer,
     x: ArrayLike,
     context: ArrayLike | None = None,
     *,
@@ -118,12 +128,12 @@ def sbc(
     Bands and p-values hold for all points of a column together, because they were simulated that
     way.
 
-    Source: Talts et al. (2018), arXiv:1804.06788; bands, Saeilynoja, Buerkner and Vehtari (2022),
+    Source: Talts et al. (2018), arXiv:1804.06788; bands, Säilynoja, Bürkner and Vehtari (2022),
     arXiv:2103.10522.
 
     Args:
-      flow: a TFP distribution, or a model around one. For an unconditional one the ranks of its
-        marginals are tested.
+      flow: a TFP distribution, or a model or layer around one. For an unconditional one the
+        ranks of its marginals are tested.
       x: data `[N, *event]`.
       context: contexts `[N, *context]` of a conditional flow.
       num_samples: S, samples for each row.
@@ -156,16 +166,13 @@ def sbc(
     x, context = checked_rows(flow, x, context, num_rows, seed)
     all_finite(x, "`x`")
     count = len(x)
-    if context is None:
-        samples, _ = samples_and_log_prob(flow, num_samples * count, None, seed)
-    else:
-        samples, _ = samples_and_log_prob(flow, num_samples, context, seed)
-    samples = np.reshape(samples, [num_samples, count, -1])
-    all_finite(samples, "Samples of `flow`")
+    number = num_samples * count if context is None else num_samples
+    drawn = np.reshape(samples(flow, number, context, seed), [num_samples, count, -1])
+    all_finite(drawn, "Samples of `flow`")
     rng = np.random.default_rng(seed)
     flat = np.reshape(x, [count, -1])
     # Ties are broken at random. Whole numbers have them, for example.
-    below, equal = np.sum(samples < flat, axis=0), np.sum(samples == flat, axis=0)
+    below, equal = np.sum(drawn < flat, axis=0), np.sum(drawn == flat, axis=0)
     ranks = below + rng.integers(0, equal + 1)
     uniform = rng.integers(0, num_samples + 1, size=[count, _SIMULATIONS])
     # Each point is the share of ranks below k, whose chance is k / (S + 1).

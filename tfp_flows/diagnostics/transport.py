@@ -16,7 +16,7 @@ from tfp_flows.diagnostics._rows import distribution_of, given_one_context
 
 
 def transport(
-    flow: tfd.Distribution | keras.Model,
+    flow: tfd.Distribution | keras.Layer,
     axes: Any = None,
     *,
     context: ArrayLike | None = None,
@@ -32,7 +32,8 @@ def transport(
     Points keep their color, which shows their angle around the origin of the base.
 
     Args:
-      flow: a `TransformedDistribution` over vectors of at least two numbers, or a model around one.
+      flow: a `TransformedDistribution` over vectors of at least two numbers, or a model or
+        layer around one.
       axes: axes of matplotlib, one for each panel, or `None` for a new figure.
       context: one context `[*context]` of a conditional flow.
       columns: the two columns that are drawn.

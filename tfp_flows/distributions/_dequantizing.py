@@ -1,5 +1,6 @@
 """What distributions of whole numbers share: a continuous distribution, and noise."""
 
+import abc
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +30,14 @@ class Dequantizing:
         self._noise_variables = layer_variables(noise)
         self._distribution = distribution
         return noise
+
+    @abc.abstractmethod
+    def check_values(self, x: Any, name: str) -> None:
+        """Refuses an array with values that are not whole numbers of the range."""
+
+    @abc.abstractmethod
+    def _with_noise(self, x: Any) -> tf.Tensor:
+        """The point of the continuous distribution that x and a draw of u give."""
 
     @property
     def density_dtype(self) -> tf.DType:

@@ -10,6 +10,9 @@ from tensorflow_probability.python.bijectors import chain, invert
 
 from tfp_flows._tree import walk
 
+# The longest name that is shown whole.
+_LONGEST = 40
+
 
 def described(flow: tfp.distributions.Distribution) -> str:
     """One line for each layer of a flow, from data to base, and the number of weights.
@@ -17,11 +20,16 @@ def described(flow: tfp.distributions.Distribution) -> str:
     Args:
       flow: a `tfd.TransformedDistribution`.
     """
-    rows = [*_layers(flow.bijector), _row(flow.distribution, flow.distribution.name)]
+    rows = [*_layers(flow.bijector), _row(flow.distribution, short(flow.distribution.name))]
     rows.append(("all", "", _number(flow.trainable_variables)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [f"  {a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}} weights" for a, b, c in rows]
     return "\n".join(lines)
+
+
+def short(name: str) -> str:
+    """The name, cut if it is long, as the default name of a chain of many parts is."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
 
 
 def _layers(bijector: tfp.bijectors.Bijector) -> list[tuple[str, str, str]]:

@@ -180,6 +180,12 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
         bound = tf.reduce_mean(log_p - log_q, axis=0)
         return tf.where(tf.reduce_all(is_value, axis=axes), bound, -math.inf)
 
+    def _with_noise(self, x: ArrayLike) -> tf.Tensor:
+        """y of x + u, a point of `distribution`."""
+        x = tf.cast(x, self.density_dtype)
+        u, _ = self._draw(x, list(range(-self.event_shape.rank, 0)))
+        return self._values.inverse(x + u)
+
     def bits_per_dimension(self, x: ArrayLike, num_samples: int = 1) -> tf.Tensor:
         """-elbo(x) / (D log 2), an upper bound of the bits that code one number, `[...]`."""
         nats = self.elbo(x, num_samples)

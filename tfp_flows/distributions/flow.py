@@ -14,7 +14,7 @@ from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors._increasing import is_increasing
 from tfp_flows.bijectors._skip_log_det import skip_log_det
 from tfp_flows.bijectors.flow_bijector import inverse_and_log_det
-from tfp_flows.distributions._described import described
+from tfp_flows.distributions._described import described, short
 from tfp_flows.distributions._one_dimension import OneDimension
 from tfp_flows.distributions._support import log_prob_in_support, log_prob_where_finite
 from tfp_flows.distributions.philox_bases import drawn_by_philox
@@ -95,7 +95,8 @@ class Flow(OneDimension, LostDistribution, transformed_distribution._Transformed
         return super()._parameter_properties(dtype, num_classes)
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()}\n{described(self)}"
+        first = super().__repr__().replace(self.name, short(self.name))
+        return f"{first}\n{described(self)}"
 
     def _call_sample_n(self, sample_shape: tf.Tensor, seed: Any, **kwargs: Any) -> tf.Tensor:
         with skip_log_det():

@@ -145,10 +145,14 @@ class WholeColumns(Dequantizing, LostDistribution, tfd.Distribution):
         batch_shape = ps.broadcast_shape(ps.shape(x)[:-1], self.batch_shape_tensor())
         shape = ps.concat([[num_samples], batch_shape, self.event_shape], axis=0)
         x = tf.broadcast_to(x, shape)
-        u = tf.where(self._is_whole, self._noise(x), tf.zeros([], self.dtype))
-        bound = tf.reduce_mean(self._distribution.log_prob(x + u), axis=0)
+        bound = tf.reduce_mean(self._distribution.log_prob(self._with_noise(x)), axis=0)
         impossible = tf.constant(-np.inf, bound.dtype)
         return tf.where(tf.reduce_all(is_value, axis=-1), bound, impossible)
+
+    def _with_noise(self, x: ArrayLike) -> tf.Tensor:
+        """x + u, a point of `distribution`."""
+        x = tf.cast(x, self.dtype)
+        return x + tf.where(self._is_whole, self._noise(x), tf.zeros([], self.dtype))
 
     def check_values(self, x: ArrayLike, name: str) -> None:
         """Refuses an array with values in whole columns that are not whole, or are out of range."""

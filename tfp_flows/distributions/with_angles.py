@@ -142,7 +142,7 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         x = self._broadcast_with_context(tf.convert_to_tensor(x, self.dtype))
         _checks.event(x, self.event_shape, "value")
-        x, angles = tf.split(x, [self._num_numbers, self._num_angles], axis=-1)
+        x, angles = self._split(x)
         return self._angles.log_prob(angles) + self._given(angles).log_prob(x)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
@@ -170,10 +170,19 @@ class WithAngles(TakesContext, LostDistribution, tfd.Distribution):
             sample_shape = np.reshape(np.asarray(sample_shape, np.int32), [-1])
         return ps.concat([sample_shape, self._context_batch_shape()], axis=0)
 
+    def _split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The numbers and the angles of an event."""
+        numbers, angles = tf.split(x, [self._num_numbers, self._num_angles], axis=-1)
+        return numbers, angles
+
     def _given(self, angles: tf.Tensor) -> tfd.Distribution:
         """p(x | cos a, sin a, c) for angles that already have the shape of the context."""
+        return condition(self._numbers, self._features(angles))
+
+    def _features(self, angles: tf.Tensor) -> tf.Tensor:
+        """The context of the numbers, [cos a, sin a, c]."""
         features = [tf.cos(angles), tf.sin(angles)]
         if self._context is not None:
             shape = ps.concat([ps.shape(angles)[:-1], self.context_shape], axis=0)
             features.append(tf.broadcast_to(self._context, shape))
-        return condition(self._numbers, tf.concat(features, axis=-1))
+        return tf.concat(features, axis=-1)

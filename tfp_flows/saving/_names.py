@@ -88,5 +88,6 @@ def unknown(name: str) -> str:
         f"The saved flow names {name!r}, which is not a class of TFP, Keras or tfp_flows. "
         "Pass it in `custom_objects`, or register it with "
         "`keras.saving.register_keras_serializable` (a class needs a `get_config` for that). "
+        "If it is registered, import the module that defines it before loading. "
         f"Received: {name!r}"
     )

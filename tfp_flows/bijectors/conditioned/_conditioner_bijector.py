@@ -18,6 +18,7 @@ from tfp_flows.bijectors._networks import (
     network_with_context,
 )
 from tfp_flows.bijectors._takes_context import TakesContext
+from tfp_flows.bijectors.conditioned._transformer import check_class, check_shape
 from tfp_flows.bijectors.flow_bijector import (
     FlowBijector,
     forward_and_log_det,
@@ -57,12 +58,7 @@ class ConditionerBijector(TakesContext, FlowBijector):
         **kwargs: Any,
     ) -> None:
         check_network_inputs(conditioner, "conditioner", bool(context_size))
-        methods = ("params_size", "new")
-        if not isinstance(transformer, type) or not all(hasattr(transformer, m) for m in methods):
-            raise TypeError(
-                "`transformer` must be a class with `params_size(**kwargs)` and "
-                f"`new(params, **kwargs)`. Received: transformer={transformer!r}"
-            )
+        check_class(transformer, "transformer")
         self._conditioner = conditioner
         self._conditioner_call = network_with_context(conditioner) if context_size else conditioner
         self._event_ndims = event_ndims
@@ -213,6 +209,8 @@ class ConditionerBijector(TakesContext, FlowBijector):
         self, x: tf.Tensor, h: tf.Tensor, is_forward: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns tau(x; h), or its inverse, and the log-det of each element."""
-        if is_forward == bool(self._invert_transformer):
-            return inverse_and_log_det(self._tau(h), x, 0)
-        return forward_and_log_det(self._tau(h), x, 0)
+        is_inverse = is_forward == bool(self._invert_transformer)
+        evaluate = inverse_and_log_det if is_inverse else forward_and_log_det
+        y, log_det = evaluate(self._tau(h), x, 0)
+        check_shape(self._transformer, h, x.shape, y)
+        return y, log_det

@@ -11,6 +11,7 @@ from tensorflow_probability.python.internal import prefer_static as ps
 from tfp_flows import _checks
 from tfp_flows.bijectors._increasing import is_increasing
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
+from tfp_flows.bijectors.conditioned._transformer import check_shape
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
 from tfp_flows.math._elementwise import clip_network_input
 
@@ -106,8 +107,8 @@ class Amortized(ConditionerBijector):
         """What is added to the outputs of the conditioner, or `None`."""
         return self._params
 
-    def _bijector(self, x: tf.Tensor) -> tfb.Bijector:
-        """Returns f(.; h(c)) for events of the size of x."""
+    def _numbers(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns h(c) for events of the size of x: `[..., P]`, or `[..., D, P]`."""
         self._check_is_bound()
         batch_shape = ps.shape(self._context)[:-1]
         num_outputs = x.shape[-1] if self._is_elementwise else 1
@@ -122,20 +123,20 @@ class Amortized(ConditionerBijector):
         if self._is_elementwise:
             shape = ps.concat([ps.shape(h)[:-1], [num_outputs, self._params_size]], axis=0)
             h = tf.reshape(h, shape)
-        return self._tau(h)
+        return h
 
     def _is_increasing(self) -> bool | tf.Tensor:
-        bijector = self._bijector(tf.zeros([1], self.dtype or tf.float32))
-        return is_increasing(bijector, 1)
+        h = self._numbers(tf.zeros([1], self.dtype or tf.float32))
+        return is_increasing(self._tau(h), 1)
 
     def _map(
         self, value_and_log_det: Callable[..., tuple[tf.Tensor, tf.Tensor]], x: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        bijector = self._bijector(x)
-        if not self._is_elementwise:
-            return value_and_log_det(bijector, x, event_ndims=1)
-        y, log_det = value_and_log_det(bijector, x, event_ndims=0)
-        return y, tf.reduce_sum(log_det, axis=-1)
+        h = self._numbers(x)
+        y, log_det = value_and_log_det(self._tau(h), x, event_ndims=1 - self._is_elementwise)
+        of_h = h.shape[:-1] if self._is_elementwise else h.shape[:-1] + x.shape[-1:]
+        check_shape(self._transformer, h, tf.broadcast_static_shape(x.shape, of_h), y)
+        return y, tf.reduce_sum(log_det, axis=-1) if self._is_elementwise else log_det
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._map(forward_and_log_det, x)

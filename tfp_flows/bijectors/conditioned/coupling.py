@@ -9,6 +9,7 @@ from tensorflow_probability import bijectors as tfb
 
 from tfp_flows.bijectors.conditioned._conditioner_bijector import ConditionerBijector
 from tfp_flows.bijectors.conditioned._coupling_mask import AxisMask, PixelMask, checked_mask, parts
+from tfp_flows.bijectors.conditioned._transformer import check_class, check_shape
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det, inverse_and_log_det
 from tfp_flows.bijectors.transformers.affine import Affine
 
@@ -111,6 +112,8 @@ class Coupling(ConditionerBijector):
                 "`mask` must be booleans of the last axis when `identity_transformer` is given, "
                 f"since they set the number of its parameters. Received: mask={mask!r}"
             )
+        if identity_transformer is not None:
+            check_class(identity_transformer, "identity_transformer")
         identity_transformer_kwargs = dict(identity_transformer_kwargs or {})
         if identity_transformer is not None and identity_params is None:
             shape = [flat.num_a, identity_transformer.params_size(**identity_transformer_kwargs)]
@@ -143,7 +146,7 @@ class Coupling(ConditionerBijector):
             )
             if identity_transformer is not None:
                 with tf.init_scope():
-                    self._identity()
+                    self._check_identity(flat.num_a)
             # The size of an image is not known yet.
             if flat is not None and event_ndims == 1:
                 self._probe_conditioner(flat.num_a, len(mask) - flat.num_a)
@@ -165,6 +168,14 @@ class Coupling(ConditionerBijector):
         return self._identity_transformer.new(
             tf.convert_to_tensor(self._identity_params), **self._identity_transformer_kwargs
         )
+
+    def _check_identity(self, num_a: int) -> None:
+        tau = self._identity()
+        if self._context is None:  # a copy with a bound context has been checked already
+            # One event tells: in batches numbers `[|A|, 1]` broadcast to the shape of A.
+            x = tf.zeros([num_a], tau.dtype or self.dtype)
+            y, _ = forward_and_log_det(tau, x, 0)
+            check_shape(self._identity_transformer, self._identity_params, x.shape, y)
 
     def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._map(x, is_forward=True)
