@@ -205,7 +205,8 @@ def test_gradient_reaches_the_spectrogram():
 @pytest.mark.parametrize("shape", [(3, 3), (2, 2), (6,), (4, 1, 3), (3,)], ids=str)
 def test_spectrogram_that_does_not_fit_is_refused(shape):
     flow = conditional()
-    with pytest.raises(ValueError, match=r"`context` must have shape \[..., 2, 3\] for the part 'auto"):
+    wanted = r"`context` must have shape \[..., 2, 3\] for the part 'autoregressive'"
+    with pytest.raises(ValueError, match=wanted):
         tfpf.condition(flow, np.zeros(shape))
     model = tfpf.FlowModel(flow)
     x = np.zeros([5, *SHAPE], "float32")
