@@ -2,6 +2,7 @@
 
 import importlib.metadata as _metadata
 import os as _os
+from typing import Any as _Any
 
 _REMEDY = (
     "`tfp_flows` needs Keras on the TensorFlow backend. Set the environment variable "
@@ -18,10 +19,9 @@ import keras as _keras  # noqa: E402
 if _keras.backend.backend() != "tensorflow":
     raise ImportError(f"{_REMEDY}keras.backend.backend()={_keras.backend.backend()!r}")
 
-from tfp_flows import bijectors, diagnostics, distributions, flows, layers, math  # noqa: E402
+from tfp_flows import bijectors, distributions, flows, layers, math  # noqa: E402
 from tfp_flows.column import Column  # noqa: E402
 from tfp_flows.conditioning import condition  # noqa: E402
-from tfp_flows.diagnostics import diagnose  # noqa: E402
 from tfp_flows.models import DistributionLayer, FlowModel, VariationalModel  # noqa: E402
 from tfp_flows.surrogate_posterior import surrogate_posterior  # noqa: E402
 from tfp_flows.table_flow import table_flow  # noqa: E402
@@ -47,3 +47,16 @@ __all__ = [
     "surrogate_posterior",
     "table_flow",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """Imports the diagnostics when they are first asked for: no fit or sample needs them."""
+    if name not in ("diagnose", "diagnostics"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import tfp_flows.diagnostics as found
+
+    return found if name == "diagnostics" else found.diagnose
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
