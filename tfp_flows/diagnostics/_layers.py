@@ -174,7 +174,7 @@ def bijectors_and_base(
     if isinstance(flow, tfb.Bijector):
         return [flow], None
     if isinstance(flow, Dequantizing):
-        flow = flow._distribution
+        flow = flow.distribution
     bijectors, base = bijectors_to_base(flow)
     if not bijectors and not isinstance(base, WithAngles):
         raise TypeError(

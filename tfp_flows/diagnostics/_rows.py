@@ -84,7 +84,7 @@ def continuous(flow: Any, x: ArrayLike) -> tuple[Any, ArrayLike]:
         return flow, x
     x = array_of_rows(x, "x")
     _check_events(flow, x)
-    return flow._distribution, flow._with_noise(x).numpy()
+    return flow.distribution, flow._with_noise(x).numpy()
 
 
 def _check_events(flow: Any, x: np.ndarray) -> None:

@@ -31,6 +31,11 @@ class Dequantizing:
         self._distribution = distribution
         return noise
 
+    @property
+    @abc.abstractmethod
+    def distribution(self) -> tfd.Distribution:
+        """The continuous distribution."""
+
     @abc.abstractmethod
     def check_values(self, x: Any, name: str) -> None:
         """Refuses an array with values that are not whole numbers of the range."""

@@ -97,11 +97,13 @@ def test_every_mode_gives_what_a_graph_gives(weights):
 
 
 def test_error_of_the_gradient_scales_with_the_tolerance(weights, exact):
-    """It is 1e-7 here, and 1e-11 for the exact ones: with that the error would be zero."""
-    solve = functools.partial(dormand_prince, rtol=1e-7, atol=1e-7)
-    found = gradients_of(make_loss(weights, solve), weights)(INPUTS, ONE)
-    error = max(np.abs(a - b).max() for a, b in zip(found, exact, strict=True))
-    assert 1e-7 < error < 1e-4, error
+    errors = []
+    for tolerance in (1e-3, 1e-7):
+        solve = functools.partial(dormand_prince, rtol=tolerance, atol=tolerance)
+        found = gradients_of(make_loss(weights, solve), weights)(INPUTS, ONE)
+        errors.append(max(np.abs(a - b).max() for a, b in zip(found, exact, strict=True)))
+    assert errors[1] < 1e-4 * errors[0] * 100
+    assert errors[1] < 1e-4
 
 
 def test_small_cotangents_keep_their_digits(precise, exact):

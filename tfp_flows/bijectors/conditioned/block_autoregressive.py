@@ -32,7 +32,8 @@ class BlockAutoregressive(TakesContext, FlowBijector):
     nats.
 
     The paper's gate, a f(y) + (1 - a) y with a in (0, 1), is the case exp(s) = 1 - a. At the start
-    exp(s) is 1/2, as in the paper, and f is nearly y / 2, so the whole is close to the identity.
+    exp(s) is 1/2, as in the paper, and f has the mean slope 1/2 for a standard normal y. It bends,
+    but the whole is close to the identity.
 
     Shapes: `x` is `[..., D]`. Domain: all reals, onto all reals.
 
