@@ -169,8 +169,7 @@ def _backward(
     ) -> Any:
         nothing = tuple(tf.zeros_like(source) for source in sources)
         return solve_back(
-            lambda t, state: (traced(t, *state)[:1], ()),
-            lambda t, state: back(t, *state, *b),
+            lambda t, state, weight: back(t, *state, *(weight * c for c in b)),
             (first, last),
             a,
             nothing,
