@@ -46,7 +46,7 @@ class MADE(MLP):
         activation: a Keras activation that acts on each unit by itself, as a string or an object.
         order: `None` for the natural order, `"reverse"`, `"random"`, or a permutation of range(D),
             whose k-th entry is the coordinate that is generated k-th.
-        context_size: C, or 0 if no context is taken.
+        context_size: C, or 0 if no context is taken. If it is, `build` takes both shapes.
         residual: whether to use residual blocks; the widths must then be equal.
         dropout: the fraction of hidden units dropped in training, in [0, 1).
         hidden_degrees: `"equal"` (equally many units of each degree), `"random"` (uniform, with at
@@ -74,6 +74,8 @@ class MADE(MLP):
         >>> equal = made(tf.constant([[1.0, 2.0, 3.0]])) == made(tf.constant([[1.0, 5.0, 3.0]]))
         >>> equal.numpy()  # only the last output sees the second coordinate
         array([[ True, True, False]])
+        >>> conditional = tfpf.layers.MADE(3, params_size=1, context_size=2)
+        >>> conditional.build((None, 3), (None, 2))
 
     See also: `tfpf.bijectors.Autoregressive`, `tfpf.flows.maf`.
     """

@@ -204,8 +204,8 @@ class MLP(keras.layers.Layer):
         if size != self.context_size:
             received = "context" if context_shape is None else "context.shape"
             raise ValueError(
-                f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none). "
-                f"Received: {received}={context_shape}"
+                f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none); "
+                f"`build` takes `x_shape, context_shape`. Received: {received}={context_shape}"
             )
         batch_shape = tf.TensorShape(x_shape[:-1])
         if context_shape is not None and not batch_shape.is_compatible_with(context_shape[:-1]):
