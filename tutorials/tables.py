@@ -266,9 +266,10 @@ for days, part in {"to learn from": x, "of the test": x_test}.items():
 figures["share in the middle 80%"] = share
 
 # %% [markdown]
-# SHARE
+# On the days that the flow learned from, the share is near 80%. On other days it is lower: the flow
+# is a little too sure about days that it has not seen.
 #
-# These are four of the densities, at 241 V: with the heating off and on, at night and in the
+# Here are four of its densities, at 241 V: with the heating off and on, at night and in the
 # evening.
 
 # %%
