@@ -216,7 +216,7 @@ class MADE(MLP):
     def generate(
         self, transform: Callable[..., Any], x: tf.Tensor, context: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Solves y_i = transform(h_i(y_<i), x_i) for y, at about the cost of one h(y).
+        r"""Solves $y_i = \text{transform}(h_i(y_{<i}), x_i)$ for y, at about the cost of one h(y).
 
         `Autoregressive` uses it to sample. Dropout is off.
 

@@ -53,8 +53,8 @@ def find_root(
     bisected on the scale of $\log(1 + |x|)$, so that ten steps find the exponent of a huge root.)
     Smooth functions take 5 to 8 evaluations. An element is found when
 
-        |f(x) - y| <= tolerance |y|,  or
-        |f(x) - y| <= tolerance min(max(1, |y|), f'(x) max(1, |x|)),
+        $|f(x) - y| \le \text{tolerance} \, |y|$, or
+        $|f(x) - y| \le \text{tolerance} \, \min(\max(1, |y|), f'(x) \max(1, |x|))$,
 
     or when the bracket consists of two neighboring numbers of the dtype. This happens where f is so
     steep that no x comes closer to y. A small step alone is not enough: if f is steep at x, the
