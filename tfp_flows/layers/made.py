@@ -58,7 +58,7 @@ class MADE(MLP):
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
-        event_size, params_size: D and P.
+        event_size: D. Likewise `params_size` is P.
         order: the order, as a tuple of integers.
         degrees: the degrees of the units of each hidden layer or block, as integer arrays.
 
