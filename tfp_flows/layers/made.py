@@ -138,12 +138,18 @@ class MADE(MLP):
         wanted = positions - 1
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._dense, self._dense_2, self._gate, self._dropout = [], [], [], []
+        # One coordinate without a context sees nothing. From biases of zero all hidden units would
+        # be zero, and only the last bias would learn, which is slow.
+        first: dict[str, Any] = {}
+        if self.event_size == 1 and not self.context_size:
+            biases = keras.initializers.RandomNormal(stddev=1.0)
+            first["bias_initializer"] = self._reseeded(biases, "first_bias")
         if self.residual:
-            self._input = self._new_masked("input", seen, self.degrees[0])
-            seen = self.degrees[0]
+            self._input = self._new_masked("input", seen, self.degrees[0], **first)
+            seen, first = self.degrees[0], {}
         for k, degrees in enumerate(self.degrees):
-            self._dense.append(self._new_masked(f"dense_{k}", seen, degrees))
-            seen = degrees
+            self._dense.append(self._new_masked(f"dense_{k}", seen, degrees, **first))
+            seen, first = degrees, {}
             if self.residual:
                 self._dense_2.append(self._new_masked(f"dense_{k}_2", seen, seen, small))
                 if self.context_size:
@@ -153,11 +159,16 @@ class MADE(MLP):
         self._output = self._new_masked("output", seen, wanted, self.output_initializer)
 
     def _new_masked(
-        self, name: str, input_degrees: np.ndarray, degrees: np.ndarray, initializer: Any = None
+        self,
+        name: str,
+        input_degrees: np.ndarray,
+        degrees: np.ndarray,
+        initializer: Any = None,
+        **kwargs: Any,
     ) -> keras.Layer:
-        mask = input_degrees[:, np.newaxis] <= degrees
+        kwargs["mask"] = input_degrees[:, np.newaxis] <= degrees
         size = len(input_degrees)
-        return self._new_dense(name, size, len(degrees), initializer, MaskedDense, mask=mask)
+        return self._new_dense(name, size, len(degrees), initializer, MaskedDense, **kwargs)
 
     def _raw_parameters(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
