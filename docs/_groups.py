@@ -92,7 +92,7 @@ _NAMES = {
     "models": (
         (
             "Flow matching",
-            "`FlowModel`, `VariationalModel` and `DistributionLayer` are names of `tfpf` itself.",
+            "`FlowModel`, `VariationalModel` and `DistributionLayer` are in `tfpf` itself.",
             "FlowMatching",
         ),
     ),
