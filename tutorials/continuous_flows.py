@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Continuous flows: likelihood and flow matching
 #
-# *About 1 minute on two cores.*
+# *About 3 minutes on two cores.*
 #
 # A flow need not be made of layers. Let a point u of the base move for one unit of time. A network
 # f says how fast it moves, and where to, at each time and place:
 #
-# dz/dt = f(t, z), z(0) = u, x = z(1).
+# $$dz/dt = f(t, z), \quad z(0) = u, \quad x = z(1).$$
 #
 # Such a map always has an inverse: let the point move back. The log-density changes on the way by
 # an integral of the divergence of f (Chen et al., 2018). This notebook trains the same network in

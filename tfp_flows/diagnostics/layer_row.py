@@ -30,7 +30,7 @@ _CONTEXTS = 64
 
 @dataclasses.dataclass(frozen=True)
 class LayerRow:
-    """What `diagnose` found in one layer, on the way from data to base.
+    r"""What `diagnose` found in one layer, on the way from data to base.
 
     A number is `None` if it does not apply, or would take too long.
 
@@ -39,8 +39,8 @@ class LayerRow:
       finite: of the rows that arrive finite, the share that stays finite, values and log-det.
       values: the least and the largest number of its output.
       log_dets: the least and the largest log-det towards the base, in nats.
-      round_trip: the largest |f(f^-1(x)) - x| / max(1, |x|).
-      condition: the largest condition, s_max / s_min, of its Jacobian on a few rows.
+      round_trip: the largest $|f(f^{-1}(x)) - x| / \max(1, |x|)$.
+      condition: the largest condition, $s_{\max} / s_{\min}$, of its Jacobian on a few rows.
       outside: the share of rows outside of the bound of a spline, in the worst column.
       saturated: the share of rows whose scale is within a tenth of its limit or beyond a factor of
         a thousand, in the worst column.

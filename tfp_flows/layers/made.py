@@ -58,7 +58,7 @@ class MADE(MLP):
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
-        event_size, params_size: D and P.
+        event_size: D. Likewise `params_size` is P.
         order: the order, as a tuple of integers.
         degrees: the degrees of the units of each hidden layer or block, as integer arrays.
 
@@ -229,7 +229,7 @@ class MADE(MLP):
     def generate(
         self, transform: Callable[..., Any], x: tf.Tensor, context: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Solves y_i = transform(h_i(y_<i), x_i) for y, at about the cost of one h(y).
+        r"""Solves $y_i = \text{transform}(h_i(y_{<i}), x_i)$ for y, at about the cost of one h(y).
 
         `Autoregressive` uses it to sample. Dropout is off.
 
