@@ -104,7 +104,7 @@ alone = draw(hmc, tf.random.stateless_normal([CHAINS, SIZE], seed=[3, 4]))
 # independent draws they are worth. *R-hat* is close to one if the chains agree. We look at v, the
 # difficult number, which should have the standard deviation 3.
 #
-# We ask for the ESS of v^2, too. A chain that jumps from v to -v and back has a fine mean of v at
+# We ask for the ESS of $v^2$, too. A chain that jumps from v to -v and back has a fine mean of v at
 # once, but stays at one distance from the middle. The ESS of v does not see that.
 
 
@@ -175,8 +175,8 @@ print(f"samples of the flow: v has the standard deviation {own.std():.2f}")
 # from the flow.
 #
 # Two leapfrog steps are enough here. For a normal distribution HMC moves in circles, and a step of
-# size s is an angle of arccos(1 - s^2 / 2). If all steps together make half a turn, HMC jumps from
-# v to -v, and the ESS of v^2 is low.
+# size s is an angle of $\arccos(1 - s^2 / 2)$. If all steps together make half a turn, HMC jumps
+# from v to -v, and the ESS of $v^2$ is low.
 
 # %%
 LEAPFROG_STEPS = 2

@@ -209,7 +209,7 @@ for name, result in sorted(results.items(), key=lambda item: item[1]["nats_from_
     )
 
 # %%
-figure, panels = plt.subplots(4, 5, figsize=(11, 9.4), layout="constrained")
+figure, panels = plt.subplots(4, 5, figsize=(8.8, 7.8), layout="constrained")
 for panel in panels.flat:
     panel.axis("off")
 names = ["truth", *results]

@@ -53,9 +53,10 @@ plt.show()
 #
 # ## The model
 #
-# The true effect of school i is mu + tau z_i. Here mu is the mean over all schools, tau says how
-# much schools differ, and z_i is standard normal. A model in this form is called *non-centered*:
-# the z_i do not depend on tau before there are data, which makes the posterior easier to fit.
+# The true effect of school i is $\mu + \tau z_i$. Here $\mu$ is the mean over all schools, $\tau$
+# says how much schools differ, and $z_i$ is standard normal. A model in this form is called
+# *non-centered*: the $z_i$ do not depend on $\tau$ before there are data, which makes the posterior
+# easier to fit.
 
 
 # %%
@@ -133,10 +134,10 @@ print(f"ELBO of independent normals: {simple_elbo:.3f} nats")
 # %% [markdown]
 # ## How far is it from the posterior?
 #
-# In this model we can find out. Given tau, all else is normal, so the density of the data has a
+# In this model we can find out. Given $\tau$, all else is normal, so the density of the data has a
 # formula. They are normal with the mean 0. The covariance of two schools is 25, the prior variance
-# of mu, which they share. On the diagonal, tau^2 and the squared error are added to it. What is
-# left is an integral over one number, log tau, and we sum over a fine grid.
+# of $\mu$, which they share. On the diagonal, $\tau^2$ and the squared error are added to it. What
+# is left is an integral over one number, $\log \tau$, and we sum over a fine grid.
 
 # %%
 log_tau = np.linspace(-12.0, 10.0, 2_001)

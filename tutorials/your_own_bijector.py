@@ -6,7 +6,7 @@
 # This notebook goes from an equation to a flow that is trained and saved, without a change to the
 # package. The equation is the sinh-arcsinh map of Jones and Pewsey (2009),
 #
-# y = sinh(exp(s) arcsinh(x) + t).
+# $$y = \sinh(\exp(s) \, \text{arcsinh}(x) + t).$$
 #
 # The number t makes a density skewed, the number s makes its tails heavy (s > 0) or light (s < 0).
 # For s = t = 0 the map is the identity.
@@ -36,8 +36,8 @@ figures = {}  # the numbers that we look at again at the end
 # ## The bijector
 #
 # A subclass of `FlowBijector` has two methods. Each gives a value and the logarithm of the slope at
-# once. For the slope we need a derivative: dy/dx = cosh(z) exp(s) / cosh(v), with v = arcsinh(x)
-# and z = exp(s) v + t.
+# once. For the slope we need a derivative: $dy/dx = \cosh(z) \exp(s) / \cosh(v)$, with
+# $v = \text{arcsinh}(x)$ and $z = \exp(s) v + t$.
 #
 # Three more things are asked for:
 #
@@ -249,5 +249,5 @@ for name, value in figures.items():
 # - Leave `self._log_tail` out of the first log-determinant. Which of the checks notice?
 # - Put `B.Coupling` in the place of `B.Autoregressive`. What does its network look like?
 # - Give `new` a keyword for the bound of s, and pass it by `transformer_kwargs`.
-# - Make a bijector that has no inverse in closed form, such as y = x + sin(x) / 2, and let
+# - Make a bijector that has no inverse in closed form, such as $y = x + \sin(x) / 2$, and let
 #   `tfpf.math.find_root` invert it.

@@ -200,6 +200,23 @@ def test_masked_entries_get_no_gradient_and_others_do():
         np.testing.assert_array_equal(gradient.numpy() != 0, mask)
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_every_weight_after_the_first_layer_learns_for_one_coordinate(residual):
+    def last_kernel_and_gradient():
+        made = MADE(1, params_size=3, hidden_units=(16, 16), residual=residual, seed=0)
+        with tf.GradientTape() as tape:
+            h = made(tf.zeros([1, 1]))
+        assert not np.any(h)
+        kernel = made.masked_layers()[-1].kernel
+        assert kernel.shape == [16, 3]
+        return made.get_weights(), tape.gradient(h, kernel).numpy()
+
+    weights, gradient = last_kernel_and_gradient()
+    assert np.mean(gradient != 0) > 0.25  # the units that `relu` lets through
+    for one, other in zip(weights, last_kernel_and_gradient()[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_starts_at_zero():
     made = MADE(4, 2, (9, 9), residual=True, context_size=2)
     x, c = event_and_context(made)

@@ -46,7 +46,7 @@ class MADE(MLP):
         activation: a Keras activation that acts on each unit by itself, as a string or an object.
         order: `None` for the natural order, `"reverse"`, `"random"`, or a permutation of range(D),
             whose k-th entry is the coordinate that is generated k-th.
-        context_size: C, or 0 if no context is taken.
+        context_size: C, or 0 if no context is taken. If it is, `build` takes both shapes.
         residual: whether to use residual blocks; the widths must then be equal.
         dropout: the fraction of hidden units dropped in training, in [0, 1).
         hidden_degrees: `"equal"` (equally many units of each degree), `"random"` (uniform, with at
@@ -58,7 +58,7 @@ class MADE(MLP):
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
-        event_size, params_size: D and P.
+        event_size: D. Likewise `params_size` is P.
         order: the order, as a tuple of integers.
         degrees: the degrees of the units of each hidden layer or block, as integer arrays.
 
@@ -74,6 +74,8 @@ class MADE(MLP):
         >>> equal = made(tf.constant([[1.0, 2.0, 3.0]])) == made(tf.constant([[1.0, 5.0, 3.0]]))
         >>> equal.numpy()  # only the last output sees the second coordinate
         array([[ True, True, False]])
+        >>> conditional = tfpf.layers.MADE(3, params_size=1, context_size=2)
+        >>> conditional.build((None, 3), (None, 2))
 
     See also: `tfpf.bijectors.Autoregressive`, `tfpf.flows.maf`.
     """
@@ -138,12 +140,18 @@ class MADE(MLP):
         wanted = positions - 1
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._dense, self._dense_2, self._gate, self._dropout = [], [], [], []
+        # One coordinate without a context sees nothing. From biases of zero all hidden units would
+        # be zero, and only the last bias would learn, which is slow.
+        first: dict[str, Any] = {}
+        if self.event_size == 1 and not self.context_size:
+            biases = keras.initializers.RandomNormal(stddev=1.0)
+            first["bias_initializer"] = self._reseeded(biases, "first_bias")
         if self.residual:
-            self._input = self._new_masked("input", seen, self.degrees[0])
-            seen = self.degrees[0]
+            self._input = self._new_masked("input", seen, self.degrees[0], **first)
+            seen, first = self.degrees[0], {}
         for k, degrees in enumerate(self.degrees):
-            self._dense.append(self._new_masked(f"dense_{k}", seen, degrees))
-            seen = degrees
+            self._dense.append(self._new_masked(f"dense_{k}", seen, degrees, **first))
+            seen, first = degrees, {}
             if self.residual:
                 self._dense_2.append(self._new_masked(f"dense_{k}_2", seen, seen, small))
                 if self.context_size:
@@ -153,11 +161,16 @@ class MADE(MLP):
         self._output = self._new_masked("output", seen, wanted, self.output_initializer)
 
     def _new_masked(
-        self, name: str, input_degrees: np.ndarray, degrees: np.ndarray, initializer: Any = None
+        self,
+        name: str,
+        input_degrees: np.ndarray,
+        degrees: np.ndarray,
+        initializer: Any = None,
+        **kwargs: Any,
     ) -> keras.Layer:
-        mask = input_degrees[:, np.newaxis] <= degrees
+        kwargs["mask"] = input_degrees[:, np.newaxis] <= degrees
         size = len(input_degrees)
-        return self._new_dense(name, size, len(degrees), initializer, MaskedDense, mask=mask)
+        return self._new_dense(name, size, len(degrees), initializer, MaskedDense, **kwargs)
 
     def _raw_parameters(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
@@ -216,7 +229,7 @@ class MADE(MLP):
     def generate(
         self, transform: Callable[..., Any], x: tf.Tensor, context: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Solves y_i = transform(h_i(y_<i), x_i) for y, at about the cost of one h(y).
+        r"""Solves $y_i = \text{transform}(h_i(y_{<i}), x_i)$ for y, at about the cost of one h(y).
 
         `Autoregressive` uses it to sample. Dropout is off.
 

@@ -17,16 +17,16 @@ from tfp_flows.layers._rows_last_dense import RowsLastDense, by_rows, columns
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class MLP(keras.layers.Layer):
-    r"""$h = W_L a(\cdots a(W_1 [x, c] + b_1) \cdots) + b_L$, $a(z) = dropout(activation(norm(z)))$
+    r"""$h = W_L a(\cdots a(W_1 [x, c] + b_1) \cdots) + b_L$
 
     A conditioner: a multilayer perceptron of an input and an optional context.
 
     Call it as `mlp(x)` or `mlp(x, context=c)`: `x` is `[..., D]`, `c` is `[..., C]`, h is
-    `[..., output_size]`. The last kernel and bias start at zero. So h starts at zero, which every
-    transformer reads as (close to) the identity. Two-dimensional input needs no reshape.
+    `[..., output_size]`. A norm may come before the activation a, and dropout follows it. h starts
+    at zero, as do the last kernel and bias: transformers read this as (close to) the identity.
 
     Args:
-        output_size: the number of raw parameters, D_out * P for D_out coordinates of P each.
+        output_size: the number of raw parameters, `D_out * P` for `D_out` coordinates of P each.
         hidden_units: the widths of the hidden layers; `()` gives a linear map.
         activation: any Keras activation, as a string or an object.
         context_size: C, or 0 if no context is taken.
@@ -204,8 +204,8 @@ class MLP(keras.layers.Layer):
         if size != self.context_size:
             received = "context" if context_shape is None else "context.shape"
             raise ValueError(
-                f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none). "
-                f"Received: {received}={context_shape}"
+                f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none); "
+                f"`build` takes `x_shape, context_shape`. Received: {received}={context_shape}"
             )
         batch_shape = tf.TensorShape(x_shape[:-1])
         if context_shape is not None and not batch_shape.is_compatible_with(context_shape[:-1]):
