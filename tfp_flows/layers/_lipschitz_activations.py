@@ -24,9 +24,9 @@ class LipSwish(keras.layers.Layer):
     The largest slope of z sigmoid(z) is 1.0998. Unlike for `relu` and `tanh`, the second derivative
     is not small where the first is large, so log-determinants have useful gradients.
 
-    Where b z is small, a is about z / 2.2: it is linear, and wastes half of the Lipschitz constant.
-    Kernels of norm one give small z, so b starts in inverse proportion to `input_rms`, the root
-    mean square of z that is expected at the start.
+    Where b z is small, a is about z / 2.2: it is linear, and its slope is less than half of what it
+    may be. Kernels of norm one give small z, so b starts in inverse proportion to `input_rms`, the
+    root mean square of z that is expected at the start.
 
     Source: Chen et al. (2019), arXiv:1906.02735, section 3.3, where b starts at softplus(0.5)
     whatever z is.
