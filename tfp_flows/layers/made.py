@@ -140,12 +140,9 @@ class MADE(MLP):
         wanted = positions - 1
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._dense, self._dense_2, self._gate, self._dropout = [], [], [], []
-        # One coordinate without a context sees nothing. From biases of zero all hidden units would
-        # be zero, and only the last bias would learn, which is slow.
-        first: dict[str, Any] = {}
-        if self.event_size == 1 and not self.context_size:
-            biases = keras.initializers.RandomNormal(stddev=1.0)
-            first["bias_initializer"] = self._reseeded(biases, "first_bias")
+        # One coordinate without a context sees nothing. Then only by these biases the hidden units
+        # are not zero.
+        first = self._first_biases()
         if self.residual:
             self._input = self._new_masked("input", seen, self.degrees[0], **first)
             seen, first = self.degrees[0], {}

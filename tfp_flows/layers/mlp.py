@@ -118,7 +118,8 @@ class MLP(keras.layers.Layer):
         self._dense, self._norm, self._dropout = [], [], []
         size = self._input_size
         for i, units in enumerate(self.hidden_units):
-            self._dense.append(self._new_dense(f"dense_{i}", size, units))
+            biases = {} if i else self._first_biases()
+            self._dense.append(self._new_dense(f"dense_{i}", size, units, **biases))
             if self.layer_norm:
                 self._norm.append(self._new_norm(f"norm_{i}", units))
             if self.dropout:
@@ -168,6 +169,15 @@ class MLP(keras.layers.Layer):
         )
         dense.build((None, input_size))
         return dense
+
+    def _first_biases(self) -> dict[str, Any]:
+        """The keyword of a first hidden layer that lets its units bend at different places.
+
+        From biases of zero all units would bend at zero. A network of few inputs would find nothing
+        but the sizes of these at the start, and learn anything else slowly.
+        """
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        return {"bias_initializer": self._reseeded(normal, "first_bias")}
 
     def _new_norm(self, name: str, units: int) -> keras.Layer:
         norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
