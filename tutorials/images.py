@@ -172,7 +172,7 @@ guessed = np.argmax(log_p, axis=1)
 share_of_counts = np.mean(np.argmin(counted, axis=0) == labels_test)
 figures["share classified right"] = float(np.mean(guessed == labels_test))
 print(f"classified right by independent pixels given the digit: {share_of_counts:.1%}")
-print(f"classified right by the flow: {figures['share classified right']:29.1%}")
+print(f"classified right by the flow: {figures['share classified right']:31.1%}")
 
 # %% [markdown]
 # Where is the flow wrong? These images it takes for another digit (ten of them at most).
