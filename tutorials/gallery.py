@@ -5,8 +5,8 @@
 
 Each result goes at once into `docs/images/gallery/`: its numbers into `gallery.json`, a picture of
 its density into `NAME.png`. A run that was interrupted goes on where it was; without `gallery.json`
-it begins anew. Each recipe has its defaults but for the width of networks, and the same number of
-steps, a few with costly steps fewer. Times are in CPU time of one core: run it on a quiet one.
+it begins anew. Each recipe has its defaults but for the sizes in `RECIPES`, and the same number of
+steps, `ffjord` fewer. Times are in CPU time of one core: run it on a quiet one.
 """
 
 import argparse
@@ -47,17 +47,16 @@ RECIPES = {
     "sos": NETWORKS,
     "umnn": NETWORKS,
     "naf": NETWORKS,
-    "recurrent": {},
+    "recurrent": {"num_layers": 5},  # as many as `maf`
     "bnaf": {},
     "iresnet": NETWORKS,
     "residual": NETWORKS,
-    "ffjord": NETWORKS,
+    "ffjord": {"hidden_units": (64, 64, 64)},  # as in its paper
     "planar": {},
     "radial": {},
-    "sylvester": {},
+    "sylvester": {"num_layers": 16},  # as many as `planar` and `radial`
 }
-OBJECTIVES = {"ffjord": "flow_matching"}
-STEPS = {"flow_plus_plus": 1_000, "sos": 1_000, "umnn": 1_000, "ffjord": 10_000}
+STEPS = {"ffjord": 2_000}
 RATES = {"planar": 1e-2, "radial": 1e-2, "sylvester": 1e-2}  # of few weights
 
 
@@ -136,7 +135,7 @@ def save_picture(name, density):
 def fitted(name):
     """Trains a recipe; returns its numbers and its density on the grid."""
     flow = getattr(tfpf.flows, name.removesuffix("_autoregressive"))(2, seed=1, **RECIPES[name])
-    model = tfpf.FlowModel(flow, objective=OBJECTIVES.get(name, "likelihood"))
+    model = tfpf.FlowModel(flow)
     num_steps = STEPS.get(name, NUM_STEPS)
     rate = keras.optimizers.schedules.CosineDecay(RATES.get(name, RATE), num_steps)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=5.0))
@@ -155,7 +154,9 @@ def fitted(name):
         "nats_from_truth": float(np.mean(pinwheel_log_prob(x_test) - found)),
         "standard_error": float(np.std(pinwheel_log_prob(x_test) - found) / np.sqrt(NUM_TEST)),
         "num_weights": sum(int(np.prod(v.shape)) for v in flow.trainable_variables),
+        "arguments": RECIPES[name],
         "num_steps": num_steps,
+        "learning_rate": RATES.get(name, RATE),
         "first_step_s": round(first, 1),
         "step_ms": round(1e3 * step, 2),
         "density_ms": round(1e3 * density_seconds, 2),

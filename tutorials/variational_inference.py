@@ -22,6 +22,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+import scipy.integrate
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -149,8 +150,8 @@ weight = np.exp(
     + tfd.HalfCauchy(np.float64(0.0), 5.0).log_prob(tau)
     + log_tau  # d tau = tau d(log tau)
 )
-evidence = np.trapezoid(weight, log_tau)
-exact_mean = np.trapezoid(weight * log_tau, log_tau) / evidence
+evidence = scipy.integrate.trapezoid(weight, log_tau)
+exact_mean = scipy.integrate.trapezoid(weight * log_tau, log_tau) / evidence
 figures["flow, nats from the posterior"] = np.log(evidence) - elbo
 figures["independent normals, nats from the posterior"] = np.log(evidence) - simple_elbo
 print(f"log evidence: {np.log(evidence):.3f} nats")

@@ -18,6 +18,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+import scipy.integrate
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -74,7 +75,7 @@ print(f"The largest difference between the two log-densities: {error:.1e}")
 # the density over a grid.
 
 # %%
-figures["integral of the density"] = np.trapezoid(np.exp(by_hand), y)
+figures["integral of the density"] = scipy.integrate.trapezoid(np.exp(by_hand), y)
 print(f"The integral of the density from -0.99 to 0.99: {figures['integral of the density']:.4f}")
 
 # %% [markdown]

@@ -1,5 +1,6 @@
 """Kernels scaled to have at most a given norm, in every call."""
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -41,3 +42,14 @@ def lipschitz_kernel(
         size = tf.reduce_max(tf.reduce_sum(tf.abs(kernel), axis=axes))
     # The formula min(1, c / |W|) itself would have the gradient NaN at W = 0.
     return kernel * (coefficient / tf.maximum(size, coefficient))
+
+
+def typical_gain(num_in: int, num_out: int, norm: int | str) -> float:
+    """Returns about how much smaller x W is than x, by root mean squares of their coordinates.
+
+    W is a matrix of random numbers, scaled to the norm 1. If its largest singular value is 1, the
+    sizes of most outputs are far below that of x where there are many more outputs than inputs.
+    """
+    if norm == 2:
+        return math.sqrt(num_in) / (math.sqrt(num_in) + math.sqrt(num_out))
+    return math.sqrt(num_in) / (num_out if norm == 1 else num_in)

@@ -1,5 +1,6 @@
 """A convolutional network with a bound on its Lipschitz constant."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,8 +9,8 @@ import tensorflow as tf
 
 from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed
-from tfp_flows.layers._lipschitz_activations import lipschitz_activation
-from tfp_flows.layers._lipschitz_kernel import NORMS, lipschitz_kernel
+from tfp_flows.layers._lipschitz_activations import RMS_RATIO, lipschitz_activation
+from tfp_flows.layers._lipschitz_kernel import NORMS, lipschitz_kernel, typical_gain
 from tfp_flows.layers._shaped_network import ShapedNetwork
 
 
@@ -84,6 +85,7 @@ class LipschitzConvNet(ShapedNetwork):
     def _build_layers(self) -> None:
         channels = (self._x_shape[-1], *self.hidden_channels, self._x_shape[-1])
         self._kernels, self._biases, self._activations = [], [], []
+        rms = 1.0
         for i, size in enumerate(self.kernel_sizes):
             is_last = i == len(self.kernel_sizes) - 1
             seed = derived_seed(self.seed, f"kernel_{i}")
@@ -100,8 +102,14 @@ class LipschitzConvNet(ShapedNetwork):
                 )
             )
             if not is_last:
+                # Of images whose numbers are about one in size, see `LipSwish`.
+                num_in, num_out = (size**2 * channels[j] for j in (i, i + 1))
+                rms *= self._largest_norm * typical_gain(num_in, num_out, self.norm)
+                if i == 0 and self.context_size:
+                    rms = math.hypot(rms, math.sqrt(2.0))  # the context's kernel is not scaled
                 name, dtype = f"activation_{i}", self.dtype_policy
-                self._activations.append(lipschitz_activation(self.activation, name, dtype))
+                self._activations.append(lipschitz_activation(self.activation, name, dtype, rms))
+                rms *= RMS_RATIO
         if self.context_size:
             seed = derived_seed(self.seed, "context_kernel")
             self._context_kernel = self.add_weight(
@@ -110,13 +118,18 @@ class LipschitzConvNet(ShapedNetwork):
                 name="context_kernel",
             )
 
+    @property
+    def _largest_norm(self) -> float:
+        """Of each kernel."""
+        return self.coefficient ** (1.0 / len(self.kernel_sizes))
+
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         """Returns g, `[N, H, W, channels]`, for tensors of checked shapes."""
         return self.prepared()(x, context)
 
     def prepared(self) -> Callable[..., tf.Tensor]:
         """Returns g as a function of x and c. Kernels are scaled once for any number of calls."""
-        each = self.coefficient ** (1.0 / len(self._kernels))
+        each = self._largest_norm
         image = self._x_shape[:2]
         kernels = [
             lipschitz_kernel(tf.convert_to_tensor(kernel), each, self.norm, image)

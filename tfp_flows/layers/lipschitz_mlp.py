@@ -1,5 +1,6 @@
 """A multilayer perceptron with a bound on its Lipschitz constant."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import _checks
-from tfp_flows.layers._lipschitz_activations import lipschitz_activation
-from tfp_flows.layers._lipschitz_kernel import NORMS, lipschitz_kernel
+from tfp_flows.layers._lipschitz_activations import RMS_RATIO, lipschitz_activation
+from tfp_flows.layers._lipschitz_kernel import NORMS, lipschitz_kernel, typical_gain
 from tfp_flows.layers.mlp import MLP
 
 
@@ -93,28 +94,38 @@ class LipschitzMLP(MLP):
     def _build_layers(self) -> None:
         sizes = (*self.hidden_units, self.output_size)
         self._dense, self._activations = [], []
-        size = self._x_size
+        size, rms = self._x_size, 1.0
         for i, units in enumerate(sizes):
             is_last = i == len(sizes) - 1
             initializer = self.output_initializer if is_last else None
             self._dense.append(
                 self._new_dense(f"dense_{i}", size, units, initializer, keras.layers.Dense)
             )
-            size = units
             if not is_last:
+                # Of inputs whose coordinates are about one in size, see `LipSwish`.
+                rms *= self._largest_norm * typical_gain(size, units, self.norm)
+                if i == 0 and self.context_size:
+                    rms = math.hypot(rms, math.sqrt(2.0))  # the context's kernel is not scaled
                 self._activations.append(
                     lipschitz_activation(
-                        self._activation_name, f"activation_{i}", self.dtype_policy
+                        self._activation_name, f"activation_{i}", self.dtype_policy, rms
                     )
                 )
+                rms *= RMS_RATIO
+            size = units
         if self.context_size:
             self._context_dense = self._new_dense(
                 "context", self.context_size, sizes[0], None, keras.layers.Dense, use_bias=False
             )
 
+    @property
+    def _largest_norm(self) -> float:
+        """Of each kernel."""
+        return self.coefficient ** (1.0 / (len(self.hidden_units) + 1))
+
     def prepared(self) -> Callable[..., tf.Tensor]:
         """Returns g as a function of x `[N, D]` and c. Kernels are scaled once for all calls."""
-        each = self.coefficient ** (1.0 / len(self._dense))
+        each = self._largest_norm
         kernels = [
             lipschitz_kernel(tf.convert_to_tensor(dense.kernel), each, self.norm)
             for dense in self._dense

@@ -117,8 +117,7 @@ class MADE(MLP):
             _widths.block_widths(self.hidden_units, "hidden_units")
         check_elementwise(self.activation, self.variable_dtype, self.name)
         self.event_size = self._x_size = event_size
-        self.params_size = params_size
-        self.residual = residual
+        self.params_size, self.residual = params_size, residual
         # Without a seed: from Python's generator, which `keras.utils.set_random_seed` seeds.
         root = random.randrange(2**31) if self.seed is None else self.seed
         self.order = resolved_order(order, event_size, derived_seed(root, "order"))
@@ -140,12 +139,7 @@ class MADE(MLP):
         wanted = positions - 1
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._dense, self._dense_2, self._gate, self._dropout = [], [], [], []
-        # One coordinate without a context sees nothing. From biases of zero all hidden units would
-        # be zero, and only the last bias would learn, which is slow.
-        first: dict[str, Any] = {}
-        if self.event_size == 1 and not self.context_size:
-            biases = keras.initializers.RandomNormal(stddev=1.0)
-            first["bias_initializer"] = self._reseeded(biases, "first_bias")
+        first = self._first_biases()  # all that one coordinate without a context has
         if self.residual:
             self._input = self._new_masked("input", seen, self.degrees[0], **first)
             seen, first = self.degrees[0], {}
@@ -153,24 +147,19 @@ class MADE(MLP):
             self._dense.append(self._new_masked(f"dense_{k}", seen, degrees, **first))
             seen, first = degrees, {}
             if self.residual:
-                self._dense_2.append(self._new_masked(f"dense_{k}_2", seen, seen, small))
+                second = self._new_masked(f"dense_{k}_2", seen, seen, initializer=small)
+                self._dense_2.append(second)
                 if self.context_size:
                     self._gate.append(self._new_dense(f"gate_{k}", self.context_size, len(degrees)))
             if self.dropout:
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
-        self._output = self._new_masked("output", seen, wanted, self.output_initializer)
+        self._output = self._new_masked("output", seen, wanted, initializer=self.output_initializer)
 
     def _new_masked(
-        self,
-        name: str,
-        input_degrees: np.ndarray,
-        degrees: np.ndarray,
-        initializer: Any = None,
-        **kwargs: Any,
+        self, name: str, seen: np.ndarray, degrees: np.ndarray, **kwargs: Any
     ) -> keras.Layer:
-        kwargs["mask"] = input_degrees[:, np.newaxis] <= degrees
-        size = len(input_degrees)
-        return self._new_dense(name, size, len(degrees), initializer, MaskedDense, **kwargs)
+        kwargs |= {"layer": MaskedDense, "mask": seen[:, np.newaxis] <= degrees}
+        return self._new_dense(name, len(seen), len(degrees), **kwargs)
 
     def _raw_parameters(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
@@ -250,14 +239,12 @@ class MADE(MLP):
         """Returns the constructor's arguments, with the order and random degrees resolved."""
         config = super().get_config()
         del config["output_size"], config["layer_norm"]
-        degrees = self.hidden_degrees
+        degrees = [m.tolist() for m in self.degrees]
         return {
             **config,
             "event_size": self.event_size,
             "params_size": self.params_size,
             "order": self.order,
             "residual": self.residual,
-            "hidden_degrees": degrees
-            if is_word(degrees, "equal")
-            else [m.tolist() for m in degrees],
+            "hidden_degrees": "equal" if is_word(self.hidden_degrees, "equal") else degrees,
         }

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from tfp_flows import _checks, _widths
-from tfp_flows.layers._derived_seed import derived_seed
+from tfp_flows.layers._derived_seed import derived_seed, reseeded
 from tfp_flows.layers._elementwise import is_known_elementwise
 from tfp_flows.layers._philox_dropout import PhiloxDropout
 from tfp_flows.layers._rows_last_dense import RowsLastDense, by_rows, columns
@@ -32,7 +32,7 @@ class MLP(keras.layers.Layer):
         context_size: C, or 0 if no context is taken.
         dropout: the fraction of hidden units dropped in training, in [0, 1).
         layer_norm: whether each hidden layer is normalized before its activation.
-        kernel_initializer: the initializer of hidden kernels, with a different seed for each one.
+        kernel_initializer: that of each hidden kernel. $b_1$ starts with standard normal numbers.
         output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
         seed: a non-negative integer that makes initial weights and dropout reproducible.
@@ -118,7 +118,8 @@ class MLP(keras.layers.Layer):
         self._dense, self._norm, self._dropout = [], [], []
         size = self._input_size
         for i, units in enumerate(self.hidden_units):
-            self._dense.append(self._new_dense(f"dense_{i}", size, units))
+            first = {} if i else self._first_biases()
+            self._dense.append(self._new_dense(f"dense_{i}", size, units, **first))
             if self.layer_norm:
                 self._norm.append(self._new_norm(f"norm_{i}", units))
             if self.dropout:
@@ -169,6 +170,11 @@ class MLP(keras.layers.Layer):
         dense.build((None, input_size))
         return dense
 
+    def _first_biases(self) -> dict[str, Any]:
+        # From zero all units would bend at zero, and of few inputs only the sizes would be seen.
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        return {"bias_initializer": self._reseeded(normal, "first_bias")}
+
     def _new_norm(self, name: str, units: int) -> keras.Layer:
         norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
         norm.build((None, units))
@@ -179,13 +185,7 @@ class MLP(keras.layers.Layer):
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
     def _reseeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
-        # With a fixed seed all kernels of one shape would be equal.
-        config = initializer.get_config() if hasattr(initializer, "get_config") else {}
-        given = config.get("seed", initializer)
-        if not (given is None or isinstance(given, int)):
-            return initializer
-        seed = derived_seed(given if self.seed is None else self.seed, name)
-        return type(initializer).from_config({**config, "seed": seed})
+        return reseeded(initializer, self.seed, name)
 
     def _check_shapes(
         self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None

@@ -29,7 +29,7 @@ class Recurrent(MLP):
     `MADE`, and is called as `recurrent(y)` or `recurrent(y, context=c)`. `y` is `[..., D]`, `c` is
     `[..., C]`, and the output is `[..., D * P]`, where number j belongs to coordinate j // P. The
     numbers of a coordinate depend on the coordinates before it in the order and on the context. The
-    state $s_0$ and $y_0$ are zero. V and b start at zero.
+    state $s_0$ and $y_0$ are zero. V and b start at zero, and the biases of the cells at random.
 
     The number of the cell's weights does not grow with D (that of V does), and a step of a sample
     needs the last state only. Densities and samples are both sequential, by D steps of the cell.
@@ -81,7 +81,7 @@ class Recurrent(MLP):
         cell: str = "gru",
         order: str | Sequence[int] | None = None,
         context_size: int = 0,
-        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
         output_initializer: str | keras.initializers.Initializer = "zeros",
         kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
         seed: int | None = None,
@@ -113,11 +113,15 @@ class Recurrent(MLP):
 
     def _build_layers(self) -> None:
         orthogonal = keras.initializers.Orthogonal()
+        # A cell sees one coordinate. Without biases all of its units would be odd functions of it,
+        # and with the small kernels of Keras's default these would be close to linear.
+        biases = keras.initializers.RandomNormal(stddev=1.0)
         cells = [
             _CELLS[self.cell](
                 units,
                 kernel_initializer=self._reseeded(self.kernel_initializer, f"kernel_{i}"),
                 recurrent_initializer=self._reseeded(orthogonal, f"recurrent_kernel_{i}"),
+                bias_initializer=self._reseeded(biases, f"bias_{i}"),
                 kernel_regularizer=self.kernel_regularizer,
                 seed=derived_seed(self.seed, f"cell_{i}"),
                 dtype=self.dtype_policy,

@@ -87,7 +87,8 @@ class ResidualMLP(MLP):
     def _build_layers(self) -> None:
         units = self.hidden_units[0]
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
-        self._input = self._new_dense("input", self._x_size + self.context_size, units)
+        num_inputs = self._x_size + self.context_size
+        self._input = self._new_dense("input", num_inputs, units, **self._first_biases())
         # Flat lists: Keras does not save layers within nested ones.
         self._norm_1, self._dense_1, self._norm_2, self._dense_2 = [], [], [], []
         self._dropout, self._gate = [], []

@@ -56,7 +56,7 @@ class VectorField(keras.layers.Layer):
         hidden_units: Sequence[int] = (64, 64),
         activation: str | Callable[..., tf.Tensor] = "tanh",
         context_size: int = 0,
-        kernel_initializer: str | keras.initializers.Initializer = "glorot_normal",
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
