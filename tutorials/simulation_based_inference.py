@@ -227,7 +227,7 @@ flow = tfpf.distributions.Flow(
 # loss the target and the output. There is no target here, so `fit` gets zeros in its place.
 #
 # The networks see each simulation six times only. Where simulations are cheap, more of them are
-# better than more epochs: what the networks learn by heart makes a posterior too sure of itself.
+# better than more epochs: networks that see the same few again and again learn them by heart.
 #
 # This class is short, but `save` refuses it. A model that is to be saved is built as in "A flow
 # inside a Keras model", a page of the documentation: from a `DistributionLayer`, and with a loss

@@ -201,7 +201,7 @@ for name, flow in flows.items():
     print(f"{name:12} {nats:.3f} nats from the truth")
 
 # %% [markdown]
-# The picture shows the three log-densities. The brightest is 0, and all that is below -14 is dark.
+# The picture shows the three log-densities. All that is below -14 is dark.
 
 # %%
 axis_1, axis_2 = np.linspace(-3, 3, 120), np.linspace(-6, 6, 120)
@@ -248,6 +248,7 @@ for name, value in figures.items():
 #
 # - Leave `self._log_tail` out of the first log-determinant. Which of the checks notice?
 # - Put `B.Coupling` in the place of `B.Autoregressive`. What does its network look like?
-# - Give `new` a keyword for the bound of s, and pass it by `transformer_kwargs`.
+# - Give `new` a keyword for the bound of s, and pass it by `transformer_kwargs`. `params_size` gets
+#   the same keywords.
 # - Make a bijector that has no inverse in closed form, such as $y = x + \sin(x) / 2$, and let
 #   `tfpf.math.find_root` invert it.
