@@ -12,14 +12,14 @@ import tensorflow_probability as tfp
 
 import tfp_flows as tfpf
 from tfp_flows.bijectors import Coupling, LULinear
-from tfp_flows.layers import ResidualMLP
+from tfp_flows.layers import MLP
 
 FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
 
 
 def small_flow(size, settings, seed):
     # With dropout, whose random numbers have to go on, too.
-    network = ResidualMLP(2, (8,), dropout=0.2, seed=seed)
+    network = MLP(2, (8,), dropout=0.2, seed=seed)
     network.build((None, size - 1))
     layers = [Coupling(network, mask=[True] * (size - 1) + [False]), LULinear(size)]
     base = tfp.distributions.Sample(tfp.distributions.Normal(0.0, 1.0), [size])

@@ -112,7 +112,7 @@ def trained(seed, barrier=None):
     base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
     model = tfpf.FlowModel(tfpf.distributions.Flow(base, tfb.Chain([slow, fast])))
     model.compile(keras.optimizers.SGD(0.1), jit_compile=False, run_eagerly=True)
-    x = np.random.default_rng(seed).normal(size=[12, 2]).astype("float32")
+    x = np.random.default_rng(seed).normal(size=[8, 2]).astype("float32")
     callbacks = [TakeTurns(barrier)] if barrier else []
     model.fit(x, batch_size=4, epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
     return [v.numpy() for v in model.trainable_variables], model.predict(x, verbose=0)

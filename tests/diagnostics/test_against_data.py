@@ -39,12 +39,12 @@ def test_an_exact_flow_passes_and_a_wrong_one_does_not(test, results):
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test.__name__)
 def test_p_values_of_an_exact_flow_are_not_small_more_often_than_they_say(test):
     """Over 12 data sets: below 0.1 in 6 of them once in two thousand times."""
-    small = 0
+    small, flow = 0, known_flows.conditional()
     for seed in range(12):
         rng = np.random.default_rng(seed)
         context = rng.normal(size=(100, 1))
         x = context + rng.normal(size=(100, 2))
-        small += run(test, known_flows.conditional(), x, context, seed=seed).p_value < 0.1
+        small += run(test, flow, x, context, seed=seed).p_value < 0.1
     assert small < 6
 
 
@@ -196,9 +196,9 @@ def test_a_legend_names_the_columns(results):
 
 
 def test_events_that_are_images():
-    base = tfd.Sample(tfd.Normal(0.0, 1.0), [4, 4, 1])
+    base = tfd.Sample(tfd.Normal(0.0, 1.0), [2, 2, 1])
     flow = tfpf.distributions.Flow(base, tfb.Scale(1.0))
-    x = np.random.default_rng(1).normal(size=(100, 4, 4, 1))
+    x = np.random.default_rng(2).normal(size=(100, 2, 2, 1))
     for test in TESTS:
         assert run(test, flow, x).p_value > 0.01
 

@@ -52,8 +52,8 @@ def test_leaves_the_best_normal_soon():
     x = ((x - x.mean(0)) / x.std(0)).astype("float32")
     normal = 0.5 * np.linalg.slogdet(2.0 * np.pi * np.e * np.cov(x.T))[1]
     model = tfpf.FlowModel(tfpf.flows.bnaf(2, num_layers=2, seed=1))
-    model.compile(keras.optimizers.Adam(3e-3), jit_compile=False)
-    model.fit(x, batch_size=64, epochs=4, verbose=0)
+    model.compile(keras.optimizers.Adam(6e-3), jit_compile=False)
+    model.fit(x, batch_size=64, epochs=2, verbose=0)
     assert model.evaluate(x, batch_size=6400, verbose=0) < normal - 0.1
 
 
@@ -66,7 +66,7 @@ def test_fits_a_symmetric_density():
     flow = tfpf.flows.bnaf(2, num_layers=1, hidden_units=(20, 20), seed=1)
     model = tfpf.FlowModel(flow)
     model.compile(keras.optimizers.Adam(2e-2), jit_compile=False)
-    model.fit(x, batch_size=400, epochs=15, verbose=0)
+    model.fit(x, batch_size=400, epochs=8, verbose=0)
     # The entropy is 2.94.
     assert model.evaluate(x, batch_size=2000, verbose=0) <= 2.94 + 0.2
 

@@ -87,8 +87,13 @@ def test_the_conditioner_sees_zeros_in_place_of_what_it_must_not_know():
 
 @pytest.mark.parametrize(
     ("transformer", "kwargs"),
-    [(LogisticMixtureCDF, {"num_components": 2}), (RationalQuadraticSpline, {"num_bins": 4})],
-    ids=["mixture", "spline"],
+    [
+        # The spline sees the same of the mask; the contract has mixtures in couplings.
+        pytest.param(
+            LogisticMixtureCDF, {"num_components": 2}, marks=pytest.mark.slow, id="mixture"
+        ),
+        pytest.param(RationalQuadraticSpline, {"num_bins": 4}, id="spline"),
+    ],
 )
 def test_any_transformer_on_a_checkerboard(transformer, kwargs):
     bijector = coupling(SHAPE, transformer, kwargs)("float64")

@@ -1,5 +1,7 @@
 """The continuous bijector: solvers, times, traces, gradients, reports."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -32,8 +34,7 @@ def growth(t, z):
 @pytest.mark.parametrize(
     ("options", "tolerance", "times"),
     [
-        (TIGHT, 1e-9, (0.0, 1.0)),
-        (TIGHT, 1e-9, (0.5, -1.0)),
+        (TIGHT, 1e-9, (0.5, -1.0)),  # the next test has (0, 3)
         ({"solver": "rk4", "num_steps": 30}, 1e-4, (1.0, 0.0)),
         ({"solver": "rk4", "num_steps": 60}, 1e-4, (-2.0, -0.5)),
         ({"solver": "euler", "num_steps": 100, "gradient": "direct"}, 0.05, (0.0, 1.0)),
@@ -91,8 +92,7 @@ def test_one_solution_for_each_log_prob_and_sample(monkeypatch):
     np.testing.assert_allclose(flow.log_prob(samples), log_prob, rtol=1e-3)
 
 
-@pytest.mark.parametrize("gradient", ["adjoint", "direct"])
-def test_gradients_reach_all_that_the_field_is_made_of(gradient):
+def test_gradients_reach_all_that_the_field_is_made_of():
     """`contract` has the finite differences; here variables, captured tensors and the context."""
     w, v = tf.constant(RNG.normal(size=[2, 2])), tf.Variable(RNG.normal(size=[2, 2]))
     context = tf.constant(RNG.normal(size=[4, 2]))
@@ -100,25 +100,26 @@ def test_gradients_reach_all_that_the_field_is_made_of(gradient):
     def field(t, z, context):
         return tf.tanh(z @ w + t) @ v + 0.3 * tf.sin(context * z)
 
-    options = {"solver": "rk4", "num_steps": 60}
-    unbound = B.Continuous(field, event_size=2, context_size=2, gradient=gradient, **options)
+    options = {"solver": "rk4", "num_steps": 60, "event_size": 2, "context_size": 2}
+    adjoint, direct = (B.Continuous(field, gradient=g, **options) for g in ("adjoint", "direct"))
 
-    def loss(x, w_, context_):
+    def loss(x, w_, context_, unbound=adjoint):
         nonlocal w
         w = w_
         bijector = tfpf.condition(unbound, context_)
         y = bijector.forward(x)
         return tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(bijector.forward_log_det_jacobian(x, 1))
 
-    inputs = [X, w, context]
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        value = loss(*inputs)
-    gradients = tape.gradient(value, [*inputs, v])
+    inputs, found = [X, w, context], []
+    for unbound in (adjoint, direct):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            value = loss(*inputs, unbound)
+        found.append(tape.gradient(value, [*inputs, v]))
     evaluate = tf.function(loss, autograph=False)
     h, start = 1e-5, tf.identity(v)
-    for i, found in enumerate(gradients):
-        direction = tf.constant(RNG.normal(size=found.shape))
+    for i, gradients in enumerate(zip(*found, strict=True)):
+        direction = tf.constant(RNG.normal(size=gradients[0].shape))
         ends = []
         for step in (h, -h):
             moved = list(inputs)
@@ -129,7 +130,8 @@ def test_gradients_reach_all_that_the_field_is_made_of(gradient):
             ends.append(evaluate(*moved))
         v.assign(start)
         numeric = (ends[0] - ends[1]) / (2 * h)
-        np.testing.assert_allclose(tf.reduce_sum(found * direction), numeric, rtol=1e-5)
+        for gradient in gradients:
+            np.testing.assert_allclose(tf.reduce_sum(gradient * direction), numeric, rtol=1e-5)
 
 
 def test_direct_gradients_have_second_derivatives():
@@ -137,8 +139,8 @@ def test_direct_gradients_have_second_derivatives():
     options = {"event_size": 2, "solver": "euler", "num_steps": 2, "gradient": "direct"}
     bijector = B.Continuous(lambda t, z: tf.tanh(z @ weights + t), **options)
 
+    @tf.function(autograph=False)
     def first(x):
-        x = tf.identity(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
             value = tf.reduce_sum(bijector.forward(x) ** 2)
@@ -155,10 +157,11 @@ def test_direct_gradients_have_second_derivatives():
 
 def test_what_a_bare_function_closes_over_is_seen_anew():
     rate = 1.0
-    bijector = B.Continuous(lambda t, z: rate * z, event_size=2, **TIGHT)
-    np.testing.assert_allclose(bijector.forward(X), X * np.e, rtol=1e-9)
+    options = {"solver": "euler", "num_steps": 1}
+    bijector = B.Continuous(lambda t, z: rate * z, event_size=2, **options)
+    np.testing.assert_allclose(bijector.forward(X), 2.0 * X, rtol=1e-12)
     rate = 2.0
-    np.testing.assert_allclose(bijector.forward(tf.identity(X)), X * np.e**2, rtol=1e-9)
+    np.testing.assert_allclose(bijector.forward(tf.identity(X)), 3.0 * X, rtol=1e-12)
 
 
 def test_noise_is_unbiased_in_training_new_in_each_step_and_absent_elsewhere():
@@ -246,14 +249,13 @@ def test_regularizer_of_the_jacobian():
 def test_what_is_not_solved_is_nan_or_an_error():
     options = {"event_size": 2, "max_num_steps": 2}
     fast = B.Continuous(lambda t, z: 50.0 * tf.sin(50.0 * t) * z, **options)
-    assert np.all(np.isnan(fast.forward(X)))
-    assert np.all(np.isnan(fast.inverse_log_det_jacobian(X, 1)))
+    assert all(np.all(np.isnan(part)) for part in fast._inverse_and_log_det(X))
     checked = B.Continuous(fast.field, validate_args=True, **options)
     with pytest.raises(tf.errors.InvalidArgumentError, match="not solved"):
         checked.forward(X)
     # One row that blows up leaves the other alone.
     blow_up = B.Continuous(lambda t, z: z**2, event_size=1)
-    y = tf.function(blow_up.forward)(tf.constant([[0.5], [3.0]], tf.float64))
+    y = tf.function(blow_up.forward, autograph=False)(tf.constant([[0.5], [3.0]], tf.float64))
     np.testing.assert_allclose(y, [[1.0], [np.nan]], rtol=1e-4)
 
 
@@ -262,21 +264,27 @@ def test_extreme_inputs_of_adaptive_steps_never_give_nan():
 
     In float32, in which 1e30 is close to the largest number; the contract has both dtypes.
     """
-    dtype = "float32"
-    bijector = B.Continuous(vector_field(dtype=dtype))
+    rng = np.random.default_rng(1)
+    w, v = (tf.Variable(rng.normal(size=[2, 2]).astype("float32")) for _ in range(2))
+    bijector = B.Continuous(lambda t, z: tf.tanh(z @ w + t) @ v, event_size=2)
+
+    @tf.function(autograph=False)
+    def solved(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y, log_det = bijector._forward_and_log_det(x)
+            loss = tf.reduce_sum(y / (1.0 + tf.abs(x))) + tf.reduce_sum(log_det)
+        return y, log_det, *tape.gradient(loss, [x, w, v])
+
     huge = np.array([0.0, 1e-30, 3.0, -3.0, 1e15, -1e15, 1e30, -1e30])
-    x = tf.constant(np.stack(np.meshgrid(huge, huge), -1).reshape(-1, 2), dtype)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = bijector.forward(x)
-        log_det = bijector.forward_log_det_jacobian(x, 1)
-        loss = tf.reduce_sum(y / (1.0 + tf.abs(x))) + tf.reduce_sum(log_det)
-    for result in (y, log_det, *tape.gradient(loss, [x, *bijector.trainable_variables])):
+    x = tf.constant(np.stack(np.meshgrid(huge, huge), -1).reshape(-1, 2), tf.float32)
+    results = solved(x)
+    for result in results:
         assert np.all(np.isfinite(result))
-    # Again as many rows, so that the solver is not traced anew.
+    # Again as many rows, so that nothing is traced anew.
     small = np.resize(np.flatnonzero(np.abs(x).max(-1) < 10), len(x))
-    alone = bijector.forward(tf.gather(x, small))
-    np.testing.assert_allclose(tf.gather(y, small), alone, rtol=1e-4, atol=1e-4)
+    alone = solved(tf.gather(x, small))[0]
+    np.testing.assert_allclose(tf.gather(results[0], small), alone, rtol=1e-4, atol=1e-4)
 
 
 def test_context_broadcasts():
@@ -349,85 +357,92 @@ def test_saved_flow_gives_the_same_densities_and_goes_on_with_its_noise(tmp_path
 
 @pytest.mark.parametrize("gradient", ["adjoint", "direct"])
 def test_gradients_of_a_field_that_is_zero_and_oscillates(gradient):
-    """z' = w sin(20 t): where w = 0 no step has an error, but the gradient's steps have."""
-    w = tf.Variable(0.0, dtype=tf.float64)
+    """z' = w sin(20 t) z: where w = 0 no step has an error, but the gradient's steps have.
 
-    def field(t, z):
-        return w * tf.sin(20.0 * t) * tf.ones_like(z)
-
-    bijector = B.Continuous(field, event_size=1, gradient=gradient, max_num_steps=100)
-
-    @tf.function(autograph=False)
-    def derivative():
-        with tf.GradientTape() as tape:
-            value = tf.reduce_sum(bijector.forward(tf.zeros([4, 1], tf.float64)))
-        return tape.gradient(value, w)
-
-    exact = 4.0 * (1.0 - np.cos(20.0)) / 20.0
-    for weight in (0.0, 1e-4, 0.1):
-        w.assign(weight)
-        np.testing.assert_allclose(derivative(), exact, atol=4e-5, err_msg=f"{weight}")
-
-
-@pytest.mark.parametrize("gradient", ["adjoint", "direct"])
-def test_gradients_of_a_log_det_that_is_zero_and_oscillates(gradient):
-    """z' = w sin(20 t) z, w = 0, so that the log-det is w (1 - cos(20 t)) / 20.
-
-    Under XLA where the steps are differentiated; test_adjoint.py compiles the adjoint.
+    With g = (1 - cos 20) / 20, z = exp(w g) at the end, and the log-det is w g. Under XLA where the
+    steps are differentiated; test_adjoint.py compiles the adjoint.
     """
     w = tf.Variable(0.0, dtype=tf.float64)
-    options = {"event_size": 1, "dtype": "float64", "max_num_steps": 50}
+    options = {"event_size": 1, "dtype": "float64", "max_num_steps": 100}
     bijector = B.Continuous(lambda t, z: w * tf.sin(20.0 * t) * z, gradient=gradient, **options)
 
     @tf.function(jit_compile=gradient == "direct", autograph=False)
-    def derivative(x):
+    def derivative(x, of_z):
         with tf.GradientTape() as tape:
-            value = tf.reduce_sum(bijector.forward_log_det_jacobian(x, 1))
+            z, log_det = bijector._forward_and_log_det(x)
+            value = of_z * tf.reduce_sum(z) + (1.0 - of_z) * tf.reduce_sum(log_det)
         return tape.gradient(value, w)
 
-    exact = 4.0 * (1.0 - np.cos(20.0)) / 20.0
-    np.testing.assert_allclose(derivative(tf.ones([4, 1], tf.float64)), exact, atol=4e-5)
+    g = (1.0 - np.cos(20.0)) / 20.0
+    x, one = tf.ones([4, 1], tf.float64), tf.ones([], tf.float64)
+    for weight in (0.0, 1e-4, 0.1):
+        w.assign(weight)
+        for of_z, exact in ((one, 4.0 * g * np.exp(weight * g)), (0.0 * one, 4.0 * g)):
+            np.testing.assert_allclose(derivative(x, of_z), exact, atol=4e-5, err_msg=f"{weight}")
 
 
-@pytest.mark.parametrize("gradient", ["adjoint", "direct"])
-def test_a_row_that_exhausts_the_steps_is_nan_alone(gradient):
-    """z' = 50 z sin z^2 is stiff at 40, where stable steps are of 2e-5."""
+@functools.cache
+def stiff(gradient, with_log_det):
+    """z' = 50 z sin z^2 for 0.1: value, log-det, and gradients of their sums over `n` rows."""
     w = tf.Variable(50.0, dtype=tf.float64)
-    options = {"event_size": 1, "dtype": "float64", "t1": 0.1, "max_num_steps": 20}
+    options = {"event_size": 1, "dtype": "float64", "t1": 0.1, "max_num_steps": 60}
     bijector = B.Continuous(lambda t, z: w * z * tf.sin(z**2), gradient=gradient, **options)
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 1], tf.float64)])
-    def solved(x):
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec([None, 1], tf.float64), tf.TensorSpec([], tf.int32)],
+    )
+    def solved(x, n):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y, log_det = bijector._forward_and_log_det(x)
-            loss = tf.reduce_sum(y[:2]) + tf.reduce_sum(log_det[:2])
+            parts = bijector._flow(x, bijector.t0, bijector.t1, with_log_det)
+            parts = parts if with_log_det else (parts,)
+            loss = sum(tf.reduce_sum(part[:n]) for part in parts)
         of_x, of_w = tape.gradient(loss, [x, w])
-        return y, log_det, of_x, of_w
+        return parts, of_x, of_w
 
-    alone, together = solved([[0.3], [0.25]]), solved([[0.3], [0.25], [40.0]])
-    assert np.isnan(together[0][2, 0]) and np.isnan(together[1][2])
-    for ours, theirs in zip(together[:3], alone[:3], strict=True):
+    return solved
+
+
+each_gradient_of_stiff = pytest.mark.parametrize(
+    ("gradient", "with_log_det"),
+    [
+        ("adjoint", True),
+        ("direct", False),
+        # Six seconds of tracing. Both parts of the solution go through the same loop and the same
+        # `where`, which ("direct", False) sees; test_gradients_of_a_field_that_is_zero has the
+        # direct gradient of the log-det in closed form.
+        pytest.param("direct", True, marks=pytest.mark.slow),
+    ],
+)
+
+
+@each_gradient_of_stiff
+def test_a_row_that_exhausts_the_steps_is_nan_alone(gradient, with_log_det):
+    """At 40, where stable steps are of 2e-5."""
+    solved = stiff(gradient, with_log_det)
+    parts, of_x, of_w = solved([[0.3], [0.25]], 2)
+    parts_, of_x_, of_w_ = solved([[0.3], [0.25], [40.0]], 2)
+    assert all(np.isnan(part[2]) for part in parts_)
+    for ours, theirs in zip((*parts_, of_x_), (*parts, of_x), strict=True):
         np.testing.assert_allclose(ours[:2], theirs, rtol=1e-9)
-    np.testing.assert_allclose(together[3], alone[3], rtol=1e-9)
+    np.testing.assert_allclose(of_w_, of_w, rtol=1e-9)
 
 
-def test_gradients_of_a_flow_that_contracts():
-    """z' = 50 z sin z^2 for 0.1 ends in sqrt(pi), after 31 e-folds: -87.3 by one way back."""
-    gradients = []
-    for gradient in ("adjoint", "direct"):
-        flow = tfpf.bijectors.Continuous(
-            lambda t, z: 50.0 * z * tf.sin(z**2), 1, t1=0.1, gradient=gradient, dtype="float64"
-        )
+@each_gradient_of_stiff
+def test_gradients_of_a_flow_that_contracts(gradient, with_log_det):
+    """dy/dx = f(y) / f(x), whose logarithm is the log-det.
 
-        @tf.function(autograph=False)
-        def of_start(x, flow=flow):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y, log_det = flow._forward_and_log_det(x)
-                value = tf.reduce_sum(y) + tf.reduce_sum(log_det)
-            return tape.gradient(value, x)
-
-        gradients.append(of_start(tf.constant([[0.5], [0.3], [1.2]], tf.float64)))
-    np.testing.assert_allclose(gradients[0][0, 0], -56.7095, rtol=1e-4)
-    np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-4)
+    The first row ends in sqrt(pi), after 31 e-folds: -87.3 by one way back.
+    """
+    x = np.array([[0.5], [0.3], [1.2]])
+    parts, found, _ = stiff(gradient, with_log_det)(x, 3)
+    y = parts[0].numpy()
+    f = [50.0 * z * np.sin(z**2) for z in (x, y)]
+    slope = [50.0 * (np.sin(z**2) + 2.0 * z**2 * np.cos(z**2)) for z in (x, y)]
+    if with_log_det:
+        expected = f[1] / f[0] + (slope[1] - slope[0]) / f[0]
+        np.testing.assert_allclose(expected[0], -56.7095, rtol=1e-4)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    else:
+        np.testing.assert_allclose(found, f[1] / f[0], rtol=1e-4, atol=1e-3)

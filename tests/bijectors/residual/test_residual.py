@@ -110,16 +110,16 @@ def test_inference_above_the_exact_size_is_within_the_tolerance():
 def test_inference_above_the_exact_size_averages_samples():
     """The mean of independent points: their signs differ."""
     layer = network(12, activation="lip_swish", scale=2.0)
-    x = tf.constant(np.random.default_rng(1).normal(size=[400, 12]))
+    x = tf.constant(np.random.default_rng(1).normal(size=[200, 12]))
     exact = Residual(layer).forward_log_det_jacobian(x)
     errors = []
     for num_samples in (1, 16):
         series = Residual(
-            layer, "power_series", max_exact_size=11, tolerance=1e-6, num_samples=num_samples
+            layer, "power_series", max_exact_size=11, tolerance=1e-3, num_samples=num_samples
         )
         errors.append(series.forward_log_det_jacobian(x) - exact)
     spread = [np.std(error) for error in errors]
-    assert abs(np.mean(errors[0])) < 4 * spread[0] / 20
+    assert abs(np.mean(errors[0])) < 4 * spread[0] / np.sqrt(200)
     np.testing.assert_allclose(spread[1], spread[0] / 4, rtol=0.3)
 
 

@@ -82,15 +82,20 @@ def make(form, tensors):
 
 
 def looped(form, tensors, batches, x):
-    """Value and log-slope of each element, from a transformer of scalars of its own."""
+    """Value and log-slope of each element, from a transformer without a batch of its own.
+
+    Elements along the last axis share one if all tensors do.
+    """
     shape = np.broadcast_shapes(x.shape, *batches.values())
     wide = {}
     for name, t in tensors.items():
         event = t.shape[len(batches.get(name, ())) :]
         wide[name] = np.broadcast_to(t, shape + event)
     x, results = np.broadcast_to(x, shape), np.zeros((2, *shape))
-    for i in np.ndindex(shape):
-        bijector = make(form, {name: t[i] for name, t in wide.items()})
+    is_row = len(shape) > 1 and all(batch[-1:] in ((), (1,)) for batch in batches.values())
+    for i in np.ndindex(shape[:-1] if is_row else shape):
+        of_one = (*i, 0) if is_row else i
+        bijector = make(form, {name: t[of_one] for name, t in wide.items()})
         results[(slice(None), *i)] = bijector.forward_and_log_det(tf.constant(x[i]))
     return x, *results
 
@@ -152,10 +157,11 @@ def test_unknown_batches():
     """Shapes that only the run shows."""
 
     @tf.function(
+        autograph=False,
         input_signature=[
             tf.TensorSpec([None], tf.float64),
             tf.TensorSpec([None, None, 1], tf.float64),
-        ]
+        ],
     )
     def both(x, start):
         tensors = {"bin_widths": [0.5, 1.5], "bin_heights": [1.0, 1.0], "range_min": start[..., 0]}
