@@ -69,7 +69,16 @@ def assert_equal(first, second, tolerance):
 shared = functools.cache(Part)
 
 
-@pytest.fixture(scope="module", params=PARTS, ids=str)
+TRACED = [case for case in PARTS if case.is_traced]
+
+
+def slow_where(is_slow, cases):
+    return [pytest.param(case, marks=pytest.mark.slow if is_slow(case) else ()) for case in cases]
+
+
+# What is traced takes ten times as long. `test_continuous.py` has a test of its equation, of its
+# batches of contexts and of far rows; its round trips and log-dets are tested as those of recipes.
+@pytest.fixture(scope="module", params=slow_where(lambda case: case.is_traced, PARTS), ids=str)
 def part(request):
     return shared(request.param)
 
@@ -79,7 +88,10 @@ def kind(request):
     return shared(request.param)
 
 
-@pytest.fixture(scope="module", params=WHOLES, ids=str)
+# Of doubles the parts are in `part`, and what combines them in the same way is here.
+@pytest.fixture(
+    scope="module", params=slow_where(lambda case: case.is_double, [*WHOLES, *TRACED]), ids=str
+)
 def whole(request):
     return shared(request.param)
 
