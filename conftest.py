@@ -54,10 +54,12 @@ def _seeded():
 # TensorFlow keeps millions of Python objects for as long as the process lives, and each full pass
 # of the garbage collector looks at all of them: up to half a minute late in a run. What has
 # survived a file of tests is left out of later passes.
+# The passes over new objects are made rarer: tracing a graph makes many objects that stay.
 def pytest_collection_finish():
     """Called by pytest before the first test."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(200_000, 20, 1000)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,6 +14,13 @@ CONSTANTS = {
     "six slopes a step. The difference to its method of order 4 estimates the error.",
 }
 
+# Files of pages whose names differ from another's by case alone, which some file systems ignore.
+PAGES = {
+    "tfp_flows.diagnostics.Coverage": "tfp_flows.diagnostics.Coverage-class",
+    "tfp_flows.diagnostics.Importance": "tfp_flows.diagnostics.Importance-class",
+    "tfp_flows.math.DORMAND_PRINCE": "tfp_flows.math.DORMAND_PRINCE-constant",
+}
+
 # By the folder or file of `tfp_flows/MODULE/` that defines a name.
 _FOLDERS = {
     "bijectors": {
@@ -82,7 +89,13 @@ _NAMES = {
             "PhiloxMultivariateNormalTriL PhiloxMultivariateNormalLinearOperator",
         ),
     ),
-    "models": (("Flow matching", "", "FlowMatching"),),
+    "models": (
+        (
+            "Flow matching",
+            "`FlowModel`, `VariationalModel` and `DistributionLayer` are in `tfpf` itself.",
+            "FlowMatching",
+        ),
+    ),
     "diagnostics": (
         ("Comparisons", "", "latent_normality coverage sbc c2st importance"),
         ("Pictures", "", "pairs density_2d learning_curve transport"),
@@ -102,12 +115,18 @@ def names_of(module):
     return [name for name in names if name not in tfpf.__all__]
 
 
+def _is_class(name):
+    return name[0].isupper()
+
+
 def _by_folder(module):
     folders = _FOLDERS[module]
     names = {folder: [] for folder in folders}
     for name in names_of(module):
         defined_in = getattr(importlib.import_module(f"tfp_flows.{module}"), name).__module__
         names[defined_in.split(".")[2]].append(name)
+    if module == "math":  # functions, then what they return
+        names = {folder: sorted(found, key=_is_class) for folder, found in names.items()}
     return [(*folders[folder], names[folder]) for folder in folders]
 
 

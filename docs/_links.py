@@ -1,5 +1,6 @@
 """Names in code become links to the pages that document them."""
 
+from _groups import PAGES
 from _names import address_of, name_in, target_of
 from docutils import nodes
 from sphinx import addnodes
@@ -26,7 +27,7 @@ class Links(SphinxTransform):
         if target is None:
             address = address_of(name)
             return None if address is None else nodes.reference("", "", refuri=address)
-        if page == f"api/{target}":
+        if page == f"api/{PAGES.get(target, target)}":
             return None  # to this very page
         # `refwarn`: a name without a page is an error of the build.
         return addnodes.pending_xref(

@@ -67,10 +67,11 @@ def target_of(name, page):
     Args:
       name: as a page or a docstring has it, such as `tfpf.flows.maf` or `FlowModel.adapt`.
       page: of the documentation. In a docstring, `residual` may be an argument, so that bare names
-        of recipes count on other pages only.
+        of recipes and diagnostics count on other pages only.
     """
-    if name in tfpf.flows.__all__:
-        return None if page.startswith("api/") else f"tfp_flows.flows.{name}"
+    for module in ("flows", "diagnostics"):
+        if name.islower() and name in getattr(tfpf, module).__all__ and name not in tfpf.__all__:
+            return None if page.startswith("api/") else f"tfp_flows.{module}.{name}"
     if name in _OURS:
         return _OURS[name]
     owner, _, method = name.rpartition(".")

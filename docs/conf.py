@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 
+from sphinx.domains.python import PyObject
 from sphinx.ext import autosummary
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -17,7 +18,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 _HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(_HERE))
 
-from _groups import CONSTANTS, groups  # noqa: E402
+from _groups import CONSTANTS, PAGES, groups  # noqa: E402
 from _links import Links  # noqa: E402
 
 project = "tfp_flows"
@@ -41,6 +42,9 @@ templates_path = ["_templates"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 nb_execution_mode = "off"  # notebooks come with their outputs
+# The button copies what was typed, without prompts and results.
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
 
 # The pages in api/ are made anew, so that none stays of a name that is gone.
 shutil.rmtree(_HERE / "api", ignore_errors=True)
@@ -74,13 +78,18 @@ autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autosummary_context = {"groups": groups()}
+autosummary_filename_map = PAGES
 autodoc_member_order = "bysource"
 # Docstrings say what arguments are. In a signature `ArrayLike` would be a union of seven types.
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True  # `Affine`, not `<class 'tfp_flows....Affine'>`
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 # The fields of a named tuple are attributes already; a second entry would be a warning.
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
+# Sphinx calls them variables, a word that TensorFlow uses for something else.
+next(f for f in PyObject.doc_field_types if f.name == "variable").label = "Attributes"
 # Docstrings are plain text with the little Markdown of TFP's: `code`, also over the end of a
 # line, and fenced blocks.
 default_role = "code"
@@ -140,6 +149,13 @@ def _of_init(app, what, name, obj, options, signature, return_annotation):
     return None
 
 
+def _is_foreign(app, what, name, obj, skip, options):
+    """Skips methods that TFP copies into subclasses, and fields that a list describes already."""
+    is_of_tfp = (getattr(obj, "__module__", None) or "").startswith("tensorflow_probability")
+    is_field = (getattr(obj, "__doc__", None) or "").startswith("Alias for field number")
+    return True if is_of_tfp or is_field else None
+
+
 def _in_words(lines, settings):
     """The summary of an overview: words, not the equation that a docstring opens with."""
     lines = list(lines)
@@ -157,4 +173,5 @@ def setup(app):
     """Sphinx calls this; priority 400 comes before napoleon's 500."""
     app.connect("autodoc-process-docstring", _as_rst, priority=400)
     app.connect("autodoc-process-signature", _of_init)
+    app.connect("autodoc-skip-member", _is_foreign)
     app.add_transform(Links)

@@ -108,6 +108,19 @@ def test_slices_of_a_bound_flow(flow):
     np.testing.assert_allclose(bound[1:3].log_prob(X[1:3]), bound.log_prob(X)[1:3], rtol=1e-5)
 
 
+@pytest.mark.parametrize("keywords", [{"context": CONTEXTS}, {"conditional_input": CONTEXTS}])
+def test_bijector_kwargs_are_refused(flow, keywords):
+    """TFP's way to give a context; the error says what to do here."""
+    part = next(p for p in flow.bijector.bijectors if isinstance(p, tfpf.bijectors.Coupling))
+    alone = tfpf.distributions.Flow(flow.distribution, part)
+    for each, kwargs in ((flow, {part.name: keywords}), (alone, keywords)):
+        for call in (each.log_prob, lambda x, each=each, **kwargs: each.sample(4, **kwargs)):
+            with pytest.raises(TypeError, match=r"tfp_flows.condition.*Received: con"):
+                call(X, bijector_kwargs=kwargs)
+    with pytest.raises(TypeError, match="tfp_flows.condition"):
+        part.forward_log_det_jacobian(X, event_ndims=1, **keywords)
+
+
 def test_draws_differ_between_equal_contexts(flow):
     """TFP's `bijector_kwargs` would share one draw of the base."""
     same = tfpf.condition(flow, np.tile(CONTEXTS[:1], [4, 1]))

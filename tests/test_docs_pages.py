@@ -42,6 +42,8 @@ TFP = "https://www.tensorflow.org/probability/api_docs/python/tfp"
         ("tfpf.flows.maf", "tfp_flows.flows.maf"),
         ("maf", "tfp_flows.flows.maf"),
         ("neural_spline(autoregressive=True)", "tfp_flows.flows.neural_spline"),
+        ("c2st", "tfp_flows.diagnostics.c2st"),
+        ("diagnose", "tfp_flows.diagnose"),
         ("tfp_flows.flows", "tfp_flows.flows"),
         ("Coupling", "tfp_flows.bijectors.Coupling"),
         ("B.Coupling(network, B.Affine, mask=mask)", "tfp_flows.bijectors.Coupling"),
@@ -73,6 +75,16 @@ def test_other_code_is_none(docs_module, code):
     name = names.name_in(code)
     page = "api/tfp_flows.flows.residual"
     assert name is None or (names.target_of(name, page) or names.address_of(name)) is None
+
+
+def test_no_two_pages_differ_by_case_alone(docs_module):
+    groups = docs_module("_groups")
+    names = [f"tfp_flows.{name}" for name in [*tfpf.__all__, *groups.MODULES]]
+    for module in groups.MODULES:
+        names += [f"tfp_flows.{module}.{name}" for name in groups.names_of(module)]
+    files = {groups.PAGES.get(name, name).lower() for name in names}
+    assert len(files) == len(set(names))
+    assert set(groups.PAGES) <= set(names)
 
 
 def test_a_bare_name_of_two_modules_is_none(docs_module, monkeypatch):

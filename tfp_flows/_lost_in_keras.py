@@ -56,6 +56,9 @@ def _holder() -> tuple[keras.Layer | None, int]:
     level, holder, frame = 2, None, inspect.currentframe().f_back.f_back
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
+        if module.startswith("tensorflow.python.checkpoint."):
+            # TensorFlow walks over a model that is made already, to export it.
+            return None, level
         if not module.startswith(("keras.", "tensorflow.")):
             # Layers of this package adopt the weights of what they hold.
             return (None if module.startswith("tfp_flows.") else holder), level

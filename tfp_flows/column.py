@@ -10,7 +10,7 @@ KINDS = ("real", "positive", "bounded", "integer", "angle")
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """The kind of one column of a table and the range of its values, for `tfpf.table_flow`.
+    r"""The kind of one column of a table and the range of its values, for `tfpf.table_flow`.
 
     The kinds are:
 
@@ -18,7 +18,8 @@ class Column:
     - "positive": numbers above `low`, which is 0 by default.
     - "bounded": numbers between `low` and `high`. Both are needed.
     - "integer": whole numbers from `low` to `high`, both included. Both are needed.
-    - "angle": numbers on a circle, where `high` is `low` again. They are -pi and pi by default.
+    - "angle": numbers on a circle, where `high` is `low` again. They are $-\pi$ and $\pi$ by
+      default.
 
     Angles may be in any unit: for the hours of a day use `Column("angle", 0, 24)`.
 

@@ -3,11 +3,11 @@
 #
 # *About 2 minutes on two cores.*
 #
-# The pixels of an image are whole numbers, and a flow has a density. This notebook shows how the
-# two are brought together, by *dequantization*. It trains two flows on small images of digits, the
-# multi-scale RealNVP of Dinh et al. (2017) and the Glow of Kingma and Dhariwal (2018), and scores
-# them in bits. Then it uses them: to draw digits of a given class, to classify, to draw with less
-# variety, and to go from one digit to another.
+# The pixels of an image are whole numbers, but a flow is a density over real numbers.
+# *Dequantization* makes one fit the other, and this notebook shows how. It trains two flows on
+# small images of digits, the multi-scale RealNVP of Dinh et al. (2017) and the Glow of Kingma and
+# Dhariwal (2018), and scores them in bits. Then it uses them: to draw digits of a given class, to
+# classify, to draw with less variety, and to go from one digit to another.
 #
 # In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
 
@@ -75,14 +75,14 @@ entropy = -np.sum(weights * np.log(weights + 1e-12))
 print(f"The best that a model of this pixel can reach is minus its entropy, {-entropy:.2f} nats.")
 
 # %% [markdown]
-# With noise u, the mean of log p(x + u) is a lower bound of the logarithm of the probability of x
-# (Theis et al., 2016). `Dequantized` adds the noise. It also squeezes the range of the pixels into
-# that of a flow, by a logit. Its `elbo` is the bound, and `bits_per_dimension` is the same as a
-# length of code: how many bits a pixel takes, on average.
+# The mean of log p(x + noise) is a lower bound of the logarithm of the probability of x (Theis et
+# al., 2016). `Dequantized` adds the noise. It also stretches the range of the pixels to all real
+# numbers, by a logit. Its `elbo` is the bound in nats. `bits_per_dimension` is the same bound as a
+# code length: how many bits a pixel takes, on average. Fewer are better.
 #
-# Two numbers for scale. If all 17 values were equally likely, a pixel would take log2(17) bits. If
-# each pixel had the frequencies that it has in the data, independent of the other pixels, it would
-# take:
+# Two numbers for scale. If all 17 values were equally likely, a pixel would take log2(17) bits. The
+# second number is for pixels that are independent of each other, each with the frequencies that it
+# has in the data:
 
 
 # %%
@@ -98,16 +98,19 @@ print(f"all values alike:   {np.log2(17):.2f} bits")
 print(f"independent pixels: {bits_of_counts(x, x_test).mean():.2f} bits")
 
 # %% [markdown]
-# Many pixels at the border are always zero, and take nearly no bits. So this is not easy to beat.
+# Many pixels at the border are always zero, and take nearly no bits. So the second number is not
+# easy to beat.
 #
 # ## Two flows
 #
 # `multiscale` is RealNVP. Its couplings change half of the pixels given the other half, on
 # checkerboards at first. Then blocks of 2 by 2 pixels become 4 channels, and couplings change half
-# of the channels. Then half of the channels leave, and the rest goes on, at half the size.
+# of the channels. After that, half of the channels are finished. The other half goes through more
+# such layers, at half the width and height.
 #
 # `glow` works on channels only. Before each coupling it mixes them by a linear map, so that each
-# coupling splits them in a new way. Our `glow` is told the digit, as a context of ten numbers.
+# coupling splits them in a new way. Our `glow` is told the digit, as a context of ten numbers. The
+# context comes first in `fit`.
 
 # %%
 keras.utils.set_random_seed(1)
@@ -140,9 +143,9 @@ glow = trained("glow", glow, classes[labels], x, epochs=12 if SHORT else 40)
 # ## Bits, and the rule of Bayes
 #
 # Now the images of the test. For the conditional flow we compute log p(x | c) for all ten digits c.
-# The mean of p(x | c) over the digits is p(x), which we can compare with the other flow. And the
-# rule of Bayes says which digit an image is: p(c | x) is proportional to p(x | c). The flow was
-# never trained to classify.
+# The mean of p(x | c) over the digits is p(x), which we can compare with the other flow. We also
+# use the rule of Bayes to guess the digit: p(c | x) is proportional to p(x | c). The flow was never
+# trained to classify.
 
 # %%
 given = tfpf.condition(glow, classes)
@@ -165,24 +168,23 @@ for name, value in figures.items():
 
 # %%
 counted = [bits_of_counts(x[labels == digit], x_test) for digit in range(10)]
-by_counts = np.mean(np.argmin(counted, axis=0) == labels_test)
-by_flow = np.mean(np.argmax(log_p, axis=1) == labels_test)
-figures["share classified right"] = float(by_flow)
-print(f"classified right by independent pixels given the digit: {by_counts:.1%}")
-print(f"classified right by the flow:                           {by_flow:.1%}")
+guessed = np.argmax(log_p, axis=1)
+share_of_counts = np.mean(np.argmin(counted, axis=0) == labels_test)
+figures["share classified right"] = float(np.mean(guessed == labels_test))
+print(f"classified right by independent pixels given the digit: {share_of_counts:.1%}")
+print(f"classified right by the flow: {figures['share classified right']:31.1%}")
 
 # %% [markdown]
-# Where is the flow wrong? These are images that it takes for another digit.
+# Where is the flow wrong? These images it takes for another digit (ten of them at most).
 
 # %%
-guessed = np.argmax(log_p, axis=1)
 wrong = np.flatnonzero(guessed != labels_test)[:10]
-figure, panels = plt.subplots(1, 10, figsize=(9, 1.3), layout="constrained")
-for panel in panels:
-    panel.axis("off")
-for i, panel in zip(wrong, panels, strict=False):
+figure = plt.figure(figsize=(1.2 * len(wrong), 1.5), layout="constrained")
+for place, i in enumerate(wrong, start=1):
+    panel = figure.add_subplot(1, len(wrong), place)
     panel.imshow(x_test[i, ..., 0], cmap="gray_r", vmin=0, vmax=16)
-    panel.set_title(f"{labels_test[i]}, taken for {guessed[i]}", fontsize=7)
+    panel.set_title(f"{labels_test[i]}, taken for {guessed[i]}", fontsize=8)
+    panel.axis("off")
 plt.show()
 
 # %% [markdown]
@@ -190,8 +192,12 @@ plt.show()
 #
 # To draw a digit of a class, bind the class as the context, and sample. A flow draws what its
 # density covers, and that includes rare and odd images. Papers often show samples at a lower
-# *temperature* T: the base is made narrower, of width T instead of 1. Samples are then closer to
+# *temperature* T: the base gets the standard deviation T instead of 1. Samples are then closer to
 # typical images, and there is less variety among them.
+#
+# Can the samples be read? We let a classifier of another kind, three nearest neighbors in the
+# images of the training, read them. As variety we take the standard deviation of a pixel over the
+# samples of one digit.
 
 
 # %%
@@ -204,7 +210,7 @@ def at_temperature(t):
 
 reader = KNeighborsClassifier(3).fit(x.reshape([-1, 64]), labels)
 share = reader.score(x_test.reshape([-1, 64]), labels_test)
-print(f"Of the images of the test, the nearest neighbors read {share:.1%} right.")
+print(f"Of the images of the test, the neighbors read {share:.1%} right.")
 drawn = {}
 for t in (1.0, 0.7) if SHORT else (1.0, 0.7, 0.4):
     samples = tfpf.condition(at_temperature(t), classes).sample(50, seed=3).numpy()
@@ -214,6 +220,9 @@ for t in (1.0, 0.7) if SHORT else (1.0, 0.7, 0.4):
     spread = samples.std(axis=0).mean()
     print(f"T = {t}: {share:.1%} read as their class, standard deviation of a pixel {spread:.2f}")
     figures[f"samples read as their class, T = {t}"] = float(share)
+
+# %% [markdown]
+# Two samples of each digit at each temperature:
 
 # %%
 shape = {"nrows": 2 * len(drawn), "ncols": 10}
@@ -229,9 +238,12 @@ plt.show()
 # %% [markdown]
 # ## From one digit to another
 #
-# Each image has a point u of the base, its latents. A straight line between two images is a fade:
-# both are seen at the same time. A line between their latents is bent by the flow. To go there and
-# back by hand we need the map from the real line to pixels that `Dequantized` uses, with its
+# Half-way on a straight line between two images, both are seen at the same time: the line is a
+# fade. But the flow also maps each image to a point of the base, its latents. A path between the
+# latents of two images becomes a path between the images.
+#
+# First we go from images to latents and back. That needs the map from real numbers to pixels that
+# `Dequantized` uses. It is a sigmoid that reaches a bit beyond the range of the pixels, by its
 # `alpha` of 0.05.
 
 # %%
@@ -242,13 +254,15 @@ bijector = real_nvp.distribution.bijector
 first, last = (x_test[labels_test == digit][:4] for digit in (3, 8))
 ends = tf.cast(np.concatenate([first, last]), "float32") + 0.5
 latents = bijector.inverse(to_pixels.inverse(ends))
+# A copy, since TFP remembers which input gave a tensor and would return that without computing.
 back = to_pixels.forward(bijector.forward(tf.identity(latents)))
 figures["there and back, largest error"] = float(tf.reduce_max(abs(back - ends)))
 print(f"There and back, the largest error is {figures['there and back, largest error']:.1e}.")
 
 # %% [markdown]
-# Typical points of a normal base in 64 dimensions lie near a sphere. So we go along a great circle,
-# and change the length on the way.
+# Typical points of a normal base in 64 dimensions lie near a sphere. A straight line would leave
+# it. So the path turns evenly from one direction to the other, and changes its length evenly. The
+# bits of the images in the middle say how well the model likes them.
 
 # %%
 steps = np.linspace(0, 1, 8, dtype="float32")
@@ -265,13 +279,17 @@ def path(a, b):
 
 
 latents = np.asarray(latents)
-way = path(latents[:4], latents[4:])
-by_flow = np.floor(to_pixels.forward(bijector.forward(way)))
+by_flow = np.floor(to_pixels.forward(bijector.forward(path(latents[:4], latents[4:]))))
+by_flow = np.clip(by_flow, 0, K - 1)  # the sigmoid reaches a bit beyond
 s = steps[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
 fade = np.floor((1 - s) * ends[:4] + s * ends[4:])
-for name, pictures in {"line between latents": by_flow, "fade": fade}.items():
-    bits = real_nvp.bits_per_dimension(np.clip(pictures[3:5], 0, K - 1))
+for name, pictures in {"path between latents": by_flow, "fade": fade}.items():
+    bits = real_nvp.bits_per_dimension(pictures[3:5])
     print(f"{name}: {np.mean(bits):.2f} bits in the middle")
+
+# %% [markdown]
+# In the middle, images on the path between latents take about as many bits as images of the test.
+# Those of the fade take more. Here are three pairs of a 3 and an 8, each by both ways:
 
 # %%
 figure, panels = plt.subplots(6, 8, figsize=(7, 5.4), layout="constrained")
@@ -280,8 +298,8 @@ for i in range(3):
         for image, panel in zip(pictures[:, i], row, strict=True):
             panel.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=16)
             panel.axis("off")
-panels[0, 0].set_title("line between latents", fontsize=9, loc="left")
-panels[1, 0].set_title("fade", fontsize=9, loc="left")
+    panels[2 * i, 0].set_title("path between latents", fontsize=9, loc="left")
+    panels[2 * i + 1, 0].set_title("fade", fontsize=9, loc="left")
 plt.show()
 
 # %% [markdown]

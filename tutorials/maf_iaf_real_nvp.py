@@ -3,10 +3,10 @@
 #
 # *About 3 minutes on two cores.*
 #
-# Three famous flows are made of the same part, an affine map y = exp(s) x + t whose numbers s and t
-# come from a network. They differ in what the network sees, and so in which direction is fast. This
-# notebook fits all three to two moons, compares them with the true density, and measures their
-# speed. If you know the flows of TensorFlow Probability (TFP), the second part shows you what
+# Three famous flows are made of the same part, an affine map $y = \exp(s) x + t$ whose numbers s
+# and t come from a network. They differ in what the network sees, and so in which direction is
+# fast. This notebook fits all three to two moons, compares them with the true density, and measures
+# their speed. If you know the flows of TensorFlow Probability (TFP), the second part shows you what
 # replaces what.
 #
 # In the code, `SHORT` is for the tests. It is false here: read the value after `else`.
@@ -80,9 +80,9 @@ print(f"A normal distribution is {nats_from_truth(normal):.2f} nats from the tru
 # %% [markdown]
 # ## Three flows
 #
-# - **MAF**, the masked autoregressive flow: s_i and t_i of coordinate i depend on the coordinates
-#   before it *in the data*. All of them are known when we ask for a density, so a density takes one
-#   pass. A sample is made coordinate by coordinate.
+# - **MAF**, the masked autoregressive flow: $s_i$ and $t_i$ of coordinate i depend on the
+#   coordinates before it *in the data*. All of them are known when we ask for a density, so a
+#   density takes one pass. A sample is made coordinate by coordinate.
 # - **IAF**, the inverse autoregressive flow, is MAF turned around: samples take one pass, and
 #   densities go coordinate by coordinate.
 # - **RealNVP** leaves half of the coordinates as they are, and moves the other half by numbers that

@@ -4,12 +4,14 @@
 # *About 5 minutes on two cores.*
 #
 # UCI POWER: about two million minutes of one household's electricity, prepared as in the paper of
-# the masked autoregressive flow (Papamakarios et al., 2017, arXiv 1705.07057), so that the score
-# can be read beside the published ones. A neural spline flow (Durkan et al., 2019, arXiv
-# 1906.04032) is fitted by maximum likelihood with Keras, selected on validation rows, and scored
-# once on all test rows. Run it with `python tutorials/quickstart.py`; it leaves `quickstart.png`
-# and `quickstart.keras` in the current folder. With `--short`, or where the environment variable
-# `TFP_FLOWS_SHORT` is set, it fits a few of the rows.
+# the masked autoregressive flow (Papamakarios et al., 2017,
+# [arXiv:1705.07057](https://arxiv.org/abs/1705.07057)), so that the score can be read beside the
+# published ones. A neural spline flow (Durkan et al., 2019,
+# [arXiv:1906.04032](https://arxiv.org/abs/1906.04032)) is fitted by maximum likelihood with Keras,
+# selected on validation rows, and scored once on all test rows. Run it with
+# `python tutorials/quickstart.py`; it leaves `quickstart.png` and `quickstart.keras` in the current
+# folder. With `--short`, or where the environment variable `TFP_FLOWS_SHORT` is set, it fits a few
+# of the rows.
 
 # %%
 """Fit a neural spline flow to UCI POWER and score it beside the published results."""

@@ -7,7 +7,9 @@
 # alone, an autoregressive layer has a triangular Jacobian. A *residual flow* does neither. A block
 # adds to x any function g that is a contraction:
 #
-# y = x + g(x), |g(a) - g(b)| <= k |a - b| for all a and b, with k < 1.
+# $$y = x + g(x), \quad |g(a) - g(b)| \le k |a - b|$$
+#
+# for all a and b, with $k < 1$.
 #
 # Each number may depend on all the others. The price is paid in two places. The log-determinant
 # has no short formula, and the inverse has none at all. This notebook computes both in all the ways
@@ -36,9 +38,9 @@ figures = {}  # the numbers that we look at again at the end
 # %% [markdown]
 # ## A contraction, and its log-determinant
 #
-# Here is one that we can read: g(x) = -k A tanh(A^T x), with an orthogonal matrix A. The matrix
-# keeps lengths, and tanh has a slope of at most one, so k is the bound that we need. The block
-# x + g(x) pulls points together, which is the harder case for what follows.
+# Here is one that we can read: $g(x) = -k A \tanh(A^\top x)$, with an orthogonal matrix A. The
+# matrix keeps lengths, and tanh has a slope of at most one, so k is the bound that we need. The
+# block x + g(x) pulls points together, which is the harder case for what follows.
 #
 # The log-determinant is log det(I + J), where J is the matrix of the derivatives of g. We work in
 # D = 16 dimensions. `tfpf.math.exact_log_det` fills J by D gradients of g, one for each coordinate.
@@ -69,14 +71,14 @@ print(f"The largest difference: {figures['exact, largest error']:.1e} nats")
 # D gradients are fine for 16 numbers. For an image with thousands of them they are not, and then
 # there is a series:
 #
-# log det(I + J) = tr J - tr J^2 / 2 + tr J^3 / 3 - ...
+# $$\log \det(I + J) = \text{tr} \, J - \text{tr} \, J^2 / 2 + \text{tr} \, J^3 / 3 - \ldots$$
 #
-# Its terms fall as fast as k^n / n. A trace costs nothing but a product: for a vector v of random
-# signs, the mean of v^T J v is tr J. One gradient of g gives J^T v for any v, whatever D is. So n
-# terms cost n gradients.
+# Its terms fall as fast as $k^n / n$. A trace costs nothing but a product: for a vector v of random
+# signs, the mean of $v^\top J v$ is tr J. One gradient of g gives $J^\top v$ for any v, whatever D
+# is. So n terms cost n gradients.
 #
 # Two errors come in. The series is **cut**, and the traces are **random**. To see the first one
-# alone, we feed `power_series_log_det` with v = sqrt(D) e_i for each coordinate i. The mean over
+# alone, we feed `power_series_log_det` with $v = \sqrt{D} e_i$ for each coordinate i. The mean over
 # these D vectors has no random error.
 
 # %%
@@ -175,13 +177,13 @@ plt.show()
 # %% [markdown]
 # The short series are off by many standard errors, and more draws do not help. The roulette is
 # right in the mean. Its single draws spread more, and less so with a higher chance of survival,
-# which costs more terms. Below k^2 the spread need not even be finite: then rare draws are very
+# which costs more terms. Below $k^2$ the spread need not even be finite: then rare draws are very
 # large, and error bars say little. So `residual` takes the larger of k^1.5 and 0.5.
 #
 # ## The inverse
 #
-# To find x from y = x + g(x), iterate x <- y - g(x). Each step brings x nearer by at least the
-# factor k. So the number of steps grows as k comes near one.
+# To find x from y = x + g(x), iterate $x \leftarrow y - g(x)$. Each step brings x nearer by at
+# least the factor k. So the number of steps grows as k comes near one.
 
 # %%
 fixed_point = tf.function(tfpf.math.fixed_point, autograph=False)  # eager loops are slow

@@ -7,7 +7,9 @@
 # has three parts: a prior p(z), a decoder p(x | z), and an encoder q(z | x), which guesses the
 # latents of an image. Training raises a lower bound of log p(x), the *evidence lower bound*:
 #
-# ELBO = mean of log p(x | z) + log p(z) - log q(z | x), over z drawn from q(z | x).
+# $$\text{ELBO} = E[\log p(x | z) + \log p(z) - \log q(z | x)],$$
+#
+# the mean over z drawn from $q(z | x)$.
 #
 # In the plain VAE both p(z) and q(z | x) are normal distributions. Both can be flows, and this
 # notebook shows what that brings.

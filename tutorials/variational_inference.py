@@ -22,6 +22,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+import scipy.integrate
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -53,9 +54,10 @@ plt.show()
 #
 # ## The model
 #
-# The true effect of school i is mu + tau z_i. Here mu is the mean over all schools, tau says how
-# much schools differ, and z_i is standard normal. A model in this form is called *non-centered*:
-# the z_i do not depend on tau before there are data, which makes the posterior easier to fit.
+# The true effect of school i is $\mu + \tau z_i$. Here $\mu$ is the mean over all schools, $\tau$
+# says how much schools differ, and $z_i$ is standard normal. A model in this form is called
+# *non-centered*: the $z_i$ do not depend on $\tau$ before there are data, which makes the posterior
+# easier to fit.
 
 
 # %%
@@ -133,10 +135,10 @@ print(f"ELBO of independent normals: {simple_elbo:.3f} nats")
 # %% [markdown]
 # ## How far is it from the posterior?
 #
-# In this model we can find out. Given tau, all else is normal, so the density of the data has a
+# In this model we can find out. Given $\tau$, all else is normal, so the density of the data has a
 # formula. They are normal with the mean 0. The covariance of two schools is 25, the prior variance
-# of mu, which they share. On the diagonal, tau^2 and the squared error are added to it. What is
-# left is an integral over one number, log tau, and we sum over a fine grid.
+# of $\mu$, which they share. On the diagonal, $\tau^2$ and the squared error are added to it. What
+# is left is an integral over one number, $\log \tau$, and we sum over a fine grid.
 
 # %%
 log_tau = np.linspace(-12.0, 10.0, 2_001)
@@ -148,8 +150,8 @@ weight = np.exp(
     + tfd.HalfCauchy(np.float64(0.0), 5.0).log_prob(tau)
     + log_tau  # d tau = tau d(log tau)
 )
-evidence = np.trapezoid(weight, log_tau)
-exact_mean = np.trapezoid(weight * log_tau, log_tau) / evidence
+evidence = scipy.integrate.trapezoid(weight, log_tau)
+exact_mean = scipy.integrate.trapezoid(weight * log_tau, log_tau) / evidence
 figures["flow, nats from the posterior"] = np.log(evidence) - elbo
 figures["independent normals, nats from the posterior"] = np.log(evidence) - simple_elbo
 print(f"log evidence: {np.log(evidence):.3f} nats")

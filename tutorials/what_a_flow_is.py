@@ -18,6 +18,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+import scipy.integrate
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -37,7 +38,7 @@ figures = {}  # the numbers that we look at again at the end
 # %% [markdown]
 # ## One number, one function
 #
-# Take u from a standard normal distribution, and let y = u / (1 + |u|). In TensorFlow Probability
+# Take u from a standard normal distribution, and let $y = u / (1 + |u|)$. In TensorFlow Probability
 # (TFP) an invertible function is called a *bijector*, and this one has the name `Softsign`. It
 # squeezes the whole line into the interval from -1 to 1.
 #
@@ -45,7 +46,9 @@ figures = {}  # the numbers that we look at again at the end
 # falls. Where it is flat, it pushes them together, and the density rises. This is the *change of
 # variables*:
 #
-# log p(y) = log p(u) - log |dy/du|, where u is the point that is mapped to y.
+# $$\log p(y) = \log p(u) - \log |dy/du|,$$
+#
+# where u is the point that is mapped to y.
 #
 # The last term is called the *log-determinant*. Let us compute both terms by hand.
 
@@ -72,7 +75,7 @@ print(f"The largest difference between the two log-densities: {error:.1e}")
 # the density over a grid.
 
 # %%
-figures["integral of the density"] = np.trapezoid(np.exp(by_hand), y)
+figures["integral of the density"] = scipy.integrate.trapezoid(np.exp(by_hand), y)
 print(f"The integral of the density from -0.99 to 0.99: {figures['integral of the density']:.4f}")
 
 # %% [markdown]
@@ -184,7 +187,7 @@ print(f"Log-determinant of the chain:       {chain.forward_log_det_jacobian(poin
 #
 # The first that became famous are *planar layers* (Rezende and Mohamed, 2015): each moves points
 # along one direction, by an amount that depends on one projection of the point. One such layer does
-# little. The paper shows what many of them do, by four densities p(z) = exp(-U(z)) / Z. Here are
+# little. The paper shows what many of them do, by four densities $p(z) = \exp(-U(z)) / Z$. Here are
 # the four energies U. Three of them wind about a sine.
 
 

@@ -163,6 +163,29 @@ PLANTED = {
 }
 
 
+def test_rounding_beside_a_large_column_is_no_wrong_inverse():
+    x = (X * [1.0, 1e6, 1.0] + [0.0, 3e6, 0.0]).astype("float32")
+    linear = B.LULinear(3)
+    for i, variable in enumerate(linear.trainable_variables):
+        variable.assign_add(0.1 * np.random.default_rng(i).normal(size=variable.shape))
+    report = tfpf.diagnose(flow(linear), x)
+    assert report.first_fault == ("0 coupling", "not standardised")
+    assert max(row.round_trip for row in report.rows) > 0.01
+    assert "inverse wrong" not in {fault.word for fault in report.faults}, str(report)
+    wrong = tfpf.diagnose(flow(Shift(2.0, inverse_scale=2.1)), x)
+    assert ("2 shift", "inverse wrong") in wrong.faults
+
+
+def test_the_help_of_a_fault_is_printed_once():
+    narrow = {"transformer": B.RationalQuadraticSpline, "num_bins": 4, "bound": 0.5}
+    report = tfpf.diagnose(flow(**narrow), X)
+    words = [fault.word for fault in report.faults]
+    assert words.count("outside the bound") == 3
+    text = str(report)
+    assert text.count("Raise `bound`") == 1 and text.count("outside the bound.") == 3
+    assert "The first fault may cause the others" in text
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_the_first_one(name):
     make, expected = PLANTED[name]

@@ -262,6 +262,14 @@ def test_nothing_is_said_where_the_weights_are_seen():
         tf.Module().flow = flow
 
 
+def test_nothing_is_said_when_a_model_is_exported(tmp_path):
+    x = keras.Input([2])
+    model = keras.Model(x, tfpf.DistributionLayer(small_flow())(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.export(tmp_path / "served", verbose=False)
+
+
 @pytest.mark.parametrize("package", ["keras", "tf_keras"])
 def test_a_symbolic_input_is_refused_with_the_layer_named(package):
     x = pytest.importorskip(package).Input([2])

@@ -124,6 +124,26 @@ def test_repr_shows_layers_sizes_and_weights():
     assert "Invert Autoregressive of Affine  MADE (4,)" in text
 
 
+def test_repr_shows_what_is_within_other_distributions():
+    small = {"num_layers": 1, "hidden_units": (4,), "seed": 1}
+    columns = {"n": tfpf.Column("integer", 0, 3), "hour": tfpf.Column("angle"), "x": "real"}
+    table = tfpf.table_flow(columns, recipe=tfpf.flows.maf, **small)
+    pixels = tfpf.distributions.Dequantized(tfpf.flows.maf(2, **small), 4)
+    scaled = tfpf.distributions.Flow(tfpf.flows.maf(2, **small), tfpf.bijectors.Standardize(2))
+    for flow, names in (
+        (table, ("Affine (numbers)", "CircularSpline (angles)", "Uniform (angles)")),
+        (pixels, ("Autoregressive of Affine  MADE (4,)", "SampleNormal")),
+        (scaled, ("Standardize", "Autoregressive of Affine  MADE (4,)", "SampleNormal")),
+    ):
+        text = repr(flow)
+        assert text.startswith(f"<tfp.distributions.{type(flow).__name__} ")
+        lines = [line.split() for line in text.splitlines()[1:]]
+        numbers = [int(line[-2].replace(",", "")) for line in lines]
+        assert lines[-1][0] == "all" and sum(numbers[:-1]) == numbers[-1]
+        assert numbers[-1] == sum(int(np.prod(v.shape)) for v in flow.trainable_variables)
+        assert all(name in text for name in names), text
+
+
 def test_repr_cuts_long_default_names():
     base = tfp.distributions.Sample(tfp.distributions.Normal(0.0, 1.0), 2)
     chain = tfp.bijectors.Chain([tfpf.bijectors.LULinear(2) for _ in range(9)])

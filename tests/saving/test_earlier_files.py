@@ -5,10 +5,12 @@ One for each recipe, in `files/`, saved by commit 3e83e07 with weights away from
 
 import json
 import pathlib
+import zipfile
 
 import keras
 import numpy as np
 import pytest
+from packaging.version import Version
 
 FILES = pathlib.Path(__file__).parent / "files"
 DENSITIES = json.loads((FILES / "densities.json").read_text())
@@ -16,6 +18,10 @@ DENSITIES = json.loads((FILES / "densities.json").read_text())
 
 @pytest.mark.parametrize("name", DENSITIES)
 def test_densities_are_those_of_then(name):
+    with zipfile.ZipFile(FILES / f"{name}.keras") as file:
+        written_by = json.loads(file.read("metadata.json"))["keras_version"]
+    if Version(keras.__version__) < Version(written_by):
+        pytest.skip("Keras reads files of its own release and of older ones.")
     model = keras.saving.load_model(FILES / f"{name}.keras")
     shape = [3, *(3 if size is None else size for size in model.distribution.event_shape)]
     rng = np.random.default_rng(1)

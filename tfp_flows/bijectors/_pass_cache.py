@@ -36,9 +36,11 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
         super().__init__(forward_name, inverse_name, bijector, bijector_class, storage)
 
     def _lookup(self, input: Any, forward_name: str, inverse_name: str, **kwargs: Any) -> Any:
+        self._refuse(kwargs)
         return super()._lookup(input, forward_name, inverse_name, place=_current_place(), **kwargs)
 
     def _attributes(self, input: Any, fn_name: str, **kwargs: Any) -> Any:
+        self._refuse(kwargs)
         kwargs["place"] = _current_place()
         entry = self._get_or_create_edge(input, fn_name, kwargs)
         if not entry.output_ref:
@@ -51,6 +53,14 @@ class PassCache(cache_util.BijectorCacheWithGreedyAttrs):
         attributes.clear()
         kwargs = {name: value for name, value in kwargs.items() if name != "place"}
         return super()._invoke(input, fn_name, kwargs, attributes)
+
+    def _refuse(self, kwargs: dict[str, Any]) -> None:
+        """TFP would pass on what `bijector_kwargs` holds, its way to give a context."""
+        if kwargs:
+            raise TypeError(
+                f"`{self.bijector.name}` takes no `bijector_kwargs`: bind a context by "
+                f"`tfp_flows.condition(flow, context)`. Received: {', '.join(kwargs)}"
+            )
 
 
 class _ThreadKey(threading.local):

@@ -13,7 +13,7 @@ _HEADER = (
 
 
 def report_text(report: Any) -> str:
-    """A table with a line for each layer, then each fault with what usually helps."""
+    """A table with a line for each layer, then the faults, with what helps once for each kind."""
     rows = [
         (
             row.layer,
@@ -44,10 +44,13 @@ def report_text(report: Any) -> str:
         for line in zip(*columns, strict=True)
     ]
     summary = f"{report.num_rows} rows, from data to base; values as each layer gives them."
-    faults = [
-        f"{fault.layer}: {fault.word}{_which(report.data, fault.word)}. {HELP[fault.word]}"
-        for fault in report.faults
-    ]
+    faults = []
+    for i, (layer, word) in enumerate(report.faults):
+        is_new = word not in [fault.word for fault in report.faults[:i]]
+        help_text = f" {HELP[word]}" if is_new else ""
+        faults.append(f"{layer}: {word}{_which(report.data, word)}.{help_text}")
+    if len(faults) > 1:
+        faults.append("The first fault may cause the others: mend it, then look again.")
     lines = [summary, "", *lines, "", *(faults or ["No fault found in the layers."])]
     if report.base is not None and report.base.hides_layers:
         lines.append("The base holds layers of its own, which were not examined.")

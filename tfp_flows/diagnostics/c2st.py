@@ -20,7 +20,7 @@ from tfp_flows.diagnostics._samples import samples
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierTest:
-    """The result of `c2st`.
+    """The result of `tfpf.diagnostics.c2st`.
 
     Attributes:
       accuracy: the share of held-out rows that are classified correctly. It is 0.5 if the flow is

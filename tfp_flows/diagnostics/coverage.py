@@ -23,7 +23,7 @@ from tfp_flows.diagnostics._samples import samples_and_log_prob
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-    """The result of `coverage`.
+    """The result of `tfpf.diagnostics.coverage`.
 
     Attributes:
       levels: credibilities of regions, from 0 to 1, `[L]`.

@@ -163,7 +163,7 @@ def diagnose(
       seed: a Python `int`.
 
     Returns:
-      A `Report` with `.rows`, `.first_fault` and `str()`.
+      A `Report` with `.rows`, `.faults`, `.first_fault` and `str()`.
 
     Raises:
       TypeError: if `flow_or_bijector` is neither, or `x` or `context` are not numbers.

@@ -24,19 +24,20 @@ from tfp_flows.diagnostics._samples import samples_and_log_prob
 
 @dataclasses.dataclass(frozen=True)
 class Importance:
-    """The result of `importance`.
+    r"""The result of `tfpf.diagnostics.importance`.
 
     Attributes:
       num_samples: S, the number of samples.
       pareto_k: the shape of the tail of the weights. Above `limit` the flow is not a good proposal.
-      limit: min(1 - 1 / log10(S), 0.7), above which estimates cannot be trusted.
-      effective_samples: (sum w)^2 / sum w^2 of the smoothed weights, from 1 to S. It may be large
-        for a flow that misses a part of the target, because the flow never draws from that part.
-      elbo: the mean of log p~(x) - log q(x), in nats.
-      log_normalizer: the log of the mean of the smoothed weights, in nats. It estimates log Z of p~
-        = Z p and is at least the `elbo`.
+      limit: $\min(1 - 1 / \log_{10} S, 0.7)$, above which estimates cannot be trusted.
+      effective_samples: $(\sum_s w_s)^2 / \sum_s w_s^2$ of the smoothed weights, from 1 to S. It
+        may be large for a flow that misses a part of the target, because the flow never draws from
+        that part.
+      elbo: the mean of $\log \tilde p(x) - \log q(x)$, in nats.
+      log_normalizer: the log of the mean of the smoothed weights, in nats. It estimates
+        $\log Z$ of $\tilde p = Z p$ and is at least the `elbo`.
       log_normalizer_error: its standard error, in nats.
-      log_weights: log p~(x) - log q(x) of each draw, `[S]`, in nats, not smoothed.
+      log_weights: $\log \tilde p(x) - \log q(x)$ of each draw, `[S]`, in nats, not smoothed.
       smoothed_log_weights: with the largest smoothed, `[S]`; the weights sum to one.
       samples: the draws, `[S, *event]`, for expectations under the target.
 
@@ -115,7 +116,7 @@ def importance(
 
     Args:
       flow: q, a TFP distribution or a `VariationalModel`. The model's target is the default target.
-      target_log_prob_fn: log p~, from `[n, *event]` to `[n]`, in nats.
+      target_log_prob_fn: $\log \tilde p$, from `[n, *event]` to `[n]`, in nats.
       context: one context `[*context]` of a conditional flow.
       num_samples: S, at least 100.
       seed: a Python `int`, for the samples.

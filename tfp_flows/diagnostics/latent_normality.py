@@ -16,7 +16,7 @@ from tfp_flows.diagnostics._rows import checked_rows, continuous, distribution_o
 
 @dataclasses.dataclass(frozen=True)
 class LatentNormality:
-    """The result of `latent_normality`.
+    """The result of `tfpf.diagnostics.latent_normality`.
 
     Attributes:
       scores: the normal scores z of the latents, `[N, D]`: standard normal if the flow is exact.

@@ -26,7 +26,7 @@ _LEGEND = 20
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """The result of `sbc`.
+    """The result of `tfpf.diagnostics.sbc`.
 
     Attributes:
       ranks: of each number of a row among its samples, `[N, D]`, integers from 0 to S: uniform if

@@ -20,6 +20,7 @@ class Dequantizing:
     """
 
     _distribution: Any
+    parameters: dict[str, Any]  # of TFP's distribution, which a subclass is, too
 
     def _keep(self, distribution: Any, seed: int | None, noise: Any) -> Any:
         """Keeps the continuous distribution and the noise; creates the noise if it is `None`."""

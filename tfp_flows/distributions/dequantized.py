@@ -15,6 +15,7 @@ from tfp_flows._lost_in_keras import LostInKeras
 from tfp_flows._tree import deep_copy
 from tfp_flows.bijectors.flow_bijector import forward_and_log_det
 from tfp_flows.distributions._dequantizing import Dequantizing, checked_distribution
+from tfp_flows.distributions._described import described
 from tfp_flows.math._elementwise import softplus
 
 tfd = tfp.distributions
@@ -121,6 +122,9 @@ class Dequantized(Dequantizing, LostInKeras, tfd.Distribution):
             parameters=parameters,
             name=name,
         )
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{described(self)}"
 
     @property
     def distribution(self) -> tfd.Distribution:

@@ -13,6 +13,7 @@ from tfp_flows import _checks
 from tfp_flows._lost_in_keras import LostDistribution
 from tfp_flows._tree import deep_copy
 from tfp_flows.distributions._dequantizing import Dequantizing, checked_distribution
+from tfp_flows.distributions._described import described
 
 tfd = tfp.distributions
 
@@ -108,6 +109,9 @@ class WholeColumns(Dequantizing, LostDistribution, tfd.Distribution):
             parameters=parameters,
             name=name,
         )
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{described(self)}"
 
     @property
     def distribution(self) -> tfd.Distribution:

@@ -45,7 +45,7 @@ def flow_plus_plus(
 
     Flow++: couplings with mixtures of logistics, and a linear layer after each.
 
-    The equation goes from data to base. tau is the CDF of a mixture of logistics, mapped back to
+    The equation goes from data to base. $\tau$ is the CDF of a mixture of logistics, mapped back to
     the real line (`LogisticMixtureCDF`). A linear layer is a permutation and an `LULinear`.
 
     Choose it to estimate densities with several modes, for data without bounds. A density is a

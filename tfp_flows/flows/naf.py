@@ -28,7 +28,7 @@ def naf(
 ) -> Flow:
     r"""$u_i = \tau(x_i; h_i(x_{<i}))$
 
-    NAF: autoregressive layers whose transformer tau is a small network of sigmoids.
+    NAF: autoregressive layers whose transformer $\tau$ is a small network of sigmoids.
 
     The equation goes from data to base. Layers take the coordinates in alternating order.
 
@@ -41,9 +41,9 @@ def naf(
 
     Args:
       event_shape: D or `(D,)`.
-      dense: whether tau is a `DenseDeepSigmoid` (DDSF in the paper) instead of a `DeepSigmoid`
+      dense: whether $\tau$ is a `DenseDeepSigmoid` (DDSF in the paper) instead of a `DeepSigmoid`
         (DSF).
-      num_sigmoid_layers: number of layers of tau; by default 2 if dense, otherwise 1.
+      num_sigmoid_layers: number of layers of $\tau$; by default 2 if dense, otherwise 1.
       num_units: number of units in each of them; by default 8 if dense, otherwise 16.
       context_size: C, or 0 for an unconditional flow.
       num_layers: number of autoregressive layers.

@@ -40,7 +40,7 @@ def recurrent(
 
     Args:
       event_shape: D or `(D,)`.
-      transformer: tau, a class with `params_size` and `new`, from `tfpf.bijectors` or your own.
+      transformer: $\tau$, a class with `params_size` and `new`, from `tfpf.bijectors` or your own.
       transformer_kwargs: `dict` of its keywords; for `Affine`, `max_log_scale=5` by default.
       cell: "gru" or "lstm".
       context_size: C, or 0 for an unconditional flow.

@@ -47,7 +47,7 @@ def wavenet(
 
     Args:
       event_shape: `(T, C)`.
-      transformer: tau, a class with `params_size` and `new`, from `tfpf.bijectors` or your own.
+      transformer: $\tau$, a class with `params_size` and `new`, from `tfpf.bijectors` or your own.
       transformer_kwargs: `dict` of its keywords; for `Affine`, `max_log_scale=5` by default.
       context_size: size of a context vector; `(frames, channels)` of a spectrogram, where frames
         divides T; or 0 for an unconditional flow.

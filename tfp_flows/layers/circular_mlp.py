@@ -9,9 +9,9 @@ from tfp_flows.layers.mlp import MLP
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class CircularMLP(MLP):
-    r"""$h = MLP([\cos x, \sin x, c])$
+    r"""$h = \text{MLP}([\cos x, \sin x, c])$
 
-    A network of angles, with the period 2 pi in each of them.
+    A network of angles, with the period $2 \pi$ in each of them.
 
     A conditioner like `MLP`, with the same arguments, shapes, start and errors. `x`, `[..., D]`,
     holds angles in radians, any finite numbers. A context is used as it is. Choose this network

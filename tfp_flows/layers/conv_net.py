@@ -20,8 +20,8 @@ class ConvNet(ShapedNetwork):
     A conditioner of images: a convolutional network of residual blocks, gated by a context.
 
     The output is $W' * a(h_K) + b'$. Each block has
-    $F(h) = W_2 * dropout(a(W_1 * a(h) + b_1)) + b_2$. Here * is a convolution that pads images with
-    zeros and so keeps their size.
+    $F(h) = W_2 * \text{dropout}(a(W_1 * a(h) + b_1)) + b_2$. Here * is a convolution that pads
+    images with zeros and so keeps their size.
 
     Shapes: `x` is `[N, H, W, C_in]`, and the output is `[N, H, W, output_channels]`. The last
     kernel and bias start at zero. So the output starts at zero, which every transformer reads as
@@ -39,7 +39,7 @@ class ConvNet(ShapedNetwork):
     arXiv:1603.05027.
 
     Args:
-        output_channels: the number of raw parameters in each pixel, C_out * P.
+        output_channels: the number of raw parameters in each pixel, `C_out * P`.
         hidden_channels: one width for each block, all equal.
         kernel_size: width and height of the kernels, an odd number.
         activation: any Keras activation, as a string or an object.

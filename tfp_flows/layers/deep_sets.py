@@ -15,7 +15,7 @@ from tfp_flows.layers.mlp import MLP
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class DeepSets(keras.layers.Layer):
-    r"""$h = \rho(pool_m \, \phi(asinh(x_m)))$
+    r"""$h = \rho(\text{pool}_m \, \phi(\text{asinh}(x_m)))$
 
     A network of sets, made of two multilayer perceptrons $\phi$ and $\rho$.
 
@@ -31,8 +31,9 @@ class DeepSets(keras.layers.Layer):
 
     Args:
         output_size: the size of the output for each set.
-        point_units: the widths of phi. The last one is the width of the features that are pooled.
-        set_units: the widths of the hidden layers of rho.
+        point_units: the widths of $\phi$. The last one is the width of the features that are
+          pooled.
+        set_units: the widths of the hidden layers of $\rho$.
         activation: any Keras activation, as a string or an object.
         pooling: "mean" or "max".
         seed: a non-negative integer that makes initial weights reproducible.

@@ -12,15 +12,15 @@ from tfp_flows.layers.conv_net import ConvNet
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class GatedConvNet(ConvNet):
-    r"""$h' = norm(h + gate(F(h)))$, $h'' = norm(h' + gate(attention(h' + E)))$
+    r"""$h' = \text{norm}(h + \text{gate}(F(h)))$, $h'' = \text{norm}(h' + \text{gate}(A(h' + E)))$
 
     A conditioner of images: blocks of gated convolutions and self-attention.
 
-    The gates are $gate(f) = p \, \sigma(q)$, where $[p, q] = W * f$ has twice the channels of f.
-    $F(h) = dropout(a([f, -f]))$ with $f = W_1 * a([h, -h]) + V_k c$, so the activation sees both
-    signs. The attention has several heads over all pixels, and learned embeddings E of their
-    places. It sees the whole image at once, and its memory grows with the square of H W. Norms are
-    over the channels of each pixel.
+    The gates are $\text{gate}(f) = p \, \sigma(q)$, where $[p, q] = W * f$ has twice the channels
+    of f. $F(h) = \text{dropout}(a([f, -f]))$ with $f = W_1 * a([h, -h]) + V_k c$, so the activation
+    sees both signs. The attention A has several heads over all pixels, and learned embeddings E of
+    their places. It sees the whole image at once, and its memory grows with the square of H W.
+    Norms are over the channels of each pixel.
 
     Like `ConvNet`, it has the same shapes, contexts and errors, but a context vector only shifts
     and does not gate. The last kernel and bias start at zero.

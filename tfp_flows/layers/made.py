@@ -46,7 +46,7 @@ class MADE(MLP):
         activation: a Keras activation that acts on each unit by itself, as a string or an object.
         order: `None` for the natural order, `"reverse"`, `"random"`, or a permutation of range(D),
             whose k-th entry is the coordinate that is generated k-th.
-        context_size: C, or 0 if no context is taken.
+        context_size: C, or 0 if no context is taken. If it is, `build` takes both shapes.
         residual: whether to use residual blocks; the widths must then be equal.
         dropout: the fraction of hidden units dropped in training, in [0, 1).
         hidden_degrees: `"equal"` (equally many units of each degree), `"random"` (uniform, with at
@@ -58,7 +58,7 @@ class MADE(MLP):
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
-        event_size, params_size: D and P.
+        event_size: D. Likewise `params_size` is P.
         order: the order, as a tuple of integers.
         degrees: the degrees of the units of each hidden layer or block, as integer arrays.
 
@@ -74,6 +74,8 @@ class MADE(MLP):
         >>> equal = made(tf.constant([[1.0, 2.0, 3.0]])) == made(tf.constant([[1.0, 5.0, 3.0]]))
         >>> equal.numpy()  # only the last output sees the second coordinate
         array([[ True, True, False]])
+        >>> conditional = tfpf.layers.MADE(3, params_size=1, context_size=2)
+        >>> conditional.build((None, 3), (None, 2))
 
     See also: `tfpf.bijectors.Autoregressive`, `tfpf.flows.maf`.
     """
@@ -115,8 +117,7 @@ class MADE(MLP):
             _widths.block_widths(self.hidden_units, "hidden_units")
         check_elementwise(self.activation, self.variable_dtype, self.name)
         self.event_size = self._x_size = event_size
-        self.params_size = params_size
-        self.residual = residual
+        self.params_size, self.residual = params_size, residual
         # Without a seed: from Python's generator, which `keras.utils.set_random_seed` seeds.
         root = random.randrange(2**31) if self.seed is None else self.seed
         self.order = resolved_order(order, event_size, derived_seed(root, "order"))
@@ -138,9 +139,7 @@ class MADE(MLP):
         wanted = positions - 1
         small = keras.initializers.RandomUniform(-1e-3, 1e-3)
         self._dense, self._dense_2, self._gate, self._dropout = [], [], [], []
-        # One coordinate without a context sees nothing. Then only by these biases the hidden units
-        # are not zero.
-        first = self._first_biases()
+        first = self._first_biases()  # all that one coordinate without a context has
         if self.residual:
             self._input = self._new_masked("input", seen, self.degrees[0], **first)
             seen, first = self.degrees[0], {}
@@ -148,24 +147,19 @@ class MADE(MLP):
             self._dense.append(self._new_masked(f"dense_{k}", seen, degrees, **first))
             seen, first = degrees, {}
             if self.residual:
-                self._dense_2.append(self._new_masked(f"dense_{k}_2", seen, seen, small))
+                second = self._new_masked(f"dense_{k}_2", seen, seen, initializer=small)
+                self._dense_2.append(second)
                 if self.context_size:
                     self._gate.append(self._new_dense(f"gate_{k}", self.context_size, len(degrees)))
             if self.dropout:
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
-        self._output = self._new_masked("output", seen, wanted, self.output_initializer)
+        self._output = self._new_masked("output", seen, wanted, initializer=self.output_initializer)
 
     def _new_masked(
-        self,
-        name: str,
-        input_degrees: np.ndarray,
-        degrees: np.ndarray,
-        initializer: Any = None,
-        **kwargs: Any,
+        self, name: str, seen: np.ndarray, degrees: np.ndarray, **kwargs: Any
     ) -> keras.Layer:
-        kwargs["mask"] = input_degrees[:, np.newaxis] <= degrees
-        size = len(input_degrees)
-        return self._new_dense(name, size, len(degrees), initializer, MaskedDense, **kwargs)
+        kwargs |= {"layer": MaskedDense, "mask": seen[:, np.newaxis] <= degrees}
+        return self._new_dense(name, len(seen), len(degrees), **kwargs)
 
     def _raw_parameters(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
@@ -224,7 +218,7 @@ class MADE(MLP):
     def generate(
         self, transform: Callable[..., Any], x: tf.Tensor, context: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Solves y_i = transform(h_i(y_<i), x_i) for y, at about the cost of one h(y).
+        r"""Solves $y_i = \text{transform}(h_i(y_{<i}), x_i)$ for y, at about the cost of one h(y).
 
         `Autoregressive` uses it to sample. Dropout is off.
 
@@ -245,14 +239,12 @@ class MADE(MLP):
         """Returns the constructor's arguments, with the order and random degrees resolved."""
         config = super().get_config()
         del config["output_size"], config["layer_norm"]
-        degrees = self.hidden_degrees
+        degrees = [m.tolist() for m in self.degrees]
         return {
             **config,
             "event_size": self.event_size,
             "params_size": self.params_size,
             "order": self.order,
             "residual": self.residual,
-            "hidden_degrees": degrees
-            if is_word(degrees, "equal")
-            else [m.tolist() for m in degrees],
+            "hidden_degrees": "equal" if is_word(self.hidden_degrees, "equal") else degrees,
         }

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from tfp_flows import _checks, _widths
-from tfp_flows.layers._derived_seed import derived_seed
+from tfp_flows.layers._derived_seed import derived_seed, reseeded
 from tfp_flows.layers._elementwise import is_known_elementwise
 from tfp_flows.layers._philox_dropout import PhiloxDropout
 from tfp_flows.layers._rows_last_dense import RowsLastDense, by_rows, columns
@@ -17,22 +17,22 @@ from tfp_flows.layers._rows_last_dense import RowsLastDense, by_rows, columns
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class MLP(keras.layers.Layer):
-    r"""$h = W_L a(\cdots a(W_1 [x, c] + b_1) \cdots) + b_L$, $a(z) = dropout(activation(norm(z)))$
+    r"""$h = W_L a(\cdots a(W_1 [x, c] + b_1) \cdots) + b_L$
 
     A conditioner: a multilayer perceptron of an input and an optional context.
 
     Call it as `mlp(x)` or `mlp(x, context=c)`: `x` is `[..., D]`, `c` is `[..., C]`, h is
-    `[..., output_size]`. The last kernel and bias start at zero. So h starts at zero, which every
-    transformer reads as (close to) the identity. Two-dimensional input needs no reshape.
+    `[..., output_size]`. A norm may come before the activation a, and dropout follows it. h starts
+    at zero, as do the last kernel and bias: transformers read this as (close to) the identity.
 
     Args:
-        output_size: the number of raw parameters, D_out * P for D_out coordinates of P each.
+        output_size: the number of raw parameters, `D_out * P` for `D_out` coordinates of P each.
         hidden_units: the widths of the hidden layers; `()` gives a linear map.
         activation: any Keras activation, as a string or an object.
         context_size: C, or 0 if no context is taken.
         dropout: the fraction of hidden units dropped in training, in [0, 1).
         layer_norm: whether each hidden layer is normalized before its activation.
-        kernel_initializer: the initializer of hidden kernels, with a different seed for each one.
+        kernel_initializer: that of each hidden kernel. $b_1$ starts with standard normal numbers.
         output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
         seed: a non-negative integer that makes initial weights and dropout reproducible.
@@ -118,8 +118,8 @@ class MLP(keras.layers.Layer):
         self._dense, self._norm, self._dropout = [], [], []
         size = self._input_size
         for i, units in enumerate(self.hidden_units):
-            biases = {} if i else self._first_biases()
-            self._dense.append(self._new_dense(f"dense_{i}", size, units, **biases))
+            first = {} if i else self._first_biases()
+            self._dense.append(self._new_dense(f"dense_{i}", size, units, **first))
             if self.layer_norm:
                 self._norm.append(self._new_norm(f"norm_{i}", units))
             if self.dropout:
@@ -171,11 +171,7 @@ class MLP(keras.layers.Layer):
         return dense
 
     def _first_biases(self) -> dict[str, Any]:
-        """The keyword of a first hidden layer that lets its units bend at different places.
-
-        From biases of zero all units would bend at zero. A network of few inputs would find nothing
-        but the sizes of these at the start, and learn anything else slowly.
-        """
+        # From zero all units would bend at zero, and of few inputs only the sizes would be seen.
         normal = keras.initializers.RandomNormal(stddev=1.0)
         return {"bias_initializer": self._reseeded(normal, "first_bias")}
 
@@ -189,13 +185,7 @@ class MLP(keras.layers.Layer):
         return PhiloxDropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
 
     def _reseeded(self, initializer: Any, name: str) -> str | keras.initializers.Initializer:
-        # With a fixed seed all kernels of one shape would be equal.
-        config = initializer.get_config() if hasattr(initializer, "get_config") else {}
-        given = config.get("seed", initializer)
-        if not (given is None or isinstance(given, int)):
-            return initializer
-        seed = derived_seed(given if self.seed is None else self.seed, name)
-        return type(initializer).from_config({**config, "seed": seed})
+        return reseeded(initializer, self.seed, name)
 
     def _check_shapes(
         self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None
@@ -214,8 +204,8 @@ class MLP(keras.layers.Layer):
         if size != self.context_size:
             received = "context" if context_shape is None else "context.shape"
             raise ValueError(
-                f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none). "
-                f"Received: {received}={context_shape}"
+                f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none); "
+                f"`build` takes `x_shape, context_shape`. Received: {received}={context_shape}"
             )
         batch_shape = tf.TensorShape(x_shape[:-1])
         if context_shape is not None and not batch_shape.is_compatible_with(context_shape[:-1]):

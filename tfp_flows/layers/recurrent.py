@@ -21,7 +21,7 @@ _CELLS = {"gru": keras.layers.GRUCell, "lstm": keras.layers.LSTMCell}
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class Recurrent(MLP):
-    r"""$s_k = cell([y_{k-1}, c], s_{k-1})$, $h_k = V_k s_k + b_k$
+    r"""$s_k = \text{cell}([y_{k-1}, c], s_{k-1})$, $h_k = V_k s_k + b_k$
 
     A recurrent autoregressive network, in which coordinates share the weights of a cell.
 
@@ -53,7 +53,8 @@ class Recurrent(MLP):
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
-        event_size, params_size: D and P.
+        event_size: D, the number of coordinates.
+        params_size: P, the number of raw parameters of each.
         order: the order, as a tuple of integers.
 
     Raises:
@@ -154,7 +155,7 @@ class Recurrent(MLP):
         x: tf.Tensor,
         context: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Solves y_i = transform(h_i(y_<i), x_i) for y, by D steps of the cell.
+        r"""Solves $y_i = \text{transform}(h_i(y_{<i}), x_i)$ for y, by D steps of the cell.
 
         `Autoregressive` uses it to sample. Calls of the layer would need D calls of D steps for one
         sample, since a call takes a whole y.

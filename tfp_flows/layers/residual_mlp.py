@@ -17,16 +17,17 @@ class ResidualMLP(MLP):
 
     A conditioner: a network of residual blocks, gated by a context.
 
-    The output is $W' h_K + b'$. Each block has $F(h) = W_2 dropout(a(W_1 a(h) + b_1)) + b_2$ with
-    $a(z) = activation(norm(z))$. Without a context there is no gate. Shapes and errors are those of
-    `MLP`. Choose this network for more than two or three layers. As in the authors' code, $W_2$
-    starts in [-0.001, 0.001], so that each block starts close to the identity at any depth.
+    The output is $W' h_K + b'$. Each block has $F(h) = W_2 \text{dropout}(a(W_1 a(h) + b_1)) + b_2$
+    with $a(z) = \text{activation}(\text{norm}(z))$. Without a context there is no gate. Shapes and
+    errors are those of `MLP`. Choose this network for more than two or three layers. As in the
+    authors' code, $W_2$ starts in [-0.001, 0.001], so that each block starts close to the identity
+    at any depth.
 
     Source: Durkan et al. (2019), Neural Spline Flows, arXiv:1906.04032, appendix B.1. The
     pre-activation block is that of He et al. (2016), arXiv:1603.05027.
 
     Args:
-        output_size: the number of raw parameters, D_out * P for D_out coordinates of P each.
+        output_size: the number of raw parameters, `D_out * P` for `D_out` coordinates of P each.
         hidden_units: one width for each block, all equal: `(128, 128)` gives two blocks of width
             128, with two kernels each.
         activation: any Keras activation, as a string or an object.

@@ -10,7 +10,7 @@ from tfp_flows import _checks
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class TransportRegularizer(keras.layers.Layer):
-    r"""$R = mean_n \int (k |f|^2 + j |\partial f / \partial z|^2) dt$
+    r"""$R = \text{mean}_n \int (k |f|^2 + j |\partial f / \partial z|^2) dt$
 
     A penalty on the paths of a continuous flow, added to the loss in training.
 

@@ -24,7 +24,7 @@ class WaveNet(ShapedNetwork):
     that h = 0, which every transformer reads as (close to) the identity.
 
     By default $F_k$ looks as far back as ahead, as in WaveGlow. With `causal`, $h_t$ depends only
-    on the $(kernel\_size - 1) (d_1 + \cdots + d_K) + 1$ steps of x before t. Such a network is a
+    on the $(w - 1) (d_1 + \cdots + d_K) + 1$ steps of x before t. Such a network is a
     conditioner for an `Autoregressive` of series, which samples by `generate`: in T steps, each of
     which computes one step of every convolution.
 
@@ -38,10 +38,10 @@ class WaveNet(ShapedNetwork):
     upsamples once for all networks; generation Le Paine et al. (2016), arXiv:1611.09482.
 
     Args:
-        output_channels: the number of raw parameters in each step, C_out * P.
+        output_channels: the number of raw parameters in each step, `C_out * P`.
         hidden_channels: one width for each of the K gated convolutions, all equal.
-        kernel_size: the number of taps, which is odd unless `causal`.
-        dilations: $d_1$ to $d_K$, or `None` for 1, 2, 4, ..., 2^(K-1).
+        kernel_size: w, the number of taps, which is odd unless `causal`.
+        dilations: $d_1$ to $d_K$, or `None` for 1, 2, 4, ..., $2^{K-1}$.
         causal: whether $h_t$ depends only on x before t.
         activation: a, any Keras activation, as a string or an object.
         context_size: C, or `(frames, channels)`, or 0 if no context is taken.
@@ -133,7 +133,7 @@ class WaveNet(ShapedNetwork):
         x: tf.Tensor,
         context: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Solves y_t = transform(h_t(y_<t), x_t) for y, in T steps of a causal network.
+        r"""Solves $y_t = \text{transform}(h_t(y_{<t}), x_t)$ for y, in T steps of a causal network.
 
         `Autoregressive` uses it to sample. Queues keep the past that convolutions still need, so
         that the cost of a step does not depend on how far back they look.
@@ -156,7 +156,7 @@ class WaveNet(ShapedNetwork):
         return _dilated_queues.generate(self, transform, x, context)
 
     def first(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns z_0, for inputs with any number of axes before the last."""
+        """Returns $z_0$, for inputs with any number of axes before the last."""
         return self._input(x)
 
     def last(self, total: tf.Tensor) -> tf.Tensor:
@@ -178,7 +178,7 @@ class WaveNet(ShapedNetwork):
         return z + residual, total + skipped
 
     def shifts(self, context: tf.Tensor | None) -> list[tf.Tensor | None]:
-        """Returns V_k * c for each k: `[N, T, 2 width]`, `[N, 1, 2 width]` or `None`."""
+        """Returns $V_k * c$ for each k: `[N, T, 2 width]`, `[N, 1, 2 width]` or `None`."""
         if context is None:
             return [None] * len(self.dilations)
         context = tf.cast(context, self.compute_dtype)

@@ -25,11 +25,13 @@ def clenshaw_curtis(
     of a degree below n. For smooth integrands the error falls geometrically. These errors, relative
     to the integral from 0 to 5, were measured in float64:
 
-        num_nodes               8      16      32      64
-        exp(-t)               2e-6   2e-15   2e-16   2e-16
-        1 + tanh(t - 2) / 2   2e-4    3e-9   1e-13   2e-16
-        1 + tanh(4 t - 8) / 2 1e-2    7e-4    3e-6   6e-11
-        1 + |t - 2|           1e-2    2e-3    4e-4    1e-4
+    ```
+    num_nodes               8      16      32      64
+    exp(-t)               2e-6   2e-15   2e-16   2e-16
+    1 + tanh(t - 2) / 2   2e-4    3e-9   1e-13   2e-16
+    1 + tanh(4 t - 8) / 2 1e-2    7e-4    3e-6   6e-11
+    1 + |t - 2|           1e-2    2e-3    4e-4    1e-4
+    ```
 
     If the nodes do not resolve g, the result need not increase in x, even where g is positive. So
     choose a smooth g, and bound its derivative, or x - a.

@@ -229,6 +229,7 @@ class CompiledSteps(keras.Model):
           ValueError: if weights of rows are negative, not finite, or all zero.
         """
         self._outcome.reset()
+        self.reset_metrics()  # Keras 3.12 returns the mean of all batches since the last reset
         with self._refusing():
             result = super().train_on_batch(*args, **kwargs)
         if self._outcome.failure != FINE:

@@ -142,6 +142,7 @@ class LikelihoodSteps(DistributionModel):
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As in Keras, but refuses weights that are negative, not finite, or all zero."""
         self._test_outcome.reset()
+        self.reset_metrics()  # as in `train_on_batch`
         result = super().test_on_batch(*args, **kwargs)
         check_weights(self._test_outcome)
         return result

@@ -37,7 +37,7 @@ class RawData:
     """Warns once if columns are far from standard at the first trained layer of a flow.
 
     The parts before that layer, such as `tfb.Sigmoid` or `Standardize`, are evaluated eagerly on at
-    most 1,000 rows, spread evenly. Flows of images and series are not checked, nor flows whose
+    most 1,000 rows, drawn at random. Flows of images and series are not checked, nor flows whose
     first layer learns location and scale itself, as `ActNorm` does.
 
     Args:
@@ -56,7 +56,10 @@ class RawData:
             return
         if sample_weight is not None:
             x = x[np.asarray(sample_weight) > 0]
-        x = np.asarray(x)[:: -(-len(x) // _MOST_ROWS) or 1]
+        x = np.asarray(x)
+        if len(x) > _MOST_ROWS:
+            # Rows at even steps would all be of one kind where kinds alternate.
+            x = x[np.sort(np.random.default_rng(0).choice(len(x), _MOST_ROWS, replace=False))]
         if len(x) >= _LEAST_ROWS:
             fixed, layer, intervals = found
             _warn(fixed, layer, intervals, x)
@@ -141,17 +144,21 @@ def _warn(fixed: Any, layer: Any, intervals: Any, x: np.ndarray) -> None:
         for node in standards
     )
     # After `Standardize` only long tails are left, and standardizing again would not help.
-    reason = (None if is_adapted else _far(z)) or _outside(z, intervals)
+    far = None if is_adapted else _far(z)
+    reason = far or _outside(z, intervals)
     if reason is None:
         return
+    expected = "have zero mean and unit scale" if far else "lie within the bound of the splines"
     advice = "put `tfp_flows.bijectors.Standardize` at the data's end of the flow and call "
     if is_adapted:
         advice = "give the flow a larger `bound`, beyond the standardized data, or call "
     elif standards:
         advice = "let `Standardize` learn from the data first: call "
+    elif not far:
+        advice = f"give the flow a larger `bound`, or {advice}"
     _checks.warn(
-        f"`x` should have zero mean and unit scale where the flow begins to learn: {advice}"
-        f"`model.adapt`. Received: {reason}, at `{layer.name}`"
+        f"`x` should {expected} where the flow begins to learn: {advice}`model.adapt`. "
+        f"Received: {reason}, at `{layer.name}`"
     )
 
 

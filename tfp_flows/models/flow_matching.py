@@ -23,8 +23,8 @@ class FlowMatching(keras.Layer):
     `tfpf.FlowModel(flow, objective="flow_matching")` uses it. f is the vector field of the flow. u
     is drawn from the base, s uniformly from [0, 1], and $t = t_0 + s (t_1 - t_0)$: z moves on a
     straight path from the base to the data. This is the optimal-transport path of the paper with
-    sigma_min = 0. The expectation is smallest, but not zero, if the flow of f carries the base to
-    the density of the data. The times of a batch are spread evenly for less variance:
+    $\sigma_{\min} = 0$. The expectation is smallest, but not zero, if the flow of f carries the
+    base to the density of the data. The times of a batch are spread evenly for less variance:
     $s_n = (s_0 + n / N) \bmod 1$. Each is still uniform.
 
     The flow must have one `Continuous` in its chain; transformed distributions may be nested. Parts

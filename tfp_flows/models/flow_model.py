@@ -218,7 +218,7 @@ class FlowModel(Draws, Densities):
         sample_weight: ArrayLike | None = None,
         **kwargs: Any,
     ) -> float | dict[str, float]:
-        """Returns -sum_n w_n log p(x_n) / sum_n w_n over every row, a `float`, in nats."""
+        r"""Returns $-\sum_n w_n \log p(x_n) / \sum_n w_n$ over every row, a `float`, in nats."""
         if is_array(x):
             x = self._arrays.batches(x, y, sample_weight, batch_size)
         else:

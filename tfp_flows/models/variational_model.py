@@ -28,17 +28,17 @@ _OF_DATA = {
 class VariationalModel(DistributionModel):
     r"""$\mathrm{ELBO} = E_q[\log \tilde p(x) - \log q(x)]$
 
-    A Keras model that fits a flow q to any density p~ that you can evaluate.
+    A Keras model that fits a flow q to any density $\tilde p$ that you can evaluate.
 
     `fit` maximizes the ELBO by reparameterized samples of q, and takes no data. Each step draws
-    `num_samples` points and their densities in one pass of the flow. p~ need not be normalized; the
-    ELBO, in nats, is at most the logarithm of its normalizer.
+    `num_samples` points and their densities in one pass of the flow. $\tilde p$ need not be
+    normalized; the ELBO, in nats, is at most the logarithm of its normalizer.
 
     Args:
       flow: a TFP distribution with reparameterized samples; choose one that samples fast, such as
         `tfpf.flows.iaf`. For the latents of a joint distribution use `tfpf.surrogate_posterior`.
-      target_log_prob_fn: `log p~`, from `[num_samples, ...]` to `[num_samples]`. A saved file holds
-        its name if it is registered with Keras; otherwise it is left out.
+      target_log_prob_fn: $\log \tilde p$, from `[num_samples, ...]` to `[num_samples]`. A saved
+        file holds its name if it is registered with Keras; otherwise it is left out.
       num_samples: the number of samples in a step.
       seed: Python `int` that fixes all samples (others with XLA than without); random if `None`.
       name: Python `str`.
@@ -98,7 +98,7 @@ class VariationalModel(DistributionModel):
 
     @property
     def target_log_prob_fn(self) -> Callable[..., tf.Tensor] | None:
-        """`log p~`; if you assign another one, the next `fit` or `evaluate` compiles it."""
+        r"""$\log \tilde p$; if you assign another one, the next `fit` or `evaluate` compiles it."""
         return self._target_log_prob_fn
 
     @target_log_prob_fn.setter

@@ -23,7 +23,7 @@ class Autoregressive(ConditionerBijector):
 
     An autoregressive bijector: each coordinate is transformed given the ones before it.
 
-    tau is any transformer. $\log |\det dy/dx| = \sum_i \log |d\tau/dx_i|$ in nats. With
+    $\tau$ is any transformer. $\log |\det dy/dx| = \sum_i \log |d\tau/dx_i|$ in nats. With
     `event_ndims=2` the events are time series, $y_t = \tau(x_t; h_t(y_{<t}))$. Each channel of a
     step is transformed alone, given all channels of the steps before.
 
@@ -64,7 +64,7 @@ class Autoregressive(ConditionerBijector):
       event_ndims: 1 for vectors, 2 for time series, in the order of time.
       raw_scale: positive `float`, a factor s on the raw numbers. The first step of Adam at a rate r
         moves all outputs of a network by about r n together, for n hidden units of size one.
-        Recipes take s near 1 / sqrt(n) if a transformer is sensitive to that.
+        Recipes take s near $1 / \sqrt{n}$ if a transformer is sensitive to that.
       validate_args: Python `bool`. If `True`, a Jacobian checks, when the bijector is made, that
         the conditioner keeps the order and computes each row on its own. This needs vectors of
         known D, by `order` or by that of the conditioner.

@@ -19,7 +19,7 @@ class Coupling(ConditionerBijector):
 
     A coupling bijector: one part of an event stays, and the other is transformed given it.
 
-    tau is any transformer. $\log |\det dy/dx|$ is the sum over B of $\log |d\tau/dx|$, in nats.
+    $\tau$ is any transformer. $\log |\det dy/dx|$ is the sum over B of $\log |d\tau/dx|$, in nats.
     With `identity_transformer` the part A is transformed too, by learned parameters of its own:
     $y_A = \tau_A(x_A; h_A)$.
 
@@ -65,7 +65,7 @@ class Coupling(ConditionerBijector):
       dtype: float dtype; the default is that of the conditioner.
       raw_scale: positive `float`, a factor s on the raw numbers. The first step of Adam at a rate r
         moves all outputs of a network by about r n together, for n hidden units of size one.
-        Recipes take s near 1 / sqrt(n) if a transformer is sensitive to that.
+        Recipes take s near $1 / \sqrt{n}$ if a transformer is sensitive to that.
       validate_args: Python `bool`. If `True`, a Jacobian checks, when the bijector is made, that
         the conditioner computes each row on its own. This needs vectors and a mask of booleans.
       name: Python `str`.
@@ -153,7 +153,7 @@ class Coupling(ConditionerBijector):
 
     @property
     def mask(self) -> str | tuple[Any, ...]:
-        """The mask: tuples of booleans, `True` for the part A, or the word that was given."""
+        """The mask as tuples of booleans, `True` for the part A, or as the word that was given."""
         return self._mask
 
     def _parts(self, x: tf.Tensor) -> AxisMask | PixelMask:

@@ -33,8 +33,9 @@ class MaskedConvolution(TakesContext, FlowBijector):
     f, and are of first order only. `tfb.Invert` swaps the two directions.
 
     Source: Song, Meng and Ermon (2019), MintNet: building invertible neural networks with masked
-    convolutions, arXiv:1907.07945. Its iteration, y <- y - alpha (x(y) - x) / (dx/dy)_ii, with
-    alpha = 1 gives the first sweeps here.
+    convolutions, arXiv:1907.07945. Its iteration,
+    $y_i \leftarrow y_i - \alpha (x_i(y) - x_i) / (dx_i/dy_i)$, gives the first sweeps here if
+    $\alpha = 1$.
 
     Args:
       network: a built `tfp_flows.layers.MaskedConvNet`, which holds f and s; or an object with its

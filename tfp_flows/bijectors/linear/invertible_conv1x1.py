@@ -34,7 +34,7 @@ class InvertibleConv1x1(FlowBijector):
     Shapes: `x` is `[..., height, width, C]` (NHWC), or `[..., T, C]`. `forward_min_event_ndims` is
     3 or 2. Domain: all reals.
 
-    Cost: O(C^2) for each pixel. `inverse` (data to base, the density) is one matrix product;
+    Cost: $O(C^2)$ for each pixel. `inverse` (data to base, the density) is one matrix product;
     `forward` solves two triangular systems. The log-det takes O(C).
 
     Source: Kingma and Dhariwal (2018), Glow, arXiv:1807.03039, sec. 3.2; for the QR form,

@@ -24,12 +24,12 @@ class LULinear(FlowBijector):
     by default it is the identity. With the variables that it makes, the bijector starts as
     $y = P^\top x$.
 
-    $\log |\det dy/dx| = -\sum_i d_i$ in nats. Each d is clipped to +-44 in float32, and to +-354 in
-    float64.
+    $\log |\det dy/dx| = -\sum_i d_i$ in nats. Each d is clipped to $\pm 44$ in float32, and to
+    $\pm 354$ in float64.
 
     Shapes: `x` is `[..., D]`. Domain: all reals.
 
-    Cost: O(D^2) for each point in both directions, and O(D) for the log-det. `inverse` (data to
+    Cost: $O(D^2)$ for each point in both directions, and O(D) for the log-det. `inverse` (data to
     base, the density) is one matrix product. `forward` solves two triangular systems, which is
     slower on most hardware. `tfb.Invert` swaps the two directions.
 

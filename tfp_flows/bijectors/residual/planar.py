@@ -30,7 +30,7 @@ class Planar(FlowBijector):
     added to u so that $p = \exp(\text{asinh}(w^\top u))$ with the raw u. So any raw numbers give an
     invertible map. (The paper has $p = \text{softplus}(w^\top u)$, which is not one at zero.) The
     map is the identity if u = 0, and there its gradient with respect to u does not vanish. Raw
-    numbers are clipped to +-1e6.
+    numbers are clipped to $\pm 10^6$.
 
     Shapes: `x` is `[..., D]` and `params` is `[..., P]`. Their batch shapes broadcast. Domain: all
     reals, onto all reals.

@@ -25,7 +25,7 @@ class Radial(FlowBijector):
     Raw parameters, `[..., P]` with P = D + 2: the center $x_0$, then a and c, with
     $\alpha = \exp(\text{asinh}(a))$ and $p = \exp(\text{asinh}(c))$. (The paper has
     $\beta = -\alpha + \text{softplus}(c)$.) The map is the identity if c = 0, and there its
-    gradient with respect to c does not vanish. Raw numbers are clipped to +-1e6.
+    gradient with respect to c does not vanish. Raw numbers are clipped to $\pm 10^6$.
 
     Shapes: `x` is `[..., D]` and `params` is `[..., P]`. Their batch shapes broadcast. Domain: all
     reals, onto all reals.

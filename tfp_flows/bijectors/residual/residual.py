@@ -32,15 +32,15 @@ class Residual(TakesContext, FlowBijector):
     $\log |\det dy/dx| = \log \det(I + J)$ with J = dg/dx, in nats, is computed
 
     - in training as `log_det` says. Keras's call context decides about training, as for dropout.
-      "exact" takes D gradients of g. "power_series" stops after n terms, with a bias of up to D
-      k^(n+1) / ((n + 1)(1 - k)). "russian_roulette" is unbiased, and always computes its first n
-      terms. The last two draw new signs for the traces in each call. They have first derivatives
+      "exact" takes D gradients of g. "power_series" stops after n terms, with a bias of up to
+      $D k^{n+1} / ((n + 1)(1 - k))$. "russian_roulette" is unbiased, and always computes its first
+      n terms. The last two draw new signs for the traces in each call. They have first derivatives
       only, whose memory does not grow with the number of terms (see
       `tfp_flows.math.power_series_log_det`).
     - in inference, as in a plain `flow.log_prob`, exactly if D is at most `max_exact_size`, or if
       `log_det` is "exact". Otherwise it is a power series with a bias of at most `tolerance` nats
       for each dimension. Its signs are fixed, so it is deterministic. The standard error for one
-      point is at most sqrt(2 / num_samples) |log(I + J)|_F.
+      point is at most $\sqrt{2 / n} \, |\log(I + J)|_F$ with n = `num_samples`.
 
     `forward` and `inverse` give opposite log-dets only if these are exact.
 
@@ -66,7 +66,7 @@ class Residual(TakesContext, FlowBijector):
         the numbers of terms and iterations.
       num_terms: n, by default 8 for the power series and 2 for the roulette.
       survival: the probability that the roulette goes on to each further term. The default is the
-        larger of k^1.5 and 0.5, with a finite variance for every g. Chen et al. take 0.5.
+        larger of $k^{1.5}$ and 0.5, with a finite variance for every g. Chen et al. take 0.5.
       num_samples: how many draws of signs are averaged; each costs as much as a row.
       tolerance: of the bias in inference, in nats for each dimension.
       max_exact_size: the largest D for which inference replaces a series by the exact log-det.

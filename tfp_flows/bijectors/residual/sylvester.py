@@ -40,7 +40,7 @@ class Sylvester(FlowBijector):
     one, and b. As in `Planar`, the diagonal of R is changed so that
     $p_i = \exp(\text{asinh}(r_{ii} t_{ii}))$ with the raw numbers. So any raw numbers give an
     invertible map. At zero it is the identity, and its gradient with respect to R does not vanish.
-    Raw numbers are clipped to +-1e6.
+    Raw numbers are clipped to $\pm 10^6$.
 
     Shapes: `x` is `[..., D]`, `params` is `[..., P]`, with broadcast batches. Domain: all reals.
 

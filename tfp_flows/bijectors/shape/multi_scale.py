@@ -119,7 +119,7 @@ class MultiScale(FlowBijector):
 
     @property
     def bijectors(self) -> list[tfb.Bijector]:
-        """The bijectors f_1 to f_L, from data to base."""
+        """The bijectors $f_1$ to $f_L$, from data to base."""
         return list(self._bijectors)
 
     @classmethod
@@ -131,7 +131,7 @@ class MultiScale(FlowBijector):
         return {"bijectors": tfp.util.BatchedComponentProperties(event_ndims=event_ndims)}
 
     def latents(self, z: ArrayLike) -> list[tf.Tensor]:
-        """Splits z, a vector `[..., H W C]`, into z_1 to z_L.
+        """Splits z, a vector `[..., H W C]`, into $z_1$ to $z_L$.
 
         Returns:
           A list of images `[..., H_l, W_l, C_l]`, or of time series.

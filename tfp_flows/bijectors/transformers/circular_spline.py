@@ -23,7 +23,7 @@ class CircularSpline(_spline.Spline):
     A spline that maps angles to angles, smoothly around the circle.
 
     g is a rational-quadratic spline (see `RationalQuadraticSpline`) that maps the interval
-    [range_min, range_min + 2 pi) onto itself, with the same slope at both ends. So value and
+    [range_min, range_min + $2 \pi$) onto itself, with the same slope at both ends. So value and
     derivative are continuous on the whole circle. For a flow on a torus, use it in `Coupling` or
     `Autoregressive`, over a base of angles, for instance uniform ones. The conditioners should get
     the cosine and the sine of each angle.
@@ -33,7 +33,7 @@ class CircularSpline(_spline.Spline):
 
     Shapes: `x` and `shift` are `[..., D]`, the other parameters `[..., D, K]` (bins last). Batch
     shapes broadcast. A parameter of rank one is shared by all elements of `x`. Domain: [range_min,
-    range_min + 2 pi), onto itself. Other finite angles are taken modulo 2 pi.
+    range_min + $2 \pi$), onto itself. Other finite angles are taken modulo $2 \pi$.
 
     `new` takes raw parameters of shape `[..., P]`, `P = 3 K + 1`: K for the widths, K for the
     heights, K for the slopes, and the shift. At zero the bijector is the identity.
@@ -42,12 +42,12 @@ class CircularSpline(_spline.Spline):
     Normalizing Flows on Tori and Spheres, arXiv:2002.02428.
 
     Args:
-      bin_widths: positive `Tensor` `[..., K]` with the sum 2 pi.
-      bin_heights: positive `Tensor` `[..., K]` with the sum 2 pi.
+      bin_widths: positive `Tensor` `[..., K]` with the sum $2 \pi$.
+      bin_heights: positive `Tensor` `[..., K]` with the sum $2 \pi$.
       knot_slopes: positive `Tensor` `[..., K]`, the slope at the left knot of each bin. The first
         is also the slope at the right end of the interval.
       shift: `Tensor` `[...]`, any angles.
-      range_min: float `Tensor`, the least angle: -pi, or 0.
+      range_min: float `Tensor`, the least angle: $-\pi$, or 0.
       validate_args: Python `bool`: checks signs and sums. XLA drops these assertions.
       name: Python `str`.
 
@@ -145,7 +145,7 @@ class CircularSpline(_spline.Spline):
         validate_args: bool = False,
         name: str = "circular_spline",
     ) -> Self:
-        r"""Makes the bijector on [range_min, range_min + 2 pi) from raw parameters.
+        r"""Makes the bijector on [range_min, range_min + $2 \pi$) from raw parameters.
 
         The widths are $w = 2 \pi (m + (1 - K m) \text{softmax}(r))$ for raw numbers r and the
         minimum m. The heights are made in the same way. The slopes are
@@ -155,7 +155,7 @@ class CircularSpline(_spline.Spline):
         Args:
           params: float `Tensor` or `tf.Variable` `[..., P]`; any finite numbers.
           num_bins: Python `int` K, at least 1.
-          range_min: `float`, the least angle: -pi, or 0.
+          range_min: `float`, the least angle: $-\pi$, or 0.
           min_bin_width: the least width, as a fraction of the circle; below 1 / K.
           min_bin_height: the least height, as a fraction of the circle; below 1 / K.
           min_slope: the least slope at a knot, below 1.

@@ -23,8 +23,8 @@ class DenseDeepSigmoid(Monotone):
 
     Each $h_l$ but the first and the last has K units. $a_l$ is positive, and each row of the
     matrices $u_l$ `[K, K]` and $w_l$ `[K, K]` is a softmax (the first u is `[K, 1]`, the last w is
-    `[1, K]`). It has `forward_min_event_ndims=0`. `forward` is a closed form of cost O(L K^2), all
-    in the log domain, including the slope. `inverse` is a bracketed Newton search
+    `[1, K]`). It has `forward_min_event_ndims=0`. `forward` is a closed form of cost $O(L K^2)$,
+    all in the log domain, including the slope. `inverse` is a bracketed Newton search
     (`tfp_flows.math.find_root`) for any target, at 5 to 10 times the cost. $\log |dy/dx|$ is
     elementwise, in nats, and exact in both tails. `DeepSigmoid` costs only O(L K).
 

@@ -30,15 +30,15 @@ class LogisticMixtureCDF(Monotone):
     `[..., D, K]`. Batch shapes broadcast. Domain: all reals, onto all reals. In the tails the slope
     is that of the widest component, $e^{a - \max_k s_k}$.
 
-    `new` takes raw parameters of shape `[..., P]`, `P = 3 K + 2`: K logits of pi, K of mu, K of s,
-    then a and b. At zero the bijector is near the identity: $|y - x| \le 0.01$ and the slope is
-    within 0.01 of one for $|x| \le 3$. Fixed offsets make the $\mu_k$ differ there.
+    `new` takes raw parameters of shape `[..., P]`, `P = 3 K + 2`: K logits of $\pi$, K of $\mu$, K
+    of s, then a and b. At zero the bijector is near the identity: $|y - x| \le 0.01$ and the slope
+    is within 0.01 of one for $|x| \le 3$. Fixed offsets make the $\mu_k$ differ there.
 
     Source: Ho, Chen, Srinivas, Duan and Abbeel (2019), Flow++, arXiv:1902.00275, eq. 12 to 15.
 
     Args:
-      logits: float `Tensor` `[..., K]`; pi = softmax(logits).
-      loc: float `Tensor` `[..., K]`, mu.
+      logits: float `Tensor` `[..., K]`; $\pi$ is their softmax.
+      loc: float `Tensor` `[..., K]`, $\mu$.
       log_scale: float `Tensor` `[..., K]`, s.
       log_slope: float `Tensor`, a, or `None` for 0.
       shift: float `Tensor`, b, or `None` for 0.
@@ -85,12 +85,12 @@ class LogisticMixtureCDF(Monotone):
 
     @property
     def logits(self) -> tf.Tensor | tf.Variable:
-        """The logits of pi, `[..., K]`."""
+        r"""The logits of $\pi$, `[..., K]`."""
         return self._logits
 
     @property
     def loc(self) -> tf.Tensor | tf.Variable:
-        """mu, the locations, `[..., K]`."""
+        r"""$\mu$, the locations, `[..., K]`."""
         return self._loc
 
     @property

@@ -96,7 +96,7 @@ class MonotoneActivations(Monotone):
 
     @property
     def activation(self) -> str:
-        """The name of rho."""
+        r"""The name of $\rho$."""
         return self._activation
 
     @classmethod

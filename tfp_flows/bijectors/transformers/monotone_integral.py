@@ -39,13 +39,14 @@ class MonotoneIntegral(Monotone):
     Here raw numbers are the weights of a network of t alone, and a node costs little.
 
     Shapes: `x` is `[..., D]`, parameters are `[..., D]` and `[..., D, Q]`. Batch shapes broadcast.
-    Domain: all reals, onto all reals. `new` takes raw parameters `[..., P]`, P = 1 + Q: beta, b, v,
-    then $(w, b_1), (A_2, b_2), \ldots$ At zero it is the identity, with units at different places.
+    Domain: all reals, onto all reals. `new` takes raw parameters `[..., P]`, P = 1 + Q: $\beta$, b,
+    v, then $(w, b_1), (A_2, b_2), \ldots$ At zero it is the identity, with units at different
+    places.
 
     Source: Wehenkel and Louppe (2019), Unconstrained monotonic neural networks, arXiv:1908.05164.
 
     Args:
-      shift: float `Tensor`, beta.
+      shift: float `Tensor`, $\beta$.
       network: float `Tensor` `[..., Q]`, raw numbers of the integrand.
       hidden_units: `tuple` of `int`, the widths of the layers $z_l$.
       num_nodes: Python `int` N, at least 2.
@@ -97,7 +98,7 @@ class MonotoneIntegral(Monotone):
 
     @property
     def shift(self) -> tf.Tensor | tf.Variable:
-        """beta, the value at zero."""
+        r"""$\beta$, the value at zero."""
         return self._shift
 
     @property

@@ -24,7 +24,7 @@ class SumOfSquares(Monotone):
 
     Its degree is 2 L + 1, and K is the number of squares. Two squares are enough for every
     polynomial that is positive on the real line. It has `forward_min_event_ndims=0`. `forward` is
-    exact, of cost O(K L^2): Gauss-Legendre quadrature with L + 1 nodes, a sum of positive terms.
+    exact, of cost $O(K L^2)$: Gauss-Legendre quadrature with L + 1 nodes, a sum of positive terms.
     `inverse` is a bracketed Newton search (`tfp_flows.math.find_root`) for any target, at 5 to 15
     times the cost. $\log |dy/dx| = \log(m + \sum_k p_k(x)^2)$ is elementwise, in nats, and finite
     even where y overflows. Where a term of y is above a millionth of the dtype's largest number, y
@@ -123,7 +123,7 @@ class SumOfSquares(Monotone):
 
     @property
     def tails(self) -> str:
-        """`"linear"` for tails with the slope at +-B, `"unit"` for tails of slope one."""
+        r"""`"linear"` for tails with the slope at $\pm B$, `"unit"` for tails of slope one."""
         return self._tails
 
     @classmethod

@@ -53,15 +53,15 @@ def convolution_norm_bound(
     An upper bound of the norm of a convolution A, which has the kernel W with the spectrum W(f).
 
     A has stride one and pads with zeros ("same"). It is a part of the circular convolution of
-    images of H + k_h - 1 times W + k_w - 1 pixels, and neither cropping nor padding with zeros
+    images of $H + k_h - 1$ times $W + k_w - 1$ pixels, and neither cropping nor padding with zeros
     raises the norm. In Fourier space a circular convolution is block-diagonal: for each frequency f
     it has one block W(f), a matrix from channels to channels. Each block is bounded as in
     `tfpf.math.spectral_norm_bound`. (The norm of the kernel reshaped to a matrix, as is often used,
     is no bound.)
 
-    Cost: for each squaring and each of the (H + k_h)(W + k_w) / 2 frequencies, one product of
-    square matrices of size 2 min(C, C'). It does not depend on the number of images. So one of the
-    two numbers of channels should be small, or the kernel 1 x 1.
+    Cost: for each squaring and each of the $(H + k_h)(W + k_w) / 2$ frequencies, one product
+    of square matrices of size 2 min(C, C'). It does not depend on the number of images. So one of
+    the two numbers of channels should be small, or the kernel 1 x 1.
 
     Source: Sedghi, Gupta and Long (2019), arXiv:1805.10408; Delattre et al. (2023),
     arXiv:2305.16173.

@@ -25,7 +25,6 @@ class WayBack(NamedTuple):
 
 
 def solve_back(
-    velocity: Callable[..., Any],
     slopes: Callable[..., Any],
     ends: tuple[tf.Tensor, tf.Tensor],
     cotangents: tf.Tensor,
@@ -45,9 +44,8 @@ def solve_back(
     z(t_0) in the segments as well has not succeeded.
 
     Args:
-      velocity: callable, `(t, (z,)) -> ((f,), ())`.
-      slopes: callable, `(t, (z, a))`. It returns two tuples: the slopes of z and a, and those of
-        `integrals`.
+      slopes: callable, `(t, (z, a), weight)`. It returns two tuples: the slopes of z and a, and
+        those of `integrals`. A weight of zero drops what these get besides a.
       ends: z(t_0) and z(t_1), float tensors `[N, D]`.
       cotangents: float `Tensor` `[N, D]`, a(t_1).
       integrals: tuple of float tensors, their values at t_1.
@@ -61,67 +59,56 @@ def solve_back(
     """
     first, last = ends
     start, stop = (tf.constant(t, first.dtype) for t in time)
+    end_of_passes = 1 + 2 * _NUM_SEGMENTS
 
-    def segment(
-        function: Callable[..., Any], i: int | tf.Tensor, number: int | tf.Tensor
-    ) -> Callable[..., Any]:
-        """Returns `function` in segment i of `number` equal ones, with a time from 0 to 1."""
-        length = (stop - start) / tf.cast(number, first.dtype)
-        begin = start + tf.cast(i, first.dtype) * length
+    # Pass 0 goes back in one piece. If a row misses z(t_0), passes 1 to n follow the segments
+    # forward, with a = 0, and the last n passes go back through them. All passes share one solver,
+    # since that is what takes XLA long to compile.
+    def one_pass(
+        number: tf.Tensor, borders: tf.Tensor, found: WayBack
+    ) -> tuple[tf.Tensor, tf.Tensor, WayBack]:
+        is_whole, is_forward = number == 0, (number > 0) & (number <= _NUM_SEGMENTS)
+        i = tf.where(is_forward, number - 1, 2 * _NUM_SEGMENTS - number)
+        i = tf.where(is_whole, _NUM_SEGMENTS - 1, i)
+        early, late = tf.gather(borders, i), tf.gather(borders, i + 1)
+        length = (stop - start) / tf.cast(tf.where(is_whole, 1, _NUM_SEGMENTS), start.dtype)
+        early_time = tf.where(is_whole, start, start + tf.cast(i, start.dtype) * length)
+        origin = tf.where(is_forward, early_time, early_time + length)
+        duration = tf.where(is_forward, length, -length)
+        weight = tf.where(is_forward, tf.zeros_like(start), tf.ones_like(start))
 
         def scaled(s: tf.Tensor, state: tuple[tf.Tensor, ...]) -> Any:
-            return tf.nest.map_structure(lambda k: length * k, function(begin + s * length, state))
+            there = slopes(origin + (1.0 - s) * duration, state, weight)
+            return tf.nest.map_structure(lambda slope: -duration * slope, there)
 
-        return scaled
+        state = (tf.where(is_forward, early, late), weight * found.cotangents)
+        result = solve(scaled, state, 1.0, 0.0, quadrature=found.integrals)
+        z, a = result.state
+        is_found = result.succeeded & _close(z, tf.where(is_whole, first, early), tolerance)
+        succeeded = found.succeeded & (is_found | ~counts)
+        is_done = is_whole & tf.reduce_all(succeeded)
+        as_before = is_forward | (is_whole & ~is_done)
+        found = tf.nest.map_structure(
+            lambda old, new: tf.where(as_before, old, new),
+            found,
+            WayBack(a, result.quadrature, succeeded),
+        )
+        late = tf.where(is_forward, z, late)
+        borders = tf.tensor_scatter_nd_update(borders, [[i + 1]], late[tf.newaxis])
+        return tf.where(is_done, end_of_passes, number + 1), borders, found
 
-    def whole() -> tf.Tensor:
-        return tf.concat([last[tf.newaxis]] + (_NUM_SEGMENTS - 1) * [rest], axis=0)
-
-    def in_segments() -> tf.Tensor:
-        def step(
-            i: tf.Tensor, z: tf.Tensor, points: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            result = solve(segment(velocity, i, _NUM_SEGMENTS), (z,), 0.0, 1.0)
-            return i + 1, result.state[0], tf.tensor_scatter_nd_update(points, [[i]], result.state)
-
-        return _loop(_NUM_SEGMENTS, step, first, whole())[1]
-
-    rest = tf.zeros_like(last)[tf.newaxis]
-
-    def trial(is_first: tf.Tensor, _: WayBack) -> tuple[tf.Tensor, WayBack]:
-        number = tf.where(is_first, 1, _NUM_SEGMENTS)
-        points = tf.cond(is_first, whole, in_segments)  # z at the end of each segment
-
-        def step(
-            count: tf.Tensor, a: tf.Tensor, integrals: tuple[tf.Tensor, ...], succeeded: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tf.Tensor]:
-            i = number - 1 - count
-            state = (tf.gather(points, i), a)
-            result = solve(segment(slopes, i, number), state, 1.0, 0.0, quadrature=integrals)
-            begin = tf.where(i == 0, first, tf.gather(points, tf.maximum(i - 1, 0)))
-            is_found = result.succeeded & _close(result.state[0], begin, tolerance)
-            succeeded &= is_found | ~counts
-            return count + 1, result.state[1], result.quadrature, succeeded
-
-        every = tf.ones_like(counts)
-        return tf.constant(False), WayBack(*_loop(number, step, cotangents, integrals, every))
-
+    unknown = tf.zeros([_NUM_SEGMENTS - 1, 1, 1], first.dtype) * first
+    borders = tf.concat([first[tf.newaxis], unknown, last[tf.newaxis]], axis=0)
     return tf.while_loop(
-        lambda _, found: ~tf.reduce_all(found.succeeded),
-        trial,
-        (tf.constant(True), WayBack(cotangents, integrals, ~counts)),
-        maximum_iterations=2,
-    )[1]
-
-
-def _loop(number: int | tf.Tensor, body: Callable[..., Any], *values: Any) -> Any:
-    """Returns the values after `body(i, *values)` for each i below `number`."""
-    return tf.while_loop(
-        lambda i, *_: i < number,
-        body,
-        (tf.constant(0), *values),
-        maximum_iterations=_NUM_SEGMENTS,
-    )[1:]
+        lambda number, *_: number < end_of_passes,
+        one_pass,
+        (
+            tf.where(tf.reduce_any(counts), 0, end_of_passes),
+            borders,
+            WayBack(cotangents, integrals, tf.ones_like(counts)),
+        ),
+        maximum_iterations=end_of_passes,
+    )[2]
 
 
 def _close(found: tf.Tensor, given: tf.Tensor, tolerance: float) -> tf.Tensor:

@@ -31,14 +31,15 @@ def adjoint(
     Let $a = dL/dz(t)$ and $b = dL/dq(t_1)$ be the cotangents, and w anything that f and g depend
     on. The gradients are
 
-        da/dt = -a^T df/dz - b^T dg/dz,    dL/dw = integral_t0^t1 (a^T df/dw + b^T dg/dw) dt,
+        $da/dt = -a^\top df/dz - b^\top dg/dz$,
+        $dL/dw = \int_{t_0}^{t_1} (a^\top df/dw + b^\top dg/dw) \, dt$,
 
-    integrated from t_1 back to t_0, along with z itself. Memory does not grow with the number of
-    steps. The gradients have the error of the solver.
+    integrated from $t_1$ back to $t_0$, along with z itself. Memory does not grow with the number
+    of steps. The gradients have the error of the solver.
 
-    Where f contracts, errors of z grow on the way back. If z(t_0) is not reached again within
+    Where f contracts, errors of z grow on the way back. If $z(t_0)$ is not reached again within
     `tolerance`, the equation is solved once more in 16 segments, each back from its own end. A row
-    that misses z(t_0) in the segments as well has the gradient NaN.
+    that misses $z(t_0)$ in the segments as well has the gradient NaN.
 
     `initial` and all `tf.Variable`s and tensors that `function` captures get gradients. They are
     first derivatives in reverse mode: second derivatives and forward mode raise `LookupError`.
@@ -49,18 +50,18 @@ def adjoint(
     Args:
       function: callable, `(t, z) -> (f, g)`, where t is a scalar, f is `[N, D]`, and g is `[N, K]`
         or `None`. It treats each row by itself. It is traced once, not called in every step.
-      initial: float `Tensor` `[N, D]`, z(t_0).
-      start: float, t_0.
-      stop: float, t_1.
+      initial: float `Tensor` `[N, D]`, $z(t_0)$.
+      start: float, $t_0$.
+      stop: float, $t_1$.
       solve: callable, `solve(function, state, start, stop, quadrature=...)`, a solver such as
         `dormand_prince`, with its options bound.
       constants: tensors that `function` captures and that need no gradient.
-      tolerance: positive float, the largest error of z(t_0) on the way back, in units of
+      tolerance: positive float, the largest error of $z(t_0)$ on the way back, in units of
         max(1, |z|).
       name: Python `str`.
 
     Returns:
-      z(t_1) `[N, D]`, and q(t_1) `[N, K]`, with q(t_0) = 0, or `None`. A row that the solver
+      $z(t_1)$ `[N, D]`, and $q(t_1)$ `[N, K]`, with $q(t_0) = 0$, or `None`. A row that the solver
       could not solve is NaN.
 
     Example:
@@ -169,8 +170,7 @@ def _backward(
     ) -> Any:
         nothing = tuple(tf.zeros_like(source) for source in sources)
         return solve_back(
-            lambda t, state: (traced(t, *state)[:1], ()),
-            lambda t, state: back(t, *state, *b),
+            lambda t, state, weight: back(t, *state, *(weight * c for c in b)),
             (first, last),
             a,
             nothing,

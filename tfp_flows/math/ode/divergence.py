@@ -8,7 +8,7 @@ import tensorflow as tf
 def exact_divergence(
     function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], t: tf.Tensor, z: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    r"""$tr J = \sum_i J_{ii}$, $|J|^2 = \sum_{ij} J_{ij}^2$, $J_{ij} = \partial f_i / \partial z_j$
+    r"""$\text{tr} \, J = \sum_i J_{ii}$, $|J|^2 = \sum_{ij} J_{ij}^2$
 
     The exact divergence of a vector field f, and the squared Frobenius norm of its Jacobian J.
 
@@ -51,7 +51,7 @@ def hutchinson_divergence(
     z: tf.Tensor,
     noise: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    r"""$tr J \approx e^\top J e$, $|J|^2 \approx |e^\top J|^2$
+    r"""$\text{tr} \, J \approx e^\top J e$, $|J|^2 \approx |e^\top J|^2$
 
     Unbiased estimates of the divergence of a vector field, and of the squared norm of its Jacobian.
 

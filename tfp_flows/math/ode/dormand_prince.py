@@ -28,14 +28,14 @@ def dormand_prince(
     quadrature: Sequence[tf.Tensor] = (),
     quadrature_steers: bool = True,
 ) -> OdeResult:
-    """$dz/dt = f(t, z)$
+    r"""$dz/dt = f(t, z)$
 
     Solves an ordinary differential equation by adaptive steps of order 5.
 
-    An embedded method of order 4 estimates the error. All N rows share their steps. A step is
+    An embedded method of order 4 estimates the error e. All N rows share their steps. A step is
     accepted when, in every element of every row,
 
-        |error| <= atol + rtol max(|z before|, |z after|),
+        $|e| \le \text{atol} + \text{rtol} \, \max(|z_{\text{before}}|, |z_{\text{after}}|)$,
 
     so the bound for a row does not depend on the number of rows. A row is given up if it is not
     finite, or if it fails with the smallest step that the dtype resolves. It then holds no other
@@ -57,8 +57,8 @@ def dormand_prince(
       function: callable, `f(t, state)`, where t is a scalar. It returns two tuples of tensors: the
         slopes of the state, and those of the quadrature.
       state: tuple of float tensors `[N, ...]`.
-      start: float, t_0.
-      stop: float, t_1, on either side of t_0.
+      start: float, $t_0$.
+      stop: float, $t_1$, on either side of $t_0$.
       rtol: non-negative float, relative tolerance.
       atol: positive float, absolute tolerance.
       max_num_steps: Python `int`, the largest number of steps that are tried.
@@ -66,7 +66,7 @@ def dormand_prince(
       quadrature_steers: Python `bool`. If true, errors of quadratures affect the size of steps.
 
     Returns:
-      A `tfpf.math.OdeResult`. No row has succeeded if the steps were used up before t_1, twice.
+      A `tfpf.math.OdeResult`. No row has succeeded if the steps were used up before $t_1$, twice.
 
     Raises:
       ValueError: if a tolerance or `max_num_steps` is out of its range.

@@ -184,8 +184,8 @@ def fixed_steps(
       function: callable, `f(t, state)`, where t is a scalar. It returns two tuples of tensors: the
         slopes of the state, and those of the quadrature.
       state: tuple of float tensors, each with N rows.
-      start: float, t_0.
-      stop: float, t_1, on either side of t_0.
+      start: float, $t_0$.
+      stop: float, $t_1$, on either side of $t_0$.
       num_steps: Python `int` n.
       tableau: `Tableau`.
       quadrature: tuple of float tensors of any shapes, the integrals at the start.

@@ -53,12 +53,13 @@ def find_root(
     bisected on the scale of $\log(1 + |x|)$, so that ten steps find the exponent of a huge root.)
     Smooth functions take 5 to 8 evaluations. An element is found when
 
-        |f(x) - y| <= tolerance |y|,  or
-        |f(x) - y| <= tolerance min(max(1, |y|), f'(x) max(1, |x|)),
+        $|f(x) - y| \le \epsilon |y|$, or
 
-    or when the bracket consists of two neighboring numbers of the dtype. This happens where f is so
-    steep that no x comes closer to y. A small step alone is not enough: if f is steep at x, the
-    root may still be far away, where f is flat again.
+        $|f(x) - y| \le \epsilon \min(\max(1, |y|), f'(x) \max(1, |x|))$,
+
+    where $\epsilon$ is `tolerance`, or when the bracket consists of two neighboring numbers of the
+    dtype. This happens where f is so steep that no x comes closer to y. A small step alone is not
+    enough: if f is steep at x, the root may still be far away, where f is flat again.
 
     Derivatives: the search itself is not differentiated. Two Newton steps from its result follow,
     and both their values and their slopes are differentiated. This makes the derivatives of the

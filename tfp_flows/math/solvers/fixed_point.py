@@ -49,15 +49,15 @@ def fixed_point(
     If the Lipschitz constant L of g is below 1, the iteration converges from any start, and each
     iteration multiplies the error by at most L. An event is found when
 
-        max |g(z) - z| <= tolerance max(1, max |z|),
+        $\max |g(z) - z| \le \text{tolerance} \, \max(1, \max |z|)$,
 
     and is not changed any more. The error is then at most
-    `tolerance max(1, max |z|) / (1 - L)`. For example, L = 0.5 takes about 50 iterations in
-    float64, and L = 0.9 about 300.
+    $\text{tolerance} \, \max(1, \max |z|) / (1 - L)$. For example, L = 0.5 takes about 50
+    iterations in float64, and L = 0.9 about 300.
 
     Derivatives with respect to all that g captures are
 
-        dz = (I - J)^-1 dg,
+        $dz = (I - J)^{-1} dg$,
 
     with J = dg/dz at the fixed point. Reverse mode solves $v = u + J^\top v$, another fixed point,
     by the same number of iterations, each with a gradient of g. Forward mode solves

@@ -52,13 +52,13 @@ def jacobi(
     always enough, and the iteration cannot fail to converge. Most equations take fewer steps: it
     ends when no coordinate of any row changes by more than
 
-        tolerance max(1, |y_i|).
+        $\text{tolerance} \, \max(1, |y_i|)$.
 
     The error is then about that of rounding y.
 
     Derivatives with respect to all that g and the extra output capture are
 
-        dy = (I - J)^-1 dg,
+        $dy = (I - J)^{-1} dg$,
 
     with J = dg/dy at the solution. Reverse mode solves $v = u + J^\top v$ and forward mode
     $w = dg + J w$, in the same way in at most D steps. For them a graph keeps one evaluation of g,

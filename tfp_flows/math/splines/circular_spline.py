@@ -25,17 +25,17 @@ def circular_spline(
 
     A spline on the circle, elementwise, and its log-derivative.
 
-    g maps [lower, lower + 2 pi) onto itself with the same slope at both ends, so on the circle its
-    first derivative is continuous everywhere. Angles x may be any numbers; y is in [lower, lower +
-    2 pi).
+    g maps [lower, lower + $2 \pi$) onto itself with the same slope at both ends, so on the circle
+    its first derivative is continuous everywhere. Angles x may be any numbers; y is in [lower,
+    lower + $2 \pi$).
 
     Source: Rezende, Papamakarios, Racaniere, Albergo, Kanwar, Shanahan and Cranmer (2020),
     Normalizing Flows on Tori and Spheres, arXiv:2002.02428, 2.1.
 
     Args:
       x: float `Tensor` `[..., D]`.
-      widths: positive `Tensor` `[..., K, D]` with the sum 2 pi over bins.
-      heights: positive `Tensor` `[..., K, D]` with the sum 2 pi over bins.
+      widths: positive `Tensor` `[..., K, D]` with the sum $2 \pi$ over bins.
+      heights: positive `Tensor` `[..., K, D]` with the sum $2 \pi$ over bins.
       slopes: positive `Tensor` `[..., K, D]`, at the left knot of each bin.
       shift: `Tensor` `[..., D]`, any numbers.
       lower: the least angle, a scalar or `[..., D]`.
@@ -72,9 +72,9 @@ def inverse_circular_spline(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     r"""$x = g^{-1}((y - \text{shift}) \bmod 2 \pi)$
 
-    The inverse of `circular_spline`, elementwise, and its log-derivative.
+    The inverse of `tfpf.math.circular_spline`, elementwise, and its log-derivative.
 
-    x is in [lower, lower + 2 pi). Letters, arguments and source are those of `circular_spline`.
+    x is in [lower, lower + $2 \pi$). Letters, arguments and source are those of `circular_spline`.
 
     Returns:
       `(x, log dx/dy)`, both `[..., D]`, the latter in nats.

@@ -80,7 +80,7 @@ def inverse_cubic_spline(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     r"""$x = x_k + w \theta$, with the root $\theta$ in [0, 1] of the cubic of `cubic_spline`
 
-    The inverse of `cubic_spline`, elementwise, and its log-derivative.
+    The inverse of `tfpf.math.cubic_spline`, elementwise, and its log-derivative.
 
     Where the cubic nearly has a double root, the closed form of the root is only good to about the
     square root of the precision. Two Newton steps then make it exact. Gradients go through these

@@ -52,7 +52,7 @@ def inverse_linear_spline(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     r"""$x = x_k + w \eta, \quad \eta = (y - y_k) / h$
 
-    The inverse of `linear_spline`, elementwise, and its log-derivative.
+    The inverse of `tfpf.math.linear_spline`, elementwise, and its log-derivative.
 
     Letters, arguments and source are those of `linear_spline`.
 

@@ -67,7 +67,7 @@ def inverse_quadratic_spline(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     r"""$x = x_k + w \theta, \quad \theta = \eta (d_k + d_{k+1}) / (d_k + r)$
 
-    The inverse of `quadratic_spline`, elementwise, and its log-derivative.
+    The inverse of `tfpf.math.quadratic_spline`, elementwise, and its log-derivative.
 
     Here $\eta = (y - y_k) / h$ and $\xi = 1 - \eta$. The slope at the root is
     $r = \sqrt{d_k^2 \xi + d_{k+1}^2 \eta}$, a mean of those at the knots, so

@@ -80,7 +80,7 @@ def inverse_rational_quadratic_spline(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     r"""$x = x_k + w \theta$, with the root $\theta$ in [0, 1] of $\eta q = \theta p$
 
-    The inverse of `rational_quadratic_spline`, elementwise, and its log-derivative.
+    The inverse of `tfpf.math.rational_quadratic_spline`, elementwise, and its log-derivative.
 
     Here $\eta = (y - y_k) / h$, $\xi = 1 - \eta$, $t = a \xi - b \eta$ and
     $\text{root} = \sqrt{t^2 + 4 \eta \xi}$. This root is that of the usual discriminant, written as
