@@ -184,9 +184,9 @@ plt.show()
 # %% [markdown]
 # ## All recipes
 #
-# `tutorials/gallery.py` did the same for each recipe for vectors, with 2,500 steps for most and
-# 1,000 for those whose steps are slow. That takes too long for a notebook. So its results are in
-# the repository and are read here: this cell needs a copy of the repository, installed by
+# `tutorials/gallery.py` did the same for each recipe for vectors, with 2,500 steps, and 2,000 for
+# `ffjord`, whose steps are slow. That takes too long for a notebook. So its results are in the
+# repository and are read here: this cell needs a copy of the repository, installed by
 # `pip install -e`.
 
 # %%
