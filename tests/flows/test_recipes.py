@@ -28,7 +28,7 @@ SAME_LAYERS = {"nice", "real_nvp", "maf", "iaf", "iresnet", "recurrent", "naf"}
 SAME_LAYERS |= {"neural_spline", *(f"neural_spline_{x}" for x in ("linear", "quadratic", "cubic"))}
 NUM_SAMPLES = 5_000
 # How far variables are moved: velocities are small; raw numbers of splines are scaled down.
-SCALES = {"neural_spline": 1.5, "ffjord": 0.5, "sylvester": 1.2, "sos": 3.0, "planar": 2.0}
+SCALES = {"neural_spline": 1.5, "ffjord": 0.5, "sylvester": 1.2, "sos": 3.0}
 
 
 class Recipe:
