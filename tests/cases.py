@@ -482,7 +482,7 @@ CASES = [
         ("recurrent",),
         context_size=C,
     ),
-    Case("planar", recipe(F.planar, num_layers=1), ("planar", "Planar"), float64=1e-8),
+    Case("planar", recipe(F.planar, num_layers=2), ("planar", "Planar"), float64=1e-8),
     Case("radial", recipe(F.radial, num_layers=1), ("radial", "Radial")),
     Case("sylvester", recipe(F.sylvester, num_layers=1, num_units=2), ("sylvester",), float64=1e-8),
     Case(

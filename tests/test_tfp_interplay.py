@@ -207,6 +207,8 @@ WAYS = {
     "iresnet": functools.partial(F.iresnet, num_layers=1, hidden_units=(8,)),
 }
 POINTS = tf.constant(np.random.default_rng(3).normal(scale=2.5, size=(2, 4, 2)))
+# Mapped over a batch, `iaf` has a loop over coordinates as `recurrent` has.
+LOOPS = {"recurrent": pytest.mark.slow}
 # The numbers of a cubic spline's bin are found and gathered as those of `neural_spline` are, and
 # what it makes of them has no shape of its own.
 MARKS = {"cubic": pytest.mark.slow}
@@ -220,12 +222,12 @@ def way(name):
     return flow, flow.log_prob(POINTS)
 
 
-def each_way(names):
-    return pytest.mark.parametrize("name", [pytest.param(n, marks=MARKS.get(n, ())) for n in names])
+def each_way(names, marks=MARKS):
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks.get(n, ())) for n in names])
 
 
 # Above is a map of `real_nvp`, and `sylvester` searches as `planar` does.
-@each_way([name for name in WAYS if name not in ("real_nvp", "sylvester")])
+@each_way([name for name in WAYS if name not in ("real_nvp", "sylvester")], {**MARKS, **LOOPS})
 def test_vectorized_map_of_a_density(name):
     flow, log_prob = way(name)
     values = tf.vectorized_map(flow.log_prob, POINTS)

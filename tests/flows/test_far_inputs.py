@@ -69,7 +69,14 @@ def test_far_contexts_act_as_in_float64(name):
     assert_close_to_float64(*bound, x, "inverse")
 
 
-@pytest.mark.parametrize("name", NAMES)
+# The densities of these at such rows, with their gradients, are tested below. The contract gives
+# both directions of their transformers, `SumOfSquares` and `DeepSigmoid`, what is far.
+SLOW = ("sos", "naf")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in NAMES]
+)
 def test_no_nan(name):
     # What one layer makes of such numbers the next one is given, too: two see all there is.
     num_layers = 2 if name in ("real_nvp", "maf") else 1
@@ -180,7 +187,11 @@ WITHOUT_NETWORK = ("planar", "radial", "sylvester")
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [(name, "float32") for name in TINY]
+    # Its gradient is traced for seconds. `test_continuous.py` has that of far rows, too.
+    [
+        pytest.param(name, "float32", marks=pytest.mark.slow if name == "ffjord" else ())
+        for name in TINY
+    ]
     + [(name, "float64") for name in ("real_nvp", "maf", "naf", "sos", "neural_spline")],
 )
 def test_gradients_of_densities_of_far_rows(name, dtype):

@@ -140,7 +140,8 @@ def assert_no_rise(name, size, kinds, seeds, num_steps, num_rows, jit_compile):
     assert max(worst.values()) <= 0.1, worst
 
 
-@pytest.mark.parametrize("name", ["neural_spline", "sos"])
+# Both rose for one reason, the scale of raw numbers at the start: the quicker one sees it, too.
+@pytest.mark.parametrize("name", [pytest.param("neural_spline", marks=pytest.mark.slow), "sos"])
 def test_no_step_of_the_first_ones_loses_a_tenth_of_a_nat_a_dimension(name):
     """Two of those that did; the whole table is slow."""
     assert_no_rise(name, 2, [normal], [0], num_steps=3, num_rows=1000, jit_compile=False)

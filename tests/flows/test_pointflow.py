@@ -115,6 +115,9 @@ def test_gradients_are_those_of_finite_differences():
         assert np.abs(expected) > 1e-2
 
 
+# Each of the two takes seconds to trace. Above are the gradients of all variables in a graph;
+# `test_latent_set.py` trains such a distribution, and `test_compiles_once.py` its solver under XLA.
+@pytest.mark.slow
 def test_a_step_of_fit_under_xla_equals_an_eager_one():
     """With the gradients of all variables, by the noise of training."""
     results = []

@@ -141,7 +141,10 @@ def test_searched_transformer_with_an_unknown_number_of_rows():
         recurrent, tfpf.bijectors.DeepSigmoid, {"num_units": 4}, invert_transformer=True
     )
     forward = tf.function(
-        layer.forward, input_signature=[tf.TensorSpec([None, 3])], jit_compile=True
+        layer.forward,
+        input_signature=[tf.TensorSpec([None, 3])],
+        jit_compile=True,
+        autograph=False,
     )
     x = tf.cast(points(3), tf.float32)
     np.testing.assert_allclose(forward(x), layer.forward(x), rtol=1e-5, atol=1e-5)

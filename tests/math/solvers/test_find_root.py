@@ -242,8 +242,10 @@ def root_of(a, b, y):
     return find_root(parametric(a, b), y).root
 
 
-def test_first_and_second_derivatives_are_those_of_finite_differences():
-    """With respect to two captured parameters and the target, in all combinations, under XLA.
+# XLA compiles the search and its first derivative below, and the second one is made of the same.
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_first_and_second_derivatives_are_those_of_finite_differences(jit_compile):
+    """With respect to two captured parameters and the target, in all combinations.
 
     The differences themselves are taken in eager mode.
     """
@@ -264,7 +266,9 @@ def test_first_and_second_derivatives_are_those_of_finite_differences():
             one_each = tf.linalg.trace(tf.transpose(rows, [2, 0, 1]))
         return rows[:, 0], tf.stack(tape.gradient(one_each, copies), axis=1)
 
-    gradients, hessians = tf.function(both, jit_compile=True, autograph=False)(*inputs)
+    if jit_compile:
+        both = tf.function(both, jit_compile=True, autograph=False)
+    gradients, hessians = both(*inputs)
     # A row for each input that moves.
     h, rows = 1e-5, tf.eye(3, dtype=tf.float64)[..., tf.newaxis]
     up, down = (
@@ -333,7 +337,7 @@ def test_shapes_are_kept():
         result = find_root(hyperbolic, tf.ones(shape))
         assert result.root.shape == shape and result.converged.shape == shape
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float64)])
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float64)], autograph=False)
     def unknown_batch(y):
         return find_root(hyperbolic, y, lower=tf.zeros([3], tf.float64)).root
 
