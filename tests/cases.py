@@ -496,7 +496,7 @@ CASES = [
     # Fixed steps: eager loops of adaptive ones to 1e-12 take minutes.
     Case(
         "ffjord_context",
-        recipe(F.ffjord, hidden_units=(8,), solver="rk4", num_steps=12, context_size=C),
+        recipe(F.ffjord, hidden_units=(8,), solver="rk4", num_steps=32, context_size=C),
         ("ffjord", "Continuous"),
         context_size=C,
         is_traced=True,
