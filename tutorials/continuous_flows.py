@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Continuous flows: likelihood and flow matching
 #
-# *About 3 minutes on two cores.*
+# *About 1 minute on two cores.*
 #
 # A flow need not be made of layers. Let a point u of the base move for one unit of time. A network
 # f says how fast it moves, and where to, at each time and place:

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # One target, every flow
 #
-# *About 2 minutes on two cores.*
+# *About 1 minute on two cores.*
 #
 # Which flow should you take? There are many, and each has its way to bend a normal distribution
 # into another one. This notebook fits four of them to the same density, one that is hard. Then it

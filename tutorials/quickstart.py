@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Quickstart: the density of a household's electric power
 #
-# *About 5 minutes on two cores.*
+# *About 4 minutes on two cores.*
 #
 # UCI POWER: about two million minutes of one household's electricity, prepared as in the paper of
 # the masked autoregressive flow (Papamakarios et al., 2017,

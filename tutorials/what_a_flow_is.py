@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What a normalizing flow is
 #
-# *About 4 minutes on two cores.*
+# *About 3 minutes on two cores.*
 #
 # A normalizing flow is a simple random variable, such as a normal one, and an invertible function
 # of it. The function is chosen so that its values look like data. Two things then come for free: we
