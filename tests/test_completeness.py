@@ -115,6 +115,6 @@ def test_every_public_object_has_an_example():
     without = {
         name
         for name, found in objects.items()
-        if not inspect.ismodule(found) and "    >>> " not in (found.__doc__ or "")
+        if not inspect.ismodule(found) and " >>> " not in (found.__doc__ or "")
     }
     assert len(objects) > 150 and without == set()
