@@ -33,7 +33,7 @@ class RoundTrip(NamedTuple):
 
 
 def round_trip(
-    layer: Layer, context: np.ndarray | None, stays: np.ndarray, condition: float
+    layer: Layer, context: np.ndarray | None, stays: np.ndarray, rounding: float
 ) -> RoundTrip:
     """Maps up to 64 rows back.
 
@@ -41,7 +41,7 @@ def round_trip(
       layer: a `Layer`.
       context: contexts of its rows, or `None`.
       stays: whether each row stays finite on the way to the base, `[N]`.
-      condition: of its Jacobian, 1 if unknown.
+      rounding: the error that rounding explains, relative to max(1, |x|).
     """
     rows = np.flatnonzero(stays)[:_ROWS]
     nothing = np.zeros(0, bool)
@@ -65,10 +65,10 @@ def round_trip(
     # A layer that mixes columns rounds small numbers as it does the largest of their row.
     axes = tuple(range(1, x.ndim))
     mixed = size if layer.is_elementwise else size.max(axis=axes, keepdims=True)
-    rounding = 100 * np.finfo(x.dtype).eps * condition * (mixed / size)[~is_lost]
+    allowed = _ERROR + rounding * (mixed / size)[~is_lost]
     return RoundTrip(
         float(error.max()),
-        bool((error > _ERROR + rounding).any()),
+        bool((error > allowed).any()),
         float(np.abs(log_det + back_log_det)[~is_lost].max()),
         is_lost,
         is_nan,

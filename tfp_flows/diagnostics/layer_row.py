@@ -99,7 +99,9 @@ def examine(
     few = np.flatnonzero(stays)[: _affordable(num_jacobian_rows, x)]
     jacobian = len(few) and log_det_and_condition(layer, few, context, max_jacobian_size)
     condition = float(np.max(jacobian[1])) if jacobian else None
-    back = round_trip(layer, context, stays, condition or 1.0)
+    # The error of rounding where the layer is steep.
+    rounding = 100 * float(np.finfo(x.dtype).eps) * (condition or 1.0)
+    back = round_trip(layer, context, stays, rounding)
     errors = [back.log_det_error]
     if jacobian:
         errors.append(float(np.max(np.abs(jacobian[0] - log_det[few]))))
@@ -117,7 +119,8 @@ def examine(
         context_effect=_effect(layer, context) if stays.any() else None,
         faults=(),
     )
-    return dataclasses.replace(row, faults=tuple(_faults(layer, row, back, arrives, sees_data)))
+    faults = _faults(layer, row, back, rounding, arrives, sees_data)
+    return dataclasses.replace(row, faults=tuple(faults))
 
 
 def has_network(layer: Layer) -> bool:
@@ -137,12 +140,15 @@ def all_weights_finite(part: Any) -> bool:
 
 
 def _faults(
-    layer: Layer, row: LayerRow, back: RoundTrip, arrives: np.ndarray, sees_data: bool
+    layer: Layer,
+    row: LayerRow,
+    back: RoundTrip,
+    rounding: float,
+    arrives: np.ndarray,
+    sees_data: bool,
 ) -> list[str]:
     eps = np.finfo(layer.x.dtype.as_numpy_dtype).eps
     size = int(np.prod(layer.x.shape[1:]))
-    # The error of rounding where the layer is steep.
-    rounding = 100 * eps * (row.condition or 1.0)
     is_lost = arrives.any() and (row.finite < 1 or back.is_lost.any())
     found = {
         "weights not finite": not all_weights_finite(layer.bijector),

@@ -43,8 +43,8 @@ class Continuous(TakesContext, FlowBijector):
 
     Gradients reach x, the context, the variables of f and all that f captures. "adjoint" solves an
     equation back in time, with constant memory, for first derivatives. They are NaN in a row that
-    cannot be traced back (see `tfp_flows.math.adjoint`), as in few fixed steps. "direct" rather
-    differentiates the steps, also twice. Under XLA it keeps 2 `max_num_steps` steps: lower it.
+    cannot be traced back (see `tfp_flows.math.adjoint`); few fixed steps often cannot. "direct"
+    differentiates the steps, more than once too. Under XLA it keeps 2 `max_num_steps`: lower it.
 
     Source: Grathwohl et al. (2019), FFJORD, arXiv:1810.01367; Chen et al. (2018), arXiv:1806.07366.
 

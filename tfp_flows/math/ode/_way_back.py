@@ -97,8 +97,8 @@ def solve_back(
         borders = tf.tensor_scatter_nd_update(borders, [[i + 1]], late[tf.newaxis])
         return tf.where(is_done, end_of_passes, number + 1), borders, found
 
-    unknown = tf.zeros([_NUM_SEGMENTS - 1, 1, 1], first.dtype) * first
-    borders = tf.concat([first[tf.newaxis], unknown, last[tf.newaxis]], axis=0)
+    # z at the borders of the segments. Those in between are found by the forward passes.
+    borders = tf.stack([*(_NUM_SEGMENTS * [first]), last])
     return tf.while_loop(
         lambda number, *_: number < end_of_passes,
         one_pass,
