@@ -92,6 +92,7 @@ def autoregressive_layers(
             context_size=context_size,
             seed=layer_seed,
             dtype=_recipe.network_policy(dtype),
+            **_recipe.bias_at_full_rate(network, raw_scale),
             **network_kwargs,
         )
         _recipe.build(conditioner, size, context_size)

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 from tfp_flows import _checks, _widths
 from tfp_flows.bijectors import Affine, Coupling
 from tfp_flows.distributions import Flow
+from tfp_flows.layers import MLP
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
@@ -118,6 +119,17 @@ def raw_scale(widths: Sequence[int], gain: float = 1.0) -> float:
     return min(1.0, gain / math.sqrt(widths[-1])) if widths else 1.0
 
 
+def bias_at_full_rate(network: Callable[..., keras.Layer], raw_scale: float) -> dict[str, float]:
+    """The keyword by which the last bias of an `MLP` moves raw numbers by the learning rate.
+
+    There is one bias for each raw number, where there are n weights, so that `raw_scale` has no
+    reason there. With it, the first coordinate of a `MADE`, which has nothing but the last bias,
+    learns ten times as slowly as the others.
+    """
+    is_mlp = isinstance(network, type) and issubclass(network, MLP)
+    return {"output_bias_scale": 1.0 / raw_scale} if is_mlp and raw_scale != 1.0 else {}
+
+
 def build(
     network: keras.Layer, input_shape: Any, context_size: int | tuple[int, ...]
 ) -> keras.Layer:
@@ -174,6 +186,7 @@ def coupling(
         context_size=context_size,
         seed=seed,
         dtype=network_policy(dtype),
+        **bias_at_full_rate(network, raw_scale),
         **network_kwargs,
     )
     build(conditioner, (*shape[:-1], num_in), context_size)

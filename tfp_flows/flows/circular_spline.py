@@ -125,6 +125,7 @@ def _single(splines: dict[str, Any], network_kwargs: dict[str, Any]) -> tfb.Bije
     context_size = splines["context_size"]
     params_size = CircularSpline.params_size(**splines["transformer_kwargs"])
     network_kwargs["dtype"] = _recipe.network_policy(network_kwargs["dtype"])
+    network_kwargs |= _recipe.bias_at_full_rate(MADE, splines["raw_scale"])
     network = MADE(1, params_size, context_size=context_size, **network_kwargs)
     _recipe.build(network, 1, context_size)
     return Autoregressive(network, **splines)

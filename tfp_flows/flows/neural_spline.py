@@ -159,6 +159,7 @@ def _autoregressive(
     context_size = splines["context_size"]
     params_size = splines["transformer"].params_size(**splines["transformer_kwargs"])
     network_kwargs["dtype"] = _recipe.network_policy(network_kwargs["dtype"])
+    network_kwargs |= _recipe.bias_at_full_rate(MADE, splines["raw_scale"])
     network = MADE(size, params_size, residual=True, context_size=context_size, **network_kwargs)
     _recipe.build(network, size, context_size)
     return Autoregressive(network, solver=solver, **splines)

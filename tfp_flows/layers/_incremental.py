@@ -162,7 +162,7 @@ def _start(
     for dense, below, above in zip(made.masked_layers(), layers, layers[1:], strict=False):
         kernel = above.spread(below.spread(tf.transpose(dense.used_kernel()), axis=1), axis=0)
         weights.append(_Weights(kernel, below, above, num_groups, above is layers[-1]))
-        bias = above.spread(tf.cast(dense.bias, dtype), axis=0)
+        bias = above.spread(dense.used_bias(), axis=0)
         sums.append(tf.broadcast_to(bias[:, tf.newaxis], [bias.shape[0], rows]))
     free = tf.zeros([rows, 0], dtype) if context is None else tf.cast(context, dtype)
     gates = [layers[1].spread(gate, axis=0) for gate in made.gates(free)]

@@ -9,7 +9,7 @@ from tfp_flows.layers._rows_last_dense import RowsLastDense
 
 
 class MaskedDense(RowsLastDense):
-    r"""$y = (W * M)^\top x + b$
+    r"""$y = (W * M)^\top x + s b$
 
     A dense layer whose kernel W has a constant mask M, a boolean array of the same shape.
     """

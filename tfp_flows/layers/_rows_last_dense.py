@@ -12,7 +12,7 @@ FEW = 64  # columns
 
 # The name must not change: Keras writes it into the paths of weights, also of existing files.
 class RowsLastDense(keras.layers.Dense):
-    r"""$y = W^\top x + b$
+    r"""$y = W^\top x + s b$
 
     A dense layer that maps `x` `[n, N]` to `y` `[m, N]`, for the N rows of a batch.
 
@@ -21,8 +21,13 @@ class RowsLastDense(keras.layers.Dense):
 
     Args:
         units: m.
+        bias_scale: s, see `MLP`.
         **kwargs: those of `keras.layers.Dense`.
     """
+
+    def __init__(self, units: int, bias_scale: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self._bias_scale = bias_scale
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights; the shape is `(N, n)`, as for any dense layer."""
@@ -31,12 +36,17 @@ class RowsLastDense(keras.layers.Dense):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns `[m, N]`."""
-        kernel, bias = self.used_kernel(), tf.convert_to_tensor(self.bias)
-        return _plus_bias(tf.matmul(kernel, inputs, transpose_a=True), bias)
+        product = tf.matmul(self.used_kernel(), inputs, transpose_a=True)
+        return _plus_bias(product, self.used_bias())
 
     def used_kernel(self) -> tf.Tensor:
         """Returns the kernel, in the compute dtype."""
         return tf.convert_to_tensor(self.kernel)
+
+    def used_bias(self) -> tf.Tensor:
+        """Returns s b, in the compute dtype."""
+        bias = tf.cast(self.bias, self.compute_dtype)
+        return bias if self._bias_scale == 1.0 else self._bias_scale * bias
 
 
 def columns(x: tf.Tensor) -> tf.Tensor:

@@ -154,7 +154,7 @@ class LipschitzMLP(MLP):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config = super().get_config()
-        for name in ("dropout", "layer_norm"):
+        for name in ("dropout", "layer_norm", "output_bias_scale"):
             del config[name]
         config.update(
             activation=self._activation_name, coefficient=self.coefficient, norm=self.norm

@@ -55,6 +55,8 @@ class MADE(MLP):
         output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
         seed: a non-negative integer that makes all that is random reproducible.
+        output_bias_scale: a factor on the last bias, see `MLP`. That bias is all that the first
+            coordinate has without a context.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
@@ -95,6 +97,7 @@ class MADE(MLP):
         output_initializer: str | keras.initializers.Initializer = "zeros",
         kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
         seed: int | None = None,
+        output_bias_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
         event_size = _checks.integer_at_least(event_size, 1, "event_size")
@@ -111,6 +114,7 @@ class MADE(MLP):
             output_initializer=output_initializer,
             kernel_regularizer=kernel_regularizer,
             seed=seed,
+            output_bias_scale=output_bias_scale,
             **kwargs,
         )
         if residual:
@@ -153,7 +157,11 @@ class MADE(MLP):
                     self._gate.append(self._new_dense(f"gate_{k}", self.context_size, len(degrees)))
             if self.dropout:
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
-        self._output = self._new_masked("output", seen, wanted, initializer=self.output_initializer)
+        last = {
+            "initializer": self.output_initializer,
+            "bias_scale": self.output_bias_scale,
+        }
+        self._output = self._new_masked("output", seen, wanted, **last)
 
     def _new_masked(
         self, name: str, seen: np.ndarray, degrees: np.ndarray, **kwargs: Any

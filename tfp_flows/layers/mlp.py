@@ -17,7 +17,7 @@ from tfp_flows.layers._rows_last_dense import RowsLastDense, by_rows, columns
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class MLP(keras.layers.Layer):
-    r"""$h = W_L a(\cdots a(W_1 [x, c] + b_1) \cdots) + b_L$
+    r"""$h = W_L a(\cdots a(W_1 [x, c] + b_1) \cdots) + s b_L$
 
     A conditioner: a multilayer perceptron of an input and an optional context.
 
@@ -36,6 +36,9 @@ class MLP(keras.layers.Layer):
         output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
         seed: a non-negative integer that makes initial weights and dropout reproducible.
+        output_bias_scale: s, a positive number. Adam moves each bias by about its learning rate in
+            a step, so it moves h by s times that. Where raw numbers are multiplied by a small
+            `raw_scale` (see `Coupling`), the inverse of that lets biases learn at the full rate.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Raises:
@@ -65,6 +68,7 @@ class MLP(keras.layers.Layer):
         output_initializer: str | keras.initializers.Initializer = "zeros",
         kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
         seed: int | None = None,
+        output_bias_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -81,6 +85,7 @@ class MLP(keras.layers.Layer):
         self.output_initializer = keras.initializers.get(output_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.seed = None if seed is None else _checks.integer_at_least(seed, 0, "seed")
+        self.output_bias_scale = _checks.positive_number(output_bias_scale, "output_bias_scale")
         self._x_size: Any = None  # D, known once built
 
     def __call__(self, x: ArrayLike, context: ArrayLike | None = None, **kwargs: Any) -> tf.Tensor:
@@ -125,7 +130,7 @@ class MLP(keras.layers.Layer):
             if self.dropout:
                 self._dropout.append(self._new_dropout(f"dropout_{i}"))
             size = units
-        self._output = self._new_dense("output", size, self.output_size, self.output_initializer)
+        self._output = self._new_output(size)
 
     def _raw_parameters(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
@@ -169,6 +174,11 @@ class MLP(keras.layers.Layer):
         )
         dense.build((None, input_size))
         return dense
+
+    def _new_output(self, input_size: int) -> RowsLastDense:
+        kwargs = {"bias_scale": self.output_bias_scale}
+        size, initializer = self.output_size, self.output_initializer
+        return self._new_dense("output", input_size, size, initializer, **kwargs)
 
     def _first_biases(self) -> dict[str, Any]:
         # From zero all units would bend at zero, and of few inputs only the sizes would be seen.
@@ -247,4 +257,5 @@ class MLP(keras.layers.Layer):
             "output_initializer": keras.initializers.serialize(self.output_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "seed": self.seed,
+            "output_bias_scale": self.output_bias_scale,
         }

@@ -218,7 +218,7 @@ class Recurrent(MLP):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, with the order resolved."""
         config = super().get_config()
-        for name in ("output_size", "activation", "dropout", "layer_norm"):
+        for name in ("output_size", "activation", "dropout", "layer_norm", "output_bias_scale"):
             del config[name]
         return {
             **config,

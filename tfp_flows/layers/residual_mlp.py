@@ -38,6 +38,7 @@ class ResidualMLP(MLP):
         output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
         seed: a non-negative integer that makes initial weights and dropout reproducible.
+        output_bias_scale: see `MLP`.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Raises:
@@ -67,6 +68,7 @@ class ResidualMLP(MLP):
         output_initializer: str | keras.initializers.Initializer = "zeros",
         kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
         seed: int | None = None,
+        output_bias_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -80,6 +82,7 @@ class ResidualMLP(MLP):
             output_initializer=output_initializer,
             kernel_regularizer=kernel_regularizer,
             seed=seed,
+            output_bias_scale=output_bias_scale,
             **kwargs,
         )
         _widths.block_widths(self.hidden_units, "hidden_units")
@@ -102,7 +105,7 @@ class ResidualMLP(MLP):
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
             if self.context_size:
                 self._gate.append(self._new_dense(f"gate_{k}", self.context_size, units))
-        self._output = self._new_dense("output", units, self.output_size, self.output_initializer)
+        self._output = self._new_output(units)
 
     def _raw_parameters(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
