@@ -105,7 +105,9 @@ def spline_coupling(sizes):
     for i in range(sizes.num_layers):
         params_size = B.RationalQuadraticSpline.params_size(**kwargs)
         seed = sizes.num_layers * sizes.seed + i
-        network = tfpf.layers.MLP(size // 2 * params_size, sizes.hidden_units, seed=seed)
+        network = tfpf.layers.MLP(
+            size // 2 * params_size, sizes.hidden_units, seed=seed, **_full_rate(sizes)
+        )
         network.build((None, size // 2))
         mask = [(j < size // 2) == (i % 2 == 0) for j in range(size)]
         layer = B.Coupling(
@@ -122,7 +124,9 @@ def spline_autoregressive(sizes):
         params_size = B.RationalQuadraticSpline.params_size(**kwargs)
         order = "reverse" if i % 2 else None
         seed = sizes.num_layers * sizes.seed + i
-        network = tfpf.layers.MADE(size, params_size, sizes.hidden_units, order=order, seed=seed)
+        network = tfpf.layers.MADE(
+            size, params_size, sizes.hidden_units, order=order, seed=seed, **_full_rate(sizes)
+        )
         network.build((None, size))
         layer = B.Autoregressive(
             network, B.RationalQuadraticSpline, kwargs, raw_scale=_raw_scale(sizes)
@@ -133,7 +137,12 @@ def spline_autoregressive(sizes):
 
 def _raw_scale(sizes):
     """The scale of the spline recipe, with which raw parameters move less in the first steps."""
-    return 0.6 / np.sqrt(sizes.hidden_units[-1])
+    return float(0.6 / np.sqrt(sizes.hidden_units[-1]))
+
+
+def _full_rate(sizes):
+    """The factor of the recipe on the last bias, which is one number and not a sum of many."""
+    return {"output_bias_scale": 1.0 / _raw_scale(sizes)}
 
 
 def umnn(sizes):

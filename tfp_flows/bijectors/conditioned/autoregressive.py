@@ -64,7 +64,8 @@ class Autoregressive(ConditionerBijector):
       event_ndims: 1 for vectors, 2 for time series, in the order of time.
       raw_scale: positive `float`, a factor s on the raw numbers. The first step of Adam at a rate r
         moves all outputs of a network by about r n together, for n hidden units of size one.
-        Recipes take s near $1 / \sqrt{n}$ if a transformer is sensitive to that.
+        Recipes take s near $1 / \sqrt{n}$ if a transformer is sensitive to that, and give their
+        networks `output_bias_scale=1 / s`, since a bias is one number and not a sum of n.
       validate_args: Python `bool`. If `True`, a Jacobian checks, when the bijector is made, that
         the conditioner keeps the order and computes each row on its own. This needs vectors of
         known D, by `order` or by that of the conditioner.
