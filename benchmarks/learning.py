@@ -226,8 +226,9 @@ def main():
     else:
         results = train_all(arguments, path, checked_core(parser, arguments.core))
     dimensions = {"power": 6, "bsds300": 62, "miniboone": 42, "diabetes": 10, "wine": 12}
-    report(results, dimensions)
-    draw(results, "learning.png")
+    if table(results):  # it needs this package beside another one
+        report(results, dimensions)
+        draw(results, "learning.png")
 
 
 if __name__ == "__main__":
