@@ -40,10 +40,16 @@ def without_xla(monkeypatch):
     """The guide's models are many, and each takes seconds to compile for a few steps of training.
 
     `FlowModel` trains without a graph, `VariationalModel`, whose steps are many, in one without
-    XLA. That its models train under XLA README and the page on extending show.
+    XLA. That its models train under XLA README and the page on extending show. Arrays are trained
+    on in few large batches, since each step without a graph is slow.
     """
     flow_compile, variational_compile = tfpf.FlowModel.compile, tfpf.VariationalModel.compile
-    keras_compile = keras.Model.compile
+    keras_compile, fit = keras.Model.compile, tfpf.FlowModel.fit
+
+    def fit_in_large_batches(self, x=None, *data, **options):
+        if isinstance(x, np.ndarray):
+            options.setdefault("batch_size", 256)
+        return fit(self, x, *data, **options)
 
     def compile_eager(self, *args, jit_compile=True, **options):
         return flow_compile(self, *args, jit_compile=False, run_eagerly=True, **options)
@@ -58,6 +64,7 @@ def without_xla(monkeypatch):
 
     monkeypatch.setattr(keras.Model, "compile", compile_users_model)
     monkeypatch.setattr(tfpf.FlowModel, "compile", compile_eager)
+    monkeypatch.setattr(tfpf.FlowModel, "fit", fit_in_large_batches)
     monkeypatch.setattr(tfpf.VariationalModel, "compile", compile_graph)
 
 
