@@ -70,10 +70,14 @@ def without_xla(monkeypatch):
 
 def test_guide(run_page, tmp_path, without_xla):
     # Its flows have half of the layers that are printed, which show the same in half of the time.
-    # Its surrogate posterior takes fewer steps.
+    # Its posteriors and its spline take fewer steps. Its chain goes without XLA, by which
+    # `test_hmc_through_the_bijector_under_jit` compiles another.
     instead = {
         'small = {"num_layers": 2': 'small = {"num_layers": 1',
         "fit(steps_per_epoch=50, verbose=0)": "fit(steps_per_epoch=5, verbose=0)",
+        "num_steps=20": "num_steps=2",
+        "batch_size=512, epochs=20": "batch_size=512, epochs=5",
+        "@tf.function(jit_compile=True)\ndef run_chain": "@tf.function\ndef run_chain",
     }
     names = run_page("guide.md", instead)
     for name in ("flow", "torus"):
