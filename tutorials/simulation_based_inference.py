@@ -86,7 +86,9 @@ model.adapt(theta)
 
 # %%
 BATCH_SIZE, EPOCHS = (100, 6) if SHORT else (500, 25)
-rate = keras.optimizers.schedules.CosineDecay(2e-2 if SHORT else 3e-3, EPOCHS * num_simulations // BATCH_SIZE)
+rate = keras.optimizers.schedules.CosineDecay(
+    2e-2 if SHORT else 3e-3, EPOCHS * num_simulations // BATCH_SIZE
+)
 model.compile(keras.optimizers.Adam(rate, global_clipnorm=5.0), jit_compile=not SHORT)
 history = model.fit(x, theta, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
 figure, panel = plt.subplots(figsize=(4.5, 3), layout="constrained")

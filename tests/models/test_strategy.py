@@ -97,8 +97,7 @@ for scope, num_devices in ((contextlib.nullcontext, 1), (strategy.scope, 2)):
             return tf.reduce_sum(noise * (z - tf.stop_gradient(location)), axis=-1)
         normal = normal_of(location)
         model = tfpf.VariationalModel(normal, target, num_samples=16, seed=3)
-        options = {} if num_devices == 2 else {"jit_compile": False, "run_eagerly": True}
-        model.compile(keras.optimizers.SGD(0.1 * num_devices), **options)
+        model.compile(keras.optimizers.SGD(0.1 * num_devices))
         history = model.fit(steps_per_epoch=4 // num_devices, verbose=0).history
     reached.append(location.numpy())
     elbos.append(history["elbo"])

@@ -95,9 +95,7 @@ def built_before_fit(monkeypatch):
 # The short form of the quickstart has its own command in `.ci/run`.
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")  # where there is a display
 @pytest.mark.parametrize("name", [name for name in build.NAMES if name != "quickstart"])
-def test_short_form_runs_and_ends_with_its_figures(
-    name, tmp_path, monkeypatch, built_before_fit
-):
+def test_short_form_runs_and_ends_with_its_figures(name, tmp_path, monkeypatch, built_before_fit):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
