@@ -40,10 +40,16 @@ def without_xla(monkeypatch):
     """The guide's models are many, and each takes seconds to compile for a few steps of training.
 
     `FlowModel` trains without a graph, `VariationalModel`, whose steps are many, in one without
-    XLA. That its models train under XLA README and the page on extending show.
+    XLA. That its models train under XLA README and the page on extending show. Arrays are trained
+    on in few large batches, since each step without a graph is slow.
     """
     flow_compile, variational_compile = tfpf.FlowModel.compile, tfpf.VariationalModel.compile
-    keras_compile = keras.Model.compile
+    keras_compile, fit = keras.Model.compile, tfpf.FlowModel.fit
+
+    def fit_in_large_batches(self, x=None, *data, **options):
+        if isinstance(x, np.ndarray):
+            options.setdefault("batch_size", 256)
+        return fit(self, x, *data, **options)
 
     def compile_eager(self, *args, jit_compile=True, **options):
         return flow_compile(self, *args, jit_compile=False, run_eagerly=True, **options)
@@ -58,15 +64,20 @@ def without_xla(monkeypatch):
 
     monkeypatch.setattr(keras.Model, "compile", compile_users_model)
     monkeypatch.setattr(tfpf.FlowModel, "compile", compile_eager)
+    monkeypatch.setattr(tfpf.FlowModel, "fit", fit_in_large_batches)
     monkeypatch.setattr(tfpf.VariationalModel, "compile", compile_graph)
 
 
 def test_guide(run_page, tmp_path, without_xla):
     # Its flows have half of the layers that are printed, which show the same in half of the time.
-    # Its surrogate posterior takes fewer steps.
+    # Its posteriors and its spline take fewer steps. Its chain goes without XLA, by which
+    # `test_hmc_through_the_bijector_under_jit` compiles another.
     instead = {
         'small = {"num_layers": 2': 'small = {"num_layers": 1',
         "fit(steps_per_epoch=50, verbose=0)": "fit(steps_per_epoch=5, verbose=0)",
+        "num_steps=20": "num_steps=2",
+        "batch_size=512, epochs=20": "batch_size=512, epochs=5",
+        "@tf.function(jit_compile=True)\ndef run_chain": "@tf.function\ndef run_chain",
     }
     names = run_page("guide.md", instead)
     for name in ("flow", "torus"):

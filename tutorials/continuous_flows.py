@@ -72,7 +72,7 @@ print(f"A normal distribution is {nats_from_truth(normal):.3f} nats from the tru
 # regression finds this mean.
 
 # %%
-NUM_STEPS = 5
+NUM_STEPS = 2 if SHORT else 5
 WIDTHS = (32,) if SHORT else (64, 64)
 
 
@@ -83,11 +83,11 @@ def new_flow():
 def accurate(flow):
     """The same flow, solved in smaller steps."""
     field = flow.bijector.bijectors[0].field  # `ffjord` makes a chain, here of one `Continuous`
-    bijector = tfpf.bijectors.Continuous(field, solver="rk4", num_steps=10 if SHORT else 20)
+    bijector = tfpf.bijectors.Continuous(field, solver="rk4", num_steps=5 if SHORT else 20)
     return tfpf.distributions.Flow(flow.distribution, bijector)
 
 
-epochs = {"likelihood": 4 if SHORT else 8, "flow_matching": 30 if SHORT else 60}
+epochs = {"likelihood": 4 if SHORT else 8, "flow_matching": 15 if SHORT else 60}
 evaluations = {"likelihood": 2 * 4 * NUM_STEPS, "flow_matching": 1}  # of the field, for each row
 keras.utils.set_random_seed(1)
 flows = {}
@@ -208,7 +208,7 @@ shape = {"nrows": 2, "ncols": len(stops), "squeeze": False}
 figure, panels = plt.subplots(**shape, figsize=(10, 4.3), layout="constrained")
 for (name, field), row in zip(fields.items(), panels, strict=True):
     for t1, panel in zip(stops, row, strict=True):
-        until = tfpf.bijectors.Continuous(field, t1=t1, solver="rk4", num_steps=10)
+        until = tfpf.bijectors.Continuous(field, t1=t1, solver="rk4", num_steps=5 if SHORT else 10)
         show_density(panel, tfpf.distributions.Flow(base, until), f"t = {t1}")
     row[0].set_title(f"{name}, t = {stops[0]}")
 plt.show()

@@ -133,11 +133,11 @@ def trained(name, flow, *data, epochs):
 real_nvp = tfpf.flows.multiscale(
     (8, 8, 1), seed=1, **(size or {"num_layers": 2, "hidden_channels": (16, 16)})
 )
-real_nvp = trained("multiscale", real_nvp, x, epochs=4 if SHORT else 12)
+real_nvp = trained("multiscale", real_nvp, x, epochs=2 if SHORT else 12)
 
 # %%
 glow = tfpf.flows.glow((8, 8, 1), context_size=10, seed=1, **size)
-glow = trained("glow", glow, classes[labels], x, epochs=12 if SHORT else 40)
+glow = trained("glow", glow, classes[labels], x, epochs=6 if SHORT else 40)
 
 # %% [markdown]
 # ## Bits, and the rule of Bayes

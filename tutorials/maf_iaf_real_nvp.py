@@ -55,7 +55,7 @@ def draw(num_rows, seed):
     return (chosen + NOISE * rng.normal(size=[num_rows, 2])).astype("float32")
 
 
-x, x_test = draw(1_000 if SHORT else 20_000, 1), draw(2_000, 2)
+x, x_test = draw(1_000 if SHORT else 20_000, 1), draw(500 if SHORT else 2_000, 2)
 
 # %% [markdown]
 # Since we made the data, we know their density: it is the mean of many narrow normal densities
@@ -101,7 +101,7 @@ flows = {
 # p(x). The rate of the optimizer falls to zero.
 
 # %%
-BATCH_SIZE, EPOCHS, RATE = (100, 8, 1e-2) if SHORT else (500, 60, 3e-3)
+BATCH_SIZE, EPOCHS, RATE = (200, 8, 2e-2) if SHORT else (500, 60, 3e-3)
 for name, flow in flows.items():
     model = tfpf.FlowModel(flow)
     rate = keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * len(x) // BATCH_SIZE)
@@ -122,7 +122,7 @@ for name, flow in flows.items():
 # bend it. On a logarithmic scale the bridge is easy to see.
 
 # %%
-axis = np.linspace(-2.8, 2.8, 150, dtype="float32")
+axis = np.linspace(-2.8, 2.8, 25 if SHORT else 150, dtype="float32")
 grid = np.stack(np.meshgrid(axis, axis), axis=-1)
 figure, panels = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
 for (name, density), panel in zip({"truth": truth, **flows}.items(), panels, strict=True):
@@ -156,12 +156,12 @@ for name, flow in flows.items():
 # called once before we measure. The numbers depend on your machine. The pattern does not.
 
 # %%
-SIZE, NUM_ROWS, REPEATS = (8, 100, 1) if SHORT else (32, 2_000, 7)
+SIZE, NUM_ROWS, REPEATS = (2, 100, 1) if SHORT else (32, 2_000, 7)
 
 
 def seconds(function, *arguments):
     """The shortest of several calls of the compiled function."""
-    compiled = tf.function(function, jit_compile=not SHORT)
+    compiled = function if SHORT else tf.function(function, jit_compile=True)
     compiled(*arguments)
     times = []
     for _ in range(REPEATS):

@@ -229,7 +229,9 @@ def wave_log_prob(data):
     return wave.log_prob([data[:, 0], data[:, 1]])
 
 
-data, test = (np.stack(wave.sample(n, seed=n), axis=-1) for n in (10_000, 2_000))
+data, test = (
+    np.stack(wave.sample(n, seed=n), axis=-1) for n in (5_000 if SHORT else 10_000, 2_000)
+)
 normal = tfd.MultivariateNormalTriL(
     data.mean(axis=0), np.linalg.cholesky(np.cov(data.T)).astype("float32")
 )

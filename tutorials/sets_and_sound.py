@@ -116,7 +116,7 @@ flow = tfpf.flows.pointflow(
     2,
     latent_size=3,
     solver="rk4",
-    num_steps=2 if SHORT else 4,
+    num_steps=1 if SHORT else 4,
     seed=1,
     **(small if SHORT else large),
 )
@@ -240,7 +240,7 @@ def new_waveglow(num_frames):
     return tfpf.flows.waveglow(
         (8 * num_frames, 1),
         context_size=(num_frames, 1),
-        num_scales=2,
+        num_scales=1 if SHORT else 2,
         num_layers=1 if SHORT else 3,
         hidden_channels=(16,) if SHORT else (32, 32, 32),
         seed=1,
@@ -250,7 +250,7 @@ def new_waveglow(num_frames):
 synthesizer = new_waveglow(FRAMES)
 model = tfpf.FlowModel(synthesizer)
 epochs = 6 if SHORT else 15
-rate = keras.optimizers.schedules.CosineDecay(1e-2 if SHORT else 3e-3, epochs * len(series) // 100)
+rate = keras.optimizers.schedules.CosineDecay(2e-2 if SHORT else 3e-3, epochs * len(series) // 100)
 model.compile(keras.optimizers.Adam(rate, global_clipnorm=100.0), jit_compile=False)
 model.fit(described, series, batch_size=100, epochs=epochs, verbose=0)
 nats = -model.evaluate(described_test, series_test, verbose=0)

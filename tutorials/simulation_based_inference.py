@@ -55,7 +55,7 @@ def simulate(theta):
     return (crescent + shift).astype("float32")
 
 
-num_simulations = 2_000 if SHORT else 50_000
+num_simulations = 1_000 if SHORT else 50_000
 theta = prior(num_simulations)
 x = simulate(theta)
 print(f"{num_simulations:,} simulations: theta {theta.shape}, x {x.shape}")
@@ -71,7 +71,8 @@ print(f"{num_simulations:,} simulations: theta {theta.shape}, x {x.shape}")
 # `adapt` sets it from the parameters. In `tfb.Chain` the last one is applied first.
 
 # %%
-settings = {"num_layers": 1, "num_bins": 8} if SHORT else {"num_layers": 3, "num_bins": 16}
+small = {"num_layers": 1, "num_bins": 8, "hidden_units": (32,)}
+settings = small if SHORT else {"num_layers": 3, "num_bins": 16}
 flow = tfpf.distributions.Flow(
     tfpf.flows.neural_spline(2, context_size=2, autoregressive=True, seed=1, **settings),
     tfb.Chain([tfb.Sigmoid(-1.0, 1.0), tfpf.bijectors.Standardize(2)]),
@@ -85,7 +86,9 @@ model.adapt(theta)
 
 # %%
 BATCH_SIZE, EPOCHS = (100, 6) if SHORT else (500, 25)
-rate = keras.optimizers.schedules.CosineDecay(3e-3, EPOCHS * num_simulations // BATCH_SIZE)
+rate = keras.optimizers.schedules.CosineDecay(
+    2e-2 if SHORT else 3e-3, EPOCHS * num_simulations // BATCH_SIZE
+)
 model.compile(keras.optimizers.Adam(rate, global_clipnorm=5.0), jit_compile=not SHORT)
 history = model.fit(x, theta, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
 figure, panel = plt.subplots(figsize=(4.5, 3), layout="constrained")
@@ -157,7 +160,7 @@ print(f"  prior {-np.log(4):.2f}, flow {approximate:.2f}, exact posterior {exact
 # that is not small is what we hope for. The parameters come first here, and the context second.
 
 # %%
-CHECKED = 100 if SHORT else 500
+CHECKED = 25 if SHORT else 500
 calibration = tfpf.diagnostics.sbc(flow, theta_test, x_test, num_samples=99, num_rows=CHECKED)
 figures["two moons, p of calibration"] = calibration.p_value
 print(calibration)
@@ -214,7 +217,7 @@ embedding = keras.Sequential(
         keras.layers.Dense(8),
     ]
 )
-settings = {"num_layers": 1, "num_bins": 4} if SHORT else {"num_layers": 2, "num_bins": 8}
+settings = small if SHORT else {"num_layers": 2, "num_bins": 8}
 flow = tfpf.distributions.Flow(
     tfpf.flows.neural_spline(2, context_size=8, autoregressive=True, seed=1, **settings),
     tfb.Chain([tfb.Sigmoid(-1.0, 1.0), tfpf.bijectors.Standardize(2)]),
@@ -249,8 +252,8 @@ flow_model = tfpf.FlowModel(flow)
 flow_model.adapt(theta)
 posterior = Posterior(embedding, flow_model)
 
-EPOCHS = 6
-rate = keras.optimizers.schedules.CosineDecay(2e-3, EPOCHS * len(theta) // 250)
+EPOCHS, RATE = (4, 2e-2) if SHORT else (6, 2e-3)
+rate = keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * len(theta) // 250)
 posterior.compile(
     keras.optimizers.Adam(rate, global_clipnorm=5.0),
     loss=lambda _, log_prob: -log_prob,

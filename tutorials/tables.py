@@ -131,7 +131,7 @@ history = model.fit(
     x,
     validation_data=x_validation,
     batch_size=250,
-    epochs=4 if SHORT else 20,
+    epochs=3 if SHORT else 20,
     callbacks=[stop],
     verbose=0,
 )
@@ -223,7 +223,7 @@ def power_flow(context_size):
         bound=4.0,
         seed=1,
         num_layers=1,
-        hidden_units=(64, 64),
+        hidden_units=(16,) if SHORT else (64, 64),
     )
     return tfpf.distributions.Flow(recipe, tfb.Chain([tfb.Exp(), tfpf.bijectors.Standardize(1)]))
 
@@ -231,10 +231,10 @@ def power_flow(context_size):
 def fit(flow, data, validation_data):
     model = tfpf.FlowModel(flow)
     model.adapt(data[-1])
-    rate = 5e-3 if SHORT else 1e-3
+    rate = 1e-2 if SHORT else 1e-3
     model.compile(keras.optimizers.Adam(rate), jit_compile=not SHORT)
     stop = keras.callbacks.EarlyStopping(patience=4, restore_best_weights=True)
-    epochs = 3 if SHORT else 15
+    epochs = 2 if SHORT else 15
     model.fit(
         *data,
         validation_data=validation_data,

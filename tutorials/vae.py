@@ -137,7 +137,7 @@ models = {
 # latents for each.
 
 # %%
-EPOCHS, RATE = (20, 1e-2) if SHORT else (100, 2e-3)
+EPOCHS, RATE = (8, 1e-2) if SHORT else (100, 2e-3)
 names = list(models)[-1:] if SHORT else list(models)
 for name in names:
     model = models[name]
@@ -148,7 +148,7 @@ for name in names:
         jit_compile=not SHORT,
     )
     model.fit(x, np.zeros(len(x)), batch_size=100, epochs=EPOCHS, verbose=0)
-    draws = [model.predict(x_test, batch_size=297, verbose=0) for _ in range(10)]
+    draws = [model.predict(x_test, batch_size=297, verbose=0) for _ in range(2 if SHORT else 10)]
     figures[f"{name}, ELBO"] = float(np.mean(draws))
     print(f"{name:31} ELBO {np.mean(draws):8.2f} nats on the test images")
 

@@ -100,17 +100,17 @@ for name, value in draw._asdict().items():
 # at most the log evidence, and reaches it when the flow is the posterior.
 
 # %%
-STEPS, EPOCHS, NUM_SAMPLES = (150, 3, 64) if SHORT else (4_000, 20, 128)
+STEPS, EPOCHS, NUM_SAMPLES = (100, 2, 64) if SHORT else (4_000, 20, 128)
 
 
 def fit(surrogate):
     trained = tfpf.VariationalModel(
         surrogate, pinned.unnormalized_log_prob, num_samples=NUM_SAMPLES, seed=1
     )
-    rate = keras.optimizers.schedules.CosineDecay(2e-2 if SHORT else 5e-3, STEPS)
+    rate = keras.optimizers.schedules.CosineDecay(4e-2 if SHORT else 5e-3, STEPS)
     trained.compile(keras.optimizers.Adam(rate, clipnorm=10.0), jit_compile=not SHORT)
     history = trained.fit(steps_per_epoch=STEPS // EPOCHS, epochs=EPOCHS, verbose=0)
-    return history.history["elbo"], trained.evaluate(steps=20 if SHORT else 100, verbose=0)
+    return history.history["elbo"], trained.evaluate(steps=10 if SHORT else 100, verbose=0)
 
 
 history, elbo = fit(surrogate)
@@ -176,14 +176,14 @@ plt.show()
 # its steps is adapted during the first of them. Four chains run at once.
 
 # %%
-CHAINS, DRAWS, BURN_IN = (2, 30, 30) if SHORT else (4, 1_500, 500)
+CHAINS, DRAWS, BURN_IN = (2, 10, 10) if SHORT else (4, 1_500, 500)
 
 
 @tf.function(jit_compile=not SHORT, autograph=False)
 def run_chains(start):
     kernel = tfp.mcmc.TransformedTransitionKernel(
         tfp.mcmc.NoUTurnSampler(
-            pinned.unnormalized_log_prob, step_size=0.2, max_tree_depth=3 if SHORT else 7
+            pinned.unnormalized_log_prob, step_size=0.2, max_tree_depth=2 if SHORT else 7
         ),
         pinned.experimental_default_event_space_bijector(),
     )

@@ -108,7 +108,7 @@ plt.show()
 truth = tfd.MixtureSameFamily(
     tfd.Categorical(probs=[0.7, 0.3]), tfd.Normal([-1.5, 1.5], [0.6, 0.3])
 )
-x = truth.sample([20_000, 1], seed=2).numpy()
+x = truth.sample([3_000 if SHORT else 20_000, 1], seed=2).numpy()
 x_test = truth.sample([20_000, 1], seed=3).numpy()
 
 # %% [markdown]
@@ -128,7 +128,7 @@ start = flow.prob(np.linspace(-4, 4, 200, dtype="float32")[:, np.newaxis])
 # rate of the optimizer is high here, since there are few numbers, and falls to zero.
 
 # %%
-EPOCHS = 6 if SHORT else 20
+EPOCHS = 8 if SHORT else 20
 model = tfpf.FlowModel(flow)
 rate = keras.optimizers.schedules.CosineDecay(0.1, EPOCHS * len(x) // 500)
 model.compile(keras.optimizers.Adam(rate), jit_compile=not SHORT)
@@ -249,10 +249,10 @@ def log_normalizer(energy, half_width=8.0, num_points=801):
 # the flow sees the whole plane before it settles.
 
 # %%
-STEPS, LAYERS, RATE = (300, (2,), 0.03) if SHORT else (2_000, (2, 8, 32), 0.01)
+STEPS, LAYERS, RATE = (150, (2,), 0.05) if SHORT else (2_000, (2, 8, 32), 0.01)
 
 
-def fit(energy, num_layers, num_epochs=50):
+def fit(energy, num_layers, num_epochs=10 if SHORT else 50):
     base = tfd.MultivariateNormalDiag(
         tf.Variable(tf.zeros(2)), tfp.util.TransformedVariable(tf.fill([2], 2.0), tfb.Softplus())
     )
@@ -265,7 +265,7 @@ def fit(energy, num_layers, num_epochs=50):
         on_epoch_begin=lambda epoch, logs: strength.assign(min(1.0, 0.1 + 1.8 * epoch / num_epochs))
     )
     model.fit(steps_per_epoch=STEPS // num_epochs, epochs=num_epochs, callbacks=[grow], verbose=0)
-    return flow, log_normalizer(energy) - model.evaluate(steps=100, verbose=0)
+    return flow, log_normalizer(energy) - model.evaluate(steps=20 if SHORT else 100, verbose=0)
 
 
 # %%

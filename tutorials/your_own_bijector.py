@@ -186,7 +186,7 @@ def draw(num_rows, seed):
     return tf.stack(truth.sample(num_rows, seed=seed), axis=-1).numpy()
 
 
-x, x_test = draw(10_000 if SHORT else 20_000, 1), draw(20_000, 2)
+x, x_test = draw(3_000 if SHORT else 20_000, 1), draw(20_000, 2)
 exact = truth.log_prob([x_test[:, 0], x_test[:, 1]]).numpy()
 
 flows = {"affine": my_flow(2, B.Affine), "sinh-arcsinh": my_flow(2)}
