@@ -268,6 +268,7 @@ CASES = [
         "cubic_spline_linear_tails",
         transformer(B.CubicSpline, tails="linear", **SPLINE),
         ("CubicSpline",),
+        kernel=False,  # `test_spline_parameters.py` compiles its inverse with gradients
     ),
     Case(
         "circular_spline",
@@ -387,6 +388,7 @@ CASES = [
         autoregressive(B.Affine, order=(2, 0, 1), context_size=C, solver="jacobi"),
         ("Autoregressive",),
         context_size=C,
+        kernel=False,  # `test_jacobi.py` compiles the solver with gradients
     ),
     Case(
         "block_autoregressive",
@@ -401,7 +403,12 @@ CASES = [
         lambda dtype: B.LULinear(D, (2, 0, 1), dtype=dtype),
         ("LULinear",),
     ),
-    Case("qr_linear", lambda dtype: B.QRLinear(D, 3, seed=1, dtype=dtype), ("QRLinear",)),
+    Case(
+        "qr_linear",
+        lambda dtype: B.QRLinear(D, 3, seed=1, dtype=dtype),
+        ("QRLinear",),
+        kernel=False,  # reflections of `householder_linear`, a triangle of `lu_linear_permutation`
+    ),
     Case(
         "householder_linear",
         lambda dtype: B.HouseholderLinear(D, seed=1, dtype=dtype),
@@ -411,6 +418,7 @@ CASES = [
         "invertible_conv1x1",
         as_vector(lambda dtype: B.InvertibleConv1x1(D, seed=1, dtype=dtype), [1, 1, D]),
         ("InvertibleConv1x1",),
+        kernel=False,  # `test_invertible_conv1x1.py` compiles both directions
     ),
     Case(
         "planar_leaky_relu", vector(B.Planar, nonlinearity="leaky_relu"), ("Planar",), kernel=False
@@ -421,7 +429,9 @@ CASES = [
         ("Sylvester",),
         float64=1e-8,
     ),
-    Case("residual", residual, ("Residual",), float64=1e-8),
+    # `test_residual.py` compiles the inverse, `test_fixed_point.py` its gradients, and
+    # `test_exact_log_det.py` the log-det.
+    Case("residual", residual, ("Residual",), float64=1e-8, kernel=False),
     Case("standardize", standardize, ("Standardize",)),
     Case(
         "standardize_context",
@@ -482,7 +492,13 @@ CASES = [
         ("recurrent",),
         context_size=C,
     ),
-    Case("planar", recipe(F.planar, num_layers=2), ("planar", "Planar"), float64=1e-8),
+    Case(
+        "planar",
+        recipe(F.planar, num_layers=2),
+        ("planar", "Planar"),
+        float64=1e-8,
+        kernel=False,  # `sum_of_squares` has the same search, and `radial` the same products
+    ),
     Case("radial", recipe(F.radial, num_layers=1), ("radial", "Radial")),
     Case("sylvester", recipe(F.sylvester, num_layers=1, num_units=2), ("sylvester",), float64=1e-8),
     Case(
@@ -515,7 +531,12 @@ CASES = [
         ("sos",),
         context_size=C,
     ),
-    Case("neural_spline", recipe(F.neural_spline, num_layers=2), ("neural_spline",)),
+    Case(
+        "neural_spline",
+        recipe(F.neural_spline, num_layers=2),
+        ("neural_spline",),
+        is_double=True,  # of `neural_spline_context`
+    ),
     *(
         Case(
             f"neural_spline_{spline}",

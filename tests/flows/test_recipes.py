@@ -69,8 +69,9 @@ def recipe(case):
 
 each_case = pytest.mark.parametrize("case", RECIPES, ids=str)
 # Autoregressive layers are drawn and scored as those of `naf_dense_context`, and the contract holds
-# these transformers to their Jacobians.
-SLOW = ("umnn", "sos")
+# these transformers to their Jacobians. `ffjord` takes many steps of thousands of rows: the contract
+# holds it to its Jacobian and its round trip, and `test_continuous.py` to a closed form.
+SLOW = ("umnn", "sos", "ffjord_context")
 each_layer = pytest.mark.parametrize(
     "case",
     [
