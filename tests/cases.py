@@ -262,6 +262,7 @@ CASES = [
         "quadratic_spline_linear_tails",
         transformer(B.QuadraticSpline, tails="linear", **SPLINE),
         ("QuadraticSpline",),
+        kernel=False,  # `test_spline_parameters.py` compiles its inverse with gradients
     ),
     Case("cubic_spline", transformer(B.CubicSpline, **SPLINE), ("CubicSpline",), kernel=False),
     Case(
@@ -318,7 +319,11 @@ CASES = [
     ),
     Case("coupling_affine", coupling(B.Affine), ("Coupling",)),
     Case(
-        "coupling_spline", coupling(B.RationalQuadraticSpline, SPLINE), ("Coupling",), kernel=False
+        "coupling_spline",
+        coupling(B.RationalQuadraticSpline, SPLINE),
+        ("Coupling",),
+        combines=True,
+        is_double=True,  # of `neural_spline_context`
     ),
     Case(
         "coupling_logistic_mixture_cdf",
@@ -332,12 +337,14 @@ CASES = [
         coupling(B.MonotoneIntegral, INTEGRAL),
         ("Coupling",),
         combines=True,
+        is_double=True,  # of `umnn`; `flow_plus_plus` has couplings that search
     ),
     Case(
         "coupling_sum_of_squares",
         coupling(B.SumOfSquares, {"num_polynomials": 2, "degree": 2}),
         ("Coupling",),
         combines=True,
+        is_double=True,  # of `sos`; `flow_plus_plus` has couplings that search
     ),
     Case(
         "coupling_identity_transformer",
@@ -361,13 +368,13 @@ CASES = [
         "autoregressive_spline",
         autoregressive(B.RationalQuadraticSpline, SPLINE, order=(2, 0, 1), residual=True),
         ("Autoregressive",),
-        kernel=False,
+        combines=True,
     ),
     Case(
         "autoregressive_deep_sigmoid",
         autoregressive(B.DeepSigmoid, {"num_layers": 1, "num_units": 3}),
         ("Autoregressive",),
-        kernel=False,  # `test_incremental.py` and `test_deep_sigmoid.py` compile its two parts
+        combines=True,  # `test_incremental.py` and `test_deep_sigmoid.py` compile its two parts
     ),
     Case(
         "autoregressive_monotone_integral",
@@ -550,6 +557,7 @@ CASES = [
         "neural_spline_autoregressive",
         recipe(F.neural_spline, num_layers=1, autoregressive=True),
         ("neural_spline",),
+        is_double=True,  # of `autoregressive_spline`
     ),
     *(
         Case(

@@ -166,7 +166,8 @@ def test_right_or_refused(case):
         # Traced for a second; they raise by the same means, and in eager mode above.
         pytest.param("jacobi, extra", False, marks=pytest.mark.slow),
         pytest.param("power_series", False, marks=pytest.mark.slow),
-        ("adjoint", False),
+        # Traced, too, where eager mode refuses it above.
+        pytest.param("adjoint", False, marks=pytest.mark.slow),
     ],
 )
 def test_graphs_refuse_too(case, jit_compile):
