@@ -335,6 +335,8 @@ def test_extreme_inputs(part):
     """
     huge = np.array([0.0, 1e-30, -1e-30, 3.0, -3.0, 1e15, -1e15, 1e30, -1e30])
     points = np.stack(np.meshgrid(huge, huge, huge), -1).reshape(-1, 3)
+    if hasattr(part.case.make, "raw"):  # elementwise: what stands beside a number does not matter
+        points = np.tile(huge[:, np.newaxis], [1, D])
     results = {}
     for dtype in ("float32", "float64"):
         bijector = part.made(dtype)
