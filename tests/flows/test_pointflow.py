@@ -61,7 +61,7 @@ def test_order_does_not_matter(distribution):
 
 def test_elbo_is_below_an_independent_estimate_of_the_density(distribution):
     """Importance sampling of w, from a normal that has nothing to do with the posterior."""
-    x, n = tf.constant(X[:1]), 10_000
+    x, n = tf.constant(X[:1]), 20_000
     proposal = tfd.MultivariateNormalDiag(np.zeros(2), 1.7 * np.ones(2))
 
     def joint(w):
