@@ -112,7 +112,7 @@ def test_a_single_angle_learns_as_fast_as_others():
     x = (peaks + 0.3 * rng.normal(size=peaks.shape)).astype("float32")
     flow = tfpf.flows.circular_spline(1, num_layers=2, seed=0)
     model = tfpf.FlowModel(flow)
-    model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+    model.compile(keras.optimizers.Adam(1e-3))
     model.fit(x, batch_size=128, epochs=20, verbose=0)
     entropy = np.log(2.0) + np.log(0.3) + 0.5 * np.log(2.0 * np.pi * np.e)  # 0.91
     assert -np.mean(flow.log_prob(x)) < entropy + 0.1  # 1.84 at the start

@@ -56,7 +56,7 @@ def test_errors_scale_with_the_tolerance():
     x, decay = np.exp(-(X**2)), np.exp(-3.0)
     y, slope = x / (x + (1.0 - x) * decay), decay / (x + (1.0 - x) * decay) ** 2
     errors = []
-    for tolerance in (1e-4, 1e-7):
+    for tolerance in (1e-4, 1e-8):
         options = {"t1": 3.0, "event_size": 2, "rtol": tolerance, "atol": tolerance}
         bijector = B.Continuous(lambda t, z: z * (1.0 - z), **options)
         y_, log_det = bijector._forward_and_log_det(tf.constant(x))
@@ -64,7 +64,7 @@ def test_errors_scale_with_the_tolerance():
         pairs = ((y_, y), (log_det, np.log(slope).sum(-1)), (back, x))
         errors.append([np.abs(a - b).max() for a, b in pairs])
     # Of a step by definition, of the whole within some factor.
-    assert np.all(np.array(errors) < 20 * np.array([[1e-4], [1e-7]]))
+    assert np.all(np.array(errors) < 20 * np.array([[1e-4], [1e-8]]))
     assert np.all(np.array(errors[0]) > 20 * np.array(errors[1]))
 
 
@@ -100,7 +100,7 @@ def test_gradients_reach_all_that_the_field_is_made_of():
     def field(t, z, context):
         return tf.tanh(z @ w + t) @ v + 0.3 * tf.sin(context * z)
 
-    options = {"solver": "rk4", "num_steps": 30, "event_size": 2, "context_size": 2}
+    options = {"solver": "rk4", "num_steps": 60, "event_size": 2, "context_size": 2}
     adjoint, direct = (B.Continuous(field, gradient=g, **options) for g in ("adjoint", "direct"))
 
     def loss(x, w_, context_, unbound=adjoint):
@@ -359,14 +359,14 @@ def test_saved_flow_gives_the_same_densities_and_goes_on_with_its_noise(tmp_path
 def test_gradients_of_a_field_that_is_zero_and_oscillates(gradient):
     """z' = w sin(20 t) z: where w = 0 no step has an error, but the gradient's steps have.
 
-    With g = (1 - cos 20) / 20, z = exp(w g) at the end, and the log-det is w g. Without XLA:
-    test_dormand_prince.py compiles what differentiates the steps, test_adjoint.py the adjoint.
+    With g = (1 - cos 20) / 20, z = exp(w g) at the end, and the log-det is w g. Under XLA where the
+    steps are differentiated; test_adjoint.py compiles the adjoint.
     """
     w = tf.Variable(0.0, dtype=tf.float64)
     options = {"event_size": 1, "dtype": "float64", "max_num_steps": 100}
     bijector = B.Continuous(lambda t, z: w * tf.sin(20.0 * t) * z, gradient=gradient, **options)
 
-    @tf.function(autograph=False)
+    @tf.function(jit_compile=gradient == "direct", autograph=False)
     def derivative(x, of_z):
         with tf.GradientTape() as tape:
             z, log_det = bijector._forward_and_log_det(x)
