@@ -262,12 +262,14 @@ CASES = [
         "quadratic_spline_linear_tails",
         transformer(B.QuadraticSpline, tails="linear", **SPLINE),
         ("QuadraticSpline",),
+        kernel=False,  # `test_spline_parameters.py` compiles its inverse with gradients
     ),
     Case("cubic_spline", transformer(B.CubicSpline, **SPLINE), ("CubicSpline",), kernel=False),
     Case(
         "cubic_spline_linear_tails",
         transformer(B.CubicSpline, tails="linear", **SPLINE),
         ("CubicSpline",),
+        kernel=False,  # `test_spline_parameters.py` compiles its inverse with gradients
     ),
     Case(
         "circular_spline",
@@ -317,7 +319,11 @@ CASES = [
     ),
     Case("coupling_affine", coupling(B.Affine), ("Coupling",)),
     Case(
-        "coupling_spline", coupling(B.RationalQuadraticSpline, SPLINE), ("Coupling",), kernel=False
+        "coupling_spline",
+        coupling(B.RationalQuadraticSpline, SPLINE),
+        ("Coupling",),
+        combines=True,
+        is_double=True,  # of `neural_spline_context`
     ),
     Case(
         "coupling_logistic_mixture_cdf",
@@ -331,12 +337,14 @@ CASES = [
         coupling(B.MonotoneIntegral, INTEGRAL),
         ("Coupling",),
         combines=True,
+        is_double=True,  # of `umnn`; `flow_plus_plus` has couplings that search
     ),
     Case(
         "coupling_sum_of_squares",
         coupling(B.SumOfSquares, {"num_polynomials": 2, "degree": 2}),
         ("Coupling",),
         combines=True,
+        is_double=True,  # of `sos`; `flow_plus_plus` has couplings that search
     ),
     Case(
         "coupling_identity_transformer",
@@ -360,13 +368,13 @@ CASES = [
         "autoregressive_spline",
         autoregressive(B.RationalQuadraticSpline, SPLINE, order=(2, 0, 1), residual=True),
         ("Autoregressive",),
-        kernel=False,
+        combines=True,
     ),
     Case(
         "autoregressive_deep_sigmoid",
         autoregressive(B.DeepSigmoid, {"num_layers": 1, "num_units": 3}),
         ("Autoregressive",),
-        kernel=False,  # `test_incremental.py` and `test_deep_sigmoid.py` compile its two parts
+        combines=True,  # `test_incremental.py` and `test_deep_sigmoid.py` compile its two parts
     ),
     Case(
         "autoregressive_monotone_integral",
@@ -387,6 +395,7 @@ CASES = [
         autoregressive(B.Affine, order=(2, 0, 1), context_size=C, solver="jacobi"),
         ("Autoregressive",),
         context_size=C,
+        kernel=False,  # `test_jacobi.py` compiles the solver with gradients
     ),
     Case(
         "block_autoregressive",
@@ -401,7 +410,12 @@ CASES = [
         lambda dtype: B.LULinear(D, (2, 0, 1), dtype=dtype),
         ("LULinear",),
     ),
-    Case("qr_linear", lambda dtype: B.QRLinear(D, 3, seed=1, dtype=dtype), ("QRLinear",)),
+    Case(
+        "qr_linear",
+        lambda dtype: B.QRLinear(D, 3, seed=1, dtype=dtype),
+        ("QRLinear",),
+        kernel=False,  # reflections of `householder_linear`, a triangle of `lu_linear_permutation`
+    ),
     Case(
         "householder_linear",
         lambda dtype: B.HouseholderLinear(D, seed=1, dtype=dtype),
@@ -411,6 +425,7 @@ CASES = [
         "invertible_conv1x1",
         as_vector(lambda dtype: B.InvertibleConv1x1(D, seed=1, dtype=dtype), [1, 1, D]),
         ("InvertibleConv1x1",),
+        kernel=False,  # `test_invertible_conv1x1.py` compiles both directions
     ),
     Case(
         "planar_leaky_relu", vector(B.Planar, nonlinearity="leaky_relu"), ("Planar",), kernel=False
@@ -421,7 +436,9 @@ CASES = [
         ("Sylvester",),
         float64=1e-8,
     ),
-    Case("residual", residual, ("Residual",), float64=1e-8),
+    # `test_residual.py` compiles the inverse, `test_fixed_point.py` its gradients, and
+    # `test_exact_log_det.py` the log-det.
+    Case("residual", residual, ("Residual",), float64=1e-8, kernel=False),
     Case("standardize", standardize, ("Standardize",)),
     Case(
         "standardize_context",
@@ -482,7 +499,13 @@ CASES = [
         ("recurrent",),
         context_size=C,
     ),
-    Case("planar", recipe(F.planar, num_layers=2), ("planar", "Planar"), float64=1e-8),
+    Case(
+        "planar",
+        recipe(F.planar, num_layers=2),
+        ("planar", "Planar"),
+        float64=1e-8,
+        kernel=False,  # `sum_of_squares` has the same search, and `radial` the same products
+    ),
     Case("radial", recipe(F.radial, num_layers=1), ("radial", "Radial")),
     Case("sylvester", recipe(F.sylvester, num_layers=1, num_units=2), ("sylvester",), float64=1e-8),
     Case(
@@ -515,7 +538,12 @@ CASES = [
         ("sos",),
         context_size=C,
     ),
-    Case("neural_spline", recipe(F.neural_spline, num_layers=2), ("neural_spline",)),
+    Case(
+        "neural_spline",
+        recipe(F.neural_spline, num_layers=2),
+        ("neural_spline",),
+        is_double=True,  # of `neural_spline_context`
+    ),
     *(
         Case(
             f"neural_spline_{spline}",
@@ -529,6 +557,7 @@ CASES = [
         "neural_spline_autoregressive",
         recipe(F.neural_spline, num_layers=1, autoregressive=True),
         ("neural_spline",),
+        is_double=True,  # of `autoregressive_spline`
     ),
     *(
         Case(

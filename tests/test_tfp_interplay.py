@@ -168,8 +168,8 @@ def test_minimize():
     entropy = -np.mean(target_log_prob(x))
     losses = tfp.math.minimize(
         lambda: -tf.reduce_mean(flow.log_prob(x)),
-        num_steps=100,
-        optimizer=keras.optimizers.Adam(0.05),
+        num_steps=50,
+        optimizer=keras.optimizers.Adam(0.1),
         trainable_variables=flow.trainable_variables,
     )
     assert losses[0] > entropy + 0.3
@@ -362,7 +362,7 @@ def test_conditioner_of_the_user_trains(make):
     flow = tfd.TransformedDistribution(BASE, tfb.Chain([bijector]))
     model = tfpf.FlowModel(flow)
     assert len(model.weights) == len(expected)
-    x = banana(2000)
+    x = banana(1000)
     model.compile(keras.optimizers.Adam(0.1), run_eagerly=True)
     before = -np.mean(flow.log_prob(x))
     model.fit(x, batch_size=100, verbose=0)
@@ -378,8 +378,8 @@ def test_plain_function_trains_with_its_variable():
     x = banana(500)
     losses = tfp.math.minimize(
         lambda: -tf.reduce_mean(flow.log_prob(x)),
-        num_steps=100,
-        optimizer=keras.optimizers.Adam(0.05),
+        num_steps=50,
+        optimizer=keras.optimizers.Adam(0.1),
         trainable_variables=[w],
     )
     assert losses[-1] < losses[0] - 0.8

@@ -90,8 +90,9 @@ def recipe(name, context_size=0):
 
 
 # The next test has the same layers as "iaf", "neural_spline" and "planar", with a context;
-# "residual" differs from "iresnet" in how its log-det is estimated in training alone.
-SEEN_ELSEWHERE = ("iaf", "neural_spline", "planar", "residual")
+# "residual" differs from "iresnet" in how its log-det is estimated in training alone. Layers of
+# "umnn" and "sos" are those of "naf" with other transformers, and "recurrent" has those of "maf".
+SEEN_ELSEWHERE = ("iaf", "neural_spline", "planar", "residual", "umnn", "sos", "recurrent")
 
 
 @pytest.mark.parametrize(

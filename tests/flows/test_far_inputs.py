@@ -70,8 +70,8 @@ def test_far_contexts_act_as_in_float64(name):
 
 
 # The densities of these at such rows, with their gradients, are tested below. The contract gives
-# both directions of their transformers, `SumOfSquares` and `DeepSigmoid`, what is far.
-SLOW = ("sos", "naf")
+# both directions of `SumOfSquares`, `DeepSigmoid` and `BlockAutoregressive` what is far.
+SLOW = ("sos", "naf", "bnaf")
 
 
 @pytest.mark.parametrize(

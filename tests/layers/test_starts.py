@@ -8,6 +8,7 @@ import functools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfp_flows.layers import (
     MADE,
@@ -26,11 +27,12 @@ WIDTHS = (64, 64)
 def units(network, kernel, *inputs):
     """The last hidden units, `[101, H]`: the last output, with the weight one for each in turn."""
     columns, shape = [], tuple(kernel.shape)
+    evaluate = tf.function(lambda: network(*inputs), autograph=False)  # 64 times
     for j in range(shape[-2]):
         weights = np.zeros(shape)
         weights[..., j, -1] = 1.0
         kernel.assign(weights)
-        columns.append(network(*inputs).numpy()[:, -1])
+        columns.append(evaluate().numpy()[:, -1])
     return np.stack(columns, axis=-1)
 
 
