@@ -37,20 +37,20 @@ import tfp_flows as tfpf
 # %% [markdown]
 # ## Settings
 #
-# Three autoregressive layers of splines with 32 bins each, trained by Adam for three passes over
+# Three autoregressive layers of splines with 48 bins each, trained by Adam for three passes over
 # the training rows, with gradients that are clipped and a rate that falls to zero.
 
 # %%
 FLOW = {
     "autoregressive": True,
     "num_layers": 3,
-    "num_bins": 32,
+    "num_bins": 48,
     "bound": 4.0,
     "hidden_units": (64, 64, 64),
     "seed": 1,
 }
-BATCH_SIZE = 512
-LEARNING_RATE = 5e-3
+BATCH_SIZE = 500
+LEARNING_RATE = 1e-2
 GRADIENT_NORM = 5.0
 SEED = 1
 
