@@ -177,29 +177,40 @@ def report(results, dimensions):
 
 
 def draw(results, path):
-    """One panel for each data set and model: test nats against steps, all seeds."""
+    """One panel for each data set and model: test nats against steps, all seeds.
+
+    A panel leaves out what is more than six times as far below the best as the median is.
+    """
     lines = table(results)
     names = [name for name in DATA if any(line[0] == name for line in lines)]
     figure = Figure(figsize=(3 * len(MODELS), 2.4 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), len(MODELS), squeeze=False)
     for row, name in zip(axes, names, strict=True):
         for axis, model in zip(row, MODELS, strict=True):
+            here = [line for line in lines if line[:2] == (name, model)]
             for color, framework in enumerate(FRAMEWORKS):
-                here = [line for line in lines if line[:2] == (name, model)]
-                here = [line for line in here if framework in line[3]]
-                steps = [line[2] for line in here]
-                scores = [line[3][framework] for line in here]
+                steps = [line[2] for line in here if framework in line[3]]
+                scores = [line[3][framework] for line in here if framework in line[3]]
                 means = [np.mean(values) for values in scores]
                 axis.plot(steps, means, f"C{color}o-", markersize=3, label=framework)
                 for step, values in zip(steps, scores, strict=True):
                     axis.plot([step] * len(values), values, f"C{color}_", alpha=0.5)
-            axis.set(xscale="log", title=f"{name}, {model}")
+            axis.set(xscale="log", title=f"{name}, {model}", xlim=(150, 7000))
+            axis.set_xticks(STEPS, [f"{step:,}" for step in STEPS])
+            axis.set_xticks([], minor=True)
+            nats = np.concatenate([values for line in here for values in line[3].values()])
+            nats = nats[np.isfinite(nats)]
+            best, middle = nats.max(), np.median(nats)
+            margin = 0.05 * (best - middle)
+            axis.set_ylim(max(nats.min(), best - 6.0 * (best - middle)) - margin, best + margin)
             axis.title.set_fontsize(8)
             axis.tick_params(labelsize=7)
         row[0].set_ylabel("test nats", fontsize=8)
     for axis in axes[-1]:
         axis.set_xlabel("steps", fontsize=8)
-    axes[0, 0].legend(fontsize=6)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8
+    )
     figure.savefig(path, dpi=110)
 
 
