@@ -120,14 +120,10 @@ def raw_scale(widths: Sequence[int], gain: float = 1.0) -> float:
 
 
 def bias_at_full_rate(network: Callable[..., keras.Layer], raw_scale: float) -> dict[str, float]:
-    """The keyword by which the last bias of an `MLP` moves raw numbers by the learning rate.
-
-    There is one bias for each raw number, where there are n weights, so that `raw_scale` has no
-    reason there. With it, the first coordinate of a `MADE`, which has nothing but the last bias,
-    learns ten times as slowly as the others.
-    """
-    is_mlp = isinstance(network, type) and issubclass(network, MLP)
-    return {"output_bias_scale": 1.0 / raw_scale} if is_mlp and raw_scale != 1.0 else {}
+    """A keyword for an `MLP`: its last bias is one number, not a sum that `raw_scale` bounds."""
+    if raw_scale == 1.0 or not (isinstance(network, type) and issubclass(network, MLP)):
+        return {}
+    return {"output_bias_scale": 1.0 / raw_scale}
 
 
 def build(

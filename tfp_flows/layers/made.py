@@ -55,8 +55,7 @@ class MADE(MLP):
         output_initializer: the initializer of the last kernel.
         kernel_regularizer: a penalty on every kernel.
         seed: a non-negative integer that makes all that is random reproducible.
-        output_bias_scale: a factor on the last bias, see `MLP`. That bias is all that the first
-            coordinate has without a context.
+        output_bias_scale: a factor on the last bias, all that the first coordinate has, see `MLP`.
         **kwargs: those of `keras.layers.Layer`: `name`, `dtype`, `trainable`.
 
     Attributes:
@@ -157,17 +156,12 @@ class MADE(MLP):
                     self._gate.append(self._new_dense(f"gate_{k}", self.context_size, len(degrees)))
             if self.dropout:
                 self._dropout.append(self._new_dropout(f"dropout_{k}"))
-        last = {
-            "initializer": self.output_initializer,
-            "bias_scale": self.output_bias_scale,
-        }
+        last = {"initializer": self.output_initializer, "bias_scale": self.output_bias_scale}
         self._output = self._new_masked("output", seen, wanted, **last)
 
-    def _new_masked(
-        self, name: str, seen: np.ndarray, degrees: np.ndarray, **kwargs: Any
-    ) -> keras.Layer:
-        kwargs |= {"layer": MaskedDense, "mask": seen[:, np.newaxis] <= degrees}
-        return self._new_dense(name, len(seen), len(degrees), **kwargs)
+    def _new_masked(self, name: str, seen: Any, degrees: Any, **kwargs: Any) -> keras.Layer:
+        mask = seen[:, np.newaxis] <= degrees
+        return self._new_dense(name, *mask.shape, layer=MaskedDense, mask=mask, **kwargs)
 
     def _raw_parameters(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
@@ -245,14 +239,12 @@ class MADE(MLP):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, with the order and random degrees resolved."""
-        config = super().get_config()
+        config, drawn = super().get_config(), [m.tolist() for m in self.degrees]
         del config["output_size"], config["layer_norm"]
-        degrees = [m.tolist() for m in self.degrees]
-        return {
-            **config,
+        return config | {
             "event_size": self.event_size,
             "params_size": self.params_size,
             "order": self.order,
             "residual": self.residual,
-            "hidden_degrees": "equal" if is_word(self.hidden_degrees, "equal") else degrees,
+            "hidden_degrees": "equal" if is_word(self.hidden_degrees, "equal") else drawn,
         }

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from tfp_flows import _checks, _widths
 from tfp_flows.layers._derived_seed import derived_seed, reseeded
 from tfp_flows.layers._elementwise import is_known_elementwise
+from tfp_flows.layers._flat_shapes import check_shapes
 from tfp_flows.layers._philox_dropout import PhiloxDropout
 from tfp_flows.layers._rows_last_dense import RowsLastDense, by_rows, columns
 
@@ -176,9 +177,13 @@ class MLP(keras.layers.Layer):
         return dense
 
     def _new_output(self, input_size: int) -> RowsLastDense:
-        kwargs = {"bias_scale": self.output_bias_scale}
-        size, initializer = self.output_size, self.output_initializer
-        return self._new_dense("output", input_size, size, initializer, **kwargs)
+        return self._new_dense(
+            "output",
+            input_size,
+            self.output_size,
+            self.output_initializer,
+            bias_scale=self.output_bias_scale,
+        )
 
     def _first_biases(self) -> dict[str, Any]:
         # From zero all units would bend at zero, and of few inputs only the sizes would be seen.
@@ -200,29 +205,8 @@ class MLP(keras.layers.Layer):
     def _check_shapes(
         self, x_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None
     ) -> None:
-        x_shape = tuple(x_shape)
         this = f"{type(self).__name__} {self.name!r}"
-        x_size = x_shape[-1] if x_shape else None
-        if x_size is None or self._x_size not in (None, x_size):
-            expected = "a known size" if self._x_size is None else f"size {self._x_size}"
-            raise ValueError(
-                f"{this} takes `x` whose last dimension has {expected}, not {x_size}. "
-                f"Received: x.shape={x_shape}"
-            )
-        context_shape = None if context_shape is None else tuple(context_shape)
-        size = context_shape[-1] if context_shape else 0
-        if size != self.context_size:
-            received = "context" if context_shape is None else "context.shape"
-            raise ValueError(
-                f"{this} takes a `context` of size {self.context_size}, not {size} (0 for none); "
-                f"`build` takes `x_shape, context_shape`. Received: {received}={context_shape}"
-            )
-        batch_shape = tf.TensorShape(x_shape[:-1])
-        if context_shape is not None and not batch_shape.is_compatible_with(context_shape[:-1]):
-            raise ValueError(
-                f"{this} takes `x` and `context` of equal batch dimensions. "
-                f"Received: x.shape={x_shape}, context.shape={context_shape}"
-            )
+        check_shapes(this, self._x_size, self.context_size, x_shape, context_shape)
 
     @property
     def input_shape(self) -> tuple[None, int] | None:
