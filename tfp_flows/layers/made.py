@@ -160,8 +160,8 @@ class MADE(MLP):
         self._output = self._new_masked("output", seen, wanted, **last)
 
     def _new_masked(self, name: str, seen: Any, degrees: Any, **kwargs: Any) -> keras.Layer:
-        mask = seen[:, np.newaxis] <= degrees
-        return self._new_dense(name, *mask.shape, layer=MaskedDense, mask=mask, **kwargs)
+        kwargs |= {"layer": MaskedDense, "mask": seen[:, np.newaxis] <= degrees}
+        return self._new_dense(name, len(seen), len(degrees), **kwargs)
 
     def _raw_parameters(
         self, x: tf.Tensor, context: tf.Tensor | None, training: bool | None
