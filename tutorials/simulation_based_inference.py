@@ -160,7 +160,7 @@ print(f"  prior {-np.log(4):.2f}, flow {approximate:.2f}, exact posterior {exact
 # that is not small is what we hope for. The parameters come first here, and the context second.
 
 # %%
-CHECKED = 25 if SHORT else 500
+CHECKED = 100 if SHORT else 500
 calibration = tfpf.diagnostics.sbc(flow, theta_test, x_test, num_samples=99, num_rows=CHECKED)
 figures["two moons, p of calibration"] = calibration.p_value
 print(calibration)
@@ -252,7 +252,7 @@ flow_model = tfpf.FlowModel(flow)
 flow_model.adapt(theta)
 posterior = Posterior(embedding, flow_model)
 
-EPOCHS, RATE = (4, 2e-2) if SHORT else (6, 2e-3)
+EPOCHS, RATE = 6, 5e-3 if SHORT else 2e-3
 rate = keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * len(theta) // 250)
 posterior.compile(
     keras.optimizers.Adam(rate, global_clipnorm=5.0),
